@@ -1,0 +1,22 @@
+"""Numerical differentiation of Python functions of arrays, on whatever array library the array came from."""
+
+from anygrad._gradient import numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
+from anygrad._indices import multi_indices
+from anygrad._result import ConstantFunctionWarning, Result
+from anygrad.evaluators import Loop
+from anygrad.schemes import Backward, Central, Forward
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backward",
+    "Central",
+    "ConstantFunctionWarning",
+    "Forward",
+    "Loop",
+    "Result",
+    "multi_indices",
+    "numerical_gradient",
+    "numerical_gradient_1d",
+    "numerical_gradient_2d",
+]

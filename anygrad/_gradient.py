@@ -1,0 +1,218 @@
+"""The gradient of a function of any number of variables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from anygrad._partials import Partials
+from anygrad._pytree import flatten
+from anygrad._run import Job, Options, assembled, only, run, stacked
+from anygrad._typing import Array, ProgressCallback, PyTree
+from anygrad._validate import as_array, require_callable
+from anygrad.backends import Backend
+from anygrad.evaluators import Evaluator, Loop
+from anygrad.schemes import Scheme
+
+
+def numerical_gradient(
+    f: Callable[[Any], object],
+    x: PyTree,
+    h: float | None = None,
+    *,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = Loop(),
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> PyTree:
+    """Return the gradient of f at x: the derivative of f by each element of x.
+
+    Parameters
+    ----------
+    f
+        Function of x that returns one number: a Python or NumPy number, or an array of x's library with one
+        element, on x's device. By default f is given x itself, with one element changed at a time; a function that
+        ignores its argument and reads x through a closure works as well.
+    x
+        A real or complex floating array of any array API library, of any shape and memory layout; or a number or a
+        (nested) list of numbers, taken as NumPy float64; or a dict, list, tuple, namedtuple, dataclass or type
+        registered with optree of these. x is the same afterwards, to the last bit, whatever f does.
+    h
+        The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
+        ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
+        smaller dtypes, and float64 where |x| is above 16, get a step that they can resolve.
+    scheme
+        `Central`, `Forward` or `Backward`, which bring their own step. Not together with h.
+    evaluator
+        How f is called; see `Loop`.
+    progress
+        True for a progress bar with the count of calls of f and the time left; or a function that is given
+        ``(done, total)`` after each call.
+    full_output
+        Whether to return a `Result` instead of the gradient alone.
+
+    Returns
+    -------
+    array, pytree of arrays, or Result
+        The gradient, of x's structure, and of the library, shape, dtype and device of each array in it. Complex x:
+        for holomorphic f returning complex, the complex derivative; for real-valued f,
+        df/d(Re x) + i·df/d(Im x).
+
+    Raises
+    ------
+    TypeError
+        If x is not of a floating dtype, or f returns something else than a number of x's kind (a complex one for
+        real x, an array of another library).
+    ValueError
+        If f returns an array of several elements or on another device, or modifies its argument; if h is not
+        positive, or too small to change an element of x.
+
+    Warns
+    -----
+    ConstantFunctionWarning
+        If f was given copies of x (JAX arrays, read-only and broadcast arrays, ``Loop(in_place=False)``) and every
+        value that it returned is the same: it may read x through a closure.
+
+    Notes
+    -----
+    With the default scheme f is called twice for each element (four times for real-valued f of complex x); it is
+    not called at all if x is empty. The loop is that of ``common/gradient.py`` in K. Saito, *Deep Learning from
+    Scratch* (O'Reilly Japan, 2016), section 4.4: on NumPy float64 it gives the same numbers to the last bit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> anygrad.numerical_gradient(lambda x: (x**2).sum(), np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
+
+    A function that reads its parameters through a closure, as networks do:
+
+    >>> params = {"W": np.array([[1.0, 2.0]]), "b": np.array([0.5])}
+    >>> loss = lambda _: float((params["W"] ** 2).sum() * params["b"].sum())
+    >>> anygrad.numerical_gradient(loss, params)["b"].round(6)
+    array([5.])
+    """
+    require_callable(f)
+    leaves, rebuild = flatten(x)
+    arrays = {name: as_array(leaf, name) for name, leaf in leaves.items()}
+    if not arrays and x is None:
+        as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
+    operands = [array for array, _ in arrays.values()]
+    jobs = [
+        Job(_of_leaf(f, position, operands, rebuild) if _is_tree(arrays) else f, array, backend)
+        for position, (array, backend) in enumerate(arrays.values())
+    ]
+    options = Options.chosen(h, scheme, evaluator, progress, full_output)
+    parts = run(jobs, options)
+    _require_distinct(arrays, parts)
+    return assembled(parts, rebuild, full_output)
+
+
+def numerical_gradient_1d(
+    f: Callable[[Any], object],
+    x: Array,
+    h: float | None = None,
+    *,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = Loop(),
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> Array:
+    """Return the gradient of f at one sample x of shape (d,).
+
+    The same as `numerical_gradient`, whose parameters, results and errors it shares, for those who want another
+    shape to be an error.
+
+    Raises
+    ------
+    ValueError
+        If x has other than one dimension.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> anygrad.numerical_gradient_1d(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
+    """
+    require_callable(f)
+    array, backend = as_array(x, "x")
+    if array.ndim != 1:
+        raise ValueError(
+            f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
+            " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
+        )
+    options = Options.chosen(h, scheme, evaluator, progress, full_output)
+    return assembled(run([Job(f, array, backend)], options), only, full_output)
+
+
+def numerical_gradient_2d(
+    f: Callable[[Any], object],
+    X: Array,
+    h: float | None = None,
+    *,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = Loop(),
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> Array:
+    """Return the gradient of f at each row of X, a batch of samples.
+
+    f is given one row at a time. An X of one dimension is one sample.
+
+    Parameters
+    ----------
+    f
+        Function of one row that returns one number.
+    X
+        Array of shape (m, ...): m samples, each differentiated on its own.
+    h, scheme, evaluator, progress, full_output
+        As in `numerical_gradient`, whose errors and warnings it shares.
+
+    Returns
+    -------
+    array or Result
+        The gradients, one a row: an array like X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> anygrad.numerical_gradient_2d(lambda x: (x**2).sum(), np.array([[3.0, 4.0], [0.0, 2.0]])).round(6)
+    array([[6., 8.],
+           [0., 4.]])
+    """
+    require_callable(f)
+    array, backend = as_array(X, "X")
+    if array.ndim < 2 or not math.prod(array.shape):
+        rows, assemble = [array], only
+    else:
+        rows, assemble = [array[row, ...] for row in range(array.shape[0])], stacked
+    options = Options.chosen(h, scheme, evaluator, progress, full_output)
+    parts = run([Job(f, row, backend) for row in rows], options)
+    return assembled(parts, assemble, full_output)
+
+
+def _is_tree(arrays: dict[str, Any]) -> bool:
+    return list(arrays) != ["x"]
+
+
+def _of_leaf(
+    f: Callable[[PyTree], object], position: int, leaves: Sequence[Array], rebuild: Callable[[Iterable[Array]], PyTree]
+) -> Callable[[Array], object]:
+    """Return f as a function of one leaf of its argument."""
+    before, after = leaves[:position], leaves[position + 1 :]
+    return lambda leaf: f(rebuild([*before, leaf, *after]))
+
+
+def _require_distinct(arrays: dict[str, tuple[Array, Backend]], parts: Sequence[Partials]) -> None:
+    """Raise if one array that was perturbed in place is two leaves of x: both were perturbed at once."""
+    seen: dict[int, str] = {}
+    for (name, (array, _)), part in zip(arrays.items(), parts, strict=True):
+        if part.in_place and (other := seen.setdefault(id(array), name)) != name:
+            raise ValueError(
+                f"{other} and {name} are one array, so that f cannot be differentiated by each of them alone: pass a"
+                " copy for one of the two, or the array once"
+            )

@@ -1,0 +1,50 @@
+"""A count of the calls of f, shown or reported as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from anygrad._typing import ProgressCallback
+
+
+class Meter:
+    """How many calls of f are done, and how many there will be."""
+
+    def __init__(self, report: ProgressCallback, total: int) -> None:
+        self._report = report
+        self._done = 0
+        self.total = total
+
+    def counting(self, f: Callable[[Any], object]) -> Callable[[Any], object]:
+        """Return f with each completed call counted."""
+
+        def counted(x: Any) -> object:
+            value = f(x)
+            self._done += 1
+            self._report(self._done, self.total)
+            return value
+
+        return counted
+
+
+@contextmanager
+def meter(progress: bool | ProgressCallback, total: int) -> Iterator[Meter | None]:
+    """Open what ``progress=`` asks for: nothing, a bar on stderr, or calls of the user's function."""
+    if progress is False:
+        yield None
+    elif progress is True:
+        from tqdm.auto import tqdm  # noqa: PLC0415 - only where a bar is wanted
+
+        with tqdm(total=total, unit="call") as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield Meter(show, total)
+    elif callable(progress):
+        yield Meter(progress, total)
+    else:
+        raise TypeError(f"progress is {progress!r}, but True, False or a function of (done, total) was expected")

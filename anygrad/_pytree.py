@@ -1,0 +1,60 @@
+"""x as a list of leaves, and back. optree knows the containers; users register their own types with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import optree
+
+from anygrad._typing import PyTree
+
+Rebuild = Callable[[Iterable[Any]], PyTree]
+
+
+def flatten(tree: PyTree, name: str = "x") -> tuple[dict[str, Any], Rebuild]:
+    """Return the leaves by the expressions that name them, and the function that puts such leaves together.
+
+    Dict, list, tuple, namedtuple, whatever is registered with optree, and dataclass instances are containers; a
+    (nested) list of numbers is a leaf.
+    """
+    accessors, nodes, structure = optree.tree_flatten_with_accessor(tree, is_leaf=is_number_list)
+    opened = [_open(node, accessor.codify(name)) for accessor, node in zip(accessors, nodes, strict=True)]
+    leaves = {key: leaf for part, _ in opened for key, leaf in part.items()}
+
+    def rebuild(values: Iterable[Any]) -> PyTree:
+        remaining = iter(values)
+        return structure.unflatten([take(remaining) for _, take in opened])
+
+    return leaves, rebuild
+
+
+def is_number_list(node: object) -> bool:
+    """Return whether ``node`` is a list of numbers, of lists of numbers, and so on."""
+    return isinstance(node, list) and all(is_number(item) or is_number_list(item) for item in node)
+
+
+def is_number(node: object) -> bool:
+    """Return whether ``node`` is a number that can be differentiated by: a bool is not."""
+    return isinstance(node, numbers.Complex) and not isinstance(node, bool)
+
+
+def _open(node: Any, name: str) -> tuple[dict[str, Any], Callable[[Iterator[Any]], Any]]:
+    """Return the leaves below a leaf of optree, and the function that rebuilds it from an iterator of leaves."""
+    if not dataclasses.is_dataclass(node) or isinstance(node, type):
+        return {name: node}, next
+    fields = [field.name for field in dataclasses.fields(node) if field.init]
+    parts = [flatten(getattr(node, field), f"{name}.{field}") for field in fields]
+    leaves = {key: leaf for part, _ in parts for key, leaf in part.items()}
+
+    def rebuild(values: Iterator[Any]) -> Any:
+        rebuilt = [remake(_first(values, len(part))) for part, remake in parts]
+        return dataclasses.replace(node, **dict(zip(fields, rebuilt, strict=True)))
+
+    return leaves, rebuild
+
+
+def _first(values: Iterator[Any], count: int) -> list[Any]:
+    return [next(values) for _ in range(count)]

@@ -1,0 +1,13 @@
+"""Names for what the array libraries share and the type system cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+# No static type covers every array library: the standard defines behaviour, not a class.
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+PyTree: TypeAlias = Any
+
+ProgressCallback: TypeAlias = Callable[[int, int], object]

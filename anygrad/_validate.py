@@ -1,0 +1,80 @@
+"""What the user passes, checked."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from anygrad import backends
+from anygrad._pytree import is_number, is_number_list
+from anygrad._typing import Array
+from anygrad.backends import Backend
+from anygrad.evaluators import Evaluator
+from anygrad.schemes import Scheme
+
+
+def as_array(leaf: object, name: str) -> tuple[Array, Backend]:
+    """Return a leaf of x as a floating array, and its backend; raise if it cannot be differentiated by.
+
+    Numbers and lists of numbers become NumPy float64 (complex128 if one is complex).
+    """
+    backend = backends.resolve(leaf)
+    if backend is None:
+        leaf, backend = _from_python(leaf, name), backends.load("numpy")
+    array: Array = leaf
+    if not backend.floating(array):
+        raise TypeError(
+            f"{name} has the dtype {array.dtype}, which cannot hold {name} plus a small step: pass a floating array,"
+            f" for example {backend.cast_example}"
+        )
+    return array, backend
+
+
+def require_callable(f: object) -> None:
+    """Raise unless f can be called."""
+    if not callable(f):
+        raise TypeError(f"f is {_article(f)}, but a function of x was expected: write numerical_gradient(f, x)")
+
+
+def require_scheme(scheme: object) -> Scheme:
+    """Return the scheme; raise if it is none."""
+    return cast(Scheme, _require(scheme, Scheme, "scheme", "a scheme such as anygrad.Central(order=4)"))
+
+
+def require_evaluator(evaluator: object) -> Evaluator:
+    """Return the evaluator; raise if it is none."""
+    return cast(Evaluator, _require(evaluator, Evaluator, "evaluator", "an evaluator such as anygrad.Loop()"))
+
+
+def _require(value: object, protocol: Any, name: str, expected: str) -> object:
+    if isinstance(value, type):
+        raise TypeError(f"{name} is the class {value.__name__}, but {expected} was expected: write {value.__name__}()")
+    if not isinstance(value, protocol):
+        raise TypeError(f"{name} is {value!r:.60}, but {expected} was expected")
+    return value
+
+
+def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
+    if isinstance(leaf, np.generic):
+        return np.asarray(leaf)
+    if not (is_number(leaf) or is_number_list(leaf)):
+        raise TypeError(
+            f"{name} is {_article(leaf)}, but an array, a number, a list of numbers, or a dict, list, tuple or"
+            " dataclass of these was expected"
+        )
+    try:
+        numbers = np.asarray(leaf)
+    except ValueError:
+        raise ValueError(
+            f"{name} is a nested list whose parts differ in length, but an array was expected: make them equally"
+            " long, or pass a list of arrays"
+        ) from None
+    return numbers.astype(np.complex128 if numbers.dtype.kind == "c" else np.float64)
+
+
+def _article(value: object) -> str:
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -1,0 +1,41 @@
+"""Backends: which array library holds the numbers. This module is their one registry."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from anygrad.backends._base import Backend, Memory
+
+__all__ = ["Backend", "Memory", "load", "names", "resolve"]
+
+# From the package in which an array's type is defined to the module here that knows it. All others are generic.
+_MODULES = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "cupy": "cupy",
+    "dpnp": "dpnp",
+}
+_GENERIC = "generic"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the backends."""
+    return (*dict.fromkeys(_MODULES.values()), _GENERIC)
+
+
+def load(name: str) -> Backend:
+    """Import a backend, and with it the library that it stands for."""
+    return cast(Backend, import_module(f"anygrad.backends.{name}"))
+
+
+def resolve(x: object) -> Backend | None:
+    """Return the backend of an array, or None for what is no array. No library is imported that x is not from."""
+    for kind in type(x).__mro__:
+        name = _MODULES.get(kind.__module__.partition(".")[0])
+        if name is not None and (backend := load(name)).is_array(x):
+            return backend
+    generic = load(_GENERIC)
+    return generic if generic.is_array(x) else None

@@ -1,0 +1,191 @@
+"""Arrays on a device: perturbed, gathered and combined there, without a synchronisation per element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from anygrad._typing import Array, Namespace
+from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
+
+
+def real_dtype(xp: Namespace, dtype: Any) -> Any:
+    """Return the dtype of the real part."""
+    return xp.real(xp.empty(0, dtype=dtype)).dtype if xp.isdtype(dtype, "complex floating") else dtype
+
+
+def working_dtype(xp: Namespace, x: Array) -> Any:
+    """Return the real dtype in which schemes compute: float64 if the device has it, or x's if that is wider."""
+    real = real_dtype(xp, x.dtype)
+    offered = xp.__array_namespace_info__().dtypes(device=device(x), kind="real floating")
+    widest = offered.get("float64", xp.float32)
+    return real if xp.finfo(real).eps < xp.finfo(widest).eps else widest
+
+
+def complex_dtype(xp: Namespace, real: Any) -> Any:
+    """Return the complex dtype that holds ``real``."""
+    return xp.result_type(real, xp.complex64)
+
+
+def composed(real: Array, imag: Array) -> Array:
+    """Return real + i imag in pure array API. A non-finite imaginary part makes the real one NaN."""
+    return real + imag * 1j
+
+
+def composed_by_assignment(real: Array, imag: Array) -> Array:
+    """Return real + i imag, exact everywhere, for libraries whose arrays let their parts be assigned."""
+    xp = array_namespace(real)
+    numbers = xp.empty_like(real, dtype=complex_dtype(xp, real.dtype))
+    numbers.real = real
+    numbers.imag = imag
+    return numbers
+
+
+def with_part(numbers: Array, part: int, levels: Array, compose: Callable[[Array, Array], Array] = composed) -> Array:
+    """Return complex numbers with their real (0) or imaginary (1) part replaced."""
+    xp = array_namespace(numbers)
+    return compose(levels, xp.imag(numbers)) if part == 0 else compose(xp.real(numbers), levels)
+
+
+def device_number(value: object, x: Array, *, library: str, own: bool) -> Any:
+    """Return one result of f as a 0-d array on x's device, or as a Python number; raise if it is neither."""
+    xp = array_namespace(x)
+    is_complex = xp.isdtype(x.dtype, "complex floating")
+    if not own:
+        number = host_number(value, library=library, complex_allowed=is_complex)
+        return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
+    array: Array = value
+    require_one_element(array.shape)
+    require_same_device(device(array), device(x))
+    if xp.isdtype(array.dtype, "complex floating"):
+        require_real(array, complex_allowed=is_complex)
+    elif not xp.isdtype(array.dtype, "real floating"):
+        array = xp.astype(array, working_dtype(xp, x))
+    return xp.reshape(array, ())
+
+
+class DeviceResults:
+    """The values of f, each written into one buffer on the device as it comes."""
+
+    def __init__(self, xp: Namespace, count: int, dtype: Any, on: object) -> None:
+        self._xp, self._count, self._dtype, self._device = xp, count, dtype, on
+        self._used = 0
+        self._buffer: Array = None
+
+    def append(self, value: Array) -> None:
+        """Write one value behind the others."""
+        if self._buffer is None:
+            self._buffer = self._xp.empty(self._count, dtype=self._dtype_for(value), device=self._device)
+        self._buffer[self._used] = value
+        self._used += 1
+
+    def columns(self, count: int) -> Sequence[Array]:
+        """Return every ``count``-th value, ``count`` times."""
+        return [self._buffer[start::count] for start in range(count)]
+
+    def _dtype_for(self, value: Array) -> Any:
+        is_complex = isinstance(value, complex) or (
+            not isinstance(value, float) and self._xp.isdtype(value.dtype, "complex floating")
+        )
+        return complex_dtype(self._xp, self._dtype) if is_complex else self._dtype
+
+
+class DeviceMemory:
+    """A `Memory` on a device whose arrays can be written.
+
+    Parameters
+    ----------
+    array
+        What f is given.
+    data
+        The array to write: ``array`` itself, or another view of its memory.
+    cells
+        ``data``, or a one-dimensional view of it where there is one.
+    visible
+        Whether ``array`` is the caller's own.
+    item
+        Reads one result of f as a 0-d array or a Python number.
+    compose
+        Makes complex numbers of real and imaginary parts.
+    """
+
+    block = 65536
+    concrete = True
+    plain: frozenset[type] = frozenset()
+
+    def __init__(
+        self,
+        array: Array,
+        data: Array,
+        *,
+        cells: Array,
+        visible: bool,
+        item: Callable[[object], Any],
+        compose: Callable[[Array, Array], Array] = composed,
+    ) -> None:
+        xp = self._xp = array_namespace(data)
+        self.array = array
+        self.visible = visible
+        self.cells: Array | None = cells
+        self.read = item
+        self.complex = xp.isdtype(data.dtype, "complex floating")
+        self._data = data
+        self.compose = compose
+        self._real = real_dtype(xp, data.dtype)
+        self._working = working_dtype(xp, data)
+        self._original = xp.reshape(xp.asarray(data, copy=True), (-1,))
+        limits = xp.finfo(self._real)
+        self.eps = float(limits.eps)
+        self.tiny = float(limits.smallest_normal) * self.eps
+
+    def keys(self, elements: range) -> Iterable[object]:
+        if self.cells is not None and self.cells.ndim == 1:
+            return elements
+        index = np.unravel_index(np.arange(elements.start, elements.stop), self._data.shape)
+        return zip(*(axis.tolist() for axis in index), strict=True) if index else [()] * len(elements)
+
+    def elements(self, elements: range) -> Array:
+        numbers = self._original[elements.start : elements.stop]
+        dtype = complex_dtype(self._xp, self._working) if self.complex else self._working
+        return self._xp.astype(numbers, dtype)
+
+    def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
+        numbers = self._original[elements.start : elements.stop]
+        if levels is not None:
+            levels = self._xp.astype(levels, self._real)
+            numbers = with_part(numbers, part, levels, self.compose) if self.complex else levels
+        return (numbers[i] for i in range(len(elements)))
+
+    def replaced(self, element: int, raw: object) -> Array:
+        raise NotImplementedError("arrays of this library are written in place")
+
+    def nearest(self, levels: Array) -> Array:
+        return self._xp.astype(self._xp.astype(levels, self._real), self._working)
+
+    def results(self, count: int) -> DeviceResults:
+        return DeviceResults(self._xp, count, self._working, device(self._data))
+
+    def gathered(self, results: Any, columns: int) -> Sequence[Array]:
+        gathered: Sequence[Array] = results.columns(columns)
+        return gathered
+
+    def narrow(self, values: Array) -> Array:
+        is_complex = self._xp.isdtype(values.dtype, "complex floating")
+        return self._xp.astype(values, self._data.dtype if is_complex else self._real)
+
+    def join(self, blocks: Sequence[Array]) -> Array:
+        return self._xp.reshape(self._xp.concat(list(blocks)), self._data.shape)
+
+    def changed(self, element: int | None = None, raw: object = None) -> bool:
+        now = self._xp.reshape(self._data, (-1,))
+        same = (now == self._original) | (self._xp.isnan(now) & self._xp.isnan(self._original))
+        if element is not None:
+            written = now[element : element + 1]
+            same[element] = self._xp.all((written == raw) | self._xp.isnan(written))
+        return not self._xp.all(same)
+
+    def restore(self) -> None:
+        self._data[...] = self._xp.reshape(self._original, self._data.shape)

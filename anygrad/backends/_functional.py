@@ -1,0 +1,98 @@
+"""Arrays that are immutable, lazy or traced: each perturbed array is a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from anygrad._typing import Array
+from anygrad.backends._device import complex_dtype, composed, real_dtype, with_part, working_dtype
+
+
+class FunctionalMemory:
+    """A `Memory` that writes nothing.
+
+    Parameters
+    ----------
+    x
+        The array.
+    item
+        Reads one result of f as a 0-d array or a Python number.
+    replace
+        ``replace(x, element, number)`` returns a new array with one element replaced.
+    concrete
+        Whether values can be looked at without forcing a lazy computation.
+    """
+
+    cells = None
+    visible = False
+    plain: frozenset[type] = frozenset()
+
+    def __init__(
+        self,
+        x: Array,
+        *,
+        item: Callable[[object], Any],
+        replace: Callable[[Array, int, object], Array],
+        concrete: bool,
+    ) -> None:
+        xp = self._xp = array_namespace(x)
+        self.array = x
+        self.concrete = concrete
+        self.read = item
+        self.complex = xp.isdtype(x.dtype, "complex floating")
+        self.block = max(1, x.size)
+        self._replace = replace
+        self._real = real_dtype(xp, x.dtype)
+        self._working = working_dtype(xp, x)
+        self._flat = xp.reshape(x, (-1,))
+        limits = xp.finfo(self._real)
+        self.eps = float(limits.eps)
+        self.tiny = float(limits.smallest_normal) * self.eps
+
+    def keys(self, elements: range) -> Iterable[object]:
+        return elements
+
+    def elements(self, elements: range) -> Array:
+        dtype = complex_dtype(self._xp, self._working) if self.complex else self._working
+        return self._xp.astype(self._flat[elements.start : elements.stop], dtype)
+
+    def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
+        numbers = self._flat[elements.start : elements.stop]
+        if levels is not None:
+            levels = self._xp.astype(levels, self._real)
+            numbers = with_part(numbers, part, levels) if self.complex else levels
+        return (numbers[i] for i in range(len(elements)))
+
+    def replaced(self, element: int, raw: object) -> Array:
+        return self._replace(self.array, element, raw)
+
+    def nearest(self, levels: Array) -> Array:
+        return self._xp.astype(self._xp.astype(levels, self._real), self._working)
+
+    def results(self, count: int) -> list[Any]:
+        return []
+
+    def gathered(self, results: Any, columns: int) -> Sequence[Array]:
+        xp = self._xp
+        values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
+        dtype = xp.result_type(self._working, values.dtype)
+        return [xp.astype(values[start::columns], dtype) for start in range(columns)]
+
+    def compose(self, real: Array, imag: Array) -> Array:
+        return composed(real, imag)
+
+    def narrow(self, values: Array) -> Array:
+        is_complex = self._xp.isdtype(values.dtype, "complex floating")
+        return self._xp.astype(values, self.array.dtype if is_complex else self._real)
+
+    def join(self, blocks: Sequence[Array]) -> Array:
+        return self._xp.reshape(self._xp.concat(list(blocks)), self.array.shape)
+
+    def changed(self, element: int | None = None, raw: object = None) -> bool:
+        return False
+
+    def restore(self) -> None:
+        return None

@@ -1,0 +1,51 @@
+"""CuPy: perturbed, gathered and combined on the device, in its context and on its current stream."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import cupy
+
+from anygrad._typing import Array
+from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_number
+from anygrad.backends._layout import overlapping
+
+name = "cupy"
+cast_example = "x.astype(float)"
+
+
+def available() -> str | None:
+    if not cupy.is_available():
+        return "CuPy is installed, but finds no CUDA device"
+    return None
+
+
+def is_array(x: object) -> bool:
+    return isinstance(x, cupy.ndarray)
+
+
+def floating(x: Array) -> bool:
+    return bool(x.dtype.kind in "fc")
+
+
+def context(x: Array) -> AbstractContextManager[object]:
+    device: AbstractContextManager[object] = x.device
+    return device
+
+
+def memory(x: Array, *, in_place: bool) -> DeviceMemory:
+    in_place = in_place and not overlapping(x.shape, x.strides)
+    array = x if in_place else x.copy(order="K")
+
+    def item(value: object) -> Any:
+        return device_number(value, x, library=name, own=is_array(value))
+
+    return DeviceMemory(
+        array,
+        array,
+        cells=array.reshape(-1) if array.flags.c_contiguous else array,
+        visible=in_place,
+        item=item,
+        compose=composed_by_assignment,
+    )

@@ -1,0 +1,52 @@
+"""dpnp: Intel's arrays on any SYCL device, a CPU among them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import dpnp
+
+from anygrad._typing import Array
+from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_number
+from anygrad.backends._layout import overlapping
+
+name = "dpnp"
+cast_example = "x.astype(float)"
+
+
+def available() -> str | None:
+    try:
+        dpnp.empty(0)
+    except Exception as error:  # dpctl's errors share no base class
+        return f"dpnp is installed, but finds no SYCL device ({error})"
+    return None
+
+
+def is_array(x: object) -> bool:
+    return isinstance(x, dpnp.ndarray)
+
+
+def floating(x: Array) -> bool:
+    return bool(x.dtype.kind in "fc")
+
+
+def context(x: Array) -> AbstractContextManager[object]:
+    return nullcontext()  # an array carries its queue; there is no current device
+
+
+def memory(x: Array, *, in_place: bool) -> DeviceMemory:
+    in_place = in_place and not overlapping(x.shape, x.strides)
+    array = x if in_place else dpnp.copy(x, order="K")
+
+    def item(value: object) -> Any:
+        return device_number(value, x, library=name, own=is_array(value))
+
+    return DeviceMemory(
+        array,
+        array,
+        cells=array.reshape(-1) if array.flags.c_contiguous else array,
+        visible=in_place,
+        item=item,
+        compose=composed_by_assignment,
+    )

@@ -1,0 +1,69 @@
+"""Any other library, in nothing but the array API standard."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from array_api_compat import array_namespace, device, is_array_api_obj, is_lazy_array, is_writeable_array
+
+from anygrad._typing import Array
+from anygrad.backends._device import DeviceMemory, device_number
+from anygrad.backends._functional import FunctionalMemory
+
+name = "generic"
+cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
+
+
+def available() -> str | None:
+    return None
+
+
+def is_array(x: object) -> bool:
+    return bool(is_array_api_obj(x))
+
+
+def floating(x: Array) -> bool:
+    if not all(isinstance(length, int) for length in x.shape):
+        raise ValueError(
+            f"x has the shape {x.shape}, but a gradient needs to know how many elements there are: compute the"
+            " lengths first (in Dask: x.compute_chunk_sizes())"
+        )
+    return bool(array_namespace(x).isdtype(x.dtype, ("real floating", "complex floating")))
+
+
+def context(x: Array) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def memory(x: Array, *, in_place: bool) -> DeviceMemory | FunctionalMemory:
+    xp = array_namespace(x)
+    own = type(x)
+
+    def item(value: object) -> Any:
+        return device_number(value, x, library=own.__module__.partition(".")[0], own=isinstance(value, own))
+
+    if is_lazy_array(x) or not is_writeable_array(x):
+        return FunctionalMemory(x, item=item, replace=_replace, concrete=not is_lazy_array(x))
+    in_place = in_place and _accepts_writes(x)
+    array = x if in_place else xp.asarray(x, copy=True)
+    return DeviceMemory(array, array, cells=array, visible=in_place, item=item)
+
+
+def _accepts_writes(x: Array) -> bool:
+    """Return whether x's own memory can be written. A view of memory shared by its elements refuses, too."""
+    if not math.prod(x.shape):
+        return False
+    first = (0,) * x.ndim
+    try:
+        x[first] = x[first]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _replace(x: Array, element: int, number: object) -> Array:
+    xp = array_namespace(x)
+    positions = xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)
+    return xp.where(positions == element, number, x)

@@ -1,0 +1,95 @@
+"""JAX: arrays are immutable, so each perturbed one is made by a compiled update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from anygrad.backends._device import device_number
+from anygrad.backends._functional import FunctionalMemory
+from anygrad.backends._host import Codec, HostMemory, cast, real_dtype
+from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
+
+name = "jax"
+cast_example = "x.astype(float)"
+
+
+def available() -> str | None:
+    return None
+
+
+def is_array(x: object) -> bool:
+    return isinstance(x, jax.Array)
+
+
+def floating(x: jax.Array) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.inexact))
+
+
+def context(x: jax.Array) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
+    traced = isinstance(x, jax.core.Tracer)
+    if not traced and x.devices() <= set(jax.devices("cpu")) and x.is_fully_addressable:
+        return _on_host(x)
+
+    def item(value: object) -> Any:
+        return device_number(value, x, library=name, own=is_array(value))
+
+    return FunctionalMemory(x, item=item, replace=_replace, concrete=not traced)
+
+
+def _on_host(x: jax.Array) -> HostMemory:
+    codec = _codec(x.dtype)
+
+    def item(value: object) -> Any:
+        if not isinstance(value, jax.Array):
+            return host_number(value, library=name, complex_allowed=codec.dtype.kind == "c")
+        require_one_element(value.shape)
+        require_same_device(value.devices(), x.devices())
+        if jnp.iscomplexobj(value):
+            require_real(value, complex_allowed=codec.dtype.kind == "c")
+        return value.item()
+
+    def narrow(values: NDArray[Any]) -> NDArray[Any]:
+        return cast(values, x.dtype if values.dtype.kind == "c" else real_dtype(x.dtype))
+
+    def join(blocks: Sequence[NDArray[Any]]) -> jax.Array:
+        return jax.device_put(np.concatenate(blocks).reshape(x.shape), x.sharding)
+
+    stored = np.asarray(x)
+    return HostMemory(
+        x, stored, codec, writable=False, visible=False, item=item, narrow=narrow, join=join, replace=_replace
+    )
+
+
+def _codec(dtype: np.dtype[Any]) -> Codec:
+    """Return the codec of a dtype that JAX knows; bfloat16 is one that NumPy's own codec does not."""
+    limits = jnp.finfo(dtype)
+    real = real_dtype(dtype)
+    working = np.result_type(dtype, np.float64)
+    real_working = np.result_type(real, np.float64)
+    return Codec(
+        dtype=working,
+        storage=dtype,
+        decode=lambda raw: raw.astype(working, copy=False),
+        encode=lambda numbers: cast(numbers, dtype),
+        nearest=lambda numbers: cast(numbers, real).astype(real_working, copy=False),
+        eps=float(limits.eps),
+        tiny=float(limits.smallest_subnormal),
+    )
+
+
+def _replaced(x: jax.Array, element: int, number: Any) -> jax.Array:
+    return x.reshape(-1).at[element].set(number).reshape(x.shape)
+
+
+_replace = jax.jit(_replaced)

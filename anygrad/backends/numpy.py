@@ -1,0 +1,55 @@
+"""NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anygrad.backends._host import HostMemory, cast, numpy_codec, real_dtype
+from anygrad.backends._layout import overlapping
+from anygrad.backends._scalar import host_number, require_one_element
+
+name = "numpy"
+cast_example = "x.astype(float)"
+
+
+def available() -> str | None:
+    return None
+
+
+def is_array(x: object) -> bool:
+    return isinstance(x, np.ndarray)
+
+
+def floating(x: NDArray[Any]) -> bool:
+    return x.dtype.kind in "fc"
+
+
+def context(x: NDArray[Any]) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
+    in_place = in_place and x.flags.writeable and not overlapping(x.shape, x.strides)
+    array = x if in_place else x.copy(order="K")
+    codec = numpy_codec(x.dtype)
+
+    def item(value: object) -> Any:
+        if isinstance(value, np.ndarray):
+            require_one_element(value.shape)
+            value = value.reshape(())[()]
+        return host_number(value, library=name, complex_allowed=x.dtype.kind == "c")
+
+    def narrow(values: NDArray[Any]) -> NDArray[Any]:
+        return cast(values, x.dtype if values.dtype.kind == "c" else real_dtype(x.dtype))
+
+    def join(blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)).reshape(x.shape)
+
+    # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
+    stored = np.asarray(array).view(codec.storage)
+    return HostMemory(array, stored, codec, writable=True, visible=in_place, item=item, narrow=narrow, join=join)

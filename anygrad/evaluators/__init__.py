@@ -1,0 +1,6 @@
+"""Evaluators: how f is called at the points that a scheme asks for."""
+
+from anygrad.evaluators._base import Evaluator, Session
+from anygrad.evaluators.loop import Loop
+
+__all__ = ["Evaluator", "Loop", "Session"]

@@ -1,0 +1,158 @@
+"""One call of f after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from anygrad._typing import Array
+from anygrad.backends import Backend, Memory
+
+Row = tuple[Any, ...]  # an element's key, what it originally holds, and what it is set to in turn
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Call f at one point after the other, as the book's loop does.
+
+    Parameters
+    ----------
+    in_place
+        Whether x itself is perturbed, one element at a time, so that functions which ignore their argument and
+        read the array through a closure (``lambda W: net.loss(x, t)``) see it. Each element is put back to the
+        last bit, whatever f raises. If False, or if x cannot be written safely (a read-only, broadcast or
+        immutable array), f is given private copies, and a `ConstantFunctionWarning` is issued if its values
+        never change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> anygrad.numerical_gradient(lambda x: x @ x, np.array([1.0, 2.0]), evaluator=anygrad.Loop(in_place=False))
+    array([2., 4.])
+    """
+
+    in_place: bool = True
+
+    @contextmanager
+    def session(self, f: Callable[[Any], object], x: Array, backend: Backend) -> Iterator[LoopSession]:
+        """Open f and x for sampling."""
+        memory = backend.memory(x, in_place=self.in_place)
+        try:
+            yield LoopSession(f, memory)
+            _require_unchanged(memory)
+        except BaseException:
+            memory.restore()
+            raise
+
+
+class LoopSession:
+    """A `Session` of `Loop`."""
+
+    def __init__(self, f: Callable[[Any], object], memory: Memory) -> None:
+        self.memory = memory
+        self.calls = 0
+        self.points = 0
+        self._f = f
+        self._base: Array | None = None
+        self._first: Array | None = None
+        self._varied = memory.visible
+        self._plain: type | None = None
+
+    def base(self) -> Array:
+        if self._base is None:
+            results = self.memory.results(1)
+            value = self._f(self.memory.array)
+            results.append(self.memory.read(value))
+            _require_unchanged(self.memory)
+            [self._base] = self._gathered(results, 1)
+        return self._base
+
+    def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:
+        memory = self.memory
+        results = memory.results(len(elements) * len(levels))
+        originals = memory.raw(elements, part, None)
+        points = [memory.raw(elements, part, level) for level in levels]
+        rows = zip(memory.keys(elements), originals, *points, strict=True)
+        if memory.cells is None:
+            self._replace(rows, results.append)
+        else:
+            if self._first is None:
+                self._write_first(elements.start, next(rows), results.append)
+            (self._write_pairs if len(levels) == 2 else self._write)(rows, results.append)
+        return self._gathered(results, len(levels))
+
+    def blind(self) -> bool:
+        return not self._varied and self._first is not None and self.memory.concrete
+
+    def _write(self, rows: Iterator[Row], append: Callable[[Any], object]) -> None:
+        f, array, cells, read, plain = self._f, self.memory.array, self.memory.cells, self.memory.read, self._plain
+        assert cells is not None
+        for key, original, *points in rows:
+            for point in points:
+                cells[key] = point
+                value = f(array)
+                # An array may be a view of x, which the next write changes: it is read before.
+                append(value if type(value) is plain else read(value))
+            cells[key] = original
+
+    def _write_pairs(self, rows: Iterator[Row], append: Callable[[Any], object]) -> None:
+        # As _write, unrolled: this is the loop that nearly every call of the library runs.
+        f, array, cells, read, plain = self._f, self.memory.array, self.memory.cells, self.memory.read, self._plain
+        assert cells is not None
+        for key, original, first, second in rows:
+            cells[key] = first
+            value = f(array)
+            append(value if type(value) is plain else read(value))
+            cells[key] = second
+            value = f(array)
+            append(value if type(value) is plain else read(value))
+            cells[key] = original
+
+    def _write_first(self, element: int, row: Row, append: Callable[[Any], object]) -> None:
+        """Perturb the first element with more care, to see what f returns and whether it modifies its argument."""
+        memory = self.memory
+        assert memory.cells is not None
+        key, original, *points = row
+        for count, point in enumerate(points):
+            memory.cells[key] = point
+            value = self._f(memory.array)
+            if not count:
+                _require_unchanged(memory, element, point)
+                self._plain = type(value) if type(value) in memory.plain else None
+            append(memory.read(value))
+        memory.cells[key] = original
+
+    def _replace(self, rows: Iterator[Row], append: Callable[[Any], object]) -> None:
+        for element, _, *points in rows:
+            for point in points:
+                append(self.memory.read(self._f(self.memory.replaced(element, point))))
+
+    def _gathered(self, results: Any, columns: int) -> Sequence[Array]:
+        values = self.memory.gathered(results, columns)
+        count = columns * values[0].shape[0]
+        self.calls += count
+        self.points += count
+        if self._first is None:
+            self._first = values[0][0]
+        if not self._varied and self.memory.concrete:
+            self._varied = any(_differs(column, self._first) for column in values)
+        return values
+
+
+def _differs(values: Array, first: Array) -> bool:
+    xp = array_namespace(values)
+    same = (values == first) | (xp.isnan(values) & xp.isnan(first))
+    return not xp.all(same)
+
+
+def _require_unchanged(memory: Memory, element: int | None = None, raw: object = None) -> None:
+    if memory.changed(element, raw):
+        raise ValueError(
+            "f modifies its argument, so that its values are not those of one function of x: let it work on a copy,"
+            " as in lambda x: f(x.copy()); x has been put back to what it was"
+        )

@@ -1,0 +1,9 @@
+"""Schemes: where f is sampled, and how the samples are combined."""
+
+from anygrad.schemes._base import Scheme
+from anygrad.schemes._step import ReferenceStep
+from anygrad.schemes.backward import Backward
+from anygrad.schemes.central import Central
+from anygrad.schemes.forward import Forward
+
+__all__ = ["Backward", "Central", "Forward", "ReferenceStep", "Scheme"]

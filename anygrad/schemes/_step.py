@@ -1,0 +1,109 @@
+"""Step rules: how far from x a stencil reaches."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from array_api_compat import array_namespace
+
+from anygrad._plan import Lines
+from anygrad._typing import Array
+from anygrad.schemes._stencil import Stencil
+
+
+@runtime_checkable
+class StepRule(Protocol):
+    """A frozen object that chooses one step for each line."""
+
+    def steps(self, lines: Lines, stencil: Stencil) -> Array:
+        """Return positive steps of shape (m,)."""
+        ...
+
+
+Step: TypeAlias = float | StepRule | None
+
+
+@dataclass(frozen=True)
+class NearOptimalStep:
+    """The step that balances truncation and rounding for the stencil's order and the dtype.
+
+    The scale on which f varies is taken to be |x|, and 1 where |x| is less.
+    """
+
+    def steps(self, lines: Lines, stencil: Stencil) -> Array:
+        return representable(stencil.relative_step(lines.eps) * _scale(lines), lines)
+
+
+@dataclass(frozen=True)
+class ReferenceStep:
+    """The step of *Deep Learning from Scratch*: 1e-4, grown only where that would drown in rounding.
+
+    1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16.
+    """
+
+    def steps(self, lines: Lines, stencil: Stencil) -> Array:
+        xp = array_namespace(lines.at)
+        needed = lines.eps ** (1 / 3) * _scale(lines)
+        return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
+
+
+@dataclass(frozen=True)
+class FixedStep:
+    """The step that the user gave, as it is."""
+
+    size: float
+
+    def steps(self, lines: Lines, stencil: Stencil) -> Array:
+        xp = array_namespace(lines.at)
+        drowned = xp.isfinite(lines.at) & (
+            (lines.nearest(lines.at + self.size) == lines.at) | (lines.nearest(lines.at - self.size) == lines.at)
+        )
+        if lines.any(drowned):
+            element = float(xp.max(xp.where(drowned, xp.abs(lines.at), 0.0)))
+            raise ValueError(
+                f"the step {self.size!r} is too small: x has an element of magnitude {element!r}, which it leaves"
+                f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
+            )
+        return xp.full_like(lines.at, self.size)
+
+
+def step_rule(step: Step) -> StepRule:
+    """Return the rule that ``step=`` asks for; raise if it asks for none."""
+    if step is None:
+        return NearOptimalStep()
+    if isinstance(step, StepRule):
+        return step
+    if isinstance(step, bool) or not isinstance(step, numbers.Real):
+        raise TypeError(
+            f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
+        )
+    if not 0 < step < math.inf:
+        raise ValueError(
+            f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
+        )
+    return FixedStep(float(step))
+
+
+def representable(step: Array, lines: Lines) -> Array:
+    """Round each step so that x + step is a number of x's dtype: the step taken is then the step divided by."""
+    xp = array_namespace(step)
+    at = xp.where(xp.isfinite(lines.at), lines.at, 0.0)
+    rounded = lines.nearest(at + step) - at
+    return xp.where(xp.isfinite(rounded), rounded, step)
+
+
+def _scale(lines: Lines) -> Array:
+    """Return |x| where it is finite and above 1, elsewhere 1."""
+    xp = array_namespace(lines.scale)
+    return xp.where(xp.isfinite(lines.scale) & (lines.scale > 1.0), lines.scale, 1.0)
+
+
+def _spacing(magnitude: float, lines: Lines) -> float:
+    """Return the distance from ``magnitude`` to the next larger number of x's dtype."""
+    if magnitude < lines.tiny:
+        return lines.tiny
+    _, exponent = math.frexp(magnitude)
+    return max(math.ldexp(lines.eps, exponent - 1), lines.tiny)
