@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from anygrad._plan import Lines, Slopes
@@ -45,7 +46,9 @@ def partials(
     """Differentiate f by each element of x."""
     counted = f if meter is None else meter.counting(f)
     values, steps = [], []
-    with backend.context(x), evaluator.session(counted, x, backend) as session:
+    # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
+    quiet = np.errstate(all="ignore")
+    with backend.context(x), evaluator.session(counted, x, backend) as session, quiet:
         memory = session.memory
         for block in _blocks(math.prod(x.shape), memory.block):
             slopes = _slopes(session, scheme, block, meter)
@@ -77,12 +80,12 @@ def _slopes(session: Session, scheme: Scheme, block: range, meter: Meter | None)
     if not block:
         nothing = memory.elements(block)
         return Slopes(value=nothing, step=array_namespace(nothing).real(nothing) if memory.complex else nothing)
-    along_real = scheme.differentiate(_lines(session, block, part=0))
+    along_real = scheme.differentiate(_lines(session, block, 0))
     if not memory.complex or _is_complex(along_real.value):
         return along_real
     if meter is not None:
         meter.total += scheme.calls(len(block))
-    along_imag = scheme.differentiate(_lines(session, block, part=1))
+    along_imag = scheme.differentiate(_lines(session, block, 1))
     if _is_complex(along_imag.value):
         raise TypeError(
             "f returned real numbers at some points and complex ones at others, so that it is neither real nor"

@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, Namespace
+from anygrad.backends._layout import multi_indices
 from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
 
 
@@ -144,8 +145,7 @@ class DeviceMemory:
     def keys(self, elements: range) -> Iterable[object]:
         if self.cells is not None and self.cells.ndim == 1:
             return elements
-        index = np.unravel_index(np.arange(elements.start, elements.stop), self._data.shape)
-        return zip(*(axis.tolist() for axis in index), strict=True) if index else [()] * len(elements)
+        return multi_indices(elements, self._data.shape)
 
     def elements(self, elements: range) -> Array:
         numbers = self._original[elements.start : elements.stop]
@@ -181,10 +181,11 @@ class DeviceMemory:
 
     def changed(self, element: int | None = None, raw: object = None) -> bool:
         now = self._xp.reshape(self._data, (-1,))
-        same = (now == self._original) | (self._xp.isnan(now) & self._xp.isnan(self._original))
-        if element is not None:
-            written = now[element : element + 1]
-            same[element] = self._xp.all((written == raw) | self._xp.isnan(written))
+        with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
+            same = (now == self._original) | (self._xp.isnan(now) & self._xp.isnan(self._original))
+            if element is not None:
+                written = now[element : element + 1]
+                same[element] = self._xp.all((written == raw) | self._xp.isnan(written))
         return not self._xp.all(same)
 
     def restore(self) -> None:

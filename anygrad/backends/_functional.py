@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array
 from anygrad.backends._device import complex_dtype, composed, real_dtype, with_part, working_dtype
@@ -43,7 +44,8 @@ class FunctionalMemory:
         self.concrete = concrete
         self.read = item
         self.complex = xp.isdtype(x.dtype, "complex floating")
-        self.block = max(1, x.size)
+        self._size = math.prod(x.shape)
+        self.block = max(1, self._size)  # a library that works lazily is best given everything at once
         self._replace = replace
         self._real = real_dtype(xp, x.dtype)
         self._working = working_dtype(xp, x)
@@ -89,6 +91,8 @@ class FunctionalMemory:
         return self._xp.astype(values, self.array.dtype if is_complex else self._real)
 
     def join(self, blocks: Sequence[Array]) -> Array:
+        if not self._size:  # Dask cannot reshape an empty array
+            return self._xp.zeros(self.array.shape, dtype=blocks[0].dtype, device=device(self.array))
         return self._xp.reshape(self._xp.concat(list(blocks)), self.array.shape)
 
     def changed(self, element: int | None = None, raw: object = None) -> bool:

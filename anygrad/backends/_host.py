@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
+from anygrad.backends._layout import multi_indices
 
 Raw = NDArray[Any]
 
@@ -159,8 +160,7 @@ class HostMemory:
     def keys(self, elements: range) -> Iterable[object]:
         if self._stored.ndim == 1:
             return elements
-        index = np.unravel_index(np.arange(elements.start, elements.stop), self._stored.shape)
-        return zip(*(axis.tolist() for axis in index), strict=True)
+        return multi_indices(elements, self._stored.shape)
 
     def elements(self, elements: range) -> Raw:
         return self.codec.decode(self._original[elements.start : elements.stop])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 
 def overlapping(shape: Sequence[int], strides: Sequence[int]) -> bool:
@@ -19,3 +21,11 @@ def overlapping(shape: Sequence[int], strides: Sequence[int]) -> bool:
             return True
         reach += stride * (length - 1)
     return False
+
+
+def multi_indices(elements: range, shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
+    """Return the multi-indices of a range of flat indices in C order."""
+    if not shape:
+        return [()] * len(elements)
+    axes = np.unravel_index(np.arange(elements.start, elements.stop), tuple(shape))
+    return zip(*(axis.tolist() for axis in axes), strict=True)

@@ -46,5 +46,9 @@ class Evaluator(Protocol):
     """A frozen object that says how f is called."""
 
     def session(self, f: Callable[[Any], object], x: Array, backend: Backend) -> AbstractContextManager[Session]:
-        """Open f and x for sampling. x is as it was when the session ends, however it ends."""
+        """Open f and x for sampling.
+
+        x is as it was when the session ends, however it ends. f runs under NumPy's error settings at the time of
+        opening, whatever they are when a sample is asked for.
+        """
         ...

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
 
 Row = tuple[Any, ...]  # an element's key, what it originally holds, and what it is set to in turn
+Append = Callable[[Any], object]
+
+_MODIFIED = (
+    "f modifies its argument, so that its values are not those of one function of x: let it work on a copy, as in"
+    " lambda x: f(x.copy()); x has been put back to what it was"
+)
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,13 @@ class LoopSession:
         self._first: Array | None = None
         self._varied = memory.visible
         self._plain: type | None = None
+        self._settings = np.geterr()
 
     def base(self) -> Array:
         if self._base is None:
             results = self.memory.results(1)
-            value = self._f(self.memory.array)
+            with self._calling():
+                value = self._f(self.memory.array)
             results.append(self.memory.read(value))
             _require_unchanged(self.memory)
             [self._base] = self._gathered(results, 1)
@@ -78,18 +88,32 @@ class LoopSession:
         originals = memory.raw(elements, part, None)
         points = [memory.raw(elements, part, level) for level in levels]
         rows = zip(memory.keys(elements), originals, *points, strict=True)
-        if memory.cells is None:
-            self._replace(rows, results.append)
-        else:
-            if self._first is None:
-                self._write_first(elements.start, next(rows), results.append)
-            (self._write_pairs if len(levels) == 2 else self._write)(rows, results.append)
+        with self._calling():
+            if memory.cells is None:
+                self._replace(rows, results.append)
+            else:
+                self._write_all(elements, rows, len(levels), results.append)
         return self._gathered(results, len(levels))
 
     def blind(self) -> bool:
         return not self._varied and self._first is not None and self.memory.concrete
 
-    def _write(self, rows: Iterator[Row], append: Callable[[Any], object]) -> None:
+    def _calling(self) -> AbstractContextManager[None]:
+        """Return the context in which f is called: NumPy's settings as the user has them."""
+        return np.errstate(**self._settings)
+
+    def _write_all(self, elements: range, rows: Iterator[Row], points: int, append: Append) -> None:
+        """Write the first and the last element with care, those between fast."""
+        unwatched = len(elements) - 1
+        if self._first is None:
+            self._write_watched(next(rows), append, first=elements.start)
+            unwatched -= 1
+        if unwatched >= 0:
+            write = self._write_pairs if points == 2 else self._write
+            write(islice(rows, unwatched), append)
+            self._write_watched(next(rows), append)
+
+    def _write(self, rows: Iterator[Row], append: Append) -> None:
         f, array, cells, read, plain = self._f, self.memory.array, self.memory.cells, self.memory.read, self._plain
         assert cells is not None
         for key, original, *points in rows:
@@ -100,7 +124,7 @@ class LoopSession:
                 append(value if type(value) is plain else read(value))
             cells[key] = original
 
-    def _write_pairs(self, rows: Iterator[Row], append: Callable[[Any], object]) -> None:
+    def _write_pairs(self, rows: Iterator[Row], append: Append) -> None:
         # As _write, unrolled: this is the loop that nearly every call of the library runs.
         f, array, cells, read, plain = self._f, self.memory.array, self.memory.cells, self.memory.read, self._plain
         assert cells is not None
@@ -113,21 +137,28 @@ class LoopSession:
             append(value if type(value) is plain else read(value))
             cells[key] = original
 
-    def _write_first(self, element: int, row: Row, append: Callable[[Any], object]) -> None:
-        """Perturb the first element with more care, to see what f returns and whether it modifies its argument."""
+    def _write_watched(self, row: Row, append: Append, first: int | None = None) -> None:
+        """Perturb an element, and see whether f modifies its argument.
+
+        An f that does so at every call is noticed at the first one; one that begins later, when x is compared with
+        what it was at the end, except where it has modified the element that is put back last: hence this look at it.
+        """
         memory = self.memory
         assert memory.cells is not None
         key, original, *points = row
-        for count, point in enumerate(points):
+        for point in points:
             memory.cells[key] = point
             value = self._f(memory.array)
-            if not count:
-                _require_unchanged(memory, element, point)
+            if first is not None and point is points[0]:
+                _require_unchanged(memory, first, point)
                 self._plain = type(value) if type(value) in memory.plain else None
             append(memory.read(value))
+        held, written = memory.cells[key], points[-1]
+        if held != written and written == written:  # noqa: PLR0124 - NaN is not equal to itself
+            raise ValueError(_MODIFIED)
         memory.cells[key] = original
 
-    def _replace(self, rows: Iterator[Row], append: Callable[[Any], object]) -> None:
+    def _replace(self, rows: Iterator[Row], append: Append) -> None:
         for element, _, *points in rows:
             for point in points:
                 append(self.memory.read(self._f(self.memory.replaced(element, point))))
@@ -145,14 +176,9 @@ class LoopSession:
 
 
 def _differs(values: Array, first: Array) -> bool:
-    xp = array_namespace(values)
-    same = (values == first) | (xp.isnan(values) & xp.isnan(first))
-    return not xp.all(same)
+    return not array_namespace(values).all(values == first)
 
 
 def _require_unchanged(memory: Memory, element: int | None = None, raw: object = None) -> None:
     if memory.changed(element, raw):
-        raise ValueError(
-            "f modifies its argument, so that its values are not those of one function of x: let it work on a copy,"
-            " as in lambda x: f(x.copy()); x has been put back to what it was"
-        )
+        raise ValueError(_MODIFIED)

@@ -1,0 +1,112 @@
+"""Fixtures: the array libraries under test, their dtypes and memory layouts."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+from layouts import LAYOUTS
+from libraries import LIBRARIES, Library
+
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("JAX_PLATFORMS", "")
+
+_libraries = pytest.StashKey[list[Library]]()
+_matrix = pytest.StashKey[Counter[tuple[str, str, str, str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        action="append",
+        choices=sorted(LIBRARIES),
+        help="array library to test (may be given several times; default: numpy); one that cannot be used is an error",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "libraries(condition): run on those libraries only for which condition(library) holds"
+    )
+    config.addinivalue_line("markers", "parity: a cell of the parity matrix, printed at the end")
+    config.stash[_matrix] = Counter()
+    config.stash[_libraries] = []
+    for name in config.getoption("--backend") or ["numpy"]:
+        try:
+            config.stash[_libraries] += [make() for make in LIBRARIES[name]]
+        except Exception as error:
+            raise pytest.UsageError(f"--backend {name}: cannot be used here: {error}") from error
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    versions = (
+        f"{library.name} {getattr(library.xp, '__version__', '')}".strip() for library in config.stash[_libraries]
+    )
+    return f"array libraries: {', '.join(versions)}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that asks for ``lib`` on every library, and for ``dtype`` on every real dtype of it."""
+    libraries = metafunc.config.stash[_libraries]
+    names = metafunc.fixturenames
+    if "lib" not in names:
+        return
+    wanted = [mark.args[0] for mark in metafunc.definition.iter_markers("libraries")]
+    libraries = [library for library in libraries if all(condition(library) for condition in wanted)]
+    if "dtype" in names or "complex_dtype" in names:
+        kind = "dtype" if "dtype" in names else "complex_dtype"
+        pairs = [(lib, dtype) for lib in libraries for dtype in (lib.real if kind == "dtype" else lib.complex)]
+        metafunc.parametrize(("lib", kind), pairs, ids=[f"{lib.name}-{dtype}" for lib, dtype in pairs])
+    elif "layout" in names:
+        pairs = [(lib, name) for lib in libraries for name in LAYOUTS if lib.negative_strides or name != "reversed"]
+        metafunc.parametrize(("lib", "layout"), pairs, ids=[f"{lib.name}-{name}" for lib, name in pairs])
+    else:
+        metafunc.parametrize("lib", libraries, ids=str)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, rather than skip, the tests that none of the libraries is wanted for."""
+    unwanted = [item for item in items if _without_library(item)]
+    items[:] = [item for item in items if not _without_library(item)]
+    config.hook.pytest_deselected(items=unwanted)
+
+
+def _without_library(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and "lib" in callspec.params and not isinstance(callspec.params["lib"], Library)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    if call.when == "call" and item.get_closest_marker("parity"):
+        params = item.callspec.params
+        cell = (params["lib"].name, params["problem"].name, params["layout"], report.outcome)
+        item.config.stash[_matrix][cell] += 1
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Print backend x problem x layout."""
+    cells = config.stash[_matrix]
+    if not cells:
+        return
+    libraries = list(dict.fromkeys(library for library, *_ in cells))
+    problems = list(dict.fromkeys(problem for _, problem, *_ in cells))
+    marks = {layout: layout[0].upper() for layout in LAYOUTS}
+    terminalreporter.section("parity with the reference")
+    legend = ", ".join(f"{mark} {layout}" for layout, mark in marks.items())
+    terminalreporter.write_line(f"{legend}; lower case: failed")
+    width = max(map(len, problems)) + 2
+    terminalreporter.write_line(" " * width + "".join(f"{library:<16}" for library in libraries))
+    for problem in problems:
+        row = ""
+        for library in libraries:
+            seen = [
+                mark if not cells[library, problem, layout, "failed"] else mark.lower()
+                for layout, mark in marks.items()
+                if cells[library, problem, layout, "passed"] or cells[library, problem, layout, "failed"]
+            ]
+            row += f"{''.join(seen):<16}"
+        terminalreporter.write_line(f"{problem:<{width}}{row}")

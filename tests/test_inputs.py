@@ -1,0 +1,196 @@
+"""What x, h and the options may be, and the sentence that answers when they are something else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import anygrad
+
+
+def never(x):
+    raise AssertionError("f was called")
+
+
+# --- x ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("integers", ["int32", "int64", "uint8", "bool"])
+def test_integers_cannot_be_perturbed(lib, integers):
+    x = lib.xp.asarray([1, 0, 1], dtype=getattr(lib.xp, integers), device=lib.device)
+    with pytest.raises(TypeError, match=rf"x has the dtype .*{integers}.*pass a floating array.*x"):
+        anygrad.numerical_gradient(never, x)
+
+
+@pytest.mark.parametrize("x", [np.array([1.0, None]), np.zeros(2, "f8,f8"), np.array(["a"]), np.zeros(2, "M8[s]")])
+def test_other_dtypes_of_numpy(x):
+    with pytest.raises(TypeError, match=r"x has the dtype .*x\.astype\(float\)"):
+        anygrad.numerical_gradient(never, x)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0, 3)])
+def test_an_empty_array_has_an_empty_gradient(lib, shape):
+    x = lib.asarray(np.zeros(shape), "float32")
+    for differentiate in (anygrad.numerical_gradient, anygrad.numerical_gradient_2d):
+        result = differentiate(never, x, full_output=True)
+        assert (result.value.shape, result.value.dtype) == (x.shape, x.dtype)
+        assert (result.step.shape, result.ncalls, result.npoints) == (x.shape, 0, 0)
+
+
+def test_an_empty_array_under_every_scheme(lib):
+    x = lib.asarray(np.zeros(0), "float32")
+    for scheme in (anygrad.Central(order=4), anygrad.Forward(), anygrad.Backward()):
+        assert anygrad.numerical_gradient(never, x, scheme=scheme).shape == (0,)
+
+
+def test_a_number():
+    gradient = anygrad.numerical_gradient(lambda x: x**2, 3)
+    assert gradient.shape == ()
+    assert gradient.dtype == np.float64
+    assert gradient == pytest.approx(6)
+
+
+def test_a_complex_number():
+    assert anygrad.numerical_gradient(lambda z: z**2, 1 + 2j) == pytest.approx(2 + 4j)
+
+
+def test_a_numpy_scalar_keeps_its_dtype():
+    gradient = anygrad.numerical_gradient(lambda x: x**2, np.float32(3))
+    assert gradient.dtype == np.float32
+    assert gradient == pytest.approx(6, rel=1e-3)
+
+
+def test_a_nested_list_of_numbers():
+    given = [[1, 2.0], [3, np.float64(4)]]
+    gradient = anygrad.numerical_gradient(lambda x: (x**2).sum(), given)
+    assert gradient.dtype == np.float64
+    assert np.allclose(gradient, [[2, 4], [6, 8]])
+    assert given == [[1, 2.0], [3, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (None, TypeError, "x is None, but an array"),
+        ("abc", TypeError, "x is a str, but an array"),
+        (True, TypeError, "x is a bool, but an array"),
+        ({"w": object()}, TypeError, r"x\['w'\] is an object, but an array"),
+        ({"w": [np.array([1])]}, TypeError, r"x\['w'\]\[0\] has the dtype int64"),
+        ([[1.0], [1.0, 2.0]], ValueError, "parts differ in length"),
+        (len, TypeError, "x is a builtin_function_or_method"),
+    ],
+)
+def test_what_is_no_array(x, error, message):
+    with pytest.raises(error, match=message):
+        anygrad.numerical_gradient(never, x)
+
+
+def test_f_and_x_in_the_wrong_order():
+    with pytest.raises(TypeError, match=r"f is a ndarray|f is an ndarray"):
+        anygrad.numerical_gradient(np.ones(2), np.sum)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.libraries(lambda lib: lib.name == "numpy")
+def test_subclasses_and_read_only_arrays(lib):
+    matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    assert np.allclose(anygrad.numerical_gradient(lambda x: np.trace(x * x), matrix), _trace_gradient(matrix))
+    frozen = np.array([1.0, 2.0])
+    frozen.flags.writeable = False
+    assert np.allclose(anygrad.numerical_gradient(lambda x: x @ x, frozen), [2, 4])
+
+
+def _trace_gradient(matrix):
+    """Return the gradient of the trace of the matrix square."""
+    return 2 * np.asarray(matrix).T
+
+
+def test_overlapping_memory_is_never_a_wrong_number():
+    base = np.array([1.0, 2.0, 3.0])
+    windows = np.lib.stride_tricks.as_strided(base, (2, 2), (8, 8), writeable=True)
+    assert np.allclose(anygrad.numerical_gradient(lambda x: (x**2).sum(), windows), [[2, 4], [4, 6]])
+    assert np.array_equal(base, [1, 2, 3])
+
+
+def test_broadcast_arrays_are_never_a_wrong_number(lib):
+    base = lib.asarray(np.array([1.0, 2.0]), "float32")
+    before = lib.bits(base)
+    rows = lib.xp.broadcast_to(base, (3, 2))
+    gradient = anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), rows)
+    assert np.allclose(lib.numpy(gradient), [[2, 4]] * 3, rtol=2e-3)
+    assert lib.bits(base) == before
+
+
+def test_one_sample_has_one_dimension(lib):
+    with pytest.raises(ValueError, match=r"shape \(2, 2\).*numerical_gradient_2d"):
+        anygrad.numerical_gradient_1d(never, lib.asarray(np.ones((2, 2)), "float32"))
+
+
+# --- h ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("h", [0, 0.0, -1e-4, np.nan, np.inf, -np.inf])
+def test_a_step_must_be_positive_and_finite(h):
+    with pytest.raises(ValueError, match="must be positive and finite: write 1e-4"):
+        anygrad.numerical_gradient(never, np.ones(2), h)
+
+
+@pytest.mark.parametrize("h", ["1e-4", 1j, True, [1e-4]])
+def test_a_step_must_be_a_number(h):
+    with pytest.raises(TypeError, match="a positive number such as 1e-4 was expected"):
+        anygrad.numerical_gradient(never, np.ones(2), h)
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+@pytest.mark.parametrize("magnitude", [1.0, 1000.0, -3.0])
+def test_a_step_that_drowns_names_the_smallest_that_does_not(lib, dtype, magnitude):
+    x = lib.asarray(np.array([0.0, magnitude, np.nan, np.inf]), dtype)
+    with pytest.raises(ValueError, match=r"too small.*smallest usable step is") as caught:
+        anygrad.numerical_gradient(never, x, 1e-30)
+    smallest = float(str(caught.value).rpartition(" ")[2])
+    # The suggestion works, and nothing much smaller would.
+    x = lib.asarray(np.array([0.0, magnitude]), dtype)
+    anygrad.numerical_gradient(lambda x: x[0], x, smallest)
+    with pytest.raises(ValueError, match="too small"):
+        anygrad.numerical_gradient(lambda x: x[0], x, smallest / 4)
+
+
+def test_h_belongs_to_the_scheme_where_there_is_one():
+    with pytest.raises(ValueError, match=r"both h=0.1 and scheme=Central.* give the step to the scheme"):
+        anygrad.numerical_gradient(never, np.ones(2), 0.1, scheme=anygrad.Central())
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheme": "central"}, r"scheme is 'central', but a scheme such as anygrad.Central\(order=4\)"),
+        ({"scheme": anygrad.Central}, r"scheme is the class Central.*write Central\(\)"),
+        ({"evaluator": anygrad.Loop}, r"evaluator is the class Loop.*write Loop\(\)"),
+        ({"evaluator": anygrad.Central()}, r"evaluator is Central.*but an evaluator such as"),
+        ({"progress": "yes"}, "progress is 'yes', but True, False or a function"),
+    ],
+)
+def test_options_of_the_wrong_kind(options, message):
+    with pytest.raises(TypeError, match=message):
+        anygrad.numerical_gradient(never, np.ones(2), **options)
+
+
+@pytest.mark.parametrize("order", [0, -2, 3, 1])
+def test_central_orders_are_even(order):
+    with pytest.raises(ValueError, match="positive even number"):
+        anygrad.Central(order=order)
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Central, anygrad.Forward, anygrad.Backward])
+def test_orders_are_integers(scheme):
+    with pytest.raises(TypeError, match="order must be an integer"):
+        scheme(order=2.0)
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Forward, anygrad.Backward])
+def test_one_sided_orders_begin_at_one(scheme):
+    with pytest.raises(ValueError, match="order must be 1 or more"):
+        scheme(order=0)

@@ -1,0 +1,115 @@
+"""Whatever happens, x comes back bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layouts import LAYOUTS
+
+import anygrad
+
+SCHEMES = [None, anygrad.Central(order=4), anygrad.Forward(), anygrad.Backward(order=2)]
+
+
+def special_values(dtype: str) -> np.ndarray:
+    """Return -0.0, a subnormal, inf, and NaNs whose payloads a conversion would lose."""
+    width = np.dtype(dtype).itemsize * 8
+    exponent = {16: 5, 32: 8, 64: 11}[width]
+    infinity = ((1 << exponent) - 1) << (width - 1 - exponent)
+    negative_zero = 1 << (width - 1)
+    signalling_nan, quiet_nan = infinity + 1, infinity + (1 << (width - 2 - exponent)) + 42
+    patterns = [negative_zero, 1, infinity, signalling_nan, negative_zero + quiet_nan]
+    return np.array(patterns, dtype=f"u{width // 8}").view(dtype)
+
+
+class StoppedError(Exception):
+    """What the function under test raises."""
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+@pytest.mark.parametrize("error", [StoppedError, KeyboardInterrupt])
+def test_f_raises_at_any_call(lib, scheme, error):
+    x = lib.asarray(np.array([[1.0, -0.0], [np.nan, 4.0]]), "float32")
+    before = lib.bits(x)
+    calls = (scheme or anygrad.Central()).calls(4)
+    for fatal in range(1, calls + 1):
+        count = 0
+
+        def f(x):
+            nonlocal count
+            count += 1
+            if count == fatal:
+                raise error
+            return 0.0 * count
+
+        with pytest.raises(error):
+            anygrad.numerical_gradient(f, x, scheme=scheme)
+        assert count == fatal
+        assert lib.bits(x) == before
+
+
+def test_every_bit_of_every_layout(lib, layout):
+    for dtype in {"float16", "float32", "float64"} & set(lib.real):
+        values = special_values(dtype)
+        x = LAYOUTS[layout](lib, np.zeros(values.shape), dtype)
+        if lib.writable:
+            x[...] = lib.asarray(values, dtype)
+        before = lib.bits(x)
+        counter = iter(range(99))
+        anygrad.numerical_gradient(lambda x: 1.0 * next(counter), x)
+        assert lib.bits(x) == before
+
+
+def test_complex_numbers(lib, complex_dtype):
+    counter = iter(range(99))
+    if complex_dtype == "clongdouble":  # has padding, whose bits mean nothing
+        x = np.array([1 - 0.0j, complex(np.nan, -np.inf)], dtype=complex_dtype)
+        before = repr(x)
+        anygrad.numerical_gradient(lambda x: 1.0 * next(counter), x)
+        assert repr(x) == before
+        return
+    values = special_values({"complex64": "float32", "complex128": "float64"}[complex_dtype])[:4]
+    x = lib.asarray(values.view(complex_dtype), complex_dtype)
+    before = lib.bits(x)
+    anygrad.numerical_gradient(lambda x: 1.0 * next(counter), x)
+    assert lib.bits(x) == before
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+@pytest.mark.parametrize("when", [0, 3])
+def test_f_modifies_its_argument(lib, when):
+    x = lib.asarray(np.array([1.0, 2.0, 3.0]), "float32")
+    before = lib.bits(x)
+    calls = iter(range(99))
+
+    def f(x):
+        if next(calls) >= when:
+            x[2] = 7.0
+        return lib.xp.sum(x)
+
+    with pytest.raises(ValueError, match=r"modifies its argument.*copy"):
+        anygrad.numerical_gradient(f, x)
+    assert lib.bits(x) == before
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+def test_f_modifies_the_only_element(lib):
+    x = lib.asarray(np.array([1.0]), "float32")
+
+    def f(x):
+        x[0] = 2 * x[0]
+        return lib.xp.sum(x)
+
+    with pytest.raises(ValueError, match="modifies its argument"):
+        anygrad.numerical_gradient(f, x)
+    assert lib.numpy(x) == [1.0]
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "numpy")
+def test_an_array_in_foreign_byte_order(lib):
+    x = special_values("float64").astype(">f8")
+    values = x.tobytes()
+    gradient = anygrad.numerical_gradient(lambda x: x[1] * 3, x)
+    assert x.tobytes() == values
+    assert gradient.dtype == x.dtype
+    assert gradient[1] == pytest.approx(3)
