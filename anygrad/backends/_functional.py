@@ -8,7 +8,7 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from anygrad._typing import Array
+from anygrad._typing import Array, Namespace
 from anygrad.backends._device import complex_dtype, composed, real_dtype, with_part, working_dtype
 
 
@@ -44,12 +44,12 @@ class FunctionalMemory:
         self.concrete = concrete
         self.read = item
         self.complex = xp.isdtype(x.dtype, "complex floating")
-        self._size = math.prod(x.shape)
-        self.block = max(1, self._size)  # a library that works lazily is best given everything at once
+        size = math.prod(x.shape)
+        self.block = max(1, size)  # a library that works lazily is best given everything at once
         self._replace = replace
         self._real = real_dtype(xp, x.dtype)
         self._working = working_dtype(xp, x)
-        self._flat = xp.reshape(x, (-1,))
+        self._flat = _reshaped(xp, x, (size,))
         limits = xp.finfo(self._real)
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
@@ -91,12 +91,15 @@ class FunctionalMemory:
         return self._xp.astype(values, self.array.dtype if is_complex else self._real)
 
     def join(self, blocks: Sequence[Array]) -> Array:
-        if not self._size:  # Dask cannot reshape an empty array
-            return self._xp.zeros(self.array.shape, dtype=blocks[0].dtype, device=device(self.array))
-        return self._xp.reshape(self._xp.concat(list(blocks)), self.array.shape)
+        return _reshaped(self._xp, self._xp.concat(list(blocks)), self.array.shape)
 
     def changed(self, element: int | None = None, raw: object = None) -> bool:
         return False
 
     def restore(self) -> None:
         return None
+
+
+def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
+    """Reshape. Dask cannot do that to an empty array, of which there is nothing to keep."""
+    return xp.reshape(x, shape) if math.prod(shape) else xp.zeros(shape, dtype=x.dtype, device=device(x))
