@@ -55,13 +55,14 @@ def partials(
             values.append(memory.narrow(slopes.value))
             if keep_steps:
                 steps.append(memory.narrow(slopes.step))
+        blind = session.blind()
         return Partials(
             value=memory.join(values),
             step=memory.join(steps) if keep_steps else None,
             ncalls=session.calls,
             npoints=session.points,
             in_place=memory.visible,
-            blind=session.blind(),
+            blind=blind,
         )
 
 

@@ -23,6 +23,7 @@ class Meter:
         def counted(x: Any) -> object:
             value = f(x)
             self._done += 1
+            self.total = max(self.total, self._done)
             self._report(self._done, self.total)
             return value
 

@@ -41,7 +41,8 @@ class Library:
     def bits(self, x: Array) -> bytes:
         """Return the memory of x, in C order."""
         if self.name.startswith("torch"):
-            x = x.detach().cpu().contiguous().reshape(-1).view(self.xp.uint8)
+            x = x.detach().cpu().contiguous().reshape(-1)
+            x = x.view(self.xp.uint8) if x.numel() else x
         elif self.name == "cupy":
             x = x.get()
         elif self.name == "dpnp":
@@ -75,7 +76,7 @@ def _torch_on(device: str) -> Library:
 
     def numpy(x: Array) -> np.ndarray:
         wide = torch.complex128 if torch.is_tensor(x) and x.is_complex() else torch.float64
-        return torch.as_tensor(x).detach().cpu().to(wide).numpy()
+        return torch.as_tensor(x).detach().resolve_conj().resolve_neg().cpu().to(wide).numpy()
 
     return Library(
         "torch" if device == "cpu" else f"torch-{device}",

@@ -80,9 +80,9 @@ def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def bit_pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype by which elements are copied."""
-    if (dtype == np.float64 and dtype.isnative) or dtype.itemsize > 8:
+    if dtype == np.float64 and dtype.isnative:
         return dtype
-    return np.dtype(f"u{dtype.itemsize}")
+    return np.dtype(f"{'u' if dtype.itemsize <= 8 else 'V'}{dtype.itemsize}")
 
 
 def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
@@ -218,7 +218,5 @@ def _items(raw: Raw) -> Iterable[object]:
 
 
 def _same_bits(a: Raw, b: Raw) -> bool:
-    if a.dtype.itemsize > 8:  # no integer is as wide, and longdouble has padding
-        return np.array_equal(a, b, equal_nan=True)
-    pattern = f"u{a.dtype.itemsize}"
+    pattern = "u8" if a.dtype == np.float64 else a.dtype
     return np.array_equal(a.view(pattern), b.view(pattern))

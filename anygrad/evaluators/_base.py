@@ -37,7 +37,10 @@ class Session(Protocol):
         ...
 
     def blind(self) -> bool:
-        """Return whether f may have missed the perturbations: it was not given x itself, and never changed."""
+        """Return whether f may have missed the perturbations: it was given copies of x, and never changed.
+
+        This may take one more call of f, f(x), where all other values are the same.
+        """
         ...
 
 

@@ -28,13 +28,18 @@ Step: TypeAlias = float | StepRule | None
 
 @dataclass(frozen=True)
 class NearOptimalStep:
-    """The step that balances truncation and rounding for the stencil's order and the dtype.
+    """The step that balances truncation and rounding for the stencil's order p and the dtype.
 
-    The scale on which f varies is taken to be |x|, and 1 where |x| is less.
+    On which scale f varies is not known: with x, as a power of it does, or on that of 1, as a sine does. With X the
+    larger of |x| and 1, the error relative to the derivative is about eps X / h of rounding for the former and h^p of
+    truncation for the latter; they meet where h grows as X^(1/(p+1)). Below sqrt(eps) X it is never.
     """
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        return representable(stencil.relative_step(lines.eps) * _scale(lines), lines)
+        xp = array_namespace(lines.at)
+        scale = _scale(lines)
+        balanced = stencil.relative_step(lines.eps) * scale ** (1 / (stencil.order + 1))
+        return representable(xp.maximum(balanced, lines.eps**0.5 * scale), lines)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ class Central:
         Order of accuracy, an even number: the truncation error shrinks like ``step**order``. Each element costs
         ``order`` calls of f.
     step
-        Distance between neighbouring points, in units of x. None chooses it for each element, near-optimal for
-        the order and the dtype, proportional to |x| where |x| is above 1, and rounded so that x + step is
-        representable. A number is used as it is.
+        Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
+        order p and the dtype, growing as ``|x|**(1/(p+1))`` where |x| is above 1 and as |x| where it is large, and
+        rounded so that x + step is representable. A number is used as it is.
 
     Raises
     ------

@@ -1,0 +1,130 @@
+"""The house: what may import what, what importing costs, what is public."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import anygrad
+
+ROOT = Path(anygrad.__file__).parent
+
+# The floors, from the ground up. A module imports from its own floor and from those below it.
+FLOORS = [
+    {"_typing", "_result", "_indices", "_progress", "_pytree"},
+    {"backends"},
+    {"_plan"},
+    {"schemes"},
+    {"evaluators"},
+    {"_validate"},
+    {"_partials"},
+    {"_run"},
+    {"_gradient"},
+    {"__init__"},
+]
+# Whoever is on a floor below another may still have no business with it.
+STRANGERS = {
+    "schemes": {"backends", "_result", "_progress", "_pytree"},
+    "evaluators": {"schemes", "_plan"},
+    "backends": {"_result", "_progress", "_pytree"},
+}
+LIBRARIES = {"torch", "jax", "cupy", "dask", "dpnp"}
+
+
+def modules():
+    return sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names of what a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(path: Path) -> str:
+    """Return the folder or module of the top level that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("anygrad.")}
+    return {name for name in names if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()}
+
+
+def test_every_module_has_a_floor():
+    assert {room(path) for path in modules()} == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path):
+    here = next(floor for floor, rooms in enumerate(FLOORS) if room(path) in rooms)
+    allowed = set().union(*FLOORS[: here + 1]) - STRANGERS.get(room(path), set())
+    assert rooms_imported(path) <= allowed
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_libraries_are_known_in_their_backend_only(path):
+    libraries = {name.split(".")[0] for name in imports(path)} & LIBRARIES
+    assert libraries <= ({path.stem} if room(path) == "backends" else set())
+    concrete = {f"anygrad.backends.{name}" for name in anygrad._validate.backends.names()}
+    if room(path) != "backends":
+        assert not imports(path) & concrete
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_fits_in_ones_head(path):
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_all_is_complete_and_sorted():
+    public = {
+        name for name, value in vars(anygrad).items() if not name.startswith("_") and not hasattr(value, "__path__")
+    }
+    assert anygrad.__all__ == sorted(anygrad.__all__)
+    assert set(anygrad.__all__) == public
+
+
+@pytest.mark.parametrize("name", anygrad.__all__)
+def test_everything_public_is_documented(name):
+    public = getattr(anygrad, name)
+    assert public.__doc__
+    if not isinstance(public, type) or name in {"Central", "Forward", "Backward", "Loop"}:
+        assert ">>>" in public.__doc__
+
+
+def python(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+def test_importing_imports_no_array_library_but_numpy():
+    imported = python("import sys, anygrad; print(*sorted({name.partition('.')[0] for name in sys.modules}))")
+    assert not LIBRARIES & set(imported.split())
+    assert "tqdm" not in imported.split()
+
+
+def test_importing_takes_less_than_twice_numpys_time():
+    """The least of several runs each, in turn: what is measured is work, not what else the machine is doing."""
+    code = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+    times: dict[str, list[float]] = {"numpy": [], "anygrad": []}
+    for _ in range(7):
+        for module, taken in times.items():
+            taken.append(float(python(code.format(module))))
+    assert min(times["anygrad"]) < 2 * min(times["numpy"])
+
+
+def test_the_distribution_is_named_apart_from_the_other_anygrad():
+    distributions = importlib.metadata.packages_distributions().get("anygrad", [])
+    assert set(distributions) <= {"anygrad-numdiff"}
+    assert importlib.metadata.version("anygrad-numdiff") == anygrad.__version__

@@ -1,0 +1,78 @@
+"""Complex x: the derivative of holomorphic functions, and the gradient of real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layouts import LAYOUTS
+
+import anygrad
+
+Z = np.array([1 + 2j, -0.5 + 0.25j, 3 - 1j])
+
+
+def tolerance(dtype: str) -> float:
+    # Of a central difference with the default step, of functions of magnitude 10 with derivatives as large.
+    return 1e-2 if dtype == "complex64" else 1e-6
+
+
+def test_a_holomorphic_function_has_the_complex_derivative(lib, complex_dtype):
+    z = lib.asarray(Z, complex_dtype)
+    result = anygrad.numerical_gradient(lambda z: lib.xp.sum(z**3), z, full_output=True)
+    assert result.value.dtype == z.dtype
+    assert np.allclose(lib.numpy(result.value), 3 * Z**2, atol=10 * tolerance(complex_dtype))
+    assert (result.ncalls, result.npoints) == (6, 6)
+    assert not lib.xp.isdtype(result.step.dtype, "complex floating")
+
+
+def test_a_real_function_has_the_derivatives_by_both_parts(lib, complex_dtype):
+    z = lib.asarray(Z, complex_dtype)
+    result = anygrad.numerical_gradient(lambda z: lib.xp.sum(lib.xp.abs(z) ** 2), z, full_output=True)
+    # |z|^2 = x^2 + y^2, whose derivatives are 2x and 2y.
+    assert np.allclose(lib.numpy(result.value), 2 * Z, atol=10 * tolerance(complex_dtype))
+    assert result.ncalls == 12
+
+
+def test_a_real_function_returning_a_python_float(lib):
+    z = lib.asarray(Z, "complex64")
+    gradient = anygrad.numerical_gradient(lambda z: float(lib.numpy(z[1]).imag) * 3, z)
+    assert np.allclose(lib.numpy(gradient), [0, 3j, 0], atol=1e-2)
+
+
+def test_a_python_complex(lib):
+    z = lib.asarray(Z, "complex64")
+    gradient = anygrad.numerical_gradient(lambda z: complex(lib.numpy(z[1])) * 3j, z)
+    assert np.allclose(lib.numpy(gradient), [0, 3j, 0], atol=1e-2)
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Central(order=4), anygrad.Forward(), anygrad.Backward(order=2)], ids=repr)
+def test_every_scheme(lib, scheme):
+    z = lib.asarray(Z, "complex64")
+    holomorphic = anygrad.numerical_gradient(lambda z: lib.xp.sum(z**2), z, scheme=scheme)
+    real = anygrad.numerical_gradient(lambda z: lib.xp.sum(lib.xp.abs(z) ** 2), z, scheme=scheme)
+    assert np.allclose(lib.numpy(holomorphic), 2 * Z, atol=0.05)
+    assert np.allclose(lib.numpy(real), 2 * Z, atol=0.05)
+
+
+def test_every_layout(lib, layout):
+    z = LAYOUTS[layout](lib, np.stack([Z, 2 * Z]), "complex64")
+    gradient = anygrad.numerical_gradient(lambda z: lib.xp.sum(z**2), z)
+    assert np.allclose(lib.numpy(gradient), [2 * Z, 4 * Z], atol=0.05)
+
+
+def test_the_number_of_calls_is_corrected_as_soon_as_it_is_known():
+    seen = []
+    anygrad.numerical_gradient(lambda z: abs(z[0]), Z, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (12, 12)
+
+
+def test_neither_real_nor_holomorphic():
+    calls = iter(range(99))
+    with pytest.raises(TypeError, match="real numbers at some points and complex ones at others"):
+        anygrad.numerical_gradient(lambda z: 1.0 if next(calls) < 6 else 1j, Z)
+
+
+def test_parts_that_are_not_finite(lib):
+    z = lib.asarray(np.array([complex(1, np.inf), 1 + 1j]), "complex64")
+    gradient = anygrad.numerical_gradient(lambda z: lib.xp.real(z[0]) + lib.xp.imag(z[1]), z)
+    assert lib.numpy(gradient)[1] == pytest.approx(1j, abs=1e-2)

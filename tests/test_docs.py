@@ -1,0 +1,34 @@
+"""Every example in the README and the docstrings is run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import anygrad
+
+README = Path(__file__).parents[1] / "README.md"
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def own_modules():
+    """Name the modules that import no other array library than NumPy."""
+    libraries = {"torch", "jax", "cupy", "dpnp"}
+    names = [info.name for info in pkgutil.walk_packages(anygrad.__path__, "anygrad.")]
+    return [name for name in names if name.rpartition(".")[2] not in libraries]
+
+
+@pytest.mark.parametrize("name", own_modules())
+def test_docstrings(name):
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    assert not failed
+
+
+def test_readme():
+    failed, attempted = doctest.testfile(str(README), module_relative=False, optionflags=OPTIONS)
+    assert attempted
+    assert not failed

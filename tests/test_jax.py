@@ -1,0 +1,60 @@
+"""What only JAX has: tracing, and float64 only on demand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import anygrad
+
+pytestmark = pytest.mark.libraries(lambda lib: lib.name == "jax")
+
+
+@pytest.fixture
+def jax(lib):
+    import jax
+
+    return jax
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_with_and_without_float64(lib, jax, x64):
+    with jax.enable_x64(x64):
+        x = jax.numpy.array([1.0, 2.0, 3.0])
+        assert x.dtype == (np.float64 if x64 else np.float32)
+        result = anygrad.numerical_gradient(lambda x: jax.numpy.sum(x**3), x, full_output=True)
+        assert result.value.dtype == x.dtype
+        # The step is taken from the array's own dtype: 1e-4 would be lost in float32.
+        assert np.all(np.asarray(result.step) > (9e-5 if x64 else 4e-3))
+        assert np.allclose(result.value, [3, 12, 27], rtol=1e-6 if x64 else 1e-3)
+
+
+def test_a_compiled_function(jax):
+    f = jax.jit(lambda x: jax.numpy.sum(jax.numpy.sin(x)))
+    x = jax.numpy.array([0.0, 1.0], dtype="float32")
+    assert np.allclose(anygrad.numerical_gradient(f, x), np.cos([0.0, 1.0]), atol=1e-3)
+
+
+def test_inside_a_compiled_function(lib, jax):
+    """The loop is unrolled into the traced program."""
+
+    @jax.jit
+    def gradient(x):
+        return anygrad.numerical_gradient(lambda x: jax.numpy.sum(x**2), x)
+
+    for dtype in lib.real[2:]:
+        assert np.allclose(gradient(lib.asarray(np.array([[1.0, 2.0]]), dtype)), [[2, 4]], rtol=1e-3)
+
+
+def test_inside_a_compiled_function_with_complex_numbers(lib, jax):
+    gradient = jax.jit(lambda z: anygrad.numerical_gradient(lambda z: jax.numpy.sum(z**2), z))
+    assert np.allclose(gradient(lib.asarray(np.array([1 + 2j]), "complex64")), [2 + 4j], rtol=1e-2)
+    gradient = jax.jit(lambda z: anygrad.numerical_gradient(lambda z: jax.numpy.sum(jax.numpy.abs(z) ** 2), z))
+    assert np.allclose(gradient(lib.asarray(np.array([1 + 2j]), "complex64")), [2 + 4j], rtol=1e-2)
+
+
+def test_functions_of_numpy(lib):
+    """A simulator that knows no JAX."""
+    x = lib.asarray(np.array([1.0, 2.0]), "float32")
+    gradient = anygrad.numerical_gradient(lambda x: np.sum(np.asarray(x) ** 2), x)
+    assert np.allclose(gradient, [2, 4], rtol=1e-3)

@@ -1,0 +1,154 @@
+"""x as a tree of arrays: the gradient has the same structure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optree
+import pytest
+
+import anygrad
+
+Layer = namedtuple("Layer", ["weight", "bias"])
+
+
+@dataclass(frozen=True)
+class Net:
+    first: Any
+    rest: Any
+
+
+@dataclass
+class Model:
+    weight: Any
+    calls: int = field(default=0, init=False)
+
+
+def total(lib, tree):
+    """Return the sum of the squares of all leaves."""
+    leaves = optree.tree_leaves(tree)
+    return sum((lib.xp.sum(leaf**2) for leaf in leaves[1:]), start=lib.xp.sum(leaves[0] ** 2))
+
+
+def make(lib):
+    return {
+        kind: build(lib.asarray(np.array([[1.0, 2.0]]), "float32"), lib.asarray(np.array(3.0), "float32"))
+        for kind, build in {
+            "dict": lambda a, b: {"w": a, "b": b},
+            "ordered dict": lambda a, b: OrderedDict(w=a, b=b),
+            "list": lambda a, b: [a, b],
+            "tuple": lambda a, b: (a, b),
+            "namedtuple": Layer,
+            "nested": lambda a, b: {"layers": [Layer(a, b)], "none": None},
+        }.items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["dict", "ordered dict", "list", "tuple", "namedtuple", "nested"])
+def test_containers(lib, kind):
+    tree = make(lib)[kind]
+    gradient = anygrad.numerical_gradient(lambda tree: total(lib, tree), tree)
+    assert optree.tree_structure(gradient) == optree.tree_structure(tree)
+    for x, g in zip(optree.tree_leaves(tree), optree.tree_leaves(gradient), strict=True):
+        assert (type(g), g.shape, g.dtype) == (type(x), x.shape, x.dtype)
+        assert np.allclose(lib.numpy(g), 2 * lib.numpy(x), rtol=1e-2)
+
+
+def test_dataclasses(lib):
+    w, b = lib.asarray(np.array([1.0, 2.0]), "float32"), lib.asarray(np.array(3.0), "float32")
+    net = Net(first=w, rest={"inner": Net(b, (w + 1,))})
+
+    def f(net):
+        inner = net.rest["inner"]
+        return lib.xp.sum(net.first**2) * inner.first + lib.xp.sum(inner.rest[0])
+
+    gradient = anygrad.numerical_gradient(f, net)
+    assert isinstance(gradient, Net)
+    assert isinstance(gradient.rest["inner"], Net)
+    assert np.allclose(lib.numpy(gradient.first), [6, 12], rtol=1e-2)
+    assert np.allclose(lib.numpy(gradient.rest["inner"].first), 5, rtol=1e-2)
+    assert np.allclose(lib.numpy(gradient.rest["inner"].rest[0]), [1, 1], rtol=1e-2)
+
+
+def test_fields_that_are_not_init_are_no_leaves():
+    gradient = anygrad.numerical_gradient(lambda model: (model.weight**2).sum(), Model(np.array([1.0, 2.0])))
+    assert np.allclose(gradient.weight, [2, 4])
+
+
+def test_types_registered_with_optree():
+    @optree.register_pytree_node_class(namespace=optree.registry.__GLOBAL_NAMESPACE)
+    class Pair:
+        def __init__(self, a, b):
+            self.a, self.b = a, b
+
+        def __tree_flatten__(self):
+            return (self.a, self.b), None
+
+        @classmethod
+        def __tree_unflatten__(cls, metadata, children):
+            return cls(*children)
+
+    gradient = anygrad.numerical_gradient(lambda pair: (pair.a * pair.b).sum(), Pair(np.array([2.0]), np.array([5.0])))
+    assert isinstance(gradient, Pair)
+    assert np.allclose([gradient.a, gradient.b], [[5], [2]])
+
+
+def test_numbers_and_lists_of_numbers_are_leaves():
+    tree = {"bias": 2, "weights": [[1, 2.0]], "pair": (1.0, np.array([3.0]))}
+    gradient = anygrad.numerical_gradient(
+        lambda p: p["bias"] * p["weights"].sum() + p["pair"][0] * p["pair"][1][0], tree
+    )
+    assert np.allclose(gradient["bias"], 3)
+    assert np.allclose(gradient["weights"], [[2, 2]])
+    assert np.allclose(gradient["pair"][0], 3)
+    assert np.allclose(gradient["pair"][1], [1])
+
+
+def test_an_empty_tree():
+    assert anygrad.numerical_gradient(lambda tree: 0.0, {}) == {}
+
+
+def test_full_output_is_a_tree_in_each_part():
+    tree = {"w": np.array([1.0, 2.0]), "b": np.array(100.0)}
+    result = anygrad.numerical_gradient(lambda p: p["w"].sum() + p["b"], tree, full_output=True)
+    assert np.array_equal(result.step["w"], [1e-4, 1e-4])
+    assert result.step["b"] > 1e-4
+    assert (result.ncalls, result.npoints, result.error, dict(result.flags)) == (6, 6, None, {})
+
+
+def test_the_function_may_change_the_containers_it_is_given():
+    tree = {"w": np.array([1.0, 2.0]), "b": np.array(3.0)}
+    gradient = anygrad.numerical_gradient(lambda p: p.pop("w").sum() * p["b"], tree)
+    assert np.allclose(gradient["w"], [3, 3])
+    assert set(tree) == {"w", "b"}
+
+
+def test_one_array_in_two_places():
+    w = np.array([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"x\['a'\] and x\['b'\] are one array.*copy"):
+        anygrad.numerical_gradient(lambda p: (p["a"] * p["b"]).sum(), {"a": w, "b": w})
+    assert np.array_equal(w, [1, 2])
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "jax")
+def test_one_immutable_array_in_two_places(lib):
+    w = lib.asarray(np.array([1.0, 2.0]), "float32")
+    gradient = anygrad.numerical_gradient(lambda p: lib.xp.sum(p["a"] * p["b"] ** 2), {"a": w, "b": w})
+    assert np.allclose(lib.numpy(gradient["a"]), [1, 4], rtol=1e-2)
+    assert np.allclose(lib.numpy(gradient["b"]), [2, 8], rtol=1e-2)
+
+
+def test_f_raises_in_the_second_leaf():
+    tree = {"a": np.array([1.0]), "b": np.array([2.0, 3.0])}
+
+    def f(p):
+        if p["b"][1] != 3:
+            raise ZeroDivisionError
+        return p["a"][0]
+
+    with pytest.raises(ZeroDivisionError):
+        anygrad.numerical_gradient(f, tree)
+    assert np.array_equal(tree["b"], [2, 3])

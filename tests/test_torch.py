@@ -1,0 +1,134 @@
+"""What only PyTorch has: tensors that require grad, and layouts that hide memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import anygrad
+
+pytestmark = pytest.mark.libraries(lambda lib: lib.name.startswith("torch"))
+
+
+@pytest.fixture
+def torch(lib):
+    import torch
+
+    return torch
+
+
+@pytest.fixture
+def leaf(lib):
+    return lib.asarray(np.array([1.0, 2.0, 3.0]), "float64").requires_grad_()
+
+
+def test_a_leaf_that_requires_grad(lib, torch, leaf):
+    gradient = anygrad.numerical_gradient(lambda x: (x**3).sum(), leaf)
+    assert np.allclose(lib.numpy(gradient), [3, 12, 27], atol=1e-6)
+    assert not gradient.requires_grad
+    assert leaf.grad is None
+    assert leaf.is_leaf
+
+
+def test_a_parameter_and_a_module(lib, torch):
+    layer = torch.nn.Linear(3, 2, dtype=torch.float64, device=lib.device)
+    x = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float64")
+
+    def loss(_):
+        return (layer(x) ** 2).sum()
+
+    loss(None).backward()
+    for parameter in layer.parameters():
+        gradient = anygrad.numerical_gradient(loss, parameter)
+        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+class Saved:
+    """A tensor that autograd saves for the backward pass; it lives as long as the graph does."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+def test_no_graph_is_kept(lib, torch, leaf):
+    saved = []
+
+    def pack(tensor):
+        holder = Saved(tensor)
+        saved.append(weakref.ref(holder))
+        return holder
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
+        anygrad.numerical_gradient(lambda x: (x**3).sum(), leaf)
+    gc.collect()
+    assert len(saved) == 6
+    assert not any(reference() for reference in saved)
+
+
+def test_the_graph_of_an_earlier_loss_survives(torch, leaf):
+    """What autograd has saved is x, and x is what it was: backward() must not find it stale."""
+    loss = (leaf**2).sum()
+    anygrad.numerical_gradient(lambda x: (x**2).sum(), leaf)
+    loss.backward()
+    assert torch.equal(leaf.grad, 2 * leaf.detach())
+
+
+def test_f_uses_autograd(lib, torch, leaf):
+    def squared_slope(x):
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad((x**3).sum(), x)
+        return (slope**2).sum()
+
+    gradient = anygrad.numerical_gradient(squared_slope, leaf)
+    assert np.allclose(lib.numpy(gradient), 36 * np.array([1.0, 2.0, 3.0]) ** 3, rtol=1e-6)
+
+
+def test_f_differentiates_by_x_itself(lib, torch, leaf):
+    def squared_slope(x):
+        (slope,) = torch.autograd.grad((x**3).sum(), x)
+        return (slope**2).sum()
+
+    gradient = anygrad.numerical_gradient(squared_slope, leaf)
+    assert np.allclose(lib.numpy(gradient), 36 * np.array([1.0, 2.0, 3.0]) ** 3, rtol=1e-6)
+
+
+def test_under_no_grad_and_inference_mode(lib, torch, leaf):
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            x = leaf.detach().clone()
+            gradient = anygrad.numerical_gradient(lambda x: (x**2).sum(), x)
+        assert np.allclose(lib.numpy(gradient), [2, 4, 6])
+
+
+def test_lazily_conjugated_and_negated_tensors(lib, torch):
+    z = lib.asarray(np.array([1 + 2j, 3 - 1j]), "complex128")
+    for view in (z.conj(), z.conj().imag):
+        values = lib.numpy(view)
+        assert np.allclose(lib.numpy(anygrad.numerical_gradient(lambda x: (x**2).sum(), view)), 2 * values)
+    assert np.array_equal(lib.numpy(z), [1 + 2j, 3 - 1j])
+
+
+def test_the_memory_of_a_read_only_array(lib, torch):
+    array = np.array([1.0, 2.0])
+    tensor = torch.from_numpy(array)
+    array.flags.writeable = False
+    assert np.allclose(lib.numpy(anygrad.numerical_gradient(lambda x: (x**2).sum(), tensor)), [2, 4])
+    assert np.array_equal(array, [1, 2])
+
+
+def test_tensors_without_dense_memory(lib, torch):
+    sparse = lib.asarray(np.eye(2), "float32").to_sparse()
+    for x, kind in ((sparse, "sparse_coo tensor"), (torch.ones(2, device="meta"), "meta tensor")):
+        with pytest.raises(TypeError, match=rf"{kind}.*dense tensor"):
+            anygrad.numerical_gradient(lambda x: 0.0, x)
+
+
+def test_eight_bit_floats_come_back(lib, torch):
+    x = torch.tensor([1.0, -2.0], dtype=torch.float8_e5m2, device=lib.device)
+    gradient = anygrad.numerical_gradient(lambda x: x.float().sum(), x)
+    assert gradient.dtype == x.dtype
+    assert np.allclose(lib.numpy(gradient), 1, atol=0.25)  # the spacing at 1
+    assert x.float().tolist() == [1, -2]
