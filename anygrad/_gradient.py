@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from anygrad._partials import Partials
-from anygrad._pytree import flatten
-from anygrad._run import Job, Options, assembled, only, run, stacked
+from anygrad._pytree import flatten, only
+from anygrad._run import Job, Options, assembled, run, stacked
 from anygrad._typing import Array, ProgressCallback, PyTree
 from anygrad._validate import as_array, require_callable
 from anygrad.backends import Backend

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from anygrad._plan import Lines, Slopes
 from anygrad._progress import Meter
@@ -80,14 +79,14 @@ def _slopes(session: Session, scheme: Scheme, block: range, meter: Meter | None)
     memory = session.memory
     if not block:
         nothing = memory.elements(block)
-        return Slopes(value=nothing, step=array_namespace(nothing).real(nothing) if memory.complex else nothing)
+        return Slopes(value=nothing, step=memory.xp.real(nothing) if memory.complex else nothing)
     along_real = scheme.differentiate(_lines(session, block, 0))
-    if not memory.complex or _is_complex(along_real.value):
+    if not memory.complex or _is_complex(memory, along_real.value):
         return along_real
     if meter is not None:
         meter.total += scheme.calls(len(block))
     along_imag = scheme.differentiate(_lines(session, block, 1))
-    if _is_complex(along_imag.value):
+    if _is_complex(memory, along_imag.value):
         raise TypeError(
             "f returned real numbers at some points and complex ones at others, so that it is neither real nor"
             " holomorphic: return complex(value) everywhere, or a real number everywhere"
@@ -98,8 +97,9 @@ def _slopes(session: Session, scheme: Scheme, block: range, meter: Meter | None)
 def _lines(session: Session, block: range, part: int) -> Lines:
     memory = session.memory
     numbers = memory.elements(block)
-    xp = array_namespace(numbers)
+    xp = memory.xp
     return Lines(
+        xp=xp,
         at=(xp.real, xp.imag)[part](numbers) if memory.complex else numbers,
         scale=xp.abs(numbers),
         eps=memory.eps,
@@ -112,8 +112,8 @@ def _lines(session: Session, block: range, part: int) -> Lines:
 
 
 def _any(memory: Memory, mask: Array) -> bool:
-    return memory.concrete and bool(array_namespace(mask).any(mask))
+    return memory.concrete and bool(memory.xp.any(mask))
 
 
-def _is_complex(values: Array) -> bool:
-    return bool(array_namespace(values).isdtype(values.dtype, "complex floating"))
+def _is_complex(memory: Memory, values: Array) -> bool:
+    return bool(memory.xp.isdtype(values.dtype, "complex floating"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from anygrad._typing import Array
+from anygrad._typing import Array, Namespace
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Lines:
 
     Attributes
     ----------
+    xp
+        The array API namespace of all arrays here.
     at
         Where the derivatives are wanted.
     scale
@@ -36,6 +38,7 @@ class Lines:
         Whether any element of a mask is true; False where looking would force a lazy computation.
     """
 
+    xp: Namespace
     at: Array
     scale: Array
     eps: float

@@ -20,6 +20,8 @@ def flatten(tree: PyTree, name: str = "x") -> tuple[dict[str, Any], Rebuild]:
     Dict, list, tuple, namedtuple, whatever is registered with optree, and dataclass instances are containers; a
     (nested) list of numbers is a leaf.
     """
+    if hasattr(tree, "dtype"):  # an array, which is nearly always what x is
+        return {name: tree}, only
     accessors, nodes, structure = optree.tree_flatten_with_accessor(tree, is_leaf=is_number_list)
     opened = [_open(node, accessor.codify(name)) for accessor, node in zip(accessors, nodes, strict=True)]
     leaves = {key: leaf for part, _ in opened for key, leaf in part.items()}
@@ -29,6 +31,12 @@ def flatten(tree: PyTree, name: str = "x") -> tuple[dict[str, Any], Rebuild]:
         return structure.unflatten([take(remaining) for _, take in opened])
 
     return leaves, rebuild
+
+
+def only(values: Iterable[Any]) -> Any:
+    """Return the one value that there is."""
+    [value] = values
+    return value
 
 
 def is_number_list(node: object) -> bool:

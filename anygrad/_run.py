@@ -101,12 +101,6 @@ def assembled(
     )
 
 
-def only(values: Iterable[Array]) -> Array:
-    """Return the one array."""
-    [value] = values
-    return value
-
-
 def stacked(values: Iterable[Array]) -> Array:
     """Return the arrays as the rows of one."""
     rows = list(values)

@@ -39,18 +39,19 @@ def require_callable(f: object) -> None:
 
 def require_scheme(scheme: object) -> Scheme:
     """Return the scheme; raise if it is none."""
-    return cast(Scheme, _require(scheme, Scheme, "scheme", "a scheme such as anygrad.Central(order=4)"))
+    return cast(Scheme, _require(scheme, "differentiate", "scheme", "a scheme such as anygrad.Central(order=4)"))
 
 
 def require_evaluator(evaluator: object) -> Evaluator:
     """Return the evaluator; raise if it is none."""
-    return cast(Evaluator, _require(evaluator, Evaluator, "evaluator", "an evaluator such as anygrad.Loop()"))
+    return cast(Evaluator, _require(evaluator, "session", "evaluator", "an evaluator such as anygrad.Loop()"))
 
 
-def _require(value: object, protocol: Any, name: str, expected: str) -> object:
+def _require(value: object, method: str, name: str, expected: str) -> object:
+    # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}, but {expected} was expected: write {value.__name__}()")
-    if not isinstance(value, protocol):
+    if not hasattr(value, method):
         raise TypeError(f"{name} is {value!r:.60}, but {expected} was expected")
     return value
 

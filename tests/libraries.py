@@ -41,8 +41,8 @@ class Library:
     def bits(self, x: Array) -> bytes:
         """Return the memory of x, in C order."""
         if self.name.startswith("torch"):
-            x = x.detach().cpu().contiguous().reshape(-1)
-            x = x.view(self.xp.uint8) if x.numel() else x
+            flat = x.detach().cpu().reshape(-1)
+            x = flat.new_empty(flat.shape).copy_(flat).view(self.xp.uint8) if flat.numel() else flat
         elif self.name == "cupy":
             x = x.get()
         elif self.name == "dpnp":

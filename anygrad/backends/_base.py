@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from anygrad._typing import Array
+from anygrad._typing import Array, Namespace
 
 
 class Results(Protocol):
@@ -31,6 +31,8 @@ class Memory(Protocol):
     visible
         Whether f sees the perturbation through a closure too: whether ``array`` is the caller's own, written in
         place.
+    xp
+        The array API namespace of the working arrays.
     cells
         ``cells[key] = raw`` writes one element of ``array``; None where the library's arrays are immutable.
     block
@@ -47,6 +49,7 @@ class Memory(Protocol):
 
     array: Array
     visible: bool
+    xp: Namespace
     cells: Array | None
     block: int
     plain: frozenset[type]

@@ -51,21 +51,25 @@ def with_part(numbers: Array, part: int, levels: Array, compose: Callable[[Array
     return compose(levels, xp.imag(numbers)) if part == 0 else compose(xp.real(numbers), levels)
 
 
-def device_number(value: object, x: Array, *, library: str, own: bool) -> Any:
-    """Return one result of f as a 0-d array on x's device, or as a Python number; raise if it is neither."""
-    xp = array_namespace(x)
-    is_complex = xp.isdtype(x.dtype, "complex floating")
-    if not own:
-        number = host_number(value, library=library, complex_allowed=is_complex)
-        return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
-    array: Array = value
-    require_one_element(array.shape)
-    require_same_device(device(array), device(x))
-    if xp.isdtype(array.dtype, "complex floating"):
-        require_real(array, complex_allowed=is_complex)
-    elif not xp.isdtype(array.dtype, "real floating"):
-        array = xp.astype(array, working_dtype(xp, x))
-    return xp.reshape(array, ())
+def device_reader(x: Array, library: str, is_own: Callable[[object], bool]) -> Callable[[Any], Any]:
+    """Return what reads one result of f as a 0-d array on x's device or a Python number, and raises for all else."""
+    xp, on, working = array_namespace(x), device(x), working_dtype(array_namespace(x), x)
+    x_is_complex = xp.isdtype(x.dtype, "complex floating")
+
+    def read(value: Any) -> Any:
+        if not is_own(value):
+            number = host_number(value, library=library, complex_allowed=x_is_complex)
+            return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
+        require_one_element(value.shape)
+        require_same_device(device(value), on)
+        if not xp.isdtype(value.dtype, "real floating"):
+            if xp.isdtype(value.dtype, "complex floating"):
+                require_real(value, complex_allowed=x_is_complex)
+            else:
+                value = xp.astype(value, working)
+        return xp.reshape(value, ()) if value.ndim else value
+
+    return read
 
 
 class DeviceResults:
@@ -107,7 +111,7 @@ class DeviceMemory:
         ``data``, or a one-dimensional view of it where there is one.
     visible
         Whether ``array`` is the caller's own.
-    item
+    read
         Reads one result of f as a 0-d array or a Python number.
     compose
         Makes complex numbers of real and imaginary parts.
@@ -124,14 +128,14 @@ class DeviceMemory:
         *,
         cells: Array,
         visible: bool,
-        item: Callable[[object], Any],
+        read: Callable[[Any], Any],
         compose: Callable[[Array, Array], Array] = composed,
     ) -> None:
-        xp = self._xp = array_namespace(data)
+        xp = self.xp = array_namespace(data)
         self.array = array
         self.visible = visible
         self.cells: Array | None = cells
-        self.read = item
+        self.read = read
         self.complex = xp.isdtype(data.dtype, "complex floating")
         self._data = data
         self.compose = compose
@@ -149,13 +153,13 @@ class DeviceMemory:
 
     def elements(self, elements: range) -> Array:
         numbers = self._original[elements.start : elements.stop]
-        dtype = complex_dtype(self._xp, self._working) if self.complex else self._working
-        return self._xp.astype(numbers, dtype)
+        dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
+        return self.xp.astype(numbers, dtype)
 
     def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
         numbers = self._original[elements.start : elements.stop]
         if levels is not None:
-            levels = self._xp.astype(levels, self._real)
+            levels = self.xp.astype(levels, self._real)
             numbers = with_part(numbers, part, levels, self.compose) if self.complex else levels
         return (numbers[i] for i in range(len(elements)))
 
@@ -163,30 +167,30 @@ class DeviceMemory:
         raise NotImplementedError("arrays of this library are written in place")
 
     def nearest(self, levels: Array) -> Array:
-        return self._xp.astype(self._xp.astype(levels, self._real), self._working)
+        return self.xp.astype(self.xp.astype(levels, self._real), self._working)
 
     def results(self, count: int) -> DeviceResults:
-        return DeviceResults(self._xp, count, self._working, device(self._data))
+        return DeviceResults(self.xp, count, self._working, device(self._data))
 
     def gathered(self, results: Any, columns: int) -> Sequence[Array]:
         gathered: Sequence[Array] = results.columns(columns)
         return gathered
 
     def narrow(self, values: Array) -> Array:
-        is_complex = self._xp.isdtype(values.dtype, "complex floating")
-        return self._xp.astype(values, self._data.dtype if is_complex else self._real)
+        is_complex = self.xp.isdtype(values.dtype, "complex floating")
+        return self.xp.astype(values, self._data.dtype if is_complex else self._real)
 
     def join(self, blocks: Sequence[Array]) -> Array:
-        return self._xp.reshape(self._xp.concat(list(blocks)), self._data.shape)
+        return self.xp.reshape(self.xp.concat(list(blocks)), self._data.shape)
 
     def changed(self, element: int | None = None, raw: object = None) -> bool:
-        now = self._xp.reshape(self._data, (-1,))
+        now = self.xp.reshape(self._data, (-1,))
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
-            same = (now == self._original) | (self._xp.isnan(now) & self._xp.isnan(self._original))
+            same = (now == self._original) | (self.xp.isnan(now) & self.xp.isnan(self._original))
             if element is not None:
                 written = now[element : element + 1]
-                same[element] = self._xp.all((written == raw) | self._xp.isnan(written))
-        return not self._xp.all(same)
+                same[element] = self.xp.all((written == raw) | self.xp.isnan(written))
+        return not self.xp.all(same)
 
     def restore(self) -> None:
-        self._data[...] = self._xp.reshape(self._original, self._data.shape)
+        self._data[...] = self.xp.reshape(self._original, self._data.shape)

@@ -19,7 +19,7 @@ class FunctionalMemory:
     ----------
     x
         The array.
-    item
+    read
         Reads one result of f as a 0-d array or a Python number.
     replace
         ``replace(x, element, number)`` returns a new array with one element replaced.
@@ -35,14 +35,14 @@ class FunctionalMemory:
         self,
         x: Array,
         *,
-        item: Callable[[object], Any],
+        read: Callable[[Any], Any],
         replace: Callable[[Array, int, object], Array],
         concrete: bool,
     ) -> None:
-        xp = self._xp = array_namespace(x)
+        xp = self.xp = array_namespace(x)
         self.array = x
         self.concrete = concrete
-        self.read = item
+        self.read = read
         self.complex = xp.isdtype(x.dtype, "complex floating")
         size = math.prod(x.shape)
         self.block = max(1, size)  # a library that works lazily is best given everything at once
@@ -58,13 +58,13 @@ class FunctionalMemory:
         return elements
 
     def elements(self, elements: range) -> Array:
-        dtype = complex_dtype(self._xp, self._working) if self.complex else self._working
-        return self._xp.astype(self._flat[elements.start : elements.stop], dtype)
+        dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
+        return self.xp.astype(self._flat[elements.start : elements.stop], dtype)
 
     def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
         numbers = self._flat[elements.start : elements.stop]
         if levels is not None:
-            levels = self._xp.astype(levels, self._real)
+            levels = self.xp.astype(levels, self._real)
             numbers = with_part(numbers, part, levels) if self.complex else levels
         return (numbers[i] for i in range(len(elements)))
 
@@ -72,13 +72,13 @@ class FunctionalMemory:
         return self._replace(self.array, element, raw)
 
     def nearest(self, levels: Array) -> Array:
-        return self._xp.astype(self._xp.astype(levels, self._real), self._working)
+        return self.xp.astype(self.xp.astype(levels, self._real), self._working)
 
     def results(self, count: int) -> list[Any]:
         return []
 
     def gathered(self, results: Any, columns: int) -> Sequence[Array]:
-        xp = self._xp
+        xp = self.xp
         values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
         dtype = xp.result_type(self._working, values.dtype)
         return [xp.astype(values[start::columns], dtype) for start in range(columns)]
@@ -87,11 +87,11 @@ class FunctionalMemory:
         return composed(real, imag)
 
     def narrow(self, values: Array) -> Array:
-        is_complex = self._xp.isdtype(values.dtype, "complex floating")
-        return self._xp.astype(values, self.array.dtype if is_complex else self._real)
+        is_complex = self.xp.isdtype(values.dtype, "complex floating")
+        return self.xp.astype(values, self.array.dtype if is_complex else self._real)
 
     def join(self, blocks: Sequence[Array]) -> Array:
-        return _reshaped(self._xp, self._xp.concat(list(blocks)), self.array.shape)
+        return _reshaped(self.xp, self.xp.concat(list(blocks)), self.array.shape)
 
     def changed(self, element: int | None = None, raw: object = None) -> bool:
         return False

@@ -87,6 +87,8 @@ def bit_pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
     """Round to a narrower dtype. Overflow gives inf, as it does in the dtype's own arithmetic: no warning."""
+    if numbers.dtype == dtype:
+        return numbers
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return numbers.astype(dtype, copy=False)
 
@@ -114,7 +116,7 @@ class HostMemory:
         Whether elements can be written through ``stored``; if not, ``replace`` makes perturbed arrays.
     visible
         Whether ``array`` is the caller's own.
-    item
+    read
         Reads one result of f as a Python or NumPy scalar.
     narrow, join
         As in `Memory`.
@@ -122,7 +124,8 @@ class HostMemory:
         ``replace(array, element, number)`` returns a new array with one element replaced.
     """
 
-    block = 1024
+    xp = np
+    block = 8192
     concrete = True
 
     def __init__(
@@ -133,14 +136,14 @@ class HostMemory:
         *,
         writable: bool,
         visible: bool,
-        item: Callable[[object], Any],
+        read: Callable[[object], Any],
         narrow: Callable[[Raw], Array],
         join: Callable[[Sequence[Array]], Array],
         replace: Callable[[Array, int, object], Array] | None = None,
     ) -> None:
         self.array = array
         self.visible = visible
-        self.read = item
+        self.read = read
         self.narrow = narrow
         self.join = join
         self.codec = codec

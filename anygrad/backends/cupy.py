@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
 
 import cupy
 
 from anygrad._typing import Array
-from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_number
+from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_reader
 from anygrad.backends._layout import overlapping
 
 name = "cupy"
@@ -37,15 +36,11 @@ def context(x: Array) -> AbstractContextManager[object]:
 def memory(x: Array, *, in_place: bool) -> DeviceMemory:
     in_place = in_place and not overlapping(x.shape, x.strides)
     array = x if in_place else x.copy(order="K")
-
-    def item(value: object) -> Any:
-        return device_number(value, x, library=name, own=is_array(value))
-
     return DeviceMemory(
         array,
         array,
         cells=array.reshape(-1) if array.flags.c_contiguous else array,
         visible=in_place,
-        item=item,
+        read=device_reader(x, name, is_array),
         compose=composed_by_assignment,
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from array_api_compat import array_namespace, device, is_array_api_obj, is_lazy_array, is_writeable_array
 
 from anygrad._typing import Array
-from anygrad.backends._device import DeviceMemory, device_number
+from anygrad.backends._device import DeviceMemory, device_reader
 from anygrad.backends._functional import FunctionalMemory
 
 name = "generic"
@@ -40,15 +39,12 @@ def context(x: Array) -> AbstractContextManager[object]:
 def memory(x: Array, *, in_place: bool) -> DeviceMemory | FunctionalMemory:
     xp = array_namespace(x)
     own = type(x)
-
-    def item(value: object) -> Any:
-        return device_number(value, x, library=own.__module__.partition(".")[0], own=isinstance(value, own))
-
+    read = device_reader(x, own.__module__.partition(".")[0], lambda value: isinstance(value, own))
     if is_lazy_array(x) or not is_writeable_array(x):
-        return FunctionalMemory(x, item=item, replace=_replace, concrete=not is_lazy_array(x))
+        return FunctionalMemory(x, read=read, replace=_replace, concrete=not is_lazy_array(x))
     in_place = in_place and _accepts_writes(x)
     array = x if in_place else xp.asarray(x, copy=True)
-    return DeviceMemory(array, array, cells=array, visible=in_place, item=item)
+    return DeviceMemory(array, array, cells=array, visible=in_place, read=read)
 
 
 def _accepts_writes(x: Array) -> bool:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad.backends._device import device_number
+from anygrad.backends._device import device_reader
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._host import Codec, HostMemory, cast, real_dtype
 from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
@@ -41,16 +41,13 @@ def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
     if not traced and x.devices() <= set(jax.devices("cpu")) and x.is_fully_addressable:
         return _on_host(x)
 
-    def item(value: object) -> Any:
-        return device_number(value, x, library=name, own=is_array(value))
-
-    return FunctionalMemory(x, item=item, replace=_replace, concrete=not traced)
+    return FunctionalMemory(x, read=device_reader(x, name, is_array), replace=_replace, concrete=not traced)
 
 
 def _on_host(x: jax.Array) -> HostMemory:
     codec = _codec(x.dtype)
 
-    def item(value: object) -> Any:
+    def read(value: object) -> Any:
         if not isinstance(value, jax.Array):
             return host_number(value, library=name, complex_allowed=codec.dtype.kind == "c")
         require_one_element(value.shape)
@@ -67,7 +64,7 @@ def _on_host(x: jax.Array) -> HostMemory:
 
     stored = np.asarray(x)
     return HostMemory(
-        x, stored, codec, writable=False, visible=False, item=item, narrow=narrow, join=join, replace=_replace
+        x, stored, codec, writable=False, visible=False, read=read, narrow=narrow, join=join, replace=_replace
     )
 
 

@@ -38,7 +38,7 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
     array = x if in_place else x.copy(order="K")
     codec = numpy_codec(x.dtype)
 
-    def item(value: object) -> Any:
+    def read(value: object) -> Any:
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
             value = value.reshape(())[()]
@@ -52,4 +52,4 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
 
     # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
     stored = np.asarray(array).view(codec.storage)
-    return HostMemory(array, stored, codec, writable=True, visible=in_place, item=item, narrow=narrow, join=join)
+    return HostMemory(array, stored, codec, writable=True, visible=in_place, read=read, narrow=narrow, join=join)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anygrad.backends._device import DeviceMemory, device_number
+from anygrad.backends._device import DeviceMemory, device_reader
 from anygrad.backends._host import Codec, HostMemory, numpy_codec
 from anygrad.backends._layout import overlapping
 from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
@@ -52,7 +52,7 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
     codec = _codec(data.dtype)
     real = data.dtype.to_real()
 
-    def item(value: object) -> Any:
+    def read(value: object) -> Any:
         if not isinstance(value, torch.Tensor):
             return host_number(value, library=name, complex_allowed=data.is_complex())
         require_one_element(value.shape)
@@ -68,17 +68,18 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         return torch.cat(list(blocks)).reshape(data.shape)
 
     stored = _memory(data).view(codec.storage)
-    return HostMemory(array, stored, codec, writable=True, visible=visible, item=item, narrow=narrow, join=join)
+    return HostMemory(array, stored, codec, writable=True, visible=visible, read=read, narrow=narrow, join=join)
 
 
 def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> DeviceMemory:
-    def item(value: object) -> Any:
-        if isinstance(value, torch.Tensor):
-            value = value.detach()
-        return device_number(value, data, library=name, own=isinstance(value, torch.Tensor))
+    reader = device_reader(data, name, is_array)
+
+    def read(value: Any) -> Any:
+        # Without detaching, the buffer of results would hold on to the graph of every one of them.
+        return reader(value.detach() if isinstance(value, torch.Tensor) else value)
 
     cells = data.view(-1) if data.is_contiguous() else data
-    return DeviceMemory(array, data, cells=cells, visible=visible, item=item, compose=torch.complex)
+    return DeviceMemory(array, data, cells=cells, visible=visible, read=read, compose=torch.complex)
 
 
 def _memory(data: torch.Tensor) -> NDArray[Any]:

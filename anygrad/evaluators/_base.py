@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
@@ -44,7 +44,6 @@ class Session(Protocol):
         ...
 
 
-@runtime_checkable
 class Evaluator(Protocol):
     """A frozen object that says how f is called."""
 

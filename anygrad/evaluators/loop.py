@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
@@ -99,7 +98,7 @@ class LoopSession:
         if self._varied or self._first is None or not self.memory.concrete:
             return False
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
-        return not _differs(self.base(), self._first)
+        return not self._differs(self.base())
 
     def _calling(self) -> AbstractContextManager[None]:
         """Return the context in which f is called: NumPy's settings as the user has them."""
@@ -166,6 +165,11 @@ class LoopSession:
             for point in points:
                 append(self.memory.read(self._f(self.memory.replaced(element, point))))
 
+    def _differs(self, values: Array) -> bool:
+        """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
+        xp = self.memory.xp
+        return not xp.all((values == self._first) & xp.isfinite(values))
+
     def _gathered(self, results: Any, columns: int) -> Sequence[Array]:
         values = self.memory.gathered(results, columns)
         count = columns * values[0].shape[0]
@@ -174,14 +178,8 @@ class LoopSession:
         if self._first is None:
             self._first = values[0][0]
         if not self._varied and self.memory.concrete:
-            self._varied = any(_differs(column, self._first) for column in values)
+            self._varied = any(self._differs(column) for column in values)
         return values
-
-
-def _differs(values: Array, first: Array) -> bool:
-    xp = array_namespace(values)
-    # Of values that are not finite no gradient of 0 is made: there is nothing to warn of.
-    return not xp.all((values == first) & xp.isfinite(values))
 
 
 def _require_unchanged(memory: Memory, element: int | None = None, raw: object = None) -> None:

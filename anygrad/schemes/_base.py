@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from anygrad._plan import Lines, Slopes
 
 
-@runtime_checkable
 class Scheme(Protocol):
     """A frozen object that differentiates functions of one variable from samples of them."""
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
-
-from array_api_compat import array_namespace
+from typing import Protocol, TypeAlias, cast
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._stencil import Stencil
 
 
-@runtime_checkable
 class StepRule(Protocol):
     """A frozen object that chooses one step for each line."""
 
@@ -36,7 +33,7 @@ class NearOptimalStep:
     """
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        xp = array_namespace(lines.at)
+        xp = lines.xp
         scale = _scale(lines)
         balanced = stencil.relative_step(lines.eps) * scale ** (1 / (stencil.order + 1))
         return representable(xp.maximum(balanced, lines.eps**0.5 * scale), lines)
@@ -50,7 +47,7 @@ class ReferenceStep:
     """
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        xp = array_namespace(lines.at)
+        xp = lines.xp
         needed = lines.eps ** (1 / 3) * _scale(lines)
         return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
 
@@ -62,7 +59,7 @@ class FixedStep:
     size: float
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        xp = array_namespace(lines.at)
+        xp = lines.xp
         drowned = xp.isfinite(lines.at) & (
             (lines.nearest(lines.at + self.size) == lines.at) | (lines.nearest(lines.at - self.size) == lines.at)
         )
@@ -79,8 +76,8 @@ def step_rule(step: Step) -> StepRule:
     """Return the rule that ``step=`` asks for; raise if it asks for none."""
     if step is None:
         return NearOptimalStep()
-    if isinstance(step, StepRule):
-        return step
+    if hasattr(step, "steps"):
+        return cast(StepRule, step)
     if isinstance(step, bool) or not isinstance(step, numbers.Real):
         raise TypeError(
             f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
@@ -94,7 +91,7 @@ def step_rule(step: Step) -> StepRule:
 
 def representable(step: Array, lines: Lines) -> Array:
     """Round each step so that x + step is a number of x's dtype: the step taken is then the step divided by."""
-    xp = array_namespace(step)
+    xp = lines.xp
     at = xp.where(xp.isfinite(lines.at), lines.at, 0.0)
     rounded = lines.nearest(at + step) - at
     return xp.where(xp.isfinite(rounded), rounded, step)
@@ -102,7 +99,7 @@ def representable(step: Array, lines: Lines) -> Array:
 
 def _scale(lines: Lines) -> Array:
     """Return |x| where it is finite and above 1, elsewhere 1."""
-    xp = array_namespace(lines.scale)
+    xp = lines.xp
     return xp.where(xp.isfinite(lines.scale) & (lines.scale > 1.0), lines.scale, 1.0)
 
 
