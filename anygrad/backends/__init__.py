@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -26,6 +27,7 @@ def names() -> tuple[str, ...]:
     return (*dict.fromkeys(_MODULES.values()), _GENERIC)
 
 
+@cache
 def load(name: str) -> Backend:
     """Import a backend, and with it the library that it stands for."""
     return cast(Backend, import_module(f"anygrad.backends.{name}"))
