@@ -11,18 +11,21 @@ import optree
 
 from anygrad._typing import PyTree
 
+# Where users register their own containers with optree; those registered globally are known as well.
+NAMESPACE = "anygrad"
+
 Rebuild = Callable[[Iterable[Any]], PyTree]
 
 
 def flatten(tree: PyTree, name: str = "x") -> tuple[dict[str, Any], Rebuild]:
     """Return the leaves by the expressions that name them, and the function that puts such leaves together.
 
-    Dict, list, tuple, namedtuple, whatever is registered with optree, and dataclass instances are containers; a
+    Dict, list, tuple, namedtuple, whatever is registered with optree in ``NAMESPACE``, and dataclass instances are containers; a
     (nested) list of numbers is a leaf.
     """
     if hasattr(tree, "dtype"):  # an array, which is nearly always what x is
         return {name: tree}, only
-    accessors, nodes, structure = optree.tree_flatten_with_accessor(tree, is_leaf=is_number_list)
+    accessors, nodes, structure = optree.tree_flatten_with_accessor(tree, is_leaf=is_number_list, namespace=NAMESPACE)
     opened = [_open(node, accessor.codify(name)) for accessor, node in zip(accessors, nodes, strict=True)]
     leaves = {key: leaf for part, _ in opened for key, leaf in part.items()}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,112 +19,92 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import reference
 
 Array = Any
-VALUE = np.float64(1.5)
+Function = Callable[[Array], Any]
 
 
-def constant(x: Array) -> np.float64:
-    """Cost next to nothing, so that the overhead is what is measured; return what NumPy's functions return."""
-    return VALUE
-
-
-def bare(f: Callable[[Array], object], x: Array, calls: int) -> None:
-    for _ in range(calls // 2):
+def bare(f: Function, x: Array, n: int) -> None:
+    """Call f as often as a gradient of n elements does."""
+    for _ in range(n):
         f(x)
         f(x)
+
+
+def row(name: str, f: Function, x: Array, by_hand: Callable[[Function, Array], Array], at_most: str) -> tuple[str, ...]:
+    n = np.size(x) if isinstance(x, np.ndarray) else x.shape[0]
+    took = medians(
+        {
+            "calls": partial(bare, f, x, n),
+            "by hand": partial(by_hand, f, x),
+            "anygrad": partial(anygrad.numerical_gradient, f, x),
+        },
+        least=3,
+    )
+    theirs, ours = ((took[key] - took["calls"]) / n * 1e6 for key in ("by hand", "anygrad"))
+    return name, f"{n:,}", f"{theirs:.2f} µs", f"{ours:.2f} µs", f"{ours / theirs:.2f}", at_most
 
 
 def numpy_rows() -> list[tuple[str, ...]]:
+    # f costs next to nothing, so that what is measured is the rest; it returns what NumPy's functions return.
+    value = np.float64(1.5)
     rows = []
-    layouts = {
-        "contiguous": lambda n: np.ones(n),
-        "contiguous, 2-d": lambda n: np.ones((n // 10, 10)),
-        "strided": lambda n: np.ones(2 * n)[::2],
-        "transposed, 2-d": lambda n: np.ones((10, n // 10)).T,
-    }
     for n in (1_000, 100_000):
-        for layout, make in layouts.items():
-            x = make(n)
-            took = medians(
-                {
-                    "calls": lambda: bare(constant, x, 2 * n),
-                    "reference": lambda: reference.numerical_gradient(constant, x),
-                    "anygrad": lambda: anygrad.numerical_gradient(constant, x),
-                }
-            )
-            theirs, ours = ((took[name] - took["calls"]) / n * 1e6 for name in ("reference", "anygrad"))
-            target = "0.3" if layout.startswith("contiguous") else "1"
-            rows.append(
-                (f"NumPy, {layout}", f"{n:,}", f"{theirs:.2f} µs", f"{ours:.2f} µs", f"{ours / theirs:.2f}", target)
-            )
+        for layout, x, at_most in (
+            ("contiguous", np.ones(n), "0.3"),
+            ("contiguous, 2-d", np.ones((n // 10, 10)), "0.3"),
+            ("strided", np.ones(2 * n)[::2], "1"),
+            ("transposed, 2-d", np.ones((10, n // 10)).T, "1"),
+        ):
+            rows.append(row(f"NumPy, {layout}", lambda _: value, x, reference.numerical_gradient, at_most))
     return rows
 
 
-def torch_loop(f: Callable[[Array], Array], x: Array) -> Array:
-    """Differentiate as a user of PyTorch would."""
-    import torch
-
+def torch_by_hand(f: Function, x: Array) -> Array:
     h = 1e-4
-    grad = torch.zeros_like(x)
-    flat, out = x.view(-1), grad.view(-1)
-    for i in range(flat.numel()):
-        value = flat[i].item()
-        flat[i] = value + h
+    grad = x.new_zeros(x.shape)
+    for i in range(x.numel()):
+        value = x[i].item()
+        x[i] = value + h
         above = f(x)
-        flat[i] = value - h
+        x[i] = value - h
         below = f(x)
-        out[i] = (above - below) / (2 * h)
-        flat[i] = value
+        grad[i] = (above - below) / (2 * h)
+        x[i] = value
     return grad
 
 
-def jax_loop(f: Callable[[Array], Array], x: Array) -> Array:
-    """Differentiate as a user of JAX would."""
+def torch_rows() -> list[tuple[str, ...]]:
+    import torch
+
+    value = torch.tensor(1.5, dtype=torch.float64)
+    return [
+        row("PyTorch", lambda _: value, torch.ones(n, dtype=torch.float64), torch_by_hand, "1") for n in (1_000, 10_000)
+    ]
+
+
+def jax_by_hand(f: Function, x: Array) -> Array:
     import jax.numpy as jnp
 
     h = 1e-4
     return jnp.stack([(f(x.at[i].add(h)) - f(x.at[i].add(-h))) / (2 * h) for i in range(x.size)])
 
 
-def other_row(name: str, x: Array, value: Array, loop: Callable[..., Array]) -> tuple[str, ...]:
-    n = x.shape[0]
+def jax_rows() -> list[tuple[str, ...]]:
+    import jax.numpy as jnp
 
-    def f(x: Array) -> Array:
-        return value if n else x
-
-    took = medians(
-        {
-            "calls": lambda: bare(f, x, 2 * n),
-            "loop": lambda: loop(f, x),
-            "anygrad": lambda: anygrad.numerical_gradient(f, x),
-        },
-        least=3,
-    )
-    theirs, ours = ((took[key] - took["calls"]) / n * 1e6 for key in ("loop", "anygrad"))
-    return name, f"{n:,}", f"{theirs:.2f} µs", f"{ours:.2f} µs", f"{ours / theirs:.2f}", "1"
+    # This f is constant on purpose, and the warning that says so is right.
+    warnings.simplefilter("ignore", anygrad.ConstantFunctionWarning)
+    value = jnp.asarray(1.5)
+    return [row("JAX", lambda _: value, jnp.ones(n), jax_by_hand, "1") for n in (100, 1_000)]
 
 
 def main() -> None:
     rows = numpy_rows()
-    try:
-        import torch
-    except ImportError:
-        print("PyTorch is not installed: left out")
-    else:
-        for n in (1_000, 10_000):
-            rows.append(
-                other_row("PyTorch", torch.ones(n, dtype=torch.float64), torch.tensor(1.5).double(), torch_loop)
-            )
-    try:
-        import jax
-    except ImportError:
-        print("JAX is not installed: left out")
-    else:
-        import warnings
-
-        warnings.simplefilter("ignore", anygrad.ConstantFunctionWarning)
-        for n in (100, 1_000):
-            rows.append(other_row("JAX", jax.numpy.ones(n), jax.numpy.asarray(1.5), jax_loop))
-    print(table(("array", "n", "loop by hand, per element", "anygrad, per element", "ratio", "at most"), rows))
+    for library, more in (("torch", torch_rows), ("jax", jax_rows)):
+        if importlib.util.find_spec(library):
+            rows += more()
+        else:
+            print(f"{library} is not installed: left out\n")
+    print(table(("array", "n", "by hand, per element", "anygrad, per element", "ratio", "wanted at most"), rows))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_fields_that_are_not_init_are_no_leaves():
 
 
 def test_types_registered_with_optree():
-    @optree.register_pytree_node_class(namespace=optree.registry.__GLOBAL_NAMESPACE)
+    @optree.register_pytree_node_class(namespace="anygrad")
     class Pair:
         def __init__(self, a, b):
             self.a, self.b = a, b

@@ -125,7 +125,7 @@ class HostMemory:
     """
 
     xp = np
-    block = 4096
+    block = 2048
     concrete = True
 
     def __init__(
@@ -197,12 +197,13 @@ class HostMemory:
     def changed(self, element: int | None = None, raw: object = None) -> bool:
         if self.cells is None:
             return False
+        expected = self._original.reshape(self._stored.shape)
         if element is None:
-            return not _same_bits(self._stored.reshape(-1), self._original)
+            return not _same_bits(self._stored, expected)
         original = self._original[element]
         try:
             self._original[element] = raw
-            return not _same_bits(self._stored.reshape(-1), self._original)
+            return not _same_bits(self._stored, expected)
         finally:
             self._original[element] = original
 

@@ -1,0 +1,172 @@
+"""What is tested, one session a backend. Plain ``nox`` runs all that this machine can run."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+
+TEST = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+# Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand to
+# pip. uv does not look there, which is why the sessions with PyTorch use pip.
+TORCH = "torch==2.13.0"
+EVERYWHERE = ["lint", "types", "numpy", "minimums", "strict", "dask", "jax", "torch", "parity", "examples", "bench"]
+
+
+def no_cuda() -> str | None:
+    """Return why there is no CUDA device, or None if there is one."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "no CUDA driver is installed"
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "the CUDA driver finds no device"
+    return None
+
+
+def no_dpnp() -> str | None:
+    """Return why dpnp cannot be installed, or None if it can."""
+    if sys.platform in {"linux", "win32"} and platform.machine().lower() in {"x86_64", "amd64"}:
+        return None
+    return f"there are no wheels for {sys.platform} on {platform.machine()}"
+
+
+def possible() -> list[str]:
+    """Return the sessions for this machine, and say which are left out."""
+    sessions = list(EVERYWHERE)
+    for name, obstacle in (("cupy", no_cuda()), ("dpnp", no_dpnp())):
+        if obstacle is None:
+            sessions.insert(sessions.index("parity"), name)
+        else:
+            print(f"nox: {name} is left out: {obstacle}", file=sys.stderr)
+    return sessions
+
+
+nox.options.sessions = possible()
+
+
+def run_tests(session: nox.Session, *backends: str, env: dict[str, str] | None = None, select: str = "tests") -> None:
+    """Run the tests on backends."""
+    arguments = [argument for backend in backends for argument in ("--backend", backend)]
+    session.run("pytest", "-q", select, *arguments, *session.posargs, env=env)
+
+
+def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
+    """Install anygrad, with extras, what the tests need, and more."""
+    session.install("-e", f".[{extras}]" if extras else ".", *TEST, *requirements)
+
+
+@nox.session
+def numpy(session: nox.Session) -> None:
+    """NumPy, with nothing else installed."""
+    install(session)
+    run_tests(session, "numpy")
+
+
+@nox.session
+def cupy(session: nox.Session) -> None:
+    """CuPy. Without a CUDA device this fails."""
+    if obstacle := no_cuda():
+        session.error(f"CuPy cannot be tested: {obstacle}")
+    version = ctypes.c_int()
+    ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    install(session, extras="cupy13" if version.value >= 13_000 else "cupy")
+    run_tests(session, "cupy")
+    session.run("python", "examples/any_library.py", "cupy")
+
+
+@nox.session(venv_backend="virtualenv")
+def torch(session: nox.Session) -> None:
+    """PyTorch on the CPU, and on CUDA where there is a device that its build can use."""
+    install(session, TORCH)
+    run_tests(session, "torch")
+    session.run("python", "examples/any_library.py", "torch")
+    usable = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
+    if usable and usable.strip() == "True":
+        run_tests(session, "torch-cuda")
+
+
+@nox.session
+def jax(session: nox.Session) -> None:
+    """JAX, with and without float64."""
+    install(session, extras="jax")
+    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1"})
+    run_tests(session, "jax", env={"JAX_ENABLE_X64": "0"})
+    session.run("python", "examples/any_library.py", "jax")
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Dask arrays, by the generic backend."""
+    install(session, extras="dask")
+    run_tests(session, "dask")
+
+
+@nox.session
+def dpnp(session: nox.Session) -> None:
+    """Intel's SYCL arrays, on the CPU where there is nothing else."""
+    install(session, extras="dpnp")
+    run_tests(session, "dpnp")
+
+
+@nox.session
+def strict(session: nox.Session) -> None:
+    """The array API and nothing but, on two devices, by the generic backend."""
+    install(session, "array-api-strict>=2.3")
+    run_tests(session, "strict")
+
+
+@nox.session(venv_backend="virtualenv")
+def parity(session: nox.Session) -> None:
+    """Every backend that runs on a CPU, side by side: prints backend x problem x layout."""
+    install(session, TORCH, "array-api-strict>=2.3", extras="jax,dask")
+    run_tests(session, "numpy", "torch", "jax", "dask", "strict", select="tests/test_parity.py")
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The oldest versions that pyproject.toml admits."""
+    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0")
+    run_tests(session, "numpy")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and a wheel and an sdist that could be published."""
+    session.install("ruff", "build", "twine")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    built = Path(session.create_tmp(), "dist")
+    session.run("python", "-m", "build", "--outdir", str(built), silent=True)
+    session.run("twine", "check", "--strict", *map(str, built.iterdir()))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types."""
+    session.install("mypy", "-e", ".")
+    session.run("mypy")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The examples, to the end."""
+    session.install("-e", ".[examples]")
+    for example in ("digits.py", "gradient_field.py", "any_library.py"):
+        session.run("python", f"examples/{example}")
+
+
+@nox.session(venv_backend="virtualenv")
+def bench(session: nox.Session) -> None:
+    """The benchmarks: ratios, measured side by side."""
+    session.install("-e", ".[jax]", TORCH, "scipy", "statsmodels", "numdifftools")
+    for benchmark in ("overhead.py", "others.py", "memory.py"):
+        session.run("python", f"benchmarks/{benchmark}")
