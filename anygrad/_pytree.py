@@ -20,8 +20,8 @@ Rebuild = Callable[[Iterable[Any]], PyTree]
 def flatten(tree: PyTree, name: str = "x") -> tuple[dict[str, Any], Rebuild]:
     """Return the leaves by the expressions that name them, and the function that puts such leaves together.
 
-    Dict, list, tuple, namedtuple, whatever is registered with optree in ``NAMESPACE``, and dataclass instances are containers; a
-    (nested) list of numbers is a leaf.
+    Dict, list, tuple, namedtuple, whatever is registered with optree in ``NAMESPACE``, and dataclass instances are
+    containers; a (nested) list of numbers is a leaf.
     """
     if hasattr(tree, "dtype"):  # an array, which is nearly always what x is
         return {name: tree}, only
