@@ -15,10 +15,11 @@ def never(x):
 # --- x ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # JAX without float64 has no int64 either
 @pytest.mark.parametrize("integers", ["int32", "int64", "uint8", "bool"])
 def test_integers_cannot_be_perturbed(lib, integers):
     x = lib.xp.asarray([1, 0, 1], dtype=getattr(lib.xp, integers), device=lib.device)
-    with pytest.raises(TypeError, match=rf"x has the dtype .*{integers}.*pass a floating array.*x"):
+    with pytest.raises(TypeError, match=r"x has the dtype .*(int|bool).*pass a floating array.*x"):
         anygrad.numerical_gradient(never, x)
 
 
