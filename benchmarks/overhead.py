@@ -29,13 +29,18 @@ def bare(f: Function, x: Array, n: int) -> None:
         f(x)
 
 
+def finished(gradient: Callable[[Function, Array], Array], f: Function, x: Array) -> float:
+    """Compute a gradient and wait for the device to be done with it."""
+    return float(gradient(f, x).reshape(-1)[0])
+
+
 def row(name: str, f: Function, x: Array, by_hand: Callable[[Function, Array], Array], at_most: str) -> tuple[str, ...]:
     n = np.size(x) if isinstance(x, np.ndarray) else x.shape[0]
     took = medians(
         {
             "calls": partial(bare, f, x, n),
-            "by hand": partial(by_hand, f, x),
-            "anygrad": partial(anygrad.numerical_gradient, f, x),
+            "by hand": partial(finished, by_hand, f, x),
+            "anygrad": partial(finished, anygrad.numerical_gradient, f, x),
         },
         least=3,
     )
@@ -58,11 +63,12 @@ def numpy_rows() -> list[tuple[str, ...]]:
     return rows
 
 
-def torch_by_hand(f: Function, x: Array) -> Array:
+def in_place_by_hand(f: Function, x: Array) -> Array:
+    """Differentiate as a user of PyTorch or CuPy would."""
     h = 1e-4
-    grad = x.new_zeros(x.shape)
-    for i in range(x.numel()):
-        value = x[i].item()
+    grad = 0 * x
+    for i in range(x.shape[0]):
+        value = float(x[i])
         x[i] = value + h
         above = f(x)
         x[i] = value - h
@@ -75,10 +81,28 @@ def torch_by_hand(f: Function, x: Array) -> Array:
 def torch_rows() -> list[tuple[str, ...]]:
     import torch
 
-    value = torch.tensor(1.5, dtype=torch.float64)
-    return [
-        row("PyTorch", lambda _: value, torch.ones(n, dtype=torch.float64), torch_by_hand, "1") for n in (1_000, 10_000)
-    ]
+    rows = []
+    for device in ("cpu", "cuda"):
+        if device == "cuda" and not torch.cuda.is_available():
+            print("PyTorch on CUDA is left out: it finds no device\n")
+            break
+        value = torch.tensor(1.5, dtype=torch.float64, device=device)
+        name = "PyTorch" if device == "cpu" else f"PyTorch on {torch.cuda.get_device_name()}"
+        for n in (1_000, 10_000):
+            x = torch.ones(n, dtype=torch.float64, device=device)
+            rows.append(row(name, lambda _, value=value: value, x, in_place_by_hand, "1"))
+    return rows
+
+
+def cupy_rows() -> list[tuple[str, ...]]:
+    import cupy
+
+    if not cupy.is_available():
+        print("CuPy is left out: it finds no CUDA device\n")
+        return []
+    value = cupy.asarray(1.5)
+    name = f"CuPy on {cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()}"
+    return [row(name, lambda _: value, cupy.ones(n), in_place_by_hand, "1") for n in (1_000, 10_000)]
 
 
 def jax_by_hand(f: Function, x: Array) -> Array:
@@ -99,7 +123,7 @@ def jax_rows() -> list[tuple[str, ...]]:
 
 def main() -> None:
     rows = numpy_rows()
-    for library, more in (("torch", torch_rows), ("jax", jax_rows)):
+    for library, more in (("torch", torch_rows), ("jax", jax_rows), ("cupy", cupy_rows)):
         if importlib.util.find_spec(library):
             rows += more()
         else:

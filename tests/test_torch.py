@@ -7,6 +7,8 @@ import weakref
 
 import numpy as np
 import pytest
+from layouts import LAYOUTS
+from problems import PROBLEMS
 
 import anygrad
 
@@ -132,3 +134,51 @@ def test_eight_bit_floats_come_back(lib, torch):
     assert gradient.dtype == x.dtype
     assert np.allclose(lib.numpy(gradient), 1, atol=0.25)  # the spacing at 1
     assert x.float().tolist() == [1, -2]
+
+
+@pytest.fixture
+def as_on_a_gpu(torch, monkeypatch):
+    """Take the way of tensors on a GPU for those on the CPU: device-side writes and gathers."""
+    from anygrad.backends import torch as backend
+
+    monkeypatch.setattr(backend, "_on_host", backend._on_device)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+class TestTheWayOfTheGPU:
+    """What can be seen without a GPU of the code that is meant for it."""
+
+    @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+    def test_gradients(self, lib, problem):
+        for name in ("contiguous", "transposed", "strided"):
+            for dtype in ("float32", "float64"):
+                x = LAYOUTS[name](lib, problem.x, dtype)
+                before = lib.bits(x)
+                result = anygrad.numerical_gradient(problem.on(lib), x, full_output=True)
+                bound = problem.bound(lib.numpy(result.step), np.finfo(dtype).eps)
+                assert np.all(np.abs(lib.numpy(result.value) - problem.gradient(problem.x)) <= bound)
+                assert result.value.dtype == x.dtype
+                assert lib.bits(x) == before
+
+    def test_complex_numbers(self, lib, complex_dtype):
+        z = lib.asarray(np.array([1 + 2j, np.inf - 1j]), complex_dtype)
+        before = lib.bits(z)
+        holomorphic = anygrad.numerical_gradient(lambda z: z[0] ** 2, z)
+        real = anygrad.numerical_gradient(lambda z: z[0].abs() ** 2, z)
+        assert np.allclose(lib.numpy(holomorphic), [2 + 4j, 0], atol=0.1)
+        assert np.allclose(lib.numpy(real), [2 + 4j, 0], atol=0.1)
+        assert lib.bits(z) == before
+
+    def test_no_graph_is_gathered(self, leaf):
+        gradient = anygrad.numerical_gradient(lambda x: (x**2).sum(), leaf)
+        assert not gradient.requires_grad
+        assert gradient.tolist() == pytest.approx([2, 4, 6])
+
+    def test_views_and_exceptions(self, lib):
+        x = lib.asarray(np.array([1.0, 2.0]), "float32")
+        assert np.allclose(lib.numpy(anygrad.numerical_gradient(lambda x: x[1], x)), [0, 1], atol=1e-3)
+        with pytest.raises(IndexError):
+            anygrad.numerical_gradient(lambda x: x[2], x)
+        with pytest.raises(ValueError, match="modifies its argument"):
+            anygrad.numerical_gradient(lambda x: x.mul_(2).sum(), x)
+        assert x.tolist() == [1, 2]
