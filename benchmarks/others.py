@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numdifftools
@@ -15,9 +17,13 @@ from statsmodels.tools.numdiff import approx_fprime
 
 import anygrad
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import reference
+
 CONTENDERS: dict[str, Callable[[np.ndarray], Any]] = {
     "anygrad, default": partial(anygrad.numerical_gradient, rosen),
     "anygrad, Central()": partial(anygrad.numerical_gradient, rosen, scheme=anygrad.Central()),
+    "the book's loop": partial(reference.numerical_gradient, rosen),
     "SciPy approx_derivative, 3-point": partial(approx_derivative, rosen, method="3-point"),
     "statsmodels approx_fprime, centered": lambda x: approx_fprime(x, rosen, centered=True),
     "numdifftools Gradient, one step": numdifftools.Gradient(
