@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -73,13 +74,17 @@ def numerical_gradient(
     -----
     ConstantFunctionWarning
         If f was given copies of x (JAX arrays, read-only and broadcast arrays, ``Loop(in_place=False)``) and every
-        value that it returned is the same: it may read x through a closure.
+        value that it returned is the same: it may read x through a closure. What is lazy or traced (Dask, inside
+        ``jax.jit``) cannot be looked at: there neither this nor a step that is too small is noticed.
 
     Notes
     -----
     With the default scheme f is called twice for each element (four times for real-valued f of complex x); it is
     not called at all if x is empty. The loop is that of ``common/gradient.py`` in K. Saito, *Deep Learning from
     Scratch* (O'Reilly Japan, 2016), section 4.4: on NumPy float64 it gives the same numbers to the last bit.
+
+    On a GPU f is called on the current stream, with x's device the current one. What f puts on another stream must
+    be done when it returns.
 
     Examples
     --------
@@ -97,17 +102,15 @@ def numerical_gradient(
     """
     require_callable(f)
     leaves, rebuild = flatten(x)
-    arrays = {name: as_array(leaf, name) for name, leaf in leaves.items()}
-    if not arrays and x is None:
+    if not leaves and x is None:
         as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
-    operands = [array for array, _ in arrays.values()]
+    arrays = [as_array(leaf, name) for name, leaf in leaves]
     jobs = [
-        Job(_of_leaf(f, position, operands, rebuild) if _is_tree(arrays) else f, array, backend)
-        for position, (array, backend) in enumerate(arrays.values())
+        Job(name, f if name == "x" else _of_leaf(f, position, arrays, rebuild), array, backend)
+        for position, ((name, _), (array, backend)) in enumerate(zip(leaves, arrays, strict=True))
     ]
-    options = Options.chosen(h, scheme, evaluator, progress, full_output)
-    parts = run(jobs, options)
-    _require_distinct(arrays, parts)
+    parts = run(jobs, Options.chosen(h, scheme, evaluator, progress, full_output))
+    _require_distinct(jobs, parts)
     return assembled(parts, rebuild, full_output)
 
 
@@ -145,8 +148,8 @@ def numerical_gradient_1d(
             f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
             " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
         )
-    options = Options.chosen(h, scheme, evaluator, progress, full_output)
-    return assembled(run([Job(f, array, backend)], options), only, full_output)
+    parts = run([Job("x", f, array, backend)], Options.chosen(h, scheme, evaluator, progress, full_output))
+    return assembled(parts, only, full_output)
 
 
 def numerical_gradient_2d(
@@ -186,34 +189,40 @@ def numerical_gradient_2d(
            [0., 4.]])
     """
     require_callable(f)
+    if isinstance(X, (dict, tuple)):
+        raise TypeError(
+            f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
+        )
     array, backend = as_array(X, "X")
     if array.ndim < 2 or not math.prod(array.shape):
         rows, assemble = [array], only
     else:
         rows, assemble = [array[row, ...] for row in range(array.shape[0])], stacked
-    options = Options.chosen(h, scheme, evaluator, progress, full_output)
-    parts = run([Job(f, row, backend) for row in rows], options)
-    return assembled(parts, assemble, full_output)
-
-
-def _is_tree(arrays: dict[str, Any]) -> bool:
-    return list(arrays) != ["x"]
+    jobs = [Job("X", f, row, backend) for row in rows]
+    parts = run(jobs, Options.chosen(h, scheme, evaluator, progress, full_output))
+    with backend.context(array):
+        return assembled(parts, assemble, full_output)
 
 
 def _of_leaf(
-    f: Callable[[PyTree], object], position: int, leaves: Sequence[Array], rebuild: Callable[[Iterable[Array]], PyTree]
+    f: Callable[[PyTree], object],
+    position: int,
+    arrays: Sequence[tuple[Array, Backend]],
+    rebuild: Callable[[Iterable[Array]], PyTree],
 ) -> Callable[[Array], object]:
     """Return f as a function of one leaf of its argument."""
+    leaves = [array for array, _ in arrays]
     before, after = leaves[:position], leaves[position + 1 :]
     return lambda leaf: f(rebuild([*before, leaf, *after]))
 
 
-def _require_distinct(arrays: dict[str, tuple[Array, Backend]], parts: Sequence[Partials]) -> None:
-    """Raise if one array that was perturbed in place is two leaves of x: both were perturbed at once."""
-    seen: dict[int, str] = {}
-    for (name, (array, _)), part in zip(arrays.items(), parts, strict=True):
-        if part.in_place and (other := seen.setdefault(id(array), name)) != name:
+def _require_distinct(jobs: Sequence[Job], parts: Sequence[Partials]) -> None:
+    """Raise if what was perturbed in place is part of another leaf too: both were perturbed at once."""
+    for (job, part), (other, others) in itertools.combinations(zip(jobs, parts, strict=True), 2):
+        if not (part.in_place or others.in_place) or job.backend is not other.backend:
+            continue
+        if job.backend.shares_memory(job.x, other.x):
             raise ValueError(
-                f"{other} and {name} are one array, so that f cannot be differentiated by each of them alone: pass a"
-                " copy for one of the two, or the array once"
+                f"{job.name} and {other.name} share memory, so that f cannot be differentiated by each of them alone:"
+                " pass a copy for one of the two, or the array once"
             )

@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._plan import Lines, Slopes
 from anygrad._progress import Meter
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory
+from anygrad.backends import Backend, Memory, neither_real_nor_holomorphic
 from anygrad.evaluators import Evaluator, Session
 from anygrad.schemes import Scheme
 
@@ -87,10 +87,7 @@ def _slopes(session: Session, scheme: Scheme, block: range, meter: Meter | None)
         meter.total += scheme.calls(len(block))
     along_imag = scheme.differentiate(_lines(session, block, 1))
     if _is_complex(memory, along_imag.value):
-        raise TypeError(
-            "f returned real numbers at some points and complex ones at others, so that it is neither real nor"
-            " holomorphic: return complex(value) everywhere, or a real number everywhere"
-        )
+        raise neither_real_nor_holomorphic()
     return Slopes(value=memory.compose(along_real.value, along_imag.value), step=along_real.step)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import numbers
 from collections.abc import Callable, Iterable, Iterator
@@ -14,20 +15,21 @@ from anygrad._typing import PyTree
 # Where users register their own containers with optree; those registered globally are known as well.
 NAMESPACE = "anygrad"
 
+Leaves = list[tuple[str, Any]]
 Rebuild = Callable[[Iterable[Any]], PyTree]
 
 
-def flatten(tree: PyTree, name: str = "x") -> tuple[dict[str, Any], Rebuild]:
-    """Return the leaves by the expressions that name them, and the function that puts such leaves together.
+def flatten(tree: PyTree, name: str = "x") -> tuple[Leaves, Rebuild]:
+    """Return the leaves with the expressions that name them, and the function that puts such leaves together.
 
     Dict, list, tuple, namedtuple, whatever is registered with optree in ``NAMESPACE``, and dataclass instances are
     containers; a (nested) list of numbers is a leaf.
     """
-    if hasattr(tree, "dtype"):  # an array, which is nearly always what x is
-        return {name: tree}, only
+    if hasattr(tree, "dtype") and hasattr(tree, "shape"):  # an array, which is nearly always what x is
+        return [(name, tree)], only
     accessors, nodes, structure = optree.tree_flatten_with_accessor(tree, is_leaf=is_number_list, namespace=NAMESPACE)
     opened = [_open(node, accessor.codify(name)) for accessor, node in zip(accessors, nodes, strict=True)]
-    leaves = {key: leaf for part, _ in opened for key, leaf in part.items()}
+    leaves = [leaf for part, _ in opened for leaf in part]
 
     def rebuild(values: Iterable[Any]) -> PyTree:
         remaining = iter(values)
@@ -44,7 +46,7 @@ def only(values: Iterable[Any]) -> Any:
 
 def is_number_list(node: object) -> bool:
     """Return whether ``node`` is a list of numbers, of lists of numbers, and so on."""
-    return isinstance(node, list) and all(is_number(item) or is_number_list(item) for item in node)
+    return isinstance(node, list) and bool(node) and all(is_number(item) or is_number_list(item) for item in node)
 
 
 def is_number(node: object) -> bool:
@@ -52,20 +54,18 @@ def is_number(node: object) -> bool:
     return isinstance(node, numbers.Complex) and not isinstance(node, bool)
 
 
-def _open(node: Any, name: str) -> tuple[dict[str, Any], Callable[[Iterator[Any]], Any]]:
+def _open(node: Any, name: str) -> tuple[Leaves, Callable[[Iterator[Any]], Any]]:
     """Return the leaves below a leaf of optree, and the function that rebuilds it from an iterator of leaves."""
     if not dataclasses.is_dataclass(node) or isinstance(node, type):
-        return {name: node}, next
+        return [(name, node)], next
     fields = [field.name for field in dataclasses.fields(node) if field.init]
     parts = [flatten(getattr(node, field), f"{name}.{field}") for field in fields]
-    leaves = {key: leaf for part, _ in parts for key, leaf in part.items()}
 
     def rebuild(values: Iterator[Any]) -> Any:
-        rebuilt = [remake(_first(values, len(part))) for part, remake in parts]
-        return dataclasses.replace(node, **dict(zip(fields, rebuilt, strict=True)))
+        # Not dataclasses.replace: it would run __post_init__ once more, and lose what is not a field.
+        rebuilt = copy.copy(node)
+        for field, (leaves, remake) in zip(fields, parts, strict=True):
+            object.__setattr__(rebuilt, field, remake([next(values) for _ in leaves]))
+        return rebuilt
 
-    return leaves, rebuild
-
-
-def _first(values: Iterator[Any], count: int) -> list[Any]:
-    return [next(values) for _ in range(count)]
+    return [leaf for leaves, _ in parts for leaf in leaves], rebuild

@@ -23,8 +23,9 @@ from anygrad.schemes import Central, ReferenceStep, Scheme
 
 @dataclass(frozen=True)
 class Job:
-    """A function of one array, and where to differentiate it."""
+    """A function of one array, and where to differentiate it; the array's name in the user's words."""
 
+    name: str
     f: Callable[[Any], object]
     x: Array
     backend: Backend
@@ -73,11 +74,13 @@ def run(jobs: Sequence[Job], options: Options) -> list[Partials]:
             )
             for job in jobs
         ]
-    if any(part.npoints for part in parts) and all(part.blind or not part.npoints for part in parts):
+    copied = [(job.name, part) for job, part in zip(jobs, parts, strict=True) if part.npoints and not part.in_place]
+    if copied and all(part.blind for _, part in copied):
+        names = ", ".join(dict.fromkeys(name for name, _ in copied))
         warnings.warn(
-            "f was given perturbed copies of x, and every value that it returned is the same: either it is constant,"
-            " or it reads x through a closure instead of its argument; write it as a function of its argument, or"
-            " pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
+            f"f was given perturbed copies of {names}, and every value that it returned is the same: either"
+            " it is constant, or it reads the original through a closure instead of its argument; write it as a"
+            " function of its argument, or pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
             ConstantFunctionWarning,
             stacklevel=3,
         )

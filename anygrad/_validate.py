@@ -77,5 +77,7 @@ def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
 def _article(value: object) -> str:
     if value is None:
         return "None"
-    kind = type(value).__name__
+    kind = type(value).__qualname__
+    if kind == "array":  # array.array is no array in the sense that the message goes on to speak of
+        kind = "array.array"
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

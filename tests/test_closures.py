@@ -102,6 +102,12 @@ def test_one_constant_leaf_is_no_reason_to_warn():
     assert np.array_equal(gradient["unused"], [0])
 
 
+def test_a_copied_leaf_that_is_not_seen_beside_one_that_is():
+    params = {"w": np.array([1.0, 2.0]), "b": np.broadcast_to(3.0, (2,))}
+    with pytest.warns(ConstantFunctionWarning, match=r"copies of x\['b'\], and"):
+        anygrad.numerical_gradient(lambda _: (params["w"] * params["b"]).sum(), params)
+
+
 def test_one_constant_row_is_no_reason_to_warn():
     X = np.array([[0.0, 0.0], [1.0, 1.0]])
     X.flags.writeable = False

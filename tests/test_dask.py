@@ -36,6 +36,18 @@ def test_a_function_that_computes(lib):
     assert np.allclose(gradient.compute(), [2, 4])
 
 
+def test_a_function_that_assigns_to_its_argument(lib):
+    x = lib.asarray(np.array([1.0, 2.0, 3.0]), "float64")
+
+    def f(x):
+        x[0] = x[0] * 10
+        return lib.xp.sum(x)
+
+    gradient = anygrad.numerical_gradient(f, x, scheme=anygrad.Forward())
+    assert np.allclose(gradient.compute(), [10, 1, 1], atol=1e-6)
+    assert np.array_equal(x.compute(), [1, 2, 3])
+
+
 def test_unknown_lengths(lib):
     x = lib.asarray(np.array([1.0, -2.0]), "float64")
     with pytest.raises(ValueError, match="compute_chunk_sizes"):

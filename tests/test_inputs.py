@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,7 @@ def test_a_nested_list_of_numbers():
         ("abc", TypeError, "x is a str, but an array"),
         (True, TypeError, "x is a bool, but an array"),
         ({"w": object()}, TypeError, r"x\['w'\] is an object, but an array"),
+        (array.array("d", [1.0]), TypeError, "x is an array.array, but an array"),
         ({"w": [np.array([1])]}, TypeError, r"x\['w'\]\[0\] has the dtype int64"),
         ([[1.0], [1.0, 2.0]], ValueError, "parts differ in length"),
         (len, TypeError, "x is a builtin_function_or_method"),
@@ -113,6 +116,15 @@ def test_overlapping_memory_is_never_a_wrong_number():
     assert np.array_equal(base, [1, 2, 3])
 
 
+def test_elements_that_overlap_by_bytes_are_never_a_wrong_number():
+    base = np.array([1.0, 2.0, 3.0])
+    x = np.lib.stride_tricks.as_strided(base, (4,), (4,), writeable=True)
+    before = base.tobytes()
+    gradient = anygrad.numerical_gradient(lambda x: x[0] + 2 * x[2], x)
+    assert np.allclose(gradient, [1, 0, 2, 0])
+    assert base.tobytes() == before
+
+
 def test_broadcast_arrays_are_never_a_wrong_number(lib):
     base = lib.asarray(np.array([1.0, 2.0]), "float32")
     before = lib.bits(base)
@@ -120,6 +132,11 @@ def test_broadcast_arrays_are_never_a_wrong_number(lib):
     gradient = anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), rows)
     assert np.allclose(lib.numpy(gradient), [[2, 4]] * 3, rtol=2e-3)
     assert lib.bits(base) == before
+
+
+def test_a_batch_is_one_array():
+    with pytest.raises(TypeError, match="X is a dict, but one array of samples"):
+        anygrad.numerical_gradient_2d(never, {"a": np.ones((2, 2))})
 
 
 def test_one_sample_has_one_dimension(lib):
@@ -133,6 +150,12 @@ def test_one_sample_has_one_dimension(lib):
 @pytest.mark.parametrize("h", [0, 0.0, -1e-4, np.nan, np.inf, -np.inf])
 def test_a_step_must_be_positive_and_finite(h):
     with pytest.raises(ValueError, match="must be positive and finite: write 1e-4"):
+        anygrad.numerical_gradient(never, np.ones(2), h)
+
+
+@pytest.mark.parametrize("h", [10**400, np.longdouble("1e4000")])
+def test_a_step_must_be_a_float(h):
+    with pytest.raises(ValueError, match="must be positive and finite"):
         anygrad.numerical_gradient(never, np.ones(2), h)
 
 

@@ -53,6 +53,31 @@ def test_inside_a_compiled_function_with_complex_numbers(lib, jax):
     assert np.allclose(gradient(lib.asarray(np.array([1 + 2j]), "complex64")), [2 + 4j], rtol=1e-2)
 
 
+def test_a_traced_closure_of_numbers(jax):
+    x = jax.numpy.ones(2)
+
+    def outer(y):
+        return anygrad.numerical_gradient(lambda x: (x * y).sum(), x)
+
+    with pytest.raises(TypeError, match=r"traced value.*an argument of the function that is transformed"):
+        jax.jit(outer)(jax.numpy.ones(2))
+
+
+def test_the_gradient_is_committed_to_a_device_if_x_is(jax):
+    x = jax.numpy.ones(2)
+    assert not anygrad.numerical_gradient(lambda x: x.sum(), x).committed
+    x = jax.device_put(x, jax.devices()[0])
+    assert anygrad.numerical_gradient(lambda x: x.sum(), x).committed
+
+
+def test_eight_bit_floats(jax):
+    for name in ("float8_e4m3b11fnuz", "float8_e5m2"):
+        x = jax.numpy.array([1.0, -2.0], dtype=name)
+        gradient = anygrad.numerical_gradient(lambda x: x.astype("float32").sum(), x)
+        assert gradient.dtype == x.dtype
+        assert np.allclose(gradient.astype("float32"), 1, atol=0.25)
+
+
 def test_functions_of_numpy(lib):
     """A simulator that knows no JAX."""
     x = lib.asarray(np.array([1.0, 2.0]), "float32")

@@ -128,9 +128,48 @@ def test_the_function_may_change_the_containers_it_is_given():
 
 def test_one_array_in_two_places():
     w = np.array([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"x\['a'\] and x\['b'\] are one array.*copy"):
+    with pytest.raises(ValueError, match=r"x\['a'\] and x\['b'\] share memory.*copy"):
         anygrad.numerical_gradient(lambda p: (p["a"] * p["b"]).sum(), {"a": w, "b": w})
     assert np.array_equal(w, [1, 2])
+
+
+def test_overlapping_views():
+    v = np.array([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"x\[0\] and x\[1\] share memory"):
+        anygrad.numerical_gradient(lambda t: t[0].sum() + 10 * t[1].sum(), [v[:2], v[1:]])
+    gradient = anygrad.numerical_gradient(lambda t: t[0].sum() + 10 * t[1].sum(), [v[::2], v[1::2]])
+    assert np.allclose(gradient[0], [1, 1])
+    assert np.allclose(gradient[1], [10])
+
+
+def test_keys_that_look_alike():
+    class Key(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __repr__(self):
+            return "key"
+
+    tree = {Key("a"): np.array([1.0]), Key("b"): np.array([2.0])}
+    gradient = anygrad.numerical_gradient(lambda t: sum((leaf**2).sum() for leaf in t.values()), tree)
+    assert np.allclose([*gradient.values()], [[2], [4]])
+
+
+def test_dataclasses_that_work_when_they_are_made():
+    @dataclass
+    class Normalised:
+        weight: Any
+        scale: float = field(init=False, default=1.0)
+
+        def __post_init__(self):
+            self.weight = self.weight / np.linalg.norm(self.weight)
+
+    x = Normalised(np.array([3.0, 4.0]))
+    x.scale = 5.0
+    x.weight = np.array([1.0, 2.0])
+    gradient = anygrad.numerical_gradient(lambda x: (x.weight * x.scale).sum(), x)
+    assert np.allclose(gradient.weight, [5, 5])
+    assert gradient.scale == 5
 
 
 @pytest.mark.libraries(lambda lib: lib.name == "jax")

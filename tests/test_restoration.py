@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from layouts import LAYOUTS
@@ -107,3 +109,50 @@ def test_an_array_in_foreign_byte_order(lib):
     assert x.tobytes() == values
     assert gradient.dtype == x.dtype
     assert gradient[1] == pytest.approx(3)
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+def test_a_sign_of_zero_that_f_loses_comes_back(lib):
+    x = lib.asarray(np.array([-0.0, 1.0]), "float32")
+    before = lib.bits(x)
+
+    def f(x):
+        x += 0.0
+        return lib.xp.sum(x**2)
+
+    with suppress(ValueError):  # "f modifies its argument", where bits can be compared
+        anygrad.numerical_gradient(f, x)
+    assert lib.bits(x) == before
+
+
+def test_an_interrupt_while_x_is_put_back(monkeypatch):
+    """A second Ctrl-C, during the cleaning up after the first."""
+    from anygrad.backends._host import HostMemory
+
+    restore, interrupted = HostMemory.restore, []
+
+    def interrupted_once(memory):
+        if not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        restore(memory)
+
+    def f(x):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(HostMemory, "restore", interrupted_once)
+    x = np.array([1.0, 2.0])
+    with pytest.raises(KeyboardInterrupt):
+        anygrad.numerical_gradient(f, x)
+    assert np.array_equal(x, [1, 2])
+
+
+@pytest.mark.parametrize("dtype_name", ["float16", "float32", "float64", "complex64", ">f8"])
+def test_unaligned_memory(dtype_name):
+    packed = np.zeros(3, dtype=[("tag", "u1"), ("value", dtype_name)])
+    x = packed["value"]
+    x[:] = [1, 2, 3]
+    before = packed.tobytes()
+    gradient = anygrad.numerical_gradient(lambda x: (x**2).sum(), x)
+    assert np.allclose(gradient, [2, 4, 6], rtol=0.01)
+    assert packed.tobytes() == before

@@ -29,7 +29,7 @@ FORWARD = {
 def weights(offsets):
     solved = stencil(tuple(offsets))
     return {
-        offset: Fraction(numerator, solved.denominator)
+        offset: Fraction(numerator) / Fraction(solved.denominator)
         for offset, numerator in zip(solved.offsets, solved.numerators, strict=True)
     }
 

@@ -123,9 +123,55 @@ def test_the_memory_of_a_read_only_array(lib, torch):
 
 def test_tensors_without_dense_memory(lib, torch):
     sparse = lib.asarray(np.eye(2), "float32").to_sparse()
-    for x, kind in ((sparse, "sparse_coo tensor"), (torch.ones(2, device="meta"), "meta tensor")):
-        with pytest.raises(TypeError, match=rf"{kind}.*dense tensor"):
+    meta = torch.ones(2, device="meta")
+    for x, message in ((sparse, r"sparse_coo tensor.*to_dense"), (meta, "without numbers in memory")):
+        with pytest.raises(TypeError, match=message):
             anygrad.numerical_gradient(lambda x: 0.0, x)
+    with pytest.raises(TypeError, match=r"inside a transform of torch\.func"):
+        torch.func.grad(lambda x: anygrad.numerical_gradient(lambda x: x.sum(), x).sum())(torch.ones(2))
+
+
+def test_f_gives_x_other_memory(lib, torch, leaf):
+    """As p.data = ..., vector_to_parameters and module.half() do."""
+    before, place = lib.bits(leaf), leaf.data_ptr()
+
+    def f(x):
+        x.data = x.data.clamp(-10, 10)
+        return (x**2).sum()
+
+    calls = iter(range(99))
+    for modifying in (f, lambda x: f(x) if next(calls) > 2 else (x**2).sum()):
+        with pytest.raises(ValueError, match="modifies its argument"):
+            anygrad.numerical_gradient(modifying, leaf)
+        assert (lib.bits(leaf), leaf.data_ptr()) == (before, place)
+
+
+def test_another_default_device(lib, torch):
+    x = lib.asarray(np.array([1.0, 2.0]), "float64")
+    with torch.device("meta"):
+        gradient = anygrad.numerical_gradient(lambda x: float((x**2).sum()), x)
+    assert np.allclose(lib.numpy(gradient), [2, 4])
+
+
+def test_tied_weights(lib, torch):
+    w = lib.asarray(np.array([[1.0, 2.0]]), "float64")
+    with pytest.raises(ValueError, match=r"x\['dec'\] and x\['enc'\] share memory"):
+        anygrad.numerical_gradient(lambda p: (p["enc"] @ p["dec"]).sum(), {"enc": w, "dec": w.t()})
+    flat = lib.asarray(
+        np.array([1.0, 2.0, 3.0, 4.0]), "float64"
+    )  # one buffer for all parameters, as optimisers like it
+    gradient = anygrad.numerical_gradient(lambda p: p["a"].sum() * p["b"].sum(), {"a": flat[:2], "b": flat[2:]})
+    assert np.allclose(lib.numpy(gradient["a"]), [7, 7])
+    assert np.allclose(lib.numpy(gradient["b"]), [3, 3])
+
+
+def test_copies_require_grad_as_x_does(lib, torch, leaf):
+    def slope(x):
+        (slope,) = torch.autograd.grad((x**3).sum(), x)
+        return slope.sum()
+
+    gradient = anygrad.numerical_gradient(slope, leaf, evaluator=anygrad.Loop(in_place=False))
+    assert np.allclose(lib.numpy(gradient), [6, 12, 18], atol=1e-5)
 
 
 def test_eight_bit_floats_come_back(lib, torch):
@@ -168,6 +214,22 @@ class TestTheWayOfTheGPU:
         assert np.allclose(lib.numpy(holomorphic), [2 + 4j, 0], atol=0.1)
         assert np.allclose(lib.numpy(real), [2 + 4j, 0], atol=0.1)
         assert lib.bits(z) == before
+
+    def test_real_at_first_and_complex_later(self, lib):
+        z = lib.asarray(np.array([0.5 + 0j, 1 + 0j]), "complex128")
+        with pytest.raises(TypeError, match="neither real nor holomorphic"):
+            anygrad.numerical_gradient(lambda z: z[1].real if z[0] != 0.5 else z[1] * 1j, z)
+
+    def test_f_gives_x_other_memory(self, lib, leaf):
+        before = lib.bits(leaf)
+
+        def f(x):
+            x.data = x.data.clamp(-10, 10)
+            return (x**2).sum()
+
+        with pytest.raises(ValueError, match="modifies its argument"):
+            anygrad.numerical_gradient(f, leaf)
+        assert lib.bits(leaf) == before
 
     def test_no_graph_is_gathered(self, leaf):
         gradient = anygrad.numerical_gradient(lambda x: (x**2).sum(), leaf)

@@ -66,6 +66,14 @@ def test_chosen_steps_are_representable(lib, dtype, scheme):
     assert np.array_equal(lib.numpy(moved - x), lib.numpy(result.step))
 
 
+@pytest.mark.parametrize("value", [1.0, 10.0, 300.0, 1000.0, 1500.0])
+def test_a_given_step_that_the_dtype_cannot_take_is_not_divided_by(lib, value):
+    """In float32 1000 + 1e-4 is 1000.00012."""
+    x = lib.asarray(np.array([value, -value]), "float32")
+    gradient = anygrad.numerical_gradient(lambda x: float(lib.numpy(x).astype(np.float64).sum()), x, 1e-4)
+    assert np.allclose(lib.numpy(gradient), 1, rtol=1e-6)
+
+
 def test_every_dtype_reaches_what_it_can(lib, dtype):
     values = np.array([0.5, -1.25, 2.0])
     x = lib.asarray(values, dtype)

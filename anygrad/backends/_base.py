@@ -132,6 +132,10 @@ class Backend(Protocol):
         """Return whether x's dtype is real or complex floating; raise if x cannot be differentiated otherwise."""
         ...
 
+    def shares_memory(self, x: Array, y: Array) -> bool:
+        """Return whether writing an element of x may change one of y."""
+        ...
+
     def memory(self, x: Array, *, in_place: bool) -> Memory:
         """Return x opened for perturbation; in place only if that is asked for and x can be written safely."""
         ...

@@ -10,7 +10,13 @@ from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends._layout import multi_indices
-from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
+from anygrad.backends._scalar import (
+    host_number,
+    neither_real_nor_holomorphic,
+    require_one_element,
+    require_real,
+    require_same_device,
+)
 
 
 def real_dtype(xp: Namespace, dtype: Any) -> Any:
@@ -79,11 +85,17 @@ class DeviceResults:
         self._xp, self._count, self._dtype, self._device = xp, count, dtype, on
         self._used = 0
         self._buffer: Array = None
+        self._holds_complex = False
 
     def append(self, value: Array) -> None:
         """Write one value behind the others."""
+        is_complex = self._is_complex(value)
         if self._buffer is None:
-            self._buffer = self._xp.empty(self._count, dtype=self._dtype_for(value), device=self._device)
+            dtype = complex_dtype(self._xp, self._dtype) if is_complex else self._dtype
+            self._buffer = self._xp.empty(self._count, dtype=dtype, device=self._device)
+            self._holds_complex = is_complex
+        if is_complex and not self._holds_complex:
+            raise neither_real_nor_holomorphic()
         self._buffer[self._used] = value
         self._used += 1
 
@@ -91,11 +103,10 @@ class DeviceResults:
         """Return every ``count``-th value, ``count`` times."""
         return [self._buffer[start::count] for start in range(count)]
 
-    def _dtype_for(self, value: Array) -> Any:
-        is_complex = isinstance(value, complex) or (
-            not isinstance(value, float) and self._xp.isdtype(value.dtype, "complex floating")
-        )
-        return complex_dtype(self._xp, self._dtype) if is_complex else self._dtype
+    def _is_complex(self, value: Array) -> bool:
+        if isinstance(value, (float, complex)):
+            return isinstance(value, complex)
+        return bool(self._xp.isdtype(value.dtype, "complex floating"))
 
 
 class DeviceMemory:
@@ -115,6 +126,8 @@ class DeviceMemory:
         Reads one result of f as a 0-d array or a Python number.
     compose
         Makes complex numbers of real and imaginary parts.
+    reattach
+        Gives ``array`` the memory of ``data`` again, and returns whether it had been given another.
     """
 
     block = 65536
@@ -130,6 +143,7 @@ class DeviceMemory:
         visible: bool,
         read: Callable[[Any], Any],
         compose: Callable[[Array, Array], Array] = composed,
+        reattach: Callable[[], bool] = bool,
     ) -> None:
         xp = self.xp = array_namespace(data)
         self.array = array
@@ -139,6 +153,7 @@ class DeviceMemory:
         self.complex = xp.isdtype(data.dtype, "complex floating")
         self._data = data
         self.compose = compose
+        self._reattach = reattach
         self._real = real_dtype(xp, data.dtype)
         self._working = working_dtype(xp, data)
         self._original = xp.reshape(xp.asarray(data, copy=True), (-1,))
@@ -184,6 +199,8 @@ class DeviceMemory:
         return self.xp.reshape(self.xp.concat(list(blocks)), self._data.shape)
 
     def changed(self, element: int | None = None, raw: object = None) -> bool:
+        if self._reattach():
+            return True
         now = self.xp.reshape(self._data, (-1,))
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
             same = (now == self._original) | (self.xp.isnan(now) & self.xp.isnan(self._original))
@@ -193,4 +210,5 @@ class DeviceMemory:
         return not self.xp.all(same)
 
     def restore(self) -> None:
+        self._reattach()
         self._data[...] = self.xp.reshape(self._original, self._data.shape)

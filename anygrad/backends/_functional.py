@@ -40,7 +40,7 @@ class FunctionalMemory:
         concrete: bool,
     ) -> None:
         xp = self.xp = array_namespace(x)
-        self.array = x
+        self.array = xp.asarray(x, copy=True)  # f may assign to a lazy array, and JAX may be told to donate one
         self.concrete = concrete
         self.read = read
         self.complex = xp.isdtype(x.dtype, "complex floating")

@@ -122,6 +122,8 @@ class HostMemory:
         As in `Memory`.
     replace
         ``replace(array, element, number)`` returns a new array with one element replaced.
+    reattach
+        Gives ``array`` the memory ``stored`` again, and returns whether it had been given another.
     """
 
     xp = np
@@ -140,6 +142,7 @@ class HostMemory:
         narrow: Callable[[Raw], Array],
         join: Callable[[Sequence[Array]], Array],
         replace: Callable[[Array, int, object], Array] | None = None,
+        reattach: Callable[[], bool] = bool,
     ) -> None:
         self.array = array
         self.visible = visible
@@ -155,9 +158,10 @@ class HostMemory:
         self._stored = stored.reshape(-1) if stored.flags.c_contiguous else stored
         self._original: Raw = self._stored.flatten() if writable else stored.reshape(-1)
         self._replace = replace
+        self._reattach = reattach
         self.cells: Array | None = None
         if writable:
-            packable = codec.storage.isnative and codec.storage.char in _PACKABLE
+            packable = _packable(codec.storage) and self._stored.flags.aligned
             self.cells = self._stored.data if packable else self._stored
 
     def keys(self, elements: range) -> Iterable[object]:
@@ -197,6 +201,8 @@ class HostMemory:
     def changed(self, element: int | None = None, raw: object = None) -> bool:
         if self.cells is None:
             return False
+        if self._reattach():
+            return True
         expected = self._original.reshape(self._stored.shape)
         if element is None:
             return not _same_bits(self._stored, expected)
@@ -208,13 +214,18 @@ class HostMemory:
             self._original[element] = original
 
     def restore(self) -> None:
+        self._reattach()
         if self.cells is not None:
             self._stored[...] = self._original.reshape(self._stored.shape)
 
 
+def _packable(dtype: np.dtype[Any]) -> bool:
+    return dtype.isbuiltin == 1 and dtype.isnative and dtype.char in _PACKABLE
+
+
 def _items(raw: Raw) -> Iterable[object]:
     """Iterate over elements as objects that ``cells`` takes, made one at a time where possible."""
-    if not raw.dtype.isnative or raw.dtype.char not in _PACKABLE:
+    if not _packable(raw.dtype):
         return iter(raw)
     packed = packed_array(raw.dtype.char)
     packed.frombytes(raw.tobytes())

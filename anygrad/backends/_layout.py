@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 
-def overlapping(shape: Sequence[int], strides: Sequence[int]) -> bool:
+def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
     """Return whether two elements of an array may share memory, as in broadcast and expanded arrays.
 
     Transposes, slices and diagonals of an ordinary array never do: from the smallest stride up, each axis steps
-    beyond all that the axes before it reach. Strides may be in bytes or elements.
+    beyond all that the axes before it reach. Strides are in units of which an element has ``itemsize``.
     """
-    reach = 0
+    reach = itemsize - 1
     for stride, length in sorted((abs(stride), length) for stride, length in zip(strides, shape, strict=True)):
         if length <= 1:
             continue
@@ -29,3 +29,17 @@ def multi_indices(elements: range, shape: Sequence[int]) -> Iterable[tuple[int, 
         return [()] * len(elements)
     axes = np.unravel_index(np.arange(elements.start, elements.stop), tuple(shape))
     return zip(*(axis.tolist() for axis in axes), strict=True)
+
+
+def extent(start: int, shape: Sequence[int], strides: Sequence[int], itemsize: int) -> tuple[int, int]:
+    """Return the first byte of an array and the one behind its last; nothing for an empty array."""
+    if not all(shape):
+        return start, start
+    reaches = [stride * (length - 1) for stride, length in zip(strides, shape, strict=True)]
+    low, high = sum(min(reach, 0) for reach in reaches), sum(max(reach, 0) for reach in reaches)
+    return start + low, start + high + itemsize
+
+
+def meeting(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Return whether two extents have a byte in common."""
+    return max(a[0], b[0]) < min(a[1], b[1])

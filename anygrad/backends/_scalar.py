@@ -50,6 +50,14 @@ def require_real(value: object, *, complex_allowed: bool) -> None:
         )
 
 
+def neither_real_nor_holomorphic() -> TypeError:
+    """Return the error for a function of complex x whose results are of both kinds."""
+    return TypeError(
+        "f returned real numbers at some points and complex ones at others, so that it is neither real nor"
+        " holomorphic: return complex(value) everywhere, or a real number everywhere"
+    )
+
+
 def require_one_element(shape: Sequence[int]) -> None:
     """Raise for a result that is an array of other than one element."""
     if math.prod(shape) != 1:

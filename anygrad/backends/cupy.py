@@ -8,7 +8,7 @@ import cupy
 
 from anygrad._typing import Array
 from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_reader
-from anygrad.backends._layout import overlapping
+from anygrad.backends._layout import extent, meeting, overlapping
 
 name = "cupy"
 cast_example = "x.astype(float)"
@@ -28,13 +28,17 @@ def floating(x: Array) -> bool:
     return bool(x.dtype.kind in "fc")
 
 
+def shares_memory(x: Array, y: Array) -> bool:
+    return meeting(_extent(x), _extent(y))
+
+
 def context(x: Array) -> AbstractContextManager[object]:
     device: AbstractContextManager[object] = x.device
     return device
 
 
 def memory(x: Array, *, in_place: bool) -> DeviceMemory:
-    in_place = in_place and not overlapping(x.shape, x.strides)
+    in_place = in_place and not overlapping(x.shape, x.strides, x.itemsize)
     array = x if in_place else x.copy(order="K")
     return DeviceMemory(
         array,
@@ -44,3 +48,7 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
         read=device_reader(x, name, is_array),
         compose=composed_by_assignment,
     )
+
+
+def _extent(x: Array) -> tuple[int, int]:
+    return extent(x.data.ptr, x.shape, x.strides, x.itemsize)

@@ -32,13 +32,17 @@ def floating(x: jax.Array) -> bool:
     return bool(jnp.issubdtype(x.dtype, jnp.inexact))
 
 
+def shares_memory(x: jax.Array, y: jax.Array) -> bool:
+    return False  # nothing is written
+
+
 def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
 
 
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
     traced = isinstance(x, jax.core.Tracer)
-    if not traced and x.devices() <= set(jax.devices("cpu")) and x.is_fully_addressable:
+    if not traced and x.is_fully_addressable and all(device.platform == "cpu" for device in x.devices()):
         return _on_host(x)
 
     return FunctionalMemory(x, read=device_reader(x, name, is_array), replace=_replace, concrete=not traced)
@@ -51,6 +55,11 @@ def _on_host(x: jax.Array) -> HostMemory:
         if not isinstance(value, jax.Array):
             return host_number(value, library=name, complex_allowed=codec.dtype.kind == "c")
         require_one_element(value.shape)
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(
+                "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
+                " make x an argument of the function that is transformed, or differentiate outside of it"
+            )
         require_same_device(value.devices(), x.devices())
         if jnp.iscomplexobj(value):
             require_real(value, complex_allowed=codec.dtype.kind == "c")
@@ -60,7 +69,8 @@ def _on_host(x: jax.Array) -> HostMemory:
         return cast(values, x.dtype if values.dtype.kind == "c" else real_dtype(x.dtype))
 
     def join(blocks: Sequence[NDArray[Any]]) -> jax.Array:
-        return jax.device_put(np.concatenate(blocks).reshape(x.shape), x.sharding)
+        array = np.concatenate(blocks).reshape(x.shape)
+        return jax.device_put(array, x.sharding) if x.committed else jax.device_put(array)
 
     stored = np.asarray(x)
     return HostMemory(

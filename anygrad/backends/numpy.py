@@ -29,19 +29,23 @@ def floating(x: NDArray[Any]) -> bool:
     return x.dtype.kind in "fc"
 
 
+def shares_memory(x: NDArray[Any], y: NDArray[Any]) -> bool:
+    return np.shares_memory(x, y)
+
+
 def context(x: NDArray[Any]) -> AbstractContextManager[object]:
     return nullcontext()
 
 
 def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
-    in_place = in_place and x.flags.writeable and not overlapping(x.shape, x.strides)
+    in_place = in_place and x.flags.writeable and not overlapping(x.shape, x.strides, x.itemsize)
     array = x if in_place else x.copy(order="K")
     codec = numpy_codec(x.dtype)
 
     def read(value: object) -> Any:
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
-            value = value.reshape(())[()]
+            value = np.asarray(value).reshape(())[()]
         return host_number(value, library=name, complex_allowed=x.dtype.kind == "c")
 
     def narrow(values: NDArray[Any]) -> NDArray[Any]:

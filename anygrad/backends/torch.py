@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anygrad.backends._device import DeviceMemory, device_reader
 from anygrad.backends._host import Codec, HostMemory, numpy_codec
-from anygrad.backends._layout import overlapping
+from anygrad.backends._layout import extent, meeting, overlapping
 from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
 
 name = "torch"
@@ -28,12 +28,19 @@ def is_array(x: object) -> bool:
 
 
 def floating(x: torch.Tensor) -> bool:
-    if x.layout != torch.strided or x.device.type == "meta":
-        kind = "meta tensor" if x.device.type == "meta" else f"{x.layout} tensor"
+    if x.layout != torch.strided or x.is_nested:
+        kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
+        raise TypeError(f"x is a {kind} tensor, but a dense one was expected: write x.to_dense(), or pass its values")
+    if not _in_memory(x):
         raise TypeError(
-            f"x is a {kind}, but a dense tensor with its numbers in memory was expected: write x.to_dense()"
+            "x is a tensor without numbers in memory (on the meta device, or inside a transform of torch.func or"
+            " torch.compile), but one with numbers was expected: differentiate outside of the transform"
         )
     return bool(x.dtype.is_floating_point or x.dtype.is_complex)
+
+
+def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
+    return x.device == y.device and meeting(_extent(x), _extent(y)) and not _interleaved(x, y)
 
 
 def context(x: torch.Tensor) -> AbstractContextManager[object]:
@@ -42,10 +49,27 @@ def context(x: torch.Tensor) -> AbstractContextManager[object]:
 
 def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
     in_place = in_place and not (x.is_conj() or x.is_neg() or overlapping(x.shape, x.stride()))
+    array = x if in_place else _private_copy(x)
     # .data, not .detach(): its writes leave alone the version counter by which autograd finds stale tensors, and
     # rightly so, as every element is put back.
-    array = x if in_place else x.detach().resolve_conj().resolve_neg().clone()
     return (_on_host if x.device.type == "cpu" else _on_device)(array, array.data, visible=in_place)
+
+
+def _private_copy(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().resolve_conj().resolve_neg().clone().requires_grad_(x.requires_grad)
+
+
+def _reattach(array: torch.Tensor, data: torch.Tensor) -> Callable[[], bool]:
+    """Return what gives ``array`` its memory again, should f have assigned to its ``.data``."""
+
+    def reattach() -> bool:
+        now = array.data
+        if _place(now) == _place(data):
+            return False
+        array.data = data
+        return True
+
+    return reattach
 
 
 def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostMemory:
@@ -68,7 +92,17 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         return torch.cat(list(blocks)).reshape(data.shape)
 
     stored = _memory(data).view(codec.storage)
-    return HostMemory(array, stored, codec, writable=True, visible=visible, read=read, narrow=narrow, join=join)
+    return HostMemory(
+        array,
+        stored,
+        codec,
+        writable=True,
+        visible=visible,
+        read=read,
+        narrow=narrow,
+        join=join,
+        reattach=_reattach(array, data),
+    )
 
 
 def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> DeviceMemory:
@@ -79,7 +113,35 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         return reader(value.detach() if isinstance(value, torch.Tensor) else value)
 
     cells = data.view(-1) if data.is_contiguous() else data
-    return DeviceMemory(array, data, cells=cells, visible=visible, read=read, compose=torch.complex)
+    return DeviceMemory(
+        array,
+        data,
+        cells=cells,
+        visible=visible,
+        read=read,
+        compose=torch.complex,
+        reattach=_reattach(array, data),
+    )
+
+
+def _in_memory(x: torch.Tensor) -> bool:
+    try:
+        return x.device.type != "meta" and (not x.numel() or x.data.data_ptr() != 0)
+    except (RuntimeError, ValueError):
+        return False
+
+
+def _place(x: torch.Tensor) -> tuple[object, ...]:
+    return x.data_ptr(), x.shape, x.stride(), x.dtype
+
+
+def _extent(x: torch.Tensor) -> tuple[int, int]:
+    return extent(x.data_ptr(), x.shape, [stride * x.itemsize for stride in x.stride()], x.itemsize)
+
+
+def _interleaved(x: torch.Tensor, y: torch.Tensor) -> bool:
+    """Return whether tensors whose extents meet are known to have no element in common; on a device it is not known."""
+    return x.device.type == "cpu" and not np.shares_memory(_memory(x.data), _memory(y.data))
 
 
 def _memory(data: torch.Tensor) -> NDArray[Any]:
@@ -96,7 +158,7 @@ def _integers(dtype: torch.dtype) -> torch.dtype:
 
 def _codec(dtype: torch.dtype) -> Codec:
     try:
-        return numpy_codec(torch.empty(0, dtype=dtype).numpy().dtype)
+        return numpy_codec(np.asarray(torch.empty(0, dtype=dtype, device="cpu")).dtype)
     except TypeError:
         return _small_codec(dtype)
 

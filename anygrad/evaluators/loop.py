@@ -52,9 +52,8 @@ class Loop:
         try:
             yield LoopSession(f, memory)
             _require_unchanged(memory)
-        except BaseException:
-            memory.restore()
-            raise
+        finally:
+            _restore(memory)
 
 
 class LoopSession:
@@ -180,6 +179,15 @@ class LoopSession:
         if not self._varied and self.memory.concrete:
             self._varied = any(self._differs(column) for column in values)
         return values
+
+
+def _restore(memory: Memory) -> None:
+    """Put x back as a whole, even when that is interrupted: then once more, and only then comes the interrupt."""
+    try:
+        memory.restore()
+    except KeyboardInterrupt:
+        _restore(memory)
+        raise
 
 
 def _require_unchanged(memory: Memory, element: int | None = None, raw: object = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 from anygrad._plan import Lines, Slopes
 from anygrad.schemes._stencil import Stencil
 from anygrad.schemes._step import StepRule
@@ -17,7 +19,7 @@ def differentiate(lines: Lines, stencil: Stencil, rule: StepRule) -> Slopes:
 
 def validate_order(scheme: str, order: int, *, multiple_of: int) -> None:
     """Raise unless ``order`` is a positive multiple of ``multiple_of``."""
-    if isinstance(order, bool) or not isinstance(order, int):
+    if isinstance(order, bool) or not isinstance(order, numbers.Integral):
         raise TypeError(f"{scheme}(order={order!r}): order must be an integer, such as {multiple_of}")
     if order < 1 or order % multiple_of:
         kind = "a positive even number" if multiple_of == 2 else "1 or more"

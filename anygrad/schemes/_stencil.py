@@ -16,7 +16,7 @@ from anygrad._typing import Array
 class Stencil:
     """A rule ``f'(x) ~ sum(numerators[k] * f(x + offsets[k] * h)) / (denominator * h)``.
 
-    The weights are kept as integers over one denominator, as in ``(f(x+h) - f(x-h)) / (2h)``: the numbers are
+    The weights are kept as whole numbers over one denominator, as in ``(f(x+h) - f(x-h)) / (2h)``: the numbers are
     then those that a person would write, to the last bit.
 
     Attributes
@@ -33,8 +33,8 @@ class Stencil:
     """
 
     offsets: tuple[int, ...]
-    numerators: tuple[int, ...]
-    denominator: int
+    numerators: tuple[float, ...]
+    denominator: float
     order: int
     balance: float
 
@@ -68,8 +68,8 @@ def stencil(offsets: tuple[int, ...]) -> Stencil:
     rounding = sum(abs(weight) for _, weight in used)
     return Stencil(
         offsets=tuple(offset for offset, _ in used),
-        numerators=tuple(int(weight * denominator) for _, weight in used),
-        denominator=denominator,
+        numerators=tuple(float(weight * denominator) for _, weight in used),
+        denominator=float(denominator),
         order=order,
         balance=float(rounding / (order * truncation)),
     )

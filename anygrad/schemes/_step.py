@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
@@ -54,22 +55,26 @@ class ReferenceStep:
 
 @dataclass(frozen=True)
 class FixedStep:
-    """The step that the user gave, as it is."""
+    """The step that the user gave, as it is.
+
+    In a dtype of less than the working precision x + step may be another number than was asked for, and be it by a
+    fifth of the step: then the step is what lies between that number and x.
+    """
 
     size: float
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
-        drowned = xp.isfinite(lines.at) & (
-            (lines.nearest(lines.at + self.size) == lines.at) | (lines.nearest(lines.at - self.size) == lines.at)
-        )
+        above = lines.at + self.size
+        taken = lines.nearest(above)
+        drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - self.size) == lines.at))
         if lines.any(drowned):
             element = float(xp.max(xp.where(drowned, xp.abs(lines.at), 0.0)))
             raise ValueError(
                 f"the step {self.size!r} is too small: x has an element of magnitude {element!r}, which it leaves"
                 f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
             )
-        return xp.full_like(lines.at, self.size)
+        return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, self.size)
 
 
 def step_rule(step: Step) -> StepRule:
@@ -82,7 +87,7 @@ def step_rule(step: Step) -> StepRule:
         raise TypeError(
             f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
         )
-    if not 0 < step < math.inf:
+    if not 0 < step <= sys.float_info.max:
         raise ValueError(
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )

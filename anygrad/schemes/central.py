@@ -22,7 +22,8 @@ class Central:
     step
         Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
         order p and the dtype, growing as ``|x|**(1/(p+1))`` where |x| is above 1 and as |x| where it is large, and
-        rounded so that x + step is representable. A number is used as it is.
+        rounded so that x + step is representable. A number is used as it is,
+        or as near to it as x's dtype can come.
 
     Raises
     ------
