@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from anygrad._partials import Partials
 from anygrad._pytree import flatten, only
-from anygrad._run import Job, Options, assembled, run, stacked
+from anygrad._run import Job, Options, assembled, run
 from anygrad._typing import Array, ProgressCallback, PyTree
 from anygrad._validate import as_array, require_callable
 from anygrad.backends import Backend
@@ -194,14 +193,9 @@ def numerical_gradient_2d(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
     array, backend = as_array(X, "X")
-    if array.ndim < 2 or not math.prod(array.shape):
-        rows, assemble = [array], only
-    else:
-        rows, assemble = [array[row, ...] for row in range(array.shape[0])], stacked
-    jobs = [Job("X", f, row, backend) for row in rows]
-    parts = run(jobs, Options.chosen(h, scheme, evaluator, progress, full_output))
-    with backend.context(array):
-        return assembled(parts, assemble, full_output)
+    job = Job("X", f, array, backend, batch=array.ndim > 1)
+    parts = run([job], Options.chosen(h, scheme, evaluator, progress, full_output))
+    return assembled(parts, only, full_output)
 
 
 def _of_leaf(

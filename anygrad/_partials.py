@@ -41,13 +41,14 @@ def partials(
     evaluator: Evaluator,
     meter: Meter | None,
     keep_steps: bool,
+    batch: bool,
 ) -> Partials:
-    """Differentiate f by each element of x."""
+    """Differentiate f by each element of x; in a batch, f of a row by each element of that row."""
     counted = f if meter is None else meter.counting(f)
     values, steps = [], []
     # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
     quiet = np.errstate(all="ignore")
-    with backend.context(x), evaluator.session(counted, x, backend) as session, quiet:
+    with backend.context(x), evaluator.session(counted, x, backend, batch=batch) as session, quiet:
         memory = session.memory
         for block in _blocks(math.prod(x.shape), memory.block):
             slopes = _slopes(session, scheme, block, meter)
@@ -102,7 +103,7 @@ def _lines(session: Session, block: range, part: int) -> Lines:
         eps=memory.eps,
         tiny=memory.tiny,
         sample=lambda levels: session.sample(block, part, levels),
-        base=session.base,
+        base=lambda: session.base(block),
         nearest=memory.nearest,
         any=lambda mask: _any(memory, mask),
     )

@@ -31,7 +31,7 @@ class Lines:
     sample
         ``sample((t1, ..., tk))`` samples each function at k points and returns k arrays of values.
     base
-        The values at ``at`` itself. They are one number, ``f(x)``, evaluated once however often it is asked for.
+        The values at ``at`` itself: ``f(x)`` for all, evaluated once however often it is asked for.
     nearest
         Rounds points to the numbers that the dtype of ``x`` can hold.
     any

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
-from array_api_compat import array_namespace
-
 from anygrad._partials import Partials, partials
 from anygrad._progress import meter
 from anygrad._result import ConstantFunctionWarning, Result
@@ -23,12 +21,21 @@ from anygrad.schemes import Central, ReferenceStep, Scheme
 
 @dataclass(frozen=True)
 class Job:
-    """A function of one array, and where to differentiate it; the array's name in the user's words."""
+    """A function of one array, and where to differentiate it; the array's name in the user's words.
+
+    In a batch, f is a function of one row.
+    """
 
     name: str
     f: Callable[[Any], object]
     x: Array
     backend: Backend
+    batch: bool = False
+
+    def calls(self, scheme: Scheme) -> int:
+        """Return how often f will be called."""
+        samples = self.x.shape[0] if self.batch else 1
+        return samples * scheme.calls(math.prod(self.x.shape[1:] if self.batch else self.x.shape))
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Options:
 def run(jobs: Sequence[Job], options: Options) -> list[Partials]:
     """Differentiate each function; warn the caller's caller if none of them saw its array change."""
     scheme, evaluator = options.scheme, options.evaluator
-    total = sum(scheme.calls(math.prod(job.x.shape)) for job in jobs)
+    total = sum(job.calls(scheme) for job in jobs)
     with meter(options.progress, total) as counter:
         parts = [
             partials(
@@ -71,6 +78,7 @@ def run(jobs: Sequence[Job], options: Options) -> list[Partials]:
                 evaluator=evaluator,
                 meter=counter,
                 keep_steps=options.full_output,
+                batch=job.batch,
             )
             for job in jobs
         ]
@@ -102,9 +110,3 @@ def assembled(
         ncalls=sum(part.ncalls for part in parts),
         npoints=sum(part.npoints for part in parts),
     )
-
-
-def stacked(values: Iterable[Array]) -> Array:
-    """Return the arrays as the rows of one."""
-    rows = list(values)
-    return array_namespace(*rows).stack(rows)

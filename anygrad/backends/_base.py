@@ -73,8 +73,8 @@ class Memory(Protocol):
         """
         ...
 
-    def replaced(self, element: int, raw: object) -> Array:
-        """Return a new array with one element replaced. Used where ``cells`` is None."""
+    def replaced(self, array: Array, element: int, raw: object) -> Array:
+        """Return ``array``, or a row of it, with one element replaced. Used where ``cells`` is None."""
         ...
 
     def nearest(self, levels: Array) -> Array:

@@ -178,7 +178,7 @@ class DeviceMemory:
             numbers = with_part(numbers, part, levels, self.compose) if self.complex else levels
         return (numbers[i] for i in range(len(elements)))
 
-    def replaced(self, element: int, raw: object) -> Array:
+    def replaced(self, array: Array, element: int, raw: object) -> Array:
         raise NotImplementedError("arrays of this library are written in place")
 
     def nearest(self, levels: Array) -> Array:

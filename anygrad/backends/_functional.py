@@ -68,8 +68,8 @@ class FunctionalMemory:
             numbers = with_part(numbers, part, levels) if self.complex else levels
         return (numbers[i] for i in range(len(elements)))
 
-    def replaced(self, element: int, raw: object) -> Array:
-        return self._replace(self.array, element, raw)
+    def replaced(self, array: Array, element: int, raw: object) -> Array:
+        return self._replace(array, element, raw)
 
     def nearest(self, levels: Array) -> Array:
         return self.xp.astype(self.xp.astype(levels, self._real), self._working)

@@ -181,9 +181,9 @@ class HostMemory:
         parts = (levels, numbers.imag) if part == 0 else (numbers.real, levels)
         return _items(self.codec.encode(composed(*parts)))
 
-    def replaced(self, element: int, raw: object) -> Array:
+    def replaced(self, array: Array, element: int, raw: object) -> Array:
         assert self._replace is not None
-        return self._replace(self.array, element, raw)
+        return self._replace(array, element, raw)
 
     def results(self, count: int) -> list[Any]:
         return []

@@ -25,8 +25,8 @@ class Session(Protocol):
     calls: int
     points: int
 
-    def base(self) -> Array:
-        """Return f(x) as a working array of one element, calling f the first time only."""
+    def base(self, elements: range) -> Array:
+        """Return f(x) for each element, a working array; f is called once for each of its arguments."""
         ...
 
     def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:
@@ -47,8 +47,10 @@ class Session(Protocol):
 class Evaluator(Protocol):
     """A frozen object that says how f is called."""
 
-    def session(self, f: Callable[[Any], object], x: Array, backend: Backend) -> AbstractContextManager[Session]:
-        """Open f and x for sampling.
+    def session(
+        self, f: Callable[[Any], object], x: Array, backend: Backend, *, batch: bool = False
+    ) -> AbstractContextManager[Session]:
+        """Open f and x for sampling. In a batch, f is given the row of x that an element belongs to.
 
         x is as it was when the session ends, however it ends. f runs under NumPy's error settings at the time of
         opening, whatever they are when a sample is asked for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
 
-Row = tuple[Any, ...]  # an element's key, what it originally holds, and what it is set to in turn
+Visit = tuple[Any, ...]  # an element's key, what it originally holds, and what it is set to in turn
 Append = Callable[[Any], object]
 
 _MODIFIED = (
@@ -46,11 +47,13 @@ class Loop:
     in_place: bool = True
 
     @contextmanager
-    def session(self, f: Callable[[Any], object], x: Array, backend: Backend) -> Iterator[LoopSession]:
+    def session(
+        self, f: Callable[[Any], object], x: Array, backend: Backend, *, batch: bool = False
+    ) -> Iterator[LoopSession]:
         """Open f and x for sampling."""
         memory = backend.memory(x, in_place=self.in_place)
         try:
-            yield LoopSession(f, memory)
+            yield LoopSession(f, memory, batch=batch)
             _require_unchanged(memory)
         finally:
             _restore(memory)
@@ -59,86 +62,111 @@ class Loop:
 class LoopSession:
     """A `Session` of `Loop`."""
 
-    def __init__(self, f: Callable[[Any], object], memory: Memory) -> None:
+    def __init__(self, f: Callable[[Any], object], memory: Memory, *, batch: bool) -> None:
         self.memory = memory
         self.calls = 0
         self.points = 0
         self._f = f
-        self._base: Array | None = None
+        # How many elements there are in what f is given; None for all.
+        self._length = math.prod(memory.array.shape[1:]) if batch else None
+        self._bases: dict[int, Any] = {}
         self._first: Array | None = None
         self._varied = memory.visible
         self._plain: type | None = None
         self._settings = np.geterr()
 
-    def base(self) -> Array:
-        if self._base is None:
-            results = self.memory.results(1)
-            with self._calling():
-                value = self._f(self.memory.array)
-            results.append(self.memory.read(value))
-            _require_unchanged(self.memory)
-            [self._base] = self._gathered(results, 1)
-        return self._base
+    def base(self, elements: range) -> Array:
+        results = self.memory.results(len(elements))
+        for argument, run in self._arguments(elements):
+            sample = 0 if self._length is None else run.start // self._length
+            if sample not in self._bases:
+                with self._calling():
+                    self._bases[sample] = self.memory.read(self._f(argument))
+                self._count(1)
+                _require_unchanged(self.memory)
+            for _ in run:
+                results.append(self._bases[sample])
+        [values] = self._gathered(results, 1)
+        return values
 
     def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:
         memory = self.memory
         results = memory.results(len(elements) * len(levels))
         originals = memory.raw(elements, part, None)
         points = [memory.raw(elements, part, level) for level in levels]
-        rows = zip(memory.keys(elements), originals, *points, strict=True)
+        visits = zip(memory.keys(elements), originals, *points, strict=True)
         with self._calling():
             if memory.cells is None:
-                self._replace(rows, results.append)
+                self._replace(elements, visits, results.append)
             else:
-                self._write_all(elements, rows, len(levels), results.append)
+                self._write_all(elements, visits, results.append, pairs=len(levels) == 2)
+        self._count(len(elements) * len(levels))
         return self._gathered(results, len(levels))
 
     def blind(self) -> bool:
         if self._varied or self._first is None or not self.memory.concrete:
             return False
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
-        return not self._differs(self.base())
+        return not self._differs(self.base(range(1)))
 
     def _calling(self) -> AbstractContextManager[None]:
         """Return the context in which f is called: NumPy's settings as the user has them."""
         return np.errstate(**self._settings)
 
-    def _write_all(self, elements: range, rows: Iterator[Row], points: int, append: Append) -> None:
-        """Write the first and the last element with care, those between fast."""
-        unwatched = len(elements) - 1
-        if self._first is None:
-            self._write_watched(next(rows), append, first=elements.start)
-            unwatched -= 1
-        if unwatched >= 0:
-            write = self._write_pairs if points == 2 else self._write
-            write(islice(rows, unwatched), append)
-            self._write_watched(next(rows), append)
+    def _count(self, calls: int) -> None:
+        self.calls += calls
+        self.points += calls
 
-    def _write(self, rows: Iterator[Row], append: Append) -> None:
-        f, array, cells, read, plain = self._f, self.memory.array, self.memory.cells, self.memory.read, self._plain
+    def _arguments(self, elements: range) -> Iterator[tuple[Array, range]]:
+        """Split elements into runs that belong to one argument of f: all to x, or each to its row of a batch."""
+        if self._length is None:
+            yield self.memory.array, elements
+            return
+        start = elements.start
+        while start < elements.stop:
+            sample = start // self._length
+            run = range(start, min((sample + 1) * self._length, elements.stop))
+            yield self.memory.array[sample, ...], run
+            start = run.stop
+
+    def _write_all(self, elements: range, visits: Iterator[Visit], append: Append, *, pairs: bool) -> None:
+        """Write the first element of all and the last of these with care, those between fast."""
+        write = self._write_pairs if pairs else self._write
+        for argument, run in self._arguments(elements):
+            unwatched = len(run)
+            if self._plain is None and self._first is None and run.start == elements.start:
+                self._write_watched(argument, next(visits), append, first=run.start)
+                unwatched -= 1
+            last = run.stop == elements.stop and unwatched > 0
+            write(argument, islice(visits, unwatched - last), append)
+            if last:
+                self._write_watched(argument, next(visits), append)
+
+    def _write(self, argument: Array, visits: Iterator[Visit], append: Append) -> None:
+        f, cells, read, plain = self._f, self.memory.cells, self.memory.read, self._plain
         assert cells is not None
-        for key, original, *points in rows:
+        for key, original, *points in visits:
             for point in points:
                 cells[key] = point
-                value = f(array)
+                value = f(argument)
                 # An array may be a view of x, which the next write changes: it is read before.
                 append(value if type(value) is plain else read(value))
             cells[key] = original
 
-    def _write_pairs(self, rows: Iterator[Row], append: Append) -> None:
+    def _write_pairs(self, argument: Array, visits: Iterator[Visit], append: Append) -> None:
         # As _write, unrolled: this is the loop that nearly every call of the library runs.
-        f, array, cells, read, plain = self._f, self.memory.array, self.memory.cells, self.memory.read, self._plain
+        f, cells, read, plain = self._f, self.memory.cells, self.memory.read, self._plain
         assert cells is not None
-        for key, original, first, second in rows:
+        for key, original, first, second in visits:
             cells[key] = first
-            value = f(array)
+            value = f(argument)
             append(value if type(value) is plain else read(value))
             cells[key] = second
-            value = f(array)
+            value = f(argument)
             append(value if type(value) is plain else read(value))
             cells[key] = original
 
-    def _write_watched(self, row: Row, append: Append, first: int | None = None) -> None:
+    def _write_watched(self, argument: Array, visit: Visit, append: Append, first: int | None = None) -> None:
         """Perturb an element, and see whether f modifies its argument.
 
         An f that does so at every call is noticed at the first one; one that begins later, when x is compared with
@@ -146,10 +174,10 @@ class LoopSession:
         """
         memory = self.memory
         assert memory.cells is not None
-        key, original, *points = row
+        key, original, *points = visit
         for point in points:
             memory.cells[key] = point
-            value = self._f(memory.array)
+            value = self._f(argument)
             if first is not None and point is points[0]:
                 _require_unchanged(memory, first, point)
                 self._plain = type(value) if type(value) in memory.plain else None
@@ -159,10 +187,12 @@ class LoopSession:
             raise ValueError(_MODIFIED)
         memory.cells[key] = original
 
-    def _replace(self, rows: Iterator[Row], append: Append) -> None:
-        for element, _, *points in rows:
-            for point in points:
-                append(self.memory.read(self._f(self.memory.replaced(element, point))))
+    def _replace(self, elements: range, visits: Iterator[Visit], append: Append) -> None:
+        for argument, run in self._arguments(elements):
+            for element, (_, _, *points) in zip(run, islice(visits, len(run)), strict=True):
+                for point in points:
+                    within = element if self._length is None else element % self._length
+                    append(self.memory.read(self._f(self.memory.replaced(argument, within, point))))
 
     def _differs(self, values: Array) -> bool:
         """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
@@ -171,9 +201,6 @@ class LoopSession:
 
     def _gathered(self, results: Any, columns: int) -> Sequence[Array]:
         values = self.memory.gathered(results, columns)
-        count = columns * values[0].shape[0]
-        self.calls += count
-        self.points += count
         if self._first is None:
             self._first = values[0][0]
         if not self._varied and self.memory.concrete:
