@@ -26,7 +26,7 @@ class Session(Protocol):
     points: int
 
     def base(self, elements: range) -> Array:
-        """Return f(x) for each element, a working array; f is called once for each of its arguments."""
+        """Return f(x) for the elements, one for all or one for each; f is called once for each of its arguments."""
         ...
 
     def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from array_api_compat import device
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
@@ -72,22 +73,27 @@ class LoopSession:
         self._bases: dict[int, Any] = {}
         self._first: Array | None = None
         self._varied = memory.visible
+        self._begun = False
         self._plain: type | None = None
         self._settings = np.geterr()
 
     def base(self, elements: range) -> Array:
-        results = self.memory.results(len(elements))
-        for argument, run in self._arguments(elements):
+        runs = list(self._arguments(elements))
+        results = self.memory.results(len(runs))
+        for argument, run in runs:
             sample = 0 if self._length is None else run.start // self._length
             if sample not in self._bases:
                 with self._calling():
                     self._bases[sample] = self.memory.read(self._f(argument))
                 self._count(1)
                 _require_unchanged(self.memory)
-            for _ in run:
-                results.append(self._bases[sample])
+            results.append(self._bases[sample])
         [values] = self._gathered(results, 1)
-        return values
+        if len(runs) == 1:
+            return values
+        xp = self.memory.xp
+        positions = [position for position, (_, run) in enumerate(runs) for _ in run]
+        return xp.take(values, xp.asarray(positions, device=device(values)))
 
     def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:
         memory = self.memory
@@ -134,7 +140,8 @@ class LoopSession:
         write = self._write_pairs if pairs else self._write
         for argument, run in self._arguments(elements):
             unwatched = len(run)
-            if self._plain is None and self._first is None and run.start == elements.start:
+            if not self._begun:
+                self._begun = True
                 self._write_watched(argument, next(visits), append, first=run.start)
                 unwatched -= 1
             last = run.stop == elements.stop and unwatched > 0
