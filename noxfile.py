@@ -120,14 +120,14 @@ def dpnp(session: nox.Session) -> None:
 @nox.session
 def strict(session: nox.Session) -> None:
     """The array API and nothing but, on two devices, by the generic backend."""
-    install(session, "array-api-strict>=2.3")
+    install(session, "array-api-strict>=2.6")
     run_tests(session, "strict")
 
 
 @nox.session(venv_backend="virtualenv")
 def parity(session: nox.Session) -> None:
     """Every backend that runs on a CPU, side by side: prints backend x problem x layout."""
-    install(session, TORCH, "array-api-strict>=2.3", extras="jax,dask")
+    install(session, TORCH, "array-api-strict>=2.6", extras="jax,dask")
     run_tests(session, "numpy", "torch", "jax", "dask", "strict", select="tests/test_parity.py")
 
 

@@ -12,8 +12,6 @@ import anygrad
 @pytest.mark.parametrize("name", ["no_float64", "no_x64"])
 def test_a_device_without_float64(lib, name):
     xp = lib.xp
-    if not hasattr(xp, "Device") or name not in str(xp.__array_namespace_info__().devices()):
-        pytest.skip(f"this version of array-api-strict has no device {name}")
     x = xp.asarray([1.0, 2.0], dtype=xp.float32, device=xp.Device(name))
     result = anygrad.numerical_gradient(lambda x: xp.sum(x**2), x, full_output=True)
     assert str(result.value.device) == str(x.device)
