@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from array_api_compat import device
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
@@ -78,22 +77,18 @@ class LoopSession:
         self._settings = np.geterr()
 
     def base(self, elements: range) -> Array:
-        runs = list(self._arguments(elements))
-        results = self.memory.results(len(runs))
-        for argument, run in runs:
-            sample = 0 if self._length is None else run.start // self._length
+        batch = self._length is not None
+        results = self.memory.results(len(elements) if batch else 1)
+        for sample, argument, run in self._arguments(elements):
             if sample not in self._bases:
                 with self._calling():
                     self._bases[sample] = self.memory.read(self._f(argument))
                 self._count(1)
                 _require_unchanged(self.memory)
-            results.append(self._bases[sample])
+            for _ in range(len(run) if batch else 1):
+                results.append(self._bases[sample])
         [values] = self._gathered(results, 1)
-        if len(runs) == 1:
-            return values
-        xp = self.memory.xp
-        positions = [position for position, (_, run) in enumerate(runs) for _ in run]
-        return xp.take(values, xp.asarray(positions, device=device(values)))
+        return values
 
     def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:
         memory = self.memory
@@ -123,22 +118,22 @@ class LoopSession:
         self.calls += calls
         self.points += calls
 
-    def _arguments(self, elements: range) -> Iterator[tuple[Array, range]]:
+    def _arguments(self, elements: range) -> Iterator[tuple[int, Array, range]]:
         """Split elements into runs that belong to one argument of f: all to x, or each to its row of a batch."""
         if self._length is None:
-            yield self.memory.array, elements
+            yield 0, self.memory.array, elements
             return
         start = elements.start
         while start < elements.stop:
             sample = start // self._length
             run = range(start, min((sample + 1) * self._length, elements.stop))
-            yield self.memory.array[sample, ...], run
+            yield sample, self.memory.array[sample, ...], run
             start = run.stop
 
     def _write_all(self, elements: range, visits: Iterator[Visit], append: Append, *, pairs: bool) -> None:
         """Write the first element of all and the last of these with care, those between fast."""
         write = self._write_pairs if pairs else self._write
-        for argument, run in self._arguments(elements):
+        for _, argument, run in self._arguments(elements):
             unwatched = len(run)
             if not self._begun:
                 self._begun = True
@@ -195,7 +190,7 @@ class LoopSession:
         memory.cells[key] = original
 
     def _replace(self, elements: range, visits: Iterator[Visit], append: Append) -> None:
-        for argument, run in self._arguments(elements):
+        for _, argument, run in self._arguments(elements):
             for element, (_, _, *points) in zip(run, islice(visits, len(run)), strict=True):
                 for point in points:
                     within = element if self._length is None else element % self._length
