@@ -20,10 +20,15 @@ TORCH = "torch==2.13.0"
 EVERYWHERE = ["lint", "types", "numpy", "minimums", "strict", "dask", "jax", "torch", "parity", "examples", "bench"]
 
 
+def cuda_driver() -> ctypes.CDLL:
+    """Return the CUDA driver's library; raise OSError if none is installed."""
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+
+
 def no_cuda() -> str | None:
     """Return why there is no CUDA device, or None if there is one."""
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver = cuda_driver()
     except OSError:
         return "no CUDA driver is installed"
     count = ctypes.c_int()
@@ -77,7 +82,7 @@ def cupy(session: nox.Session) -> None:
     if obstacle := no_cuda():
         session.error(f"CuPy cannot be tested: {obstacle}")
     version = ctypes.c_int()
-    ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    cuda_driver().cuDriverGetVersion(ctypes.byref(version))
     install(session, extras="cupy13" if version.value >= 13_000 else "cupy")
     run_tests(session, "cupy")
     session.run("python", "examples/any_library.py", "cupy")
@@ -127,8 +132,11 @@ def strict(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def parity(session: nox.Session) -> None:
     """Every backend that runs on a CPU, side by side: prints backend x problem x layout."""
-    install(session, TORCH, "array-api-strict>=2.6", extras="jax,dask")
-    run_tests(session, "numpy", "torch", "jax", "dask", "strict", select="tests/test_parity.py")
+    extras, backends = "jax,dask", ["numpy", "torch", "jax", "dask", "strict"]
+    if no_dpnp() is None:
+        extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
+    install(session, TORCH, "array-api-strict>=2.6", extras=extras)
+    run_tests(session, *backends, select="tests/test_parity.py")
 
 
 @nox.session
