@@ -140,8 +140,10 @@ def _extent(x: torch.Tensor) -> tuple[int, int]:
 
 
 def _interleaved(x: torch.Tensor, y: torch.Tensor) -> bool:
-    """Return whether tensors whose extents meet are known to have no element in common; on a device it is not known."""
-    return x.device.type == "cpu" and not np.shares_memory(_memory(x.data), _memory(y.data))
+    """Return whether tensors whose extents meet are known to have no element in common: on a device that is not."""
+    if x.device.type != "cpu" or any(t.is_conj() or t.is_neg() for t in (x, y)):
+        return False
+    return not np.shares_memory(_memory(x.data), _memory(y.data))
 
 
 def _memory(data: torch.Tensor) -> NDArray[Any]:
