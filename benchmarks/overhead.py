@@ -56,6 +56,7 @@ def numpy_rows() -> list[tuple[str, ...]]:
         for layout, x, at_most in (
             ("contiguous", np.ones(n), "0.3"),
             ("contiguous, 2-d", np.ones((n // 10, 10)), "0.3"),
+            ("contiguous, 4-d", np.ones((10, 10, 2, n // 200)), "0.3"),
             ("strided", np.ones(2 * n)[::2], "1"),
             ("transposed, 2-d", np.ones((10, n // 10)).T, "1"),
         ):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
 
-Visit = tuple[Any, ...]  # an element's key, what it originally holds, and what it is set to in turn
+Columns = list[Iterator[Any]]  # what elements originally hold, and each thing that they are set to in turn
+Visit = tuple[Any, ...]  # the key of one element, and its part of the columns
 Append = Callable[[Any], object]
 
 _MODIFIED = (
@@ -93,14 +93,12 @@ class LoopSession:
     def sample(self, elements: range, part: int, levels: Sequence[Array]) -> Sequence[Array]:
         memory = self.memory
         results = memory.results(len(elements) * len(levels))
-        originals = memory.raw(elements, part, None)
-        points = [memory.raw(elements, part, level) for level in levels]
-        visits = zip(memory.keys(elements), originals, *points, strict=True)
+        columns = [iter(memory.raw(elements, part, level)) for level in (None, *levels)]
         with self._calling():
             if memory.cells is None:
-                self._replace(elements, visits, results.append)
+                self._replace(elements, columns, results.append)
             else:
-                self._write_all(elements, visits, results.append, pairs=len(levels) == 2)
+                self._write_all(elements, columns, results.append)
         self._count(len(elements) * len(levels))
         return self._gathered(results, len(levels))
 
@@ -130,19 +128,23 @@ class LoopSession:
             yield sample, self.memory.array[sample, ...], run
             start = run.stop
 
-    def _write_all(self, elements: range, visits: Iterator[Visit], append: Append, *, pairs: bool) -> None:
+    def _visits(self, run: range, columns: Columns) -> Iterator[Visit]:
+        # Ends with the keys, which come first, and leaves the rest of the columns to the next run.
+        return zip(self.memory.keys(run), *columns, strict=False)
+
+    def _write_all(self, elements: range, columns: Columns, append: Append) -> None:
         """Write the first element of all and the last of these with care, those between fast."""
-        write = self._write_pairs if pairs else self._write
+        write = self._write_pairs if len(columns) == 3 else self._write
         for _, argument, run in self._arguments(elements):
-            unwatched = len(run)
-            if not self._begun:
+            first = run[:0] if self._begun else run[:1]
+            last = run[len(first) :][-1:] if run.stop == elements.stop else run[:0]
+            between = run[len(first) : len(run) - len(last)]
+            for visit in self._visits(first, columns):
                 self._begun = True
-                self._write_watched(argument, next(visits), append, first=run.start)
-                unwatched -= 1
-            last = run.stop == elements.stop and unwatched > 0
-            write(argument, islice(visits, unwatched - last), append)
-            if last:
-                self._write_watched(argument, next(visits), append)
+                self._write_watched(argument, visit, append, first=run.start)
+            write(argument, self._visits(between, columns), append)
+            for visit in self._visits(last, columns):
+                self._write_watched(argument, visit, append)
 
     def _write(self, argument: Array, visits: Iterator[Visit], append: Append) -> None:
         f, cells, read, plain = self._f, self.memory.cells, self.memory.read, self._plain
@@ -152,7 +154,7 @@ class LoopSession:
                 cells[key] = point
                 value = f(argument)
                 # An array may be a view of x, which the next write changes: it is read before.
-                append(value if type(value) is plain else read(value))
+                append(value if value.__class__ is plain else read(value))
             cells[key] = original
 
     def _write_pairs(self, argument: Array, visits: Iterator[Visit], append: Append) -> None:
@@ -162,10 +164,10 @@ class LoopSession:
         for key, original, first, second in visits:
             cells[key] = first
             value = f(argument)
-            append(value if type(value) is plain else read(value))
+            append(value if value.__class__ is plain else read(value))
             cells[key] = second
             value = f(argument)
-            append(value if type(value) is plain else read(value))
+            append(value if value.__class__ is plain else read(value))
             cells[key] = original
 
     def _write_watched(self, argument: Array, visit: Visit, append: Append, first: int | None = None) -> None:
@@ -189,12 +191,12 @@ class LoopSession:
             raise ValueError(_MODIFIED)
         memory.cells[key] = original
 
-    def _replace(self, elements: range, visits: Iterator[Visit], append: Append) -> None:
+    def _replace(self, elements: range, columns: Columns, append: Append) -> None:
         for _, argument, run in self._arguments(elements):
-            for element, (_, _, *points) in zip(run, islice(visits, len(run)), strict=True):
+            start = 0 if self._length is None else run.start - run.start % self._length
+            for element, (_, _, *points) in zip(run, self._visits(run, columns), strict=True):
                 for point in points:
-                    within = element if self._length is None else element % self._length
-                    append(self.memory.read(self._f(self.memory.replaced(argument, within, point))))
+                    append(self.memory.read(self._f(self.memory.replaced(argument, element - start, point))))
 
     def _differs(self, values: Array) -> bool:
         """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
