@@ -1,20 +1,31 @@
 """Numerical differentiation of Python functions of arrays, on whatever array library the array came from."""
 
+from anygrad._derivative import derivative
+from anygrad._directional import hvp, jvp
 from anygrad._gradient import numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
+from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
+from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
 from anygrad.evaluators import Loop
-from anygrad.schemes import Backward, Central, Forward
+from anygrad.schemes import Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Backward",
     "Central",
+    "Complex",
     "ConstantFunctionWarning",
     "Forward",
     "Loop",
     "Result",
+    "derivative",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "laplacian",
     "multi_indices",
     "numerical_gradient",
     "numerical_gradient_1d",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from anygrad._function import Function
+from anygrad._job import Job, Options, reference_scheme
+from anygrad._jobs import jobs_of, require_distinct
 from anygrad._partials import Partials
-from anygrad._pytree import flatten, only
-from anygrad._run import Job, Options, assembled, run
-from anygrad._typing import Array, ProgressCallback, PyTree
+from anygrad._pytree import Rebuild, only
+from anygrad._run import assembled, run
+from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad._validate import as_array, require_callable
-from anygrad.backends import Backend
+from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.schemes import Scheme
 
@@ -23,6 +25,9 @@ def numerical_gradient(
     *,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
+    bounds: Bounds = None,
+    f0: object = None,
+    has_aux: bool = False,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> PyTree:
@@ -44,14 +49,24 @@ def numerical_gradient(
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
         smaller dtypes, and float64 where |x| is above 16, get a step that they can resolve.
     scheme
-        `Central`, `Forward` or `Backward`, which bring their own step. Not together with h.
+        `Adaptive`, `Central`, `Forward`, `Backward` or `Complex`, which bring their own step. Not together with h.
     evaluator
         How f is called; see `Loop`.
+    bounds
+        ``(lower, upper)``, between which f is evaluated and nowhere else: None, a number, an array of x's shape, or
+        a pytree like x, each. Where there is no room for points on both sides they go to one, at the same order;
+        the flag ``"one_sided"`` says where.
+    f0
+        f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
+        pair that f returns.
+    has_aux
+        Whether f returns ``(value, aux)``. Then ``(gradient, aux)`` is returned, with the aux of f(x).
     progress
         True for a progress bar with the count of calls of f and the time left; or a function that is given
         ``(done, total)`` after each call.
     full_output
-        Whether to return a `Result` instead of the gradient alone.
+        Whether to return a `Result` instead of the gradient alone: with an estimate of the error, if the scheme
+        makes one, the steps, flags, and the count of calls.
 
     Returns
     -------
@@ -67,7 +82,7 @@ def numerical_gradient(
         real x, an array of another library).
     ValueError
         If f returns an array of several elements or on another device, or modifies its argument; if h is not
-        positive, or too small to change an element of x.
+        positive, or too small to change an element of x; if x lies outside of its bounds.
 
     Warns
     -----
@@ -100,17 +115,12 @@ def numerical_gradient(
     array([5.])
     """
     require_callable(f)
-    leaves, rebuild = flatten(x)
-    if not leaves and x is None:
-        as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
-    arrays = [as_array(leaf, name) for name, leaf in leaves]
-    jobs = [
-        Job(name, f if name == "x" else _of_leaf(f, position, arrays, rebuild), array, backend)
-        for position, ((name, _), (array, backend)) in enumerate(zip(leaves, arrays, strict=True))
-    ]
-    parts = run(jobs, Options.chosen(h, scheme, evaluator, progress, full_output))
-    _require_distinct(jobs, parts)
-    return assembled(parts, rebuild, full_output)
+    options = Options(reference_scheme(h, scheme), evaluator, bounds, f0, has_aux, progress, full_output)
+    variables, function = Variables.of(x), Function(f, has_aux=has_aux)
+    jobs = jobs_of(variables, function, options)
+    parts = run(jobs, function, options)
+    require_distinct(jobs, parts)
+    return _assembled(parts, variables.rebuild, options, function)
 
 
 def numerical_gradient_1d(
@@ -120,6 +130,7 @@ def numerical_gradient_1d(
     *,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
+    bounds: Bounds = None,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Array:
@@ -147,8 +158,10 @@ def numerical_gradient_1d(
             f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
             " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
         )
-    parts = run([Job("x", f, array, backend)], Options.chosen(h, scheme, evaluator, progress, full_output))
-    return assembled(parts, only, full_output)
+    options = Options(reference_scheme(h, scheme), evaluator, bounds, progress=progress, full_output=full_output)
+    job = Job("x", f, array, backend, options, bounds or (None, None))
+    function = Function(f)
+    return _assembled(run([job], function, options), only, options, function)
 
 
 def numerical_gradient_2d(
@@ -158,6 +171,7 @@ def numerical_gradient_2d(
     *,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
+    bounds: Bounds = None,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Array:
@@ -171,7 +185,7 @@ def numerical_gradient_2d(
         Function of one row that returns one number.
     X
         Array of shape (m, ...): m samples, each differentiated on its own.
-    h, scheme, evaluator, progress, full_output
+    h, scheme, evaluator, bounds, progress, full_output
         As in `numerical_gradient`, whose errors and warnings it shares.
 
     Returns
@@ -193,30 +207,12 @@ def numerical_gradient_2d(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
     array, backend = as_array(X, "X")
-    job = Job("X", f, array, backend, batch=array.ndim > 1)
-    parts = run([job], Options.chosen(h, scheme, evaluator, progress, full_output))
-    return assembled(parts, only, full_output)
+    options = Options(reference_scheme(h, scheme), evaluator, bounds, progress=progress, full_output=full_output)
+    job = Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1)
+    function = Function(f)
+    return _assembled(run([job], function, options), only, options, function)
 
 
-def _of_leaf(
-    f: Callable[[PyTree], object],
-    position: int,
-    arrays: Sequence[tuple[Array, Backend]],
-    rebuild: Callable[[Iterable[Array]], PyTree],
-) -> Callable[[Array], object]:
-    """Return f as a function of one leaf of its argument."""
-    leaves = [array for array, _ in arrays]
-    before, after = leaves[:position], leaves[position + 1 :]
-    return lambda leaf: f(rebuild([*before, leaf, *after]))
-
-
-def _require_distinct(jobs: Sequence[Job], parts: Sequence[Partials]) -> None:
-    """Raise if what was perturbed in place is part of another leaf too: both were perturbed at once."""
-    for (job, part), (other, others) in itertools.combinations(zip(jobs, parts, strict=True), 2):
-        if not (part.in_place or others.in_place) or job.backend is not other.backend:
-            continue
-        if job.backend.shares_memory(job.x, other.x):
-            raise ValueError(
-                f"{job.name} and {other.name} share memory, so that f cannot be differentiated by each of them alone:"
-                " pass a copy for one of the two, or the array once"
-            )
+def _assembled(parts: Sequence[Partials], rebuild: Rebuild, options: Options, function: Function) -> Any:
+    ncalls, npoints = sum(part.ncalls for part in parts), sum(part.npoints for part in parts)
+    return assembled([part.arrays for part in parts], rebuild, options, function, ncalls=ncalls, npoints=npoints)

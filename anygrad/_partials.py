@@ -2,63 +2,52 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from anygrad._plan import Lines, Slopes
+from anygrad._collected import Arrays, Collected, nothing
+from anygrad._function import Function
+from anygrad._job import Job, Options
+from anygrad._lines import Space, element_lines
+from anygrad._opened import opened
+from anygrad._plan import Slopes
 from anygrad._progress import Meter
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory, neither_real_nor_holomorphic
-from anygrad.evaluators import Evaluator, Session
-from anygrad.schemes import Scheme
+from anygrad.backends import Memory, neither_real_nor_holomorphic
 
 
 @dataclass(frozen=True)
 class Partials:
-    """The derivatives by each element, the steps taken (None unless asked for), and the account of the calls.
+    """The derivatives by each element, and the account of the calls.
 
-    ``in_place`` says that x itself was perturbed; ``blind``, that f was given copies and never returned another value.
+    The arrays are of x's shape; of a vector function of p values of shape (n, p), and the steps (n, 1). ``in_place``
+    says that x itself was perturbed; ``blind``, that f was given copies and never returned another value.
     """
 
-    value: Array
-    step: Array | None
+    arrays: Arrays
     ncalls: int
     npoints: int
     in_place: bool
     blind: bool
 
 
-def partials(
-    f: Callable[[Any], object],
-    x: Array,
-    backend: Backend,
-    *,
-    scheme: Scheme,
-    evaluator: Evaluator,
-    meter: Meter | None,
-    keep_steps: bool,
-    batch: bool,
-) -> Partials:
+def partials(job: Job, function: Function, meter: Meter | None, known: dict[int, object]) -> Partials:
     """Differentiate f by each element of x; in a batch, f of a row by each element of that row."""
-    counted = f if meter is None else meter.counting(f)
-    values, steps = [], []
-    # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
-    quiet = np.errstate(all="ignore")
-    with backend.context(x), evaluator.session(counted, x, backend, batch=batch) as session, quiet:
-        memory = session.memory
-        for block in _blocks(math.prod(x.shape), memory.block):
-            slopes = _slopes(session, scheme, block, meter)
-            values.append(memory.narrow(slopes.value))
-            if keep_steps:
-                steps.append(memory.narrow(slopes.step))
+    with opened(job, function, meter, known) as space:
+        session, memory = space.session, space.memory
+        collected = Collected(memory, job.options.full_output)
+        width = 1
+        for block in _blocks(memory, job, lambda: function.sizes):
+            slopes = _slopes(space, job.options, block, meter)
+            width = slopes.value.shape[1]
+            collected.add(slopes)
+        if not memory.size:
+            width = session.base(range(1)).shape[-1] if job.vector else 1
+            collected.add(nothing(memory, width))
+        shape, step_shape = ((memory.size, width), (memory.size, 1)) if job.vector else (job.x.shape, job.x.shape)
         blind = session.blind()
         return Partials(
-            value=memory.join(values),
-            step=memory.join(steps) if keep_steps else None,
+            arrays=collected.arrays(shape, step_shape),
             ncalls=session.calls,
             npoints=session.points,
             in_place=memory.visible,
@@ -66,51 +55,45 @@ def partials(
         )
 
 
-def _blocks(size: int, length: int) -> Iterator[range]:
-    for start in range(0, max(size, 1), length):
-        yield range(start, min(start + length, size))
+def _blocks(memory: Memory, job: Job, sizes: Callable[[], Sequence[int]]) -> Iterator[Sequence[int]]:
+    """Split the elements; the values of an f that returns many are to need no more room than those of one."""
+    start = 0
+    # How many f returns is known after the first element.
+    length = 1 if job.vector and memory.concrete else memory.block
+    while start < memory.size:
+        yield range(start, min(start + length, memory.size))
+        start += length
+        length = max(1, memory.block // max(1, sum(sizes()))) if job.vector else memory.block
 
 
-def _slopes(session: Session, scheme: Scheme, block: range, meter: Meter | None) -> Slopes:
+def _slopes(space: Space, options: Options, block: Sequence[int], meter: Meter | None) -> Slopes:
     """Differentiate along the elements of a block.
 
     For complex x, f is differentiated along the real axis. Where f is complex, and taken to be holomorphic, that is
     its derivative; where f is real, the derivative along the imaginary axis is wanted as well.
     """
-    memory = session.memory
-    if not block:
-        nothing = memory.elements(block)
-        return Slopes(value=nothing, step=memory.xp.real(nothing) if memory.complex else nothing)
-    along_real = scheme.differentiate(_lines(session, block, 0))
-    if not memory.complex or _is_complex(memory, along_real.value):
-        return along_real
+    memory, scheme = space.memory, options.scheme
+
+    def along(part: int) -> Slopes:
+        lines = element_lines(space, block, part)
+        return scheme.differentiate(lines, scheme.steps(lines))
+
+    by_real = along(0)
+    if space.off_axis or not memory.complex or _is_complex(memory, by_real.value):
+        return by_real
     if meter is not None:
         meter.total += scheme.calls(len(block))
-    along_imag = scheme.differentiate(_lines(session, block, 1))
-    if _is_complex(memory, along_imag.value):
+    by_imag = along(1)
+    if _is_complex(memory, by_imag.value):
         raise neither_real_nor_holomorphic()
-    return Slopes(value=memory.compose(along_real.value, along_imag.value), step=along_real.step)
+    return _both(memory, by_real, by_imag)
 
 
-def _lines(session: Session, block: range, part: int) -> Lines:
-    memory = session.memory
-    numbers = memory.elements(block)
-    xp = memory.xp
-    return Lines(
-        xp=xp,
-        at=(xp.real, xp.imag)[part](numbers) if memory.complex else numbers,
-        scale=xp.abs(numbers),
-        eps=memory.eps,
-        tiny=memory.tiny,
-        sample=lambda levels: session.sample(block, part, levels),
-        base=lambda: session.base(block),
-        nearest=memory.nearest,
-        any=lambda mask: _any(memory, mask),
-    )
-
-
-def _any(memory: Memory, mask: Array) -> bool:
-    return memory.concrete and bool(memory.xp.any(mask))
+def _both(memory: Memory, by_real: Slopes, by_imag: Slopes) -> Slopes:
+    value = memory.xp.reshape(memory.compose(by_real.value, by_imag.value), by_real.value.shape)
+    error = None if by_real.error is None or by_imag.error is None else by_real.error + by_imag.error
+    flags = {name: flag | by_imag.flags[name] for name, flag in by_real.flags.items()}
+    return replace(by_real, value=value, error=error, flags=flags)
 
 
 def _is_complex(memory: Memory, values: Array) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from anygrad._typing import Array, Namespace
 
@@ -12,30 +12,43 @@ from anygrad._typing import Array, Namespace
 class Lines:
     """Functions of one real number, to be differentiated side by side.
 
-    For a gradient the i-th one is ``t -> f(x with its i-th element set to t)``. The scheme decides where
-    they are sampled; it knows neither ``f`` nor ``x`` nor the library of the arrays it is given, all of
-    which have shape (m,) and the working precision (float64 wherever the device has it).
+    For a gradient the i-th one is ``t -> f(x with its i-th element set to t)``; for a Jacobian the same, of p values;
+    for a directional derivative there is one, ``t -> f(x + t v)``. The scheme decides where they are sampled; it
+    knows neither ``f`` nor ``x`` nor the library of the arrays it is given, which are of the working precision
+    (float64 wherever the device has it).
+
+    What belongs to a line has shape (m, 1), what belongs to each of its p values has shape (m, p).
 
     Attributes
     ----------
     xp
         The array API namespace of all arrays here.
     at
-        Where the derivatives are wanted.
+        Where the derivatives are wanted, (m, 1).
     scale
-        How large the numbers are that ``at`` belongs to: what "small step" is measured against.
+        How large the numbers are that ``at`` belongs to, (m, 1): what "small step" is measured against.
     eps
         Spacing at 1 of the dtype in which the samples are taken.
     tiny
         Smallest positive number of that dtype.
     sample
-        ``sample((t1, ..., tk))`` samples each function at k points and returns k arrays of values.
+        ``sample((t1, ..., tk))``, with t of shape (m, 1), samples each function at k points and returns k arrays of
+        shape (m, p).
     base
-        The values at ``at`` itself: ``f(x)`` for all, evaluated once however often it is asked for.
+        The values at ``at`` itself, (m, p) or (1, p): ``f(x)`` for all, evaluated once however often it is asked for.
     nearest
         Rounds points to the numbers that the dtype of ``x`` can hold.
-    any
-        Whether any element of a mask is true; False where looking would force a lazy computation.
+    take
+        ``take(indices)`` returns the lines of those indices, an integer array of shape (k,), alone.
+    spread
+        Brings a number or an array of x's shape to the shape (m, 1).
+    compose
+        Makes complex points of their real and imaginary parts; None where f may not be sampled off the real axis.
+    concrete
+        Whether values can be looked at. False for lazy and traced arrays: there are no branches on what they hold, and
+        ``take`` cannot be used.
+    lower, upper
+        Between which numbers, inclusive, each function may be sampled, (m, 1); None where there is no bound.
     """
 
     xp: Namespace
@@ -46,12 +59,44 @@ class Lines:
     sample: Callable[[Sequence[Array]], Sequence[Array]]
     base: Callable[[], Array]
     nearest: Callable[[Array], Array]
-    any: Callable[[Array], bool]
+    take: Callable[[Array], Lines]
+    spread: Callable[[Array], Array]
+    compose: Callable[[Array, Array], Array] | None = None
+    concrete: bool = True
+    lower: Array | None = None
+    upper: Array | None = None
+
+    def any(self, mask: Array) -> bool:
+        """Return whether any element of a mask is true; False where looking would force a lazy computation."""
+        return self.concrete and bool(self.xp.any(mask))
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """The derivatives of `Lines`: arrays of shape (m,)."""
+    """The derivatives of `Lines`.
+
+    Attributes
+    ----------
+    value
+        The derivatives, (m, p).
+    step
+        The steps taken, (m, 1).
+    error
+        An estimate of the absolute error of each value, (m, p); None if the scheme makes none.
+    flags
+        From a flag's name to a boolean array (m, p).
+    """
 
     value: Array
     step: Array
+    error: Array | None = None
+    flags: Mapping[str, Array] = field(default_factory=dict)
+
+    def each(self, change: Callable[[Array], Array]) -> Slopes:
+        """Return the slopes with the same done to every array."""
+        return Slopes(
+            value=change(self.value),
+            step=change(self.step),
+            error=None if self.error is None else change(self.error),
+            flags={name: change(flag) for name, flag in self.flags.items()},
+        )

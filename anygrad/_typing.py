@@ -11,3 +11,6 @@ Namespace: TypeAlias = Any
 PyTree: TypeAlias = Any
 
 ProgressCallback: TypeAlias = Callable[[int, int], object]
+
+# (lower, upper): each None, a number, an array of x's shape, or a tree like x.
+Bounds: TypeAlias = tuple[Any, Any] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, cast
 
 import numpy as np
@@ -34,7 +35,7 @@ def as_array(leaf: object, name: str) -> tuple[Array, Backend]:
 def require_callable(f: object) -> None:
     """Raise unless f can be called."""
     if not callable(f):
-        raise TypeError(f"f is {_article(f)}, but a function of x was expected: write numerical_gradient(f, x)")
+        raise TypeError(f"f is {_article(f)}, but a function of x was expected: f comes first, then x")
 
 
 def require_scheme(scheme: object) -> Scheme:
@@ -45,6 +46,43 @@ def require_scheme(scheme: object) -> Scheme:
 def require_evaluator(evaluator: object) -> Evaluator:
     """Return the evaluator; raise if it is none."""
     return cast(Evaluator, _require(evaluator, "session", "evaluator", "an evaluator such as anygrad.Loop()"))
+
+
+def require_bounds(bounds: object, scheme: Scheme) -> None:
+    """Raise unless the bounds are a pair, or None, and the scheme can keep to them."""
+    if bounds is None:
+        return
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+        raise TypeError(f"bounds is {bounds!r:.60}, but a pair was expected: write bounds=(lower, upper)")
+    if scheme.off_axis:
+        raise ValueError(
+            f"{scheme!r} samples f at complex points, which are in no interval: use anygrad.Adaptive() or"
+            " anygrad.Central() with bounds"
+        )
+
+
+def require_number(h: object) -> None:
+    """Raise unless h is a real number."""
+    if isinstance(h, bool) or not isinstance(h, numbers.Real):
+        raise TypeError(
+            f"h is {h!r:.60}, but a positive number such as 1e-4 was expected, or None for the default; steps of each"
+            " element's own are given to a scheme, as in scheme=anygrad.Central(step=steps)"
+        )
+
+
+def require_order(n: object) -> None:
+    """Raise unless n is the number of a derivative."""
+    if isinstance(n, bool) or not isinstance(n, numbers.Integral):
+        raise TypeError(f"n is {n!r}, but an integer was expected: 1 for the first derivative, 2 for the second")
+    if n < 1:
+        raise ValueError(f"n is {n!r}, but it must be 1 or more: 1 for the first derivative, 2 for the second")
+
+
+def require_f_called(f0: object, *, has_aux: bool) -> None:
+    """Raise if something is said of f although its gradient is differentiated."""
+    if f0 is not None or has_aux:
+        given = "has_aux=True" if has_aux else "f0"
+        raise ValueError(f"{given} is about f, but with grad= it is grad that is called, and f is not: leave one out")
 
 
 def _require(value: object, method: str, name: str, expected: str) -> object:
@@ -65,13 +103,13 @@ def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
             " dataclass of these was expected"
         )
     try:
-        numbers = np.asarray(leaf)
+        array = np.asarray(leaf)
     except ValueError:
         raise ValueError(
             f"{name} is a nested list whose parts differ in length, but an array was expected: make them equally"
             " long, or pass a list of arrays"
         ) from None
-    return numbers.astype(np.complex128 if numbers.dtype.kind == "c" else np.float64)
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _article(value: object) -> str:

@@ -17,14 +17,15 @@ ROOT = Path(anygrad.__file__).parent
 # The floors, from the ground up. A module imports from its own floor and from those below it.
 FLOORS = [
     {"_typing", "_result", "_indices", "_progress", "_pytree"},
-    {"backends"},
+    {"backends", "_function"},
     {"_plan"},
     {"schemes"},
     {"evaluators"},
-    {"_validate"},
-    {"_partials"},
-    {"_run"},
-    {"_gradient"},
+    {"_validate", "_lines"},
+    {"_job", "_variables", "_collected"},
+    {"_opened", "_second", "_symmetric"},
+    {"_partials", "_run", "_jobs"},
+    {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional"},
     {"__init__"},
 ]
 # Whoever is on a floor below another may still have no business with it.

@@ -20,14 +20,17 @@ class Results(Protocol):
 class Memory(Protocol):
     """An array opened for perturbation, element by element.
 
-    Elements are addressed by their flat index in C order. "Working" arrays are what schemes compute with: one
-    dimension, float64 (complex128) or wider wherever the device has it, on the host or the device, whichever x
-    is on.
+    Elements are addressed by their flat index in C order: a range of them, or a list. "Working" arrays are what
+    schemes compute with: float64 (complex128) or wider wherever the device has it, on the host or the device,
+    whichever x is on. They have one dimension, but for the values of an f that returns several numbers: those
+    have a row for each call.
 
     Attributes
     ----------
     array
         What f is given: the caller's own x, or a private copy of it.
+    size
+        How many elements there are.
     visible
         Whether f sees the perturbation through a closure too: whether ``array`` is the caller's own, written in
         place.
@@ -48,6 +51,7 @@ class Memory(Protocol):
     """
 
     array: Array
+    size: int
     visible: bool
     xp: Namespace
     cells: Array | None
@@ -58,18 +62,19 @@ class Memory(Protocol):
     eps: float
     tiny: float
 
-    def keys(self, elements: range) -> Iterable[object]:
-        """Return the keys of ``cells`` for a range of elements."""
+    def keys(self, elements: Sequence[int]) -> Iterable[object]:
+        """Return the keys of ``cells`` for elements."""
         ...
 
-    def elements(self, elements: range) -> Array:
+    def elements(self, elements: Sequence[int]) -> Array:
         """Return the original elements, a working array."""
         ...
 
-    def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
+    def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
         """Return what to write for the elements to have ``levels`` as their real (0) or imaginary (1) part.
 
-        None stands for the original elements, to the last bit.
+        For part None, the levels are the numbers themselves. For levels None, it is the original elements, to the
+        last bit.
         """
         ...
 
@@ -77,8 +82,35 @@ class Memory(Protocol):
         """Return ``array``, or a row of it, with one element replaced. Used where ``cells`` is None."""
         ...
 
-    def nearest(self, levels: Array) -> Array:
-        """Round real working numbers to the nearest that x's dtype holds."""
+    def whole(self, part: int | None, levels: Array) -> Array:
+        """Return what f is given where all elements have ``levels``: ``array``, written as a whole, or a new one."""
+        ...
+
+    def holds(self, part: int | None, levels: Array) -> bool:
+        """Return whether ``array`` is as `whole` has written it."""
+        ...
+
+    def nearest(self, elements: Sequence[int], levels: Array) -> Array:
+        """Round real working numbers, one for each of the elements, to the nearest that x's dtype holds."""
+        ...
+
+    def spread(self, value: Array, name: str) -> Array:
+        """Return a number, or an array that can be broadcast to x's shape, as a working number for each element.
+
+        What cannot be is an error, in which it is called ``name``.
+        """
+        ...
+
+    def overlay(self, indices: Array, levels: Array) -> Array:
+        """Return all elements, a real working array, with ``levels`` in the places of an integer array."""
+        ...
+
+    def indices(self, indices: Array) -> list[int]:
+        """Return an integer array of ``xp`` as a list."""
+        ...
+
+    def index_array(self, elements: Sequence[int]) -> Array:
+        """Return elements as an integer array of ``xp``."""
         ...
 
     def results(self, count: int) -> Results:
@@ -87,6 +119,10 @@ class Memory(Protocol):
 
     def read(self, value: object) -> Array:
         """Return one result of f such that later writes cannot change it; raise if it is not one number."""
+        ...
+
+    def read_all(self, values: Sequence[object]) -> Array:
+        """Return what f returned, arrays of any shape, as one of one dimension that later writes cannot change."""
         ...
 
     def gathered(self, results: Results, columns: int) -> Sequence[Array]:
@@ -98,15 +134,15 @@ class Memory(Protocol):
         ...
 
     def narrow(self, values: Array) -> Array:
-        """Convert working numbers to x's dtype (its real counterpart, for real numbers)."""
+        """Convert working numbers to x's dtype (its real counterpart, for real numbers); booleans stay."""
         ...
 
-    def join(self, blocks: Sequence[Array]) -> Array:
-        """Join narrowed blocks to an array of x's library, shape and device."""
+    def join(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
+        """Join narrowed blocks along their first axis to an array of x's library and device."""
         ...
 
-    def changed(self, element: int | None = None, raw: object = None) -> bool:
-        """Return whether ``array`` differs from x as it was, but for one element that was set to ``raw``."""
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
+        """Return whether ``array`` differs from x as it was, but for elements that were set to ``raw``."""
         ...
 
     def restore(self) -> None:
@@ -117,8 +153,15 @@ class Memory(Protocol):
 class Backend(Protocol):
     """One array library. A module that defines these names is a backend."""
 
-    name: str
-    cast_example: str  # how a user of this library turns x into a floating array
+    @property
+    def name(self) -> str:
+        """The library's name."""
+        ...
+
+    @property
+    def cast_example(self) -> str:
+        """How a user of this library turns x into a floating array."""
+        ...
 
     def available(self) -> str | None:
         """Return None if arrays can be made, else the reason why not, in one line."""
@@ -138,6 +181,10 @@ class Backend(Protocol):
 
     def memory(self, x: Array, *, in_place: bool) -> Memory:
         """Return x opened for perturbation; in place only if that is asked for and x can be written safely."""
+        ...
+
+    def complexified(self, x: Array) -> Array:
+        """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
         ...
 
     def context(self, x: Array) -> AbstractContextManager[object]:

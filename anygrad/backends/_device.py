@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,72 +11,20 @@ from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends._layout import multi_indices
-from anygrad.backends._scalar import (
-    host_number,
-    neither_real_nor_holomorphic,
-    require_one_element,
-    require_real,
-    require_same_device,
+from anygrad.backends._scalar import neither_real_nor_holomorphic
+from anygrad.backends._standard import (
+    complex_dtype,
+    composed,
+    flattened,
+    index_array,
+    index_list,
+    real_dtype,
+    scattered,
+    spread,
+    taken,
+    with_part,
+    working_dtype,
 )
-
-
-def real_dtype(xp: Namespace, dtype: Any) -> Any:
-    """Return the dtype of the real part."""
-    return xp.real(xp.empty(0, dtype=dtype)).dtype if xp.isdtype(dtype, "complex floating") else dtype
-
-
-def working_dtype(xp: Namespace, x: Array) -> Any:
-    """Return the real dtype in which schemes compute: float64 if the device has it, or x's if that is wider."""
-    real = real_dtype(xp, x.dtype)
-    offered = xp.__array_namespace_info__().dtypes(device=device(x), kind="real floating")
-    widest = offered.get("float64", xp.float32)
-    return real if xp.finfo(real).eps < xp.finfo(widest).eps else widest
-
-
-def complex_dtype(xp: Namespace, real: Any) -> Any:
-    """Return the complex dtype that holds ``real``."""
-    return xp.result_type(real, xp.complex64)
-
-
-def composed(real: Array, imag: Array) -> Array:
-    """Return real + i imag in pure array API. A non-finite imaginary part makes the real one NaN."""
-    return real + imag * 1j
-
-
-def composed_by_assignment(real: Array, imag: Array) -> Array:
-    """Return real + i imag, exact everywhere, for libraries whose arrays let their parts be assigned."""
-    xp = array_namespace(real)
-    numbers = xp.empty_like(real, dtype=complex_dtype(xp, real.dtype))
-    numbers.real = real
-    numbers.imag = imag
-    return numbers
-
-
-def with_part(numbers: Array, part: int, levels: Array, compose: Callable[[Array, Array], Array] = composed) -> Array:
-    """Return complex numbers with their real (0) or imaginary (1) part replaced."""
-    xp = array_namespace(numbers)
-    return compose(levels, xp.imag(numbers)) if part == 0 else compose(xp.real(numbers), levels)
-
-
-def device_reader(x: Array, library: str, is_own: Callable[[object], bool]) -> Callable[[Any], Any]:
-    """Return what reads one result of f as a 0-d array on x's device or a Python number, and raises for all else."""
-    xp, on, working = array_namespace(x), device(x), working_dtype(array_namespace(x), x)
-    x_is_complex = xp.isdtype(x.dtype, "complex floating")
-
-    def read(value: Any) -> Any:
-        if not is_own(value):
-            number = host_number(value, library=library, complex_allowed=x_is_complex)
-            return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
-        require_one_element(value.shape)
-        require_same_device(device(value), on)
-        if not xp.isdtype(value.dtype, "real floating"):
-            if xp.isdtype(value.dtype, "complex floating"):
-                require_real(value, complex_allowed=x_is_complex)
-            else:
-                value = xp.astype(value, working)
-        return xp.reshape(value, ()) if value.ndim else value
-
-    return read
 
 
 class DeviceResults:
@@ -92,16 +41,17 @@ class DeviceResults:
         is_complex = self._is_complex(value)
         if self._buffer is None:
             dtype = complex_dtype(self._xp, self._dtype) if is_complex else self._dtype
-            self._buffer = self._xp.empty(self._count, dtype=dtype, device=self._device)
+            shape = (self._count, *getattr(value, "shape", ()))
+            self._buffer = self._xp.empty(shape, dtype=dtype, device=self._device)
             self._holds_complex = is_complex
         if is_complex and not self._holds_complex:
             raise neither_real_nor_holomorphic()
-        self._buffer[self._used] = value
+        self._buffer[self._used, ...] = value
         self._used += 1
 
     def columns(self, count: int) -> Sequence[Array]:
         """Return every ``count``-th value, ``count`` times."""
-        return [self._buffer[start::count] for start in range(count)]
+        return [self._buffer[start::count, ...] for start in range(count)]
 
     def _is_complex(self, value: Array) -> bool:
         if isinstance(value, (float, complex)):
@@ -122,8 +72,8 @@ class DeviceMemory:
         ``data``, or a one-dimensional view of it where there is one.
     visible
         Whether ``array`` is the caller's own.
-    read
-        Reads one result of f as a 0-d array or a Python number.
+    read, read_array
+        Reads one result of f as a 0-d array or a Python number; an array of any shape as one of one dimension.
     compose
         Makes complex numbers of real and imaginary parts.
     reattach
@@ -142,6 +92,7 @@ class DeviceMemory:
         cells: Array,
         visible: bool,
         read: Callable[[Any], Any],
+        read_array: Callable[[Any], Any],
         compose: Callable[[Array, Array], Array] = composed,
         reattach: Callable[[], bool] = bool,
     ) -> None:
@@ -150,6 +101,8 @@ class DeviceMemory:
         self.visible = visible
         self.cells: Array | None = cells
         self.read = read
+        self._read_array = read_array
+        self.size = math.prod(data.shape)
         self.complex = xp.isdtype(data.dtype, "complex floating")
         self._data = data
         self.compose = compose
@@ -161,28 +114,47 @@ class DeviceMemory:
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
 
-    def keys(self, elements: range) -> Iterable[object]:
+    def keys(self, elements: Sequence[int]) -> Iterable[object]:
         if self.cells is not None and self.cells.ndim == 1:
             return elements
         return multi_indices(elements, self._data.shape)
 
-    def elements(self, elements: range) -> Array:
-        numbers = self._original[elements.start : elements.stop]
+    def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
-        return self.xp.astype(numbers, dtype)
+        return self.xp.astype(taken(self._original, elements), dtype)
 
-    def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
-        numbers = self._original[elements.start : elements.stop]
-        if levels is not None:
-            levels = self.xp.astype(levels, self._real)
-            numbers = with_part(numbers, part, levels, self.compose) if self.complex else levels
+    def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
+        numbers = taken(self._original, elements) if levels is None else self._rounded(elements, part, levels)
         return (numbers[i] for i in range(len(elements)))
+
+    def whole(self, part: int | None, levels: Array) -> Array:
+        numbers = self._rounded(range(self.size), part, levels)
+        self._data[...] = self.xp.reshape(numbers, self._data.shape)
+        return self.array
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         raise NotImplementedError("arrays of this library are written in place")
 
-    def nearest(self, levels: Array) -> Array:
+    def holds(self, part: int | None, levels: Array) -> bool:
+        return self._equal(self.xp.reshape(self._rounded(range(self.size), part, levels), self._data.shape))
+
+    def nearest(self, elements: Sequence[int], levels: Array) -> Array:
         return self.xp.astype(self.xp.astype(levels, self._real), self._working)
+
+    def spread(self, value: Array, name: str) -> Array:
+        return spread(value, name, self._data)
+
+    def overlay(self, indices: Array, levels: Array) -> Array:
+        return scattered(self.xp.astype(self.elements(range(self.size)), levels.dtype, copy=True), indices, levels)
+
+    def index_array(self, elements: Sequence[int]) -> Array:
+        return index_array(self._data, elements)
+
+    def indices(self, indices: Array) -> list[int]:
+        return index_list(indices)
+
+    def read_all(self, values: Sequence[object]) -> Array:
+        return flattened([self._read_array(value) for value in values], self.xp, self._working, device(self._data))
 
     def results(self, count: int) -> DeviceResults:
         return DeviceResults(self.xp, count, self._working, device(self._data))
@@ -192,23 +164,37 @@ class DeviceMemory:
         return gathered
 
     def narrow(self, values: Array) -> Array:
+        if self.xp.isdtype(values.dtype, "bool"):
+            return values
         is_complex = self.xp.isdtype(values.dtype, "complex floating")
         return self.xp.astype(values, self._data.dtype if is_complex else self._real)
 
-    def join(self, blocks: Sequence[Array]) -> Array:
-        return self.xp.reshape(self.xp.concat(list(blocks)), self._data.shape)
+    def join(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
+        return self.xp.reshape(self.xp.concat(list(blocks)), tuple(shape))
 
-    def changed(self, element: int | None = None, raw: object = None) -> bool:
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         if self._reattach():
             return True
         now = self.xp.reshape(self._data, (-1,))
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
             same = (now == self._original) | (self.xp.isnan(now) & self.xp.isnan(self._original))
-            if element is not None:
+            for element, item in zip(elements, raw, strict=True):
                 written = now[element : element + 1]
-                same[element] = self.xp.all((written == raw) | self.xp.isnan(written))
+                same[element] = self.xp.all((written == item) | self.xp.isnan(written))
         return not self.xp.all(same)
 
     def restore(self) -> None:
         self._reattach()
         self._data[...] = self.xp.reshape(self._original, self._data.shape)
+
+    def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
+        if part is None:
+            return self.xp.astype(levels, self._data.dtype)
+        levels = self.xp.astype(levels, self._real)
+        if not self.complex:
+            return levels
+        return with_part(taken(self._original, elements), part, levels, self.compose)
+
+    def _equal(self, numbers: Array) -> bool:
+        with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
+            return bool(self.xp.all((self._data == numbers) | (self.xp.isnan(self._data) & self.xp.isnan(numbers))))

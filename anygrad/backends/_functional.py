@@ -9,7 +9,18 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends._device import complex_dtype, composed, real_dtype, with_part, working_dtype
+from anygrad.backends._standard import (
+    complex_dtype,
+    composed,
+    flattened,
+    index_array,
+    index_list,
+    real_dtype,
+    spread,
+    taken,
+    with_part,
+    working_dtype,
+)
 
 
 class FunctionalMemory:
@@ -19,10 +30,10 @@ class FunctionalMemory:
     ----------
     x
         The array.
-    read
-        Reads one result of f as a 0-d array or a Python number.
+    read, read_array
+        Reads one result of f as a 0-d array or a Python number; an array of any shape as one of one dimension.
     replace
-        ``replace(x, element, number)`` returns a new array with one element replaced.
+        ``replace(x, element, number)`` returns a new array with one element replaced, or several, for arrays of them.
     concrete
         Whether values can be looked at without forcing a lazy computation.
     """
@@ -36,43 +47,64 @@ class FunctionalMemory:
         x: Array,
         *,
         read: Callable[[Any], Any],
-        replace: Callable[[Array, int, object], Array],
+        read_array: Callable[[Any], Any],
+        replace: Callable[[Array, Any, object], Array],
         concrete: bool,
     ) -> None:
         xp = self.xp = array_namespace(x)
         self.array = xp.asarray(x, copy=True)  # f may assign to a lazy array, and JAX may be told to donate one
         self.concrete = concrete
         self.read = read
+        self._read_array = read_array
         self.complex = xp.isdtype(x.dtype, "complex floating")
-        size = math.prod(x.shape)
-        self.block = max(1, size)  # a library that works lazily is best given everything at once
+        self.size = math.prod(x.shape)
+        self.block = max(1, self.size)  # a library that works lazily is best given everything at once
         self._replace = replace
         self._real = real_dtype(xp, x.dtype)
         self._working = working_dtype(xp, x)
-        self._flat = _reshaped(xp, x, (size,))
+        self._flat = _reshaped(xp, x, (self.size,))
         limits = xp.finfo(self._real)
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
 
-    def keys(self, elements: range) -> Iterable[object]:
+    def keys(self, elements: Sequence[int]) -> Iterable[object]:
         return elements
 
-    def elements(self, elements: range) -> Array:
+    def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
-        return self.xp.astype(self._flat[elements.start : elements.stop], dtype)
+        return self.xp.astype(taken(self._flat, elements), dtype)
 
-    def raw(self, elements: range, part: int, levels: Array | None) -> Iterable[object]:
-        numbers = self._flat[elements.start : elements.stop]
-        if levels is not None:
-            levels = self.xp.astype(levels, self._real)
-            numbers = with_part(numbers, part, levels) if self.complex else levels
+    def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
+        numbers = taken(self._flat, elements) if levels is None else self._rounded(elements, part, levels)
         return (numbers[i] for i in range(len(elements)))
+
+    def whole(self, part: int | None, levels: Array) -> Array:
+        return _reshaped(self.xp, self._rounded(range(self.size), part, levels), self.array.shape)
+
+    def holds(self, part: int | None, levels: Array) -> bool:
+        return True
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         return self._replace(array, element, raw)
 
-    def nearest(self, levels: Array) -> Array:
+    def nearest(self, elements: Sequence[int], levels: Array) -> Array:
         return self.xp.astype(self.xp.astype(levels, self._real), self._working)
+
+    def spread(self, value: Array, name: str) -> Array:
+        return spread(value, name, self.array)
+
+    def overlay(self, indices: Array, levels: Array) -> Array:
+        return self._replace(self.xp.astype(self.elements(range(self.size)), levels.dtype), indices, levels)
+
+    def index_array(self, elements: Sequence[int]) -> Array:
+        return index_array(self.array, elements)
+
+    def indices(self, indices: Array) -> list[int]:
+        return index_list(indices)
+
+    def read_all(self, values: Sequence[object]) -> Array:
+        on = device(self.array)
+        return flattened([self._read_array(value) for value in values], self.xp, self._working, on)
 
     def results(self, count: int) -> list[Any]:
         return []
@@ -81,23 +113,31 @@ class FunctionalMemory:
         xp = self.xp
         values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
         dtype = xp.result_type(self._working, values.dtype)
-        return [xp.astype(values[start::columns], dtype) for start in range(columns)]
+        return [xp.astype(values[start::columns, ...], dtype) for start in range(columns)]
 
     def compose(self, real: Array, imag: Array) -> Array:
         return composed(real, imag)
 
     def narrow(self, values: Array) -> Array:
+        if self.xp.isdtype(values.dtype, "bool"):
+            return values
         is_complex = self.xp.isdtype(values.dtype, "complex floating")
         return self.xp.astype(values, self.array.dtype if is_complex else self._real)
 
-    def join(self, blocks: Sequence[Array]) -> Array:
-        return _reshaped(self.xp, self.xp.concat(list(blocks)), self.array.shape)
+    def join(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
+        return _reshaped(self.xp, self.xp.concat(list(blocks)), tuple(shape))
 
-    def changed(self, element: int | None = None, raw: object = None) -> bool:
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         return False
 
     def restore(self) -> None:
         return None
+
+    def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
+        if part is None:
+            return self.xp.astype(levels, self.array.dtype)
+        levels = self.xp.astype(levels, self._real)
+        return with_part(taken(self._flat, elements), part, levels) if self.complex else levels
 
 
 def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:

@@ -4,101 +4,19 @@ from __future__ import annotations
 
 from array import array as packed_array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends._layout import multi_indices
-
-Raw = NDArray[Any]
+from anygrad.backends._codec import Codec, Raw, composed
+from anygrad.backends._layout import broadcast, multi_indices, positions
+from anygrad.backends._scalar import host_array
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
 _PACKABLE = frozenset("dBHILQ")
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How elements as they lie in memory translate to numbers and back.
-
-    Attributes
-    ----------
-    dtype
-        NumPy's dtype of x, or of numbers that hold all of x's.
-    storage
-        The dtype by which elements are copied: a bit pattern, so that a NaN keeps its payload.
-    decode, encode
-        Storage to numbers; numbers to storage, rounded to x's dtype.
-    eps, tiny
-        Spacing at 1 of x's dtype, and its smallest positive number.
-    """
-
-    dtype: np.dtype[Any]
-    storage: np.dtype[Any]
-    decode: Callable[[Raw], Raw]
-    encode: Callable[[Raw], Raw]
-    nearest: Callable[[Raw], Raw]
-    eps: float
-    tiny: float
-
-    @property
-    def working(self) -> np.dtype[Any]:
-        """The real dtype in which schemes compute."""
-        return np.result_type(real_dtype(self.dtype), np.float64)
-
-
-@cache
-def numpy_codec(dtype: np.dtype[Any]) -> Codec:
-    """Return the codec of a dtype that NumPy knows."""
-    real = real_dtype(dtype)
-    working = np.result_type(dtype, np.float64)
-    real_working = np.result_type(real, np.float64)
-    storage = bit_pattern(dtype)
-    limits = np.finfo(real)
-
-    def decode(raw: Raw) -> Raw:
-        return raw.view(dtype).astype(working, copy=False)
-
-    def encode(numbers: Raw) -> Raw:
-        return cast(numbers, dtype).view(storage)
-
-    def nearest(numbers: Raw) -> Raw:
-        return cast(numbers, real).astype(real_working, copy=False)
-
-    return Codec(dtype, storage, decode, encode, nearest, float(limits.eps), float(limits.smallest_subnormal))
-
-
-def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of the real part."""
-    return np.empty(0, dtype).real.dtype
-
-
-def bit_pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype by which elements are copied."""
-    if dtype == np.float64 and dtype.isnative:
-        return dtype
-    return np.dtype(f"{'u' if dtype.itemsize <= 8 else 'V'}{dtype.itemsize}")
-
-
-def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
-    """Round to a narrower dtype. Overflow gives inf, as it does in the dtype's own arithmetic: no warning."""
-    if numbers.dtype == dtype:
-        return numbers
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return numbers.astype(dtype, copy=False)
-
-
-def composed(real: Raw, imag: Raw) -> Raw:
-    """Return real + i imag; unlike the sum, exact where a part is not finite."""
-    numbers = np.empty(real.shape, dtype=np.result_type(real, imag, np.complex64))
-    numbers.real = real
-    numbers.imag = imag
-    return numbers
 
 
 class HostMemory:
@@ -116,8 +34,8 @@ class HostMemory:
         Whether elements can be written through ``stored``; if not, ``replace`` makes perturbed arrays.
     visible
         Whether ``array`` is the caller's own.
-    read
-        Reads one result of f as a Python or NumPy scalar.
+    read, read_array
+        Reads one result of f as a Python or NumPy scalar; an array of any shape as NumPy's.
     narrow, join
         As in `Memory`.
     replace
@@ -139,8 +57,9 @@ class HostMemory:
         writable: bool,
         visible: bool,
         read: Callable[[object], Any],
+        read_array: Callable[[object], Raw],
         narrow: Callable[[Raw], Array],
-        join: Callable[[Sequence[Array]], Array],
+        join: Callable[[Sequence[Array], Sequence[int]], Array],
         replace: Callable[[Array, int, object], Array] | None = None,
         reattach: Callable[[], bool] = bool,
     ) -> None:
@@ -150,11 +69,12 @@ class HostMemory:
         self.narrow = narrow
         self.join = join
         self.codec = codec
+        self.size = stored.size
         self.eps = codec.eps
         self.tiny = codec.tiny
         self.complex = codec.dtype.kind == "c"
         self.plain = _PLAIN_COMPLEX | _PLAIN_REAL if self.complex else _PLAIN_REAL
-        self.nearest = codec.nearest
+        self._read_array = read_array
         self._stored = stored.reshape(-1) if stored.flags.c_contiguous else stored
         self._original: Raw = self._stored.flatten() if writable else stored.reshape(-1)
         self._replace = replace
@@ -164,22 +84,49 @@ class HostMemory:
             packable = _packable(codec.storage) and self._stored.flags.aligned
             self.cells = self._stored.data if packable else self._stored
 
-    def keys(self, elements: range) -> Iterable[object]:
+    def keys(self, elements: Sequence[int]) -> Iterable[object]:
         if self._stored.ndim == 1:
             return elements
         return multi_indices(elements, self._stored.shape)
 
-    def elements(self, elements: range) -> Raw:
-        return self.codec.decode(self._original[elements.start : elements.stop])
+    def elements(self, elements: Sequence[int]) -> Raw:
+        return self.codec.decode(self._original[positions(elements)])
 
-    def raw(self, elements: range, part: int, levels: Raw | None) -> Iterable[object]:
+    def raw(self, elements: Sequence[int], part: int | None, levels: Raw | None) -> Iterable[object]:
         if levels is None:
-            return _items(self._original[elements.start : elements.stop])
-        if not self.complex:
-            return _items(self.codec.encode(levels))
-        numbers = self.elements(elements)
-        parts = (levels, numbers.imag) if part == 0 else (numbers.real, levels)
-        return _items(self.codec.encode(composed(*parts)))
+            return _items(self._original[positions(elements)])
+        return _items(self._encoded(elements, part, levels))
+
+    def whole(self, part: int | None, levels: Raw) -> Array:
+        raw = self._encoded(range(self.size), part, levels).reshape(self._stored.shape)
+        if self.cells is None:
+            return self.join([self.narrow(self.codec.decode(raw.reshape(-1)))], self.array.shape)
+        self._stored[...] = raw
+        return self.array
+
+    def holds(self, part: int | None, levels: Raw) -> bool:
+        raw = self._encoded(range(self.size), part, levels)
+        return self.cells is None or _same_bits(self._stored, raw.reshape(self._stored.shape))
+
+    def nearest(self, elements: Sequence[int], levels: Raw) -> Raw:
+        return self.codec.nearest(levels)
+
+    def spread(self, value: Array, name: str) -> Raw:
+        numbers = host_array(value, name).astype(self.codec.working)
+        whole: Raw = broadcast(np.broadcast_to, numbers, self.array.shape, name)
+        return whole.reshape(-1)
+
+    def overlay(self, indices: Raw, levels: Raw) -> Raw:
+        numbers = self.elements(range(self.size)).astype(levels.dtype if self.complex else self.codec.working)
+        numbers[indices] = levels
+        return numbers
+
+    def index_array(self, elements: Sequence[int]) -> Raw:
+        return np.asarray(elements, dtype=np.intp)
+
+    def indices(self, indices: Raw) -> list[int]:
+        listed: list[int] = indices.tolist()
+        return listed
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         assert self._replace is not None
@@ -188,7 +135,16 @@ class HostMemory:
     def results(self, count: int) -> list[Any]:
         return []
 
+    def read_all(self, values: Sequence[object]) -> Raw:
+        working = self.codec.working
+        # astype copies: what f returned may be x itself.
+        parts = [np.asarray(part).reshape(-1) for part in map(self._read_array, values)]
+        return np.concatenate(parts).astype(np.result_type(working, *parts)) if parts else np.empty(0, working)
+
     def gathered(self, results: Any, columns: int) -> Sequence[Raw]:
+        if isinstance(results[0], np.ndarray):
+            values = np.stack(results)
+            return [values[start::columns] for start in range(columns)]
         if self.complex:
             values = np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
         else:
@@ -198,25 +154,29 @@ class HostMemory:
     def compose(self, real: Raw, imag: Raw) -> Raw:
         return composed(real, imag)
 
-    def changed(self, element: int | None = None, raw: object = None) -> bool:
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         if self.cells is None:
             return False
         if self._reattach():
             return True
-        expected = self._original.reshape(self._stored.shape)
-        if element is None:
-            return not _same_bits(self._stored, expected)
-        original = self._original[element]
-        try:
-            self._original[element] = raw
-            return not _same_bits(self._stored, expected)
-        finally:
-            self._original[element] = original
+        expected = self._original
+        if elements:
+            expected = expected.copy()
+            for element, item in zip(elements, raw, strict=True):
+                expected[element] = item
+        return not _same_bits(self._stored, expected.reshape(self._stored.shape))
 
     def restore(self) -> None:
         self._reattach()
         if self.cells is not None:
             self._stored[...] = self._original.reshape(self._stored.shape)
+
+    def _encoded(self, elements: Sequence[int], part: int | None, levels: Raw) -> Raw:
+        if part is None or not self.complex:
+            return self.codec.encode(levels)
+        numbers = self.elements(elements)
+        parts = (levels, numbers.imag) if part == 0 else (numbers.real, levels)
+        return self.codec.encode(composed(*parts))
 
 
 def _packable(dtype: np.dtype[Any]) -> bool:

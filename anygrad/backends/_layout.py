@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+
+from anygrad._typing import Array
 
 
 def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
@@ -23,11 +25,31 @@ def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1)
     return False
 
 
-def multi_indices(elements: range, shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
-    """Return the multi-indices of a range of flat indices in C order."""
+def positions(elements: Sequence[int]) -> slice | list[int]:
+    """Return what to index an array of one dimension with: for a range a slice, which copies nothing."""
+    if isinstance(elements, range) and elements.step == 1:
+        return slice(elements.start, elements.stop)
+    return list(elements)
+
+
+def broadcast(
+    broadcast_to: Callable[[Array, tuple[int, ...]], Array], value: Array, shape: Sequence[int], name: str
+) -> Array:
+    """Return ``value`` in a shape; raise if it does not fit."""
+    try:
+        return broadcast_to(value, tuple(shape))
+    except (ValueError, RuntimeError, TypeError):
+        raise ValueError(
+            f"{name} has the shape {tuple(value.shape)}, but a number or an array of x's shape {tuple(shape)} was"
+            " expected"
+        ) from None
+
+
+def multi_indices(elements: Sequence[int], shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
+    """Return the multi-indices of flat indices in C order."""
     if not shape:
         return [()] * len(elements)
-    axes = np.unravel_index(np.arange(elements.start, elements.stop), tuple(shape))
+    axes = np.unravel_index(np.asarray(elements, dtype=np.intp), tuple(shape))
     return zip(*(axis.tolist() for axis in axes), strict=True)
 
 

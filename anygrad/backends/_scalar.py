@@ -41,6 +41,27 @@ def host_number(value: object, *, library: str, complex_allowed: bool) -> Any:
     raise TypeError(_no_number(value))
 
 
+def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.ndarray[Any, Any]:
+    """Return a number, or a (nested) list of numbers, that f returned as an array; raise if it is neither."""
+    if isinstance(value, list):
+        value = np.asarray(value)
+        if value.dtype.kind == "c":
+            require_real(value.reshape(-1)[0], complex_allowed=complex_allowed)
+        return value
+    return np.asarray(host_number(value, library=library, complex_allowed=complex_allowed))
+
+
+def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
+    """Return numbers that the user gave for x, such as steps, as an array on the host; raise if they are none."""
+    try:
+        numbers = np.asarray(value)
+    except Exception:  # arrays on a device refuse in ways of their own
+        numbers = np.empty((), dtype=object)
+    if numbers.dtype.kind not in "iuf":
+        raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of them was expected")
+    return numbers
+
+
 def require_real(value: object, *, complex_allowed: bool) -> None:
     """Raise for a complex result of a real x."""
     if not complex_allowed:
@@ -58,12 +79,27 @@ def neither_real_nor_holomorphic() -> TypeError:
     )
 
 
+def no_complex_counterpart(dtype: object) -> TypeError:
+    """Return the error for an x that has no complex dtype of its precision."""
+    return TypeError(
+        f"x has the dtype {dtype}, but a complex step needs a real dtype that has a complex counterpart: pass float32"
+        " or float64, or use anygrad.Adaptive() or anygrad.Central()"
+    )
+
+
+def require_numbers(are: bool, value: object) -> None:
+    """Raise for an array of anything but numbers."""
+    if not are:
+        raise TypeError(_no_number(value))
+
+
 def require_one_element(shape: Sequence[int]) -> None:
     """Raise for a result that is an array of other than one element."""
     if math.prod(shape) != 1:
         raise ValueError(
-            f"f returned an array of shape {tuple(shape)}, but a gradient needs one number from each call: reduce it,"
-            " for example to its sum, or differentiate one of its elements, as in lambda x: f(x)[0]"
+            f"f returned an array of shape {tuple(shape)}, but a gradient needs one number from each call: use"
+            " anygrad.jacobian(f, x), or anygrad.derivative(f, x) if f works element by element, or reduce it, for"
+            " example to its sum"
         )
 
 

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 import cupy
 
 from anygrad._typing import Array
-from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_reader
+from anygrad.backends._device import DeviceMemory
 from anygrad.backends._layout import extent, meeting, overlapping
+from anygrad.backends._standard import complex_copy, composed_by_assignment, device_array_reader, device_reader
 
 name = "cupy"
 cast_example = "x.astype(float)"
@@ -32,6 +33,10 @@ def shares_memory(x: Array, y: Array) -> bool:
     return meeting(_extent(x), _extent(y))
 
 
+def complexified(x: Array) -> Array:
+    return complex_copy(x)
+
+
 def context(x: Array) -> AbstractContextManager[object]:
     device: AbstractContextManager[object] = x.device
     return device
@@ -46,6 +51,7 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
         cells=array.reshape(-1) if array.flags.c_contiguous else array,
         visible=in_place,
         read=device_reader(x, name, is_array),
+        read_array=device_array_reader(x, name, is_array),
         compose=composed_by_assignment,
     )
 

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 import dpnp
 
 from anygrad._typing import Array
-from anygrad.backends._device import DeviceMemory, composed_by_assignment, device_reader
+from anygrad.backends._device import DeviceMemory
 from anygrad.backends._layout import extent, meeting, overlapping
+from anygrad.backends._standard import complex_copy, composed_by_assignment, device_array_reader, device_reader
 
 name = "dpnp"
 cast_example = "x.astype(float)"
@@ -34,6 +35,10 @@ def shares_memory(x: Array, y: Array) -> bool:
     return meeting(_extent(x), _extent(y))
 
 
+def complexified(x: Array) -> Array:
+    return complex_copy(x)
+
+
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()  # an array carries its queue; there is no current device
 
@@ -47,6 +52,7 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
         cells=array.reshape(-1) if array.flags.c_contiguous else array,
         visible=in_place,
         read=device_reader(x, name, is_array),
+        read_array=device_array_reader(x, name, is_array),
         compose=composed_by_assignment,
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from array_api_compat import array_namespace, device, is_array_api_obj, is_lazy_array, is_writeable_array
 
 from anygrad._typing import Array
-from anygrad.backends._device import DeviceMemory, device_reader
+from anygrad.backends._device import DeviceMemory
 from anygrad.backends._functional import FunctionalMemory
+from anygrad.backends._standard import complex_copy, device_array_reader, device_reader
 
 name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
@@ -36,6 +38,10 @@ def shares_memory(x: Array, y: Array) -> bool:
     return x is y and math.prod(x.shape) > 0  # the standard does not let us look further
 
 
+def complexified(x: Array) -> Array:
+    return complex_copy(x)
+
+
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()
 
@@ -43,12 +49,15 @@ def context(x: Array) -> AbstractContextManager[object]:
 def memory(x: Array, *, in_place: bool) -> DeviceMemory | FunctionalMemory:
     xp = array_namespace(x)
     own = type(x)
-    read = device_reader(x, own.__module__.partition(".")[0], lambda value: isinstance(value, own))
+    library = own.__module__.partition(".")[0]
+    read = device_reader(x, library, lambda value: isinstance(value, own))
+    read_array = device_array_reader(x, library, lambda value: isinstance(value, own))
     if is_lazy_array(x) or not is_writeable_array(x):
-        return FunctionalMemory(x, read=read, replace=_replace, concrete=not is_lazy_array(x))
+        concrete = not is_lazy_array(x)
+        return FunctionalMemory(x, read=read, read_array=read_array, replace=_replace, concrete=concrete)
     in_place = in_place and _accepts_writes(x)
     array = x if in_place else xp.asarray(x, copy=True)
-    return DeviceMemory(array, array, cells=array, visible=in_place, read=read)
+    return DeviceMemory(array, array, cells=array, visible=in_place, read=read, read_array=read_array)
 
 
 def _accepts_writes(x: Array) -> bool:
@@ -63,7 +72,11 @@ def _accepts_writes(x: Array) -> bool:
     return True
 
 
-def _replace(x: Array, element: int, number: object) -> Array:
+def _replace(x: Array, element: Any, number: Any) -> Array:
     xp = array_namespace(x)
     positions = xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)
-    return xp.where(positions == element, number, x)
+    if isinstance(element, int):
+        return xp.where(positions == element, number, x)
+    for i in range(element.shape[0]):
+        x = xp.where(positions == element[i], number[i], x)
+    return x

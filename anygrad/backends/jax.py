@@ -11,10 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad.backends._device import device_reader
+from anygrad.backends._codec import Codec, cast, narrowed, real_dtype
 from anygrad.backends._functional import FunctionalMemory
-from anygrad.backends._host import Codec, HostMemory, cast, real_dtype
-from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
+from anygrad.backends._host import HostMemory
+from anygrad.backends._scalar import (
+    host_number,
+    host_numbers,
+    no_complex_counterpart,
+    require_one_element,
+    require_real,
+    require_same_device,
+)
+from anygrad.backends._standard import device_array_reader, device_reader
 
 name = "jax"
 cast_example = "x.astype(float)"
@@ -36,6 +44,12 @@ def shares_memory(x: jax.Array, y: jax.Array) -> bool:
     return False  # nothing is written
 
 
+def complexified(x: jax.Array) -> jax.Array:
+    if jnp.iscomplexobj(x) or x.dtype.itemsize < 4:
+        raise no_complex_counterpart(x.dtype)
+    return x.astype(jnp.result_type(x.dtype, jnp.complex64))
+
+
 def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
 
@@ -45,7 +59,13 @@ def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
     if not traced and x.is_fully_addressable and all(device.platform == "cpu" for device in x.devices()):
         return _on_host(x)
 
-    return FunctionalMemory(x, read=device_reader(x, name, is_array), replace=_replace, concrete=not traced)
+    return FunctionalMemory(
+        x,
+        read=device_reader(x, name, is_array),
+        read_array=device_array_reader(x, name, is_array),
+        replace=_replace,
+        concrete=not traced,
+    )
 
 
 def _on_host(x: jax.Array) -> HostMemory:
@@ -55,6 +75,15 @@ def _on_host(x: jax.Array) -> HostMemory:
         if not isinstance(value, jax.Array):
             return host_number(value, library=name, complex_allowed=codec.dtype.kind == "c")
         require_one_element(value.shape)
+        return checked(value).item()
+
+    def read_array(value: object) -> NDArray[Any]:
+        if not isinstance(value, jax.Array):
+            return host_numbers(value, library=name, complex_allowed=codec.dtype.kind == "c")
+        array = np.asarray(checked(value))
+        return array if array.dtype.isbuiltin == 1 else array.astype(np.float64)
+
+    def checked(value: jax.Array) -> jax.Array:
         if isinstance(value, jax.core.Tracer):
             raise TypeError(
                 "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
@@ -63,18 +92,27 @@ def _on_host(x: jax.Array) -> HostMemory:
         require_same_device(value.devices(), x.devices())
         if jnp.iscomplexobj(value):
             require_real(value, complex_allowed=codec.dtype.kind == "c")
-        return value.item()
+        return value
 
     def narrow(values: NDArray[Any]) -> NDArray[Any]:
-        return cast(values, x.dtype if values.dtype.kind == "c" else real_dtype(x.dtype))
+        return narrowed(values, x.dtype)
 
-    def join(blocks: Sequence[NDArray[Any]]) -> jax.Array:
-        array = np.concatenate(blocks).reshape(x.shape)
+    def join(blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> jax.Array:
+        array = np.concatenate(blocks).reshape(tuple(shape))
         return jax.device_put(array, x.sharding) if x.committed else jax.device_put(array)
 
     stored = np.asarray(x)
     return HostMemory(
-        x, stored, codec, writable=False, visible=False, read=read, narrow=narrow, join=join, replace=_replace
+        x,
+        stored,
+        codec,
+        writable=False,
+        visible=False,
+        read=read,
+        read_array=read_array,
+        narrow=narrow,
+        join=join,
+        replace=_replace,
     )
 
 

@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad.backends._host import HostMemory, cast, numpy_codec, real_dtype
+from anygrad.backends._codec import narrowed, numpy_codec
+from anygrad.backends._host import HostMemory
 from anygrad.backends._layout import overlapping
-from anygrad.backends._scalar import host_number, require_one_element
+from anygrad.backends._scalar import (
+    host_number,
+    host_numbers,
+    no_complex_counterpart,
+    require_numbers,
+    require_one_element,
+    require_real,
+)
 
 name = "numpy"
 cast_example = "x.astype(float)"
@@ -33,6 +41,12 @@ def shares_memory(x: NDArray[Any], y: NDArray[Any]) -> bool:
     return np.shares_memory(x, y)
 
 
+def complexified(x: NDArray[Any]) -> NDArray[Any]:
+    if x.dtype.kind == "c" or x.dtype.itemsize < 4:
+        raise no_complex_counterpart(x.dtype)
+    return x.astype(np.result_type(x.dtype, np.complex64))
+
+
 def context(x: NDArray[Any]) -> AbstractContextManager[object]:
     return nullcontext()
 
@@ -48,12 +62,30 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
             value = np.asarray(value).reshape(())[()]
         return host_number(value, library=name, complex_allowed=x.dtype.kind == "c")
 
-    def narrow(values: NDArray[Any]) -> NDArray[Any]:
-        return cast(values, x.dtype if values.dtype.kind == "c" else real_dtype(x.dtype))
+    def read_array(value: object) -> NDArray[Any]:
+        if not isinstance(value, np.ndarray):
+            return host_numbers(value, library=name, complex_allowed=x.dtype.kind == "c")
+        require_numbers(value.dtype.kind in "biufc", value)
+        if value.dtype.kind == "c":
+            require_real(value, complex_allowed=x.dtype.kind == "c")
+        return np.asarray(value)
 
-    def join(blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)).reshape(x.shape)
+    def narrow(values: NDArray[Any]) -> NDArray[Any]:
+        return narrowed(values, x.dtype)
+
+    def join(blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> NDArray[Any]:
+        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)).reshape(tuple(shape))
 
     # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
     stored = np.asarray(array).view(codec.storage)
-    return HostMemory(array, stored, codec, writable=True, visible=in_place, read=read, narrow=narrow, join=join)
+    return HostMemory(
+        array,
+        stored,
+        codec,
+        writable=True,
+        visible=in_place,
+        read=read,
+        read_array=read_array,
+        narrow=narrow,
+        join=join,
+    )

@@ -10,10 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anygrad.backends._device import DeviceMemory, device_reader
-from anygrad.backends._host import Codec, HostMemory, numpy_codec
+from anygrad.backends._codec import Codec, numpy_codec
+from anygrad.backends._device import DeviceMemory
+from anygrad.backends._host import HostMemory
 from anygrad.backends._layout import extent, meeting, overlapping
-from anygrad.backends._scalar import host_number, require_one_element, require_real, require_same_device
+from anygrad.backends._scalar import (
+    host_number,
+    host_numbers,
+    no_complex_counterpart,
+    require_one_element,
+    require_real,
+    require_same_device,
+)
+from anygrad.backends._standard import device_array_reader, device_reader
 
 name = "torch"
 cast_example = "x.double()"
@@ -41,6 +50,12 @@ def floating(x: torch.Tensor) -> bool:
 
 def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
     return x.device == y.device and meeting(_extent(x), _extent(y)) and not _interleaved(x, y)
+
+
+def complexified(x: torch.Tensor) -> torch.Tensor:
+    if x.is_complex() or x.itemsize < 4:
+        raise no_complex_counterpart(x.dtype)
+    return x.detach().to(x.dtype.to_complex())
 
 
 def context(x: torch.Tensor) -> AbstractContextManager[object]:
@@ -85,11 +100,23 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
             require_real(value, complex_allowed=data.is_complex())
         return value.item()
 
-    def narrow(values: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(data.dtype if values.dtype.kind == "c" else real)
+    def read_array(value: object) -> NDArray[Any]:
+        if not isinstance(value, torch.Tensor):
+            return host_numbers(value, library=name, complex_allowed=data.is_complex())
+        require_same_device(value.device, data.device)
+        tensor = value.detach().resolve_conj().resolve_neg()
+        if tensor.is_complex():
+            require_real(tensor, complex_allowed=data.is_complex())
+        return np.asarray(tensor if tensor.itemsize > 2 else tensor.double())
 
-    def join(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
-        return torch.cat(list(blocks)).reshape(data.shape)
+    def narrow(values: NDArray[Any]) -> torch.Tensor:
+        narrowed = torch.from_numpy(np.ascontiguousarray(values))
+        if values.dtype.kind == "b":
+            return narrowed
+        return narrowed.to(data.dtype if values.dtype.kind == "c" else real)
+
+    def join(blocks: Sequence[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
+        return torch.cat(list(blocks)).reshape(tuple(shape))
 
     stored = _memory(data).view(codec.storage)
     return HostMemory(
@@ -99,6 +126,7 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         writable=True,
         visible=visible,
         read=read,
+        read_array=read_array,
         narrow=narrow,
         join=join,
         reattach=_reattach(array, data),
@@ -106,11 +134,14 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
 
 
 def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> DeviceMemory:
-    reader = device_reader(data, name, is_array)
+    reader, array_reader = device_reader(data, name, is_array), device_array_reader(data, name, is_array)
 
+    # Without detaching, the buffer of results would hold on to the graph of every one of them.
     def read(value: Any) -> Any:
-        # Without detaching, the buffer of results would hold on to the graph of every one of them.
-        return reader(value.detach() if isinstance(value, torch.Tensor) else value)
+        return reader(_detached(value))
+
+    def read_array(value: Any) -> Any:
+        return array_reader(_detached(value))
 
     cells = data.view(-1) if data.is_contiguous() else data
     return DeviceMemory(
@@ -119,9 +150,14 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         cells=cells,
         visible=visible,
         read=read,
+        read_array=read_array,
         compose=torch.complex,
         reattach=_reattach(array, data),
     )
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def _in_memory(x: torch.Tensor) -> bool:

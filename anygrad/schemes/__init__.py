@@ -4,6 +4,7 @@ from anygrad.schemes._base import Scheme
 from anygrad.schemes._step import ReferenceStep
 from anygrad.schemes.backward import Backward
 from anygrad.schemes.central import Central
+from anygrad.schemes.complex import Complex
 from anygrad.schemes.forward import Forward
 
-__all__ = ["Backward", "Central", "Forward", "ReferenceStep", "Scheme"]
+__all__ = ["Backward", "Central", "Complex", "Forward", "ReferenceStep", "Scheme"]

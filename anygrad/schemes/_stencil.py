@@ -14,7 +14,7 @@ from anygrad._typing import Array
 
 @dataclass(frozen=True)
 class Stencil:
-    """A rule ``f'(x) ~ sum(numerators[k] * f(x + offsets[k] * h)) / (denominator * h)``.
+    """A rule: the n-th derivative of f at x is ``sum(numerators[k] * f(x + offsets[k] * h)) / (denominator * h**n)``.
 
     The weights are kept as whole numbers over one denominator, as in ``(f(x+h) - f(x-h)) / (2h)``: the numbers are
     then those that a person would write, to the last bit.
@@ -25,6 +25,8 @@ class Stencil:
         Sampling points in units of the step, in the order in which they are sampled. 0 stands for f(x).
     numerators, denominator
         The weights.
+    n
+        Which derivative.
     order
         Power of h in the truncation error.
     balance
@@ -35,43 +37,59 @@ class Stencil:
     offsets: tuple[int, ...]
     numerators: tuple[float, ...]
     denominator: float
+    n: int
     order: int
     balance: float
 
     def relative_step(self, eps: float) -> float:
         """Return the near-optimal step for numbers of magnitude 1 with spacing ``eps``.
 
-        It minimises ``C h^p + W eps / h``, where C is the truncation constant and W the sum of the weights'
+        It minimises ``C h^p + W eps / h^n``, where C is the truncation constant and W the sum of the weights'
         magnitudes, for an f whose value and derivatives are all of magnitude 1.
         """
-        return float((self.balance * eps) ** (1 / (self.order + 1)))
+        return float((self.balance * eps) ** (1 / (self.order + self.n)))
+
+    def calls(self, m: int) -> int:
+        """Return how often f is called for m lines: f(x) is one call for all."""
+        return m * sum(offset != 0 for offset in self.offsets) + (1 if m and 0 in self.offsets else 0)
+
+    @property
+    def below(self) -> int:
+        """How many steps the stencil reaches below x."""
+        return -min(self.offsets)
+
+    @property
+    def above(self) -> int:
+        """How many steps the stencil reaches above x."""
+        return max(self.offsets)
 
     def combine(self, values: Sequence[Array], step: Array) -> Array:
         """Return the derivative from the values at each offset."""
         terms = (numerator * value for numerator, value in zip(self.numerators, values, strict=True))
-        return reduce(add, terms) / (self.denominator * step)
+        return reduce(add, terms) / (self.denominator * step**self.n)
 
 
 @cache
-def stencil(offsets: tuple[int, ...]) -> Stencil:
-    """Return the first-derivative stencil of the highest order on distinct integer ``offsets``.
+def stencil(offsets: tuple[int, ...], n: int = 1) -> Stencil:
+    """Return the stencil of the highest order for the n-th derivative on distinct integer ``offsets``.
 
-    The weight of an offset is the derivative at 0 of its Lagrange polynomial. On points symmetric about 0 the
+    The weight of an offset is the n-th derivative at 0 of its Lagrange polynomial. On points symmetric about 0 the
     order is one higher than the number of points says, because the next term cancels; the leading error term is
     therefore looked for, not assumed. (Fornberg, Math. Comp. 51 (1988), 699-706, solves the same weights by
     recursion.)
     """
-    weights = [_lagrange_polynomial(offset, offsets)[1] for offset in offsets]
+    weights = [factorial(n) * _lagrange_polynomial(offset, offsets)[n] for offset in offsets]
     used = [(offset, weight) for offset, weight in zip(offsets, weights, strict=True) if weight]
     denominator = lcm(*(weight.denominator for _, weight in used))
-    order, truncation = _leading_error(used)
+    order, truncation = _leading_error(used, n)
     rounding = sum(abs(weight) for _, weight in used)
     return Stencil(
         offsets=tuple(offset for offset, _ in used),
         numerators=tuple(float(weight * denominator) for _, weight in used),
         denominator=float(denominator),
+        n=n,
         order=order,
-        balance=float(rounding / (order * truncation)),
+        balance=float(n * rounding / (order * truncation)),
     )
 
 
@@ -87,9 +105,21 @@ def _lagrange_polynomial(node: int, nodes: tuple[int, ...]) -> list[Fraction]:
     return coefficients
 
 
-def _leading_error(weights: list[tuple[int, Fraction]]) -> tuple[int, Fraction]:
-    """Return p and C of the truncation error ``C * h**p * f^(p+1)(x)``."""
+def _leading_error(weights: list[tuple[int, Fraction]], n: int) -> tuple[int, Fraction]:
+    """Return p and C of the truncation error ``C * h**p * f^(p+n)(x)``."""
     order = 1
-    while not (moment := sum(weight * offset ** (order + 1) for offset, weight in weights)):
+    while not (moment := sum(weight * offset ** (order + n) for offset, weight in weights)):
         order += 1
-    return order, abs(Fraction(moment)) / factorial(order + 1)
+    return order, abs(Fraction(moment)) / factorial(order + n)
+
+
+def centred(order: int, n: int = 1) -> Stencil:
+    """Return the symmetric stencil of an even order. f(x) is a point of it for even n only."""
+    reach = range(1, (order + n - 1) // 2 + 1)
+    pairs = tuple(offset for distance in reach for offset in (distance, -distance))
+    return stencil(pairs if n % 2 else (0, *pairs), n)
+
+
+def one_sided(order: int, n: int = 1, *, side: int) -> Stencil:
+    """Return the stencil of an order on x and the points above it (side 1) or below it (side -1)."""
+    return stencil(tuple(side * distance for distance in range(order + n)), n)

@@ -21,7 +21,7 @@ class StepRule(Protocol):
         ...
 
 
-Step: TypeAlias = float | StepRule | None
+Step: TypeAlias = float | Array | StepRule | None
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,22 @@ class NearOptimalStep:
 
     On which scale f varies is not known: with x, as a power of it does, or on that of 1, as a sine does. With X the
     larger of |x| and 1, the error relative to the derivative is about eps X / h of rounding for the former and h^p of
-    truncation for the latter; they meet where h grows as X^(1/(p+1)). Below sqrt(eps) X it is never.
+    truncation for the latter; they meet where h grows as X^(1/(p+1)). Below sqrt(eps) X it is never. For the n-th
+    derivative the rounding is about eps X / h^n, and the power 1/(p+n).
+
+    Attributes
+    ----------
+    noise
+        Relative error of f's values, where that is more than the spacing of x's dtype.
     """
+
+    noise: float = 0.0
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
-        scale = _scale(lines)
-        balanced = stencil.relative_step(lines.eps) * scale ** (1 / (stencil.order + 1))
+        scale = scale_of(lines)
+        relative = stencil.relative_step(max(lines.eps, self.noise))
+        balanced = relative * scale ** (1 / (stencil.order + stencil.n))
         return representable(xp.maximum(balanced, lines.eps**0.5 * scale), lines)
 
 
@@ -49,49 +58,55 @@ class ReferenceStep:
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
-        needed = lines.eps ** (1 / 3) * _scale(lines)
+        needed = lines.eps ** (1 / 3) * scale_of(lines)
         return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
 
 
 @dataclass(frozen=True)
-class FixedStep:
-    """The step that the user gave, as it is.
+class GivenStep:
+    """The step that the user gave, one for all or an array like x, as it is.
 
     In a dtype of less than the working precision x + step may be another number than was asked for, and be it by a
     fifth of the step: then the step is what lies between that number and x.
     """
 
-    size: float
+    size: float | Array
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
-        above = lines.at + self.size
+        size = xp.full_like(lines.at, self.size) if isinstance(self.size, float) else lines.spread(self.size)
+        if lines.any(~((size > 0) & xp.isfinite(size))):
+            raise ValueError("the steps must all be positive and finite: write 1e-4, say, or None for the default")
+        above = lines.at + size
         taken = lines.nearest(above)
-        drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - self.size) == lines.at))
+        drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - size) == lines.at))
         if lines.any(drowned):
             element = float(xp.max(xp.where(drowned, xp.abs(lines.at), 0.0)))
+            step = float(xp.min(xp.where(drowned, size, float("inf"))))
             raise ValueError(
-                f"the step {self.size!r} is too small: x has an element of magnitude {element!r}, which it leaves"
+                f"the step {step!r} is too small: x has an element of magnitude {element!r}, which it leaves"
                 f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
             )
-        return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, self.size)
+        return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, size)
 
 
-def step_rule(step: Step) -> StepRule:
+def step_rule(step: Step, noise: float | None = None) -> StepRule:
     """Return the rule that ``step=`` asks for; raise if it asks for none."""
     if step is None:
-        return NearOptimalStep()
+        return NearOptimalStep(noise or 0.0)
     if hasattr(step, "steps"):
         return cast(StepRule, step)
-    if isinstance(step, bool) or not isinstance(step, numbers.Real):
+    if isinstance(step, (bool, str, bytes, complex)):
         raise TypeError(
             f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
         )
-    if not 0 < step <= sys.float_info.max:
+    if not isinstance(step, numbers.Real):
+        return GivenStep(step)  # like x, which is not known yet
+    if not 0 < cast(float, step) <= sys.float_info.max:
         raise ValueError(
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )
-    return FixedStep(float(step))
+    return GivenStep(float(step))
 
 
 def representable(step: Array, lines: Lines) -> Array:
@@ -102,7 +117,7 @@ def representable(step: Array, lines: Lines) -> Array:
     return xp.where(xp.isfinite(rounded), rounded, step)
 
 
-def _scale(lines: Lines) -> Array:
+def scale_of(lines: Lines) -> Array:
     """Return |x| where it is finite and above 1, elsewhere 1."""
     xp = lines.xp
     return xp.where(xp.isfinite(lines.scale) & (lines.scale > 1.0), lines.scale, 1.0)

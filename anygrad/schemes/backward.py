@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anygrad._plan import Lines, Slopes
-from anygrad.schemes._finite import differentiate, validate_order
-from anygrad.schemes._stencil import stencil
+from anygrad._typing import Array
+from anygrad.schemes._finite import differentiate, validate_noise, validate_order
+from anygrad.schemes._stencil import Stencil, one_sided
 from anygrad.schemes._step import Step, step_rule
 
 
@@ -18,7 +19,7 @@ class Backward:
     ----------
     order
         Order of accuracy, 1 or more. A gradient of n elements costs ``n * order + 1`` calls of f.
-    step
+    step, noise
         As in `Central`.
 
     Raises
@@ -41,15 +42,29 @@ class Backward:
 
     order: int = 1
     step: Step = None
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         validate_order("Backward", self.order, multiple_of=1)
-        step_rule(self.step)
+        validate_noise("Backward", self.noise)
+        step_rule(self.step, self.noise)
 
-    def differentiate(self, lines: Lines) -> Slopes:
-        """Return the derivatives of ``lines``."""
-        return differentiate(lines, stencil(tuple(range(0, -self.order - 1, -1))), step_rule(self.step))
+    @property
+    def off_axis(self) -> bool:
+        """Whether f is sampled at complex points: it is not."""
+        return False
 
-    def calls(self, n: int) -> int:
-        """Return how often f is called for ``n`` derivatives."""
-        return n * self.order + (1 if n else 0)
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the step of each line for the n-th derivative."""
+        return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the n-th derivatives of ``lines``."""
+        return differentiate(lines, steps, self._stencil(n))
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called for the n-th derivatives of m lines."""
+        return self._stencil(n).calls(m)
+
+    def _stencil(self, n: int) -> Stencil:
+        return one_sided(self.order, n, side=-1)

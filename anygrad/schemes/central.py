@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anygrad._plan import Lines, Slopes
-from anygrad.schemes._finite import differentiate, validate_order
-from anygrad.schemes._stencil import stencil
+from anygrad._typing import Array
+from anygrad.schemes._finite import differentiate, validate_noise, validate_order
+from anygrad.schemes._stencil import Stencil, centred
 from anygrad.schemes._step import Step, step_rule
 
 
@@ -17,21 +18,24 @@ class Central:
     Parameters
     ----------
     order
-        Order of accuracy, an even number: the truncation error shrinks like ``step**order``. Each element costs
-        ``order`` calls of f.
+        Order of accuracy, an even number: the truncation error shrinks like ``step**order``. A first derivative
+        costs ``order`` calls of f for each element.
     step
         Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
-        order p and the dtype, growing as ``|x|**(1/(p+1))`` where |x| is above 1 and as |x| where it is large, and
-        rounded so that x + step is representable. A number is used as it is,
-        or as near to it as x's dtype can come.
+        order p, the derivative n and the dtype, growing as ``|x|**(1/(p+n))`` where |x| is above 1 and as |x| where it
+        is large, and rounded so that x + step is representable. A number, an array of x's shape (or one that can be
+        broadcast to it), or a pytree like x, is used as it is, or as near to it as x's dtype can come.
+    noise
+        Relative error of f's values, where that is known and more than rounding: a simulation that stops at a
+        tolerance of 1e-6 has about that. The default step is then chosen for it.
 
     Raises
     ------
     ValueError
-        If ``order`` is not even and positive, or ``step`` not positive and finite, or (when used) too small to
-        change an element of x.
+        If ``order`` is not even and positive, ``noise`` not between 0 and 1, or ``step`` not positive and finite, or
+        (when used) too small to change an element of x.
     TypeError
-        If ``order`` is not an integer or ``step`` not a number.
+        If ``order`` is not an integer, ``step`` or ``noise`` not a number.
 
     Notes
     -----
@@ -49,19 +53,29 @@ class Central:
 
     order: int = 2
     step: Step = None
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         validate_order("Central", self.order, multiple_of=2)
-        step_rule(self.step)
+        validate_noise("Central", self.noise)
+        step_rule(self.step, self.noise)
 
-    def differentiate(self, lines: Lines) -> Slopes:
-        """Return the derivatives of ``lines``."""
-        return differentiate(lines, stencil(self._offsets()), step_rule(self.step))
+    @property
+    def off_axis(self) -> bool:
+        """Whether f is sampled at complex points: it is not."""
+        return False
 
-    def calls(self, n: int) -> int:
-        """Return how often f is called for ``n`` derivatives."""
-        return n * self.order
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the step of each line for the n-th derivative."""
+        return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
 
-    def _offsets(self) -> tuple[int, ...]:
-        reach = range(1, self.order // 2 + 1)
-        return tuple(offset for distance in reach for offset in (distance, -distance))
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the n-th derivatives of ``lines``."""
+        return differentiate(lines, steps, self._stencil(n))
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called for the n-th derivatives of m lines."""
+        return self._stencil(n).calls(m)
+
+    def _stencil(self, n: int) -> Stencil:
+        return centred(self.order, n)

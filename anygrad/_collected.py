@@ -1,0 +1,105 @@
+"""Derivatives as they come, a block of lines at a time, made into arrays like x."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from anygrad._plan import Slopes
+from anygrad._typing import Array
+from anygrad.backends import Memory
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What is known of derivatives, in arrays of x's library: see `Result`. Steps and errors may be missing."""
+
+    value: Array
+    step: Array | None
+    error: Array | None
+    flags: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Blocks of slopes, converted to x's library and dtype as soon as they are known.
+
+    Parameters
+    ----------
+    memory
+        x, which knows how.
+    everything
+        Whether errors, steps and flags are wanted, beside the values.
+    """
+
+    memory: Memory
+    everything: bool
+    _values: list[Array] = field(default_factory=list)
+    _steps: list[Array] = field(default_factory=list)
+    _errors: list[Array] = field(default_factory=list)
+    _flags: dict[str, list[Array]] = field(default_factory=dict)
+
+    def add(self, slopes: Slopes) -> None:
+        """Add a block."""
+        narrow = self.memory.narrow
+        self._values.append(narrow(slopes.value))
+        if not self.everything:
+            return
+        self._steps.append(narrow(slopes.step))
+        if slopes.error is not None:
+            self._errors.append(narrow(slopes.error))
+        for name, flag in slopes.flags.items():
+            self._flags.setdefault(name, []).append(flag)
+
+    def arrays(self, shape: Sequence[int], step_shape: Sequence[int]) -> Arrays:
+        """Return everything in these shapes."""
+        join = self.memory.join
+        return Arrays(
+            value=join(self._values, shape),
+            step=join(self._steps, step_shape) if self._steps else None,
+            error=join(self._errors, shape) if self._errors else None,
+            flags={name: join([self.memory.narrow(f) for f in flags], shape) for name, flags in self._flags.items()},
+        )
+
+
+def array_of(memory: Memory, numbers: Array, shape: Sequence[int]) -> Array:
+    """Return working numbers as an array of x's library."""
+    return memory.join([memory.narrow(memory.xp.reshape(numbers, (-1,)))], shape)
+
+
+def arrays_of(memory: Memory, slopes: Slopes, part: tuple[Any, ...], shape: Sequence[int]) -> Arrays:
+    """Return a part of the slopes in x's library and a shape, but for their steps, of which there may be fewer."""
+
+    def convert(table: Array) -> Array:
+        return array_of(memory, table[part], shape)
+
+    return Arrays(
+        value=convert(slopes.value),
+        step=None,
+        error=None if slopes.error is None else convert(slopes.error),
+        flags={name: convert(flag) for name, flag in slopes.flags.items()},
+    )
+
+
+def mapped(arrays: Sequence[Arrays], assemble: Callable[[Sequence[Array]], Array]) -> Arrays:
+    """Return one record of several, each field assembled of theirs. What one of them lacks is left out."""
+
+    def assembled(fields: Sequence[Array | None]) -> Array | None:
+        return None if any(part is None for part in fields) else assemble([part for part in fields if part is not None])
+
+    names = arrays[0].flags if arrays else ()
+    return Arrays(
+        value=assembled([part.value for part in arrays]),
+        step=assembled([part.step for part in arrays]),
+        error=assembled([part.error for part in arrays]) if arrays else None,
+        flags={name: assemble([part.flags[name] for part in arrays]) for name in names},
+    )
+
+
+def nothing(memory: Memory, width: int) -> Slopes:
+    """Return the slopes of no elements at all."""
+    xp = memory.xp
+    numbers = memory.elements(range(0))
+    real = xp.reshape(xp.real(numbers) if memory.complex else numbers, (0, 1))
+    return Slopes(value=xp.reshape(xp.concat([numbers] * max(1, width)), (0, width)), step=real)

@@ -1,0 +1,120 @@
+"""The user's f, as evaluators call it: what it returns taken apart, and put together again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from anygrad._pytree import Rebuild, flatten
+from anygrad._typing import Array, PyTree
+
+_PAIR = "with has_aux=True, f must return a pair (value, aux)"
+
+
+class Function:
+    """f with its extra output taken off, and its value, if that is a tree of arrays, as a list of them.
+
+    Parameters
+    ----------
+    f
+        The function.
+    has_aux
+        Whether f returns ``(value, aux)``.
+    vector
+        Whether the value is a tree of arrays; otherwise it is one number.
+    shape
+        The shape that the value must have, if it is to be one array of a certain shape.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        *,
+        has_aux: bool = False,
+        vector: bool = False,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        self._f = f
+        self._shape = shape
+        self._has_aux = has_aux
+        self._vector = vector
+        self._rebuild: Rebuild | None = None
+        self.shapes: list[tuple[int, ...]] | None = None
+        self.aux: Any = None
+
+    def of(self, argument: Callable[[Any], Any]) -> Callable[[Any], object]:
+        """Return f as a function of what ``argument`` makes its argument of."""
+        if not (self._has_aux or self._vector):
+            f = self._f
+            return lambda leaf: f(argument(leaf))
+        return lambda leaf: self(argument(leaf))
+
+    @property
+    def plain(self) -> Callable[[Any], object]:
+        """F itself, if there is nothing to take apart."""
+        return self if self._has_aux or self._vector else self._f
+
+    def __call__(self, x: PyTree) -> object:
+        return self.taken_apart(self._f(x))
+
+    def taken_apart(self, returned: object) -> object:
+        """Return what evaluators want of what f returned, and keep the rest."""
+        if self._has_aux:
+            if not isinstance(returned, tuple) or len(returned) != 2:
+                raise TypeError(f"f returned {returned!r:.60}, but {_PAIR}")
+            returned, self.aux = returned
+        return self._leaves(returned) if self._vector else returned
+
+    def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
+        """Put together a tree like the one that f returns."""
+        assert self._rebuild is not None
+        return self._rebuild(leaves)
+
+    @property
+    def outputs(self) -> list[tuple[slice, tuple[int, ...]]]:
+        """Where each array that f returns is among the elements of all of them, and its shape."""
+        ends = list(accumulate(self.sizes, initial=0))
+        return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], self.shapes or (), strict=False)]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many elements each array has that f returns."""
+        return [math.prod(shape) for shape in self.shapes or ()]
+
+    def _leaves(self, value: PyTree) -> list[Any]:
+        leaves, rebuild = flatten(value, "f(x)")
+        if value is None:
+            leaves = [("f(x)", None)]  # a missing return statement, not an empty tree
+        shapes = [_shape(leaf) for _, leaf in leaves]
+        if self._shape is not None:
+            self._require_shape(shapes)
+        if self.shapes is None:
+            self.shapes, self._rebuild = shapes, rebuild
+        elif shapes != self.shapes:
+            raise ValueError(
+                f"f returned arrays of shape {_listed(shapes)} at one point and {_listed(self.shapes)} at another:"
+                " the derivative needs the same at all points"
+            )
+        return [leaf for _, leaf in leaves]
+
+    def _require_shape(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        wanted = self._shape
+        assert wanted is not None
+        if list(shapes) == [wanted] or (math.prod(wanted) == 1 and [math.prod(shape) for shape in shapes] == [1]):
+            return
+        raise ValueError(
+            f"f returned an array of shape {_listed(shapes)} for x of shape {wanted}, but one that works element by"
+            " element returns the shape of x: use anygrad.jacobian(f, x) if it does not"
+        )
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    if hasattr(leaf, "shape"):
+        return tuple(leaf.shape)
+    return (len(leaf), *_shape(leaf[0])) if isinstance(leaf, list) else ()
+
+
+def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))

@@ -1,0 +1,120 @@
+"""Derivatives of functions that return arrays: all of them, and along one direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from anygrad._collected import Arrays, mapped
+from anygrad._function import Function
+from anygrad._job import Job, Options
+from anygrad._jobs import jobs_of, require_distinct
+from anygrad._partials import Partials
+from anygrad._run import assembled, run
+from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._validate import require_callable
+from anygrad._variables import Variables
+from anygrad.evaluators import Evaluator, Loop
+from anygrad.schemes import Central, Scheme
+
+
+def jacobian(
+    f: Callable[[Any], Any],
+    x: PyTree,
+    *,
+    scheme: Scheme = Central(),
+    evaluator: Evaluator = Loop(),
+    bounds: Bounds = None,
+    f0: Any = None,
+    has_aux: bool = False,
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> PyTree:
+    """Return the Jacobian of f at x: the derivative of every element of f(x) by each element of x.
+
+    Parameters
+    ----------
+    f
+        Function of x that returns an array of x's library, of any shape, or a number, a list of numbers, or a tree of
+        these; always of the same shape.
+    x
+        As in `numerical_gradient`.
+    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+        As in `numerical_gradient`.
+
+    Returns
+    -------
+    array, pytree of arrays, or Result
+        An array of shape ``f(x).shape + x.shape``, of x's library, dtype and device. If f returns a tree, a tree like
+        that, in which each array is replaced by the derivatives of it; if x is a tree, these are trees like x, as
+        with ``jax.jacobian``. Of a `Result`, ``error`` and ``flags`` are like ``value``, and ``step`` is like x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `numerical_gradient`; ValueError as well if f returns arrays of other shapes at some points than at others.
+
+    Warns
+    -----
+    ConstantFunctionWarning
+        As `numerical_gradient`.
+
+    Notes
+    -----
+    f is called as often as for a gradient: with the default scheme twice for each element of x, however many values it
+    returns. For complex x, see `numerical_gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> def polar(p):
+    ...     return np.array([p[0] * np.cos(p[1]), p[0] * np.sin(p[1])])
+    >>> anygrad.jacobian(polar, np.array([2.0, 0.0])).round(6)
+    array([[1., 0.],
+           [0., 2.]])
+    """
+    require_callable(f)
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
+    jobs = jobs_of(variables, function, options, vector=True)
+    parts = run(jobs, function, options)
+    require_distinct(jobs, parts)
+    by_output = [
+        mapped(
+            [_of_output(part.arrays, own, shape, job.x) for part, job in zip(parts, jobs, strict=True)],
+            variables.rebuild,
+        )
+        for own, shape in function.outputs
+    ]
+    return assembled(
+        by_output,
+        function.rebuilt,
+        options,
+        function,
+        steps=variables.rebuild(_step(part, job) for part, job in zip(parts, jobs, strict=True)),
+        ncalls=sum(part.ncalls for part in parts),
+        npoints=sum(part.npoints for part in parts),
+    )
+
+
+def _step(part: Partials, job: Job) -> Array | None:
+    step = part.arrays.step
+    return None if step is None else array_namespace(job.x).reshape(step, job.x.shape)
+
+
+def _of_output(arrays: Arrays, own: slice, shape: tuple[int, ...], x: Array) -> Arrays:
+    """Return the derivatives of one array that f returns, of its shape and x's, from those of all."""
+    xp = array_namespace(x)
+
+    def part(table: Array) -> Array:
+        return xp.reshape(xp.permute_dims(table[:, own], (1, 0)), (*shape, *x.shape))
+
+    return Arrays(
+        value=part(arrays.value),
+        step=None,
+        error=None if arrays.error is None else part(arrays.error),
+        flags={name: part(flag) for name, flag in arrays.flags.items()},
+    )

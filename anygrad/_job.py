@@ -1,0 +1,65 @@
+"""What there is to do, and how the user wants it done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anygrad._typing import Array, ProgressCallback
+from anygrad._validate import require_bounds, require_evaluator, require_number, require_scheme
+from anygrad.backends import Backend
+from anygrad.evaluators import Evaluator
+from anygrad.schemes import Central, ReferenceStep, Scheme
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose, checked: the keyword arguments that all operators share."""
+
+    scheme: Scheme
+    evaluator: Evaluator
+    bounds: tuple[Any, Any] | None = None
+    f0: Any = None
+    has_aux: bool = False
+    progress: bool | ProgressCallback = False
+    full_output: bool = False
+
+    def __post_init__(self) -> None:
+        require_scheme(self.scheme)
+        require_evaluator(self.evaluator)
+        require_bounds(self.bounds, self.scheme)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function of one array, and where and how to differentiate it; the array's name in the user's words.
+
+    In a batch, f is a function of one row. If it is a vector function, it returns several arrays.
+    """
+
+    name: str
+    f: Callable[[Any], object]
+    x: Array
+    backend: Backend
+    options: Options
+    bounds: tuple[Any, Any] = (None, None)
+    batch: bool = False
+    vector: bool = False
+
+    def calls(self) -> int:
+        """Return how often f will be called, f(x) included."""
+        samples = self.x.shape[0] if self.batch else 1
+        return samples * self.options.scheme.calls(math.prod(self.x.shape[1:] if self.batch else self.x.shape))
+
+
+def reference_scheme(h: float | None, scheme: Scheme | None) -> Scheme:
+    """Return the scheme; h stands for the reference's with that step, and neither for the reference's own."""
+    if h is not None and scheme is not None:
+        raise ValueError(f"both h={h!r} and scheme={scheme!r} are given: give the step to the scheme, as its step=")
+    if scheme is not None:
+        return scheme
+    if h is not None:
+        require_number(h)
+    return Central(order=2, step=ReferenceStep() if h is None else h)

@@ -1,0 +1,55 @@
+"""The jobs that a tree of arrays makes: one for each of them, or one for all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from anygrad._function import Function
+from anygrad._job import Job, Options
+from anygrad._partials import Partials
+from anygrad._variables import Variables
+
+
+def jobs_of(variables: Variables, function: Function, options: Options, *, vector: bool = False) -> list[Job]:
+    """Return what there is to do for each array of x."""
+    lowers, uppers = (variables.leaves_of(bound, "a bound") for bound in options.bounds or (None, None))
+    return [
+        Job(
+            name,
+            function.plain if variables.alone else function.of(variables.with_leaf(position)),
+            array,
+            backend,
+            replace(options, scheme=scheme),
+            (lowers[position], uppers[position]),
+            vector=vector,
+        )
+        for position, (name, array, backend, scheme) in enumerate(
+            zip(variables.names, variables.arrays, variables.backends, variables.schemes(options.scheme), strict=True)
+        )
+    ]
+
+
+def joint_job(variables: Variables, function: Function, options: Options, *, vector: bool = False) -> Job:
+    """Return the differentiation by all arrays of x together."""
+    x, backend, rebuild = variables.joint()
+    lower, upper = (
+        bound if variables.alone or bound is None else variables.leaves_of(bound, "a bound")
+        for bound in options.bounds or (None, None)
+    )
+    f = function.plain if variables.alone else function.of(rebuild)
+    [first, *_] = [*variables.names, "x"]
+    return Job(first, f, x, backend, options, (lower, upper), vector=vector)
+
+
+def require_distinct(jobs: Sequence[Job], parts: Sequence[Partials]) -> None:
+    """Raise if what was perturbed in place is part of another leaf too: both were perturbed at once."""
+    for (job, part), (other, others) in itertools.combinations(zip(jobs, parts, strict=True), 2):
+        if not (part.in_place or others.in_place) or job.backend is not other.backend:
+            continue
+        if job.backend.shares_memory(job.x, other.x):
+            raise ValueError(
+                f"{job.name} and {other.name} share memory, so that f cannot be differentiated by each of them alone:"
+                " pass a copy for one of the two, or the array once"
+            )

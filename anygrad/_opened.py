@@ -1,0 +1,88 @@
+"""f and x, opened for sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from anygrad._function import Function
+from anygrad._job import Job, Options
+from anygrad._lines import Box, Space
+from anygrad._progress import Meter
+from anygrad._typing import Array
+from anygrad.backends import Backend, Complexified, Memory
+from anygrad.evaluators import Session
+
+
+@contextmanager
+def opened(
+    job: Job, function: Function, meter: Meter | None, known: dict[int, object] | None = None
+) -> Iterator[Space]:
+    """Open the f and the x of a job, f being made of ``function``.
+
+    ``known`` are values at x from an earlier opening; they are added to.
+    """
+    f = job.f if meter is None else meter.counting(job.f)
+    off_axis = job.options.scheme.off_axis
+    backend: Backend = Complexified(job.backend) if off_axis else job.backend
+    session_of = job.options.evaluator.session
+    known = {} if known is None else known
+    # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
+    quiet = np.errstate(all="ignore")
+    with (
+        backend.context(job.x),
+        session_of(f, job.x, backend, batch=job.batch, vector=job.vector) as session,
+        quiet,
+    ):
+        if not job.batch:
+            _learn(session, function, job.options, known)
+        yield Space(session, box_of(session.memory, job.bounds), off_axis)
+        known.update(session.known)
+
+
+def _learn(session: Session, function: Function, options: Options, known: dict[int, object]) -> None:
+    """Take f(x) from the user, or from earlier; find it out if the extra output that comes with it is wanted."""
+    if 0 not in known and options.f0 is not None:
+        known[0] = function.taken_apart(options.f0)
+    if 0 in known:
+        session.know(known[0])
+    elif options.has_aux:
+        session.base(range(1))
+        known.update(session.known)
+
+
+def box_of(memory: Memory, bounds: tuple[Any, Any]) -> Box:
+    """Return the box that bounds make; raise if x is outside of it."""
+    xp = memory.xp
+    sides: list[Array | None] = []
+    every = range(memory.size)
+    for bound, name in zip(bounds, ("the lower bound", "the upper bound"), strict=True):
+        # In x's dtype: 0.7 in float32 is below 0.7.
+        sides.append(None if bound is None else memory.nearest(every, memory.spread(bound, name)))
+    box = Box(*sides)
+    if (box.lower is None and box.upper is None) or not memory.concrete or not memory.size:
+        return box
+    if memory.complex:
+        raise TypeError(
+            "x is complex, but bounds are for real numbers: write f as a function of real and imaginary part"
+        )
+    at = memory.elements(every)
+    # Not "outside", which a NaN among the bounds would not be.
+    inside = (at == at) if box.lower is None else (at >= box.lower)  # noqa: PLR0124 - only its shape is wanted
+    inside = inside if box.upper is None else inside & (at <= box.upper)
+    outside = ~inside & ~xp.isnan(at)
+    if xp.any(outside):
+        place = int(xp.argmax(xp.astype(outside, xp.int8) if hasattr(xp, "astype") else outside))
+        raise ValueError(
+            f"x lies outside its bounds: its element number {place} (counted in C order) is {float(at[place])!r},"
+            f" but {_interval(box, place)} was given: f would have to be evaluated where it must not be"
+        )
+    return box
+
+
+def _interval(box: Box, place: int) -> str:
+    lower, upper = ("None" if bound is None else repr(float(bound[place])) for bound in (box.lower, box.upper))
+    return f"bounds=({lower}, {upper})"

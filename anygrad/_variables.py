@@ -1,0 +1,102 @@
+"""x: the arrays in it, and what the user says of each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anygrad._pytree import Rebuild, flatten, is_number, is_number_list
+from anygrad._typing import Array, PyTree
+from anygrad._validate import as_array
+from anygrad.backends import Backend, Joint
+from anygrad.schemes import Scheme
+
+
+@dataclass(frozen=True)
+class Variables:
+    """The arrays of x.
+
+    Attributes
+    ----------
+    names
+        The expressions that name them: ``x``, or ``x['W1']``.
+    arrays, backends
+        The arrays, and the backend of each.
+    rebuild
+        Puts such arrays together to a tree like x.
+    """
+
+    names: Sequence[str]
+    arrays: Sequence[Array]
+    backends: Sequence[Backend]
+    rebuild: Rebuild
+
+    @classmethod
+    def of(cls, x: PyTree) -> Variables:
+        """Take x apart; raise if it holds anything that cannot be differentiated by."""
+        leaves, rebuild = flatten(x)
+        if not leaves and x is None:
+            as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
+        pairs = [as_array(leaf, name) for name, leaf in leaves]
+        return cls([name for name, _ in leaves], [array for array, _ in pairs], [kind for _, kind in pairs], rebuild)
+
+    @property
+    def alone(self) -> bool:
+        """Whether x is one array."""
+        return list(self.names) == ["x"]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the arrays."""
+        return [tuple(array.shape) for array in self.arrays]
+
+    @property
+    def size(self) -> int:
+        """How many elements there are in all."""
+        return sum(map(math.prod, self.shapes))
+
+    def require_real(self, operator: str) -> None:
+        """Raise if x is complex."""
+        for name, array in zip(self.names, self.arrays, strict=True):
+            if "complex" in str(array.dtype):
+                raise TypeError(
+                    f"{name} has the dtype {array.dtype}, but {operator} needs real numbers: write f as a function of"
+                    " the real and the imaginary part"
+                )
+
+    def joint(self) -> tuple[Array, Backend, Rebuild]:
+        """Return all of x as one array of one backend, and what makes x of that again."""
+        if self.alone:
+            return self.arrays[0], self.backends[0], lambda array: array
+        backend: Backend = Joint(tuple(self.backends))
+        return list(self.arrays), backend, self.rebuild
+
+    def with_leaf(self, position: int) -> Callable[[Array], PyTree]:
+        """Return what puts x together with another array in the place of one of its own."""
+        if self.alone:
+            return lambda leaf: leaf
+        before, after = self.arrays[:position], self.arrays[position + 1 :]
+        return lambda leaf: self.rebuild([*before, leaf, *after])
+
+    def leaves_of(self, tree: PyTree, name: str) -> list[Any]:
+        """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of them."""
+        if self.alone or tree is None or is_number(tree) or is_number_list(tree) or hasattr(tree, "shape"):
+            return [tree for _ in self.names]
+        leaves, _ = flatten(tree)
+        if [place for place, _ in leaves] != list(self.names):
+            raise ValueError(
+                f"{name} is {tree!r:.60}, but x consists of {', '.join(self.names)}: give a number, or one thing for"
+                " each of these, in a structure like that of x"
+            )
+        return [leaf for _, leaf in leaves]
+
+    def schemes(self, scheme: Scheme) -> Iterator[Scheme]:
+        """Return the scheme for each array: with its own step, if the steps are a tree like x."""
+        step = getattr(scheme, "step", None)
+        if self.alone or hasattr(step, "steps") or not dataclasses.is_dataclass(scheme):
+            return (scheme for _ in self.names)
+        steps = self.leaves_of(step, "the step")
+        return (scheme if own is step else dataclasses.replace(scheme, step=own) for own in steps)

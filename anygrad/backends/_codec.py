@@ -1,0 +1,99 @@
+"""How elements as they lie in the host's memory translate to numbers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Raw = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How elements as they lie in memory translate to numbers and back.
+
+    Attributes
+    ----------
+    dtype
+        NumPy's dtype of x, or of numbers that hold all of x's.
+    storage
+        The dtype by which elements are copied: a bit pattern, so that a NaN keeps its payload.
+    decode, encode
+        Storage to numbers; numbers to storage, rounded to x's dtype.
+    eps, tiny
+        Spacing at 1 of x's dtype, and its smallest positive number.
+    """
+
+    dtype: np.dtype[Any]
+    storage: np.dtype[Any]
+    decode: Callable[[Raw], Raw]
+    encode: Callable[[Raw], Raw]
+    nearest: Callable[[Raw], Raw]
+    eps: float
+    tiny: float
+
+    @property
+    def working(self) -> np.dtype[Any]:
+        """The real dtype in which schemes compute."""
+        return np.result_type(real_dtype(self.dtype), np.float64)
+
+
+@cache
+def numpy_codec(dtype: np.dtype[Any]) -> Codec:
+    """Return the codec of a dtype that NumPy knows."""
+    real = real_dtype(dtype)
+    working = np.result_type(dtype, np.float64)
+    real_working = np.result_type(real, np.float64)
+    storage = bit_pattern(dtype)
+    limits = np.finfo(real)
+
+    def decode(raw: Raw) -> Raw:
+        return raw.view(dtype).astype(working, copy=False)
+
+    def encode(numbers: Raw) -> Raw:
+        return cast(numbers, dtype).view(storage)
+
+    def nearest(numbers: Raw) -> Raw:
+        return cast(numbers, real).astype(real_working, copy=False)
+
+    return Codec(dtype, storage, decode, encode, nearest, float(limits.eps), float(limits.smallest_subnormal))
+
+
+def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of the real part."""
+    return np.empty(0, dtype).real.dtype
+
+
+def bit_pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype by which elements are copied."""
+    if dtype == np.float64 and dtype.isnative:
+        return dtype
+    return np.dtype(f"{'u' if dtype.itemsize <= 8 else 'V'}{dtype.itemsize}")
+
+
+def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
+    """Round to a narrower dtype. Overflow gives inf, as it does in the dtype's own arithmetic: no warning."""
+    if numbers.dtype == dtype:
+        return numbers
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return numbers.astype(dtype, copy=False)
+
+
+def narrowed(values: Raw, dtype: np.dtype[Any]) -> Raw:
+    """Convert numbers to a dtype, or to its real counterpart if they are real. Booleans stay what they are."""
+    if values.dtype.kind == "b":
+        return values
+    return cast(values, dtype if values.dtype.kind == "c" else real_dtype(dtype))
+
+
+def composed(real: Raw, imag: Raw) -> Raw:
+    """Return real + i imag; unlike the sum, exact where a part is not finite."""
+    numbers = np.empty(real.shape, dtype=np.result_type(real, imag, np.complex64))
+    numbers.real = real
+    numbers.imag = imag
+    return numbers

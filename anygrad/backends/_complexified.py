@@ -1,0 +1,39 @@
+"""Real arrays, perturbed in the complex plane."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from anygrad._typing import Array
+from anygrad.backends._base import Backend, Memory
+
+
+@dataclass(frozen=True)
+class Complexified:
+    """The `Backend` of an array whose complex counterpart is perturbed in its place. It is always a copy."""
+
+    real: Backend
+    name: str = "complexified"
+    cast_example: str = ""
+
+    def available(self) -> str | None:
+        return self.real.available()
+
+    def is_array(self, x: object) -> bool:
+        return self.real.is_array(x)
+
+    def floating(self, x: Array) -> bool:
+        return self.real.floating(x)
+
+    def shares_memory(self, x: Array, y: Array) -> bool:
+        return False
+
+    def memory(self, x: Array, *, in_place: bool) -> Memory:
+        return self.real.memory(self.real.complexified(x), in_place=False)
+
+    def complexified(self, x: Array) -> Array:
+        return self.real.complexified(x)
+
+    def context(self, x: Array) -> AbstractContextManager[object]:
+        return self.real.context(x)

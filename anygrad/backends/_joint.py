@@ -1,0 +1,205 @@
+"""Several arrays as one memory: for derivatives by elements of more than one of them at a time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from array_api_compat import device
+
+from anygrad._typing import Array
+from anygrad.backends._base import Backend, Memory
+
+Place = tuple[int, int]  # which of the arrays, and which of its elements
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The `Backend` of a list of arrays, whose elements are numbered through."""
+
+    parts: tuple[Backend, ...]
+    name: str = "joint"
+    cast_example: str = ""
+
+    def available(self) -> str | None:
+        return next((reason for part in self.parts if (reason := part.available())), None)
+
+    def is_array(self, x: object) -> bool:
+        return False
+
+    def floating(self, x: Sequence[Array]) -> bool:
+        return all(part.floating(array) for part, array in zip(self.parts, x, strict=True))
+
+    def shares_memory(self, x: Array, y: Array) -> bool:
+        raise NotImplementedError("a list of arrays is compared array by array")
+
+    def memory(self, x: Sequence[Array], *, in_place: bool) -> JointMemory:
+        return JointMemory([part.memory(array, in_place=in_place) for part, array in zip(self.parts, x, strict=True)])
+
+    def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
+        return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
+
+    def context(self, x: Sequence[Array]) -> AbstractContextManager[object]:
+        stack = ExitStack()
+        for part, array in zip(self.parts, x, strict=True):
+            stack.enter_context(part.context(array))
+        return stack
+
+
+class JointCells:
+    """``cells[array, key] = raw`` writes one element of one of several arrays."""
+
+    def __init__(self, cells: Sequence[Array]) -> None:
+        self._cells = cells
+
+    def __setitem__(self, key: tuple[int, Any], raw: object) -> None:
+        array, inner = key
+        self._cells[array][inner] = raw
+
+    def __getitem__(self, key: tuple[int, Any]) -> object:
+        array, inner = key
+        return self._cells[array][inner]
+
+
+class JointMemory:
+    """A `Memory` of several."""
+
+    def __init__(self, memories: Sequence[Memory]) -> None:
+        self._memories = memories
+        self._starts = [0, *accumulate(memory.size for memory in memories)]
+        _require_one_place(memories)
+        self.array = [memory.array for memory in memories]
+        widest = self._widest = min(memories, key=lambda memory: memory.eps)
+        self.xp = widest.xp
+        self.size = self._starts[-1]
+        self.block = min(memory.block for memory in memories)
+        self.visible = all(memory.visible for memory in memories)
+        self.concrete = all(memory.concrete for memory in memories)
+        self.complex = any(memory.complex for memory in memories)
+        self.plain = widest.plain
+        # Rounding is as coarse as that of the coarsest of them.
+        self.eps = max(memory.eps for memory in memories)
+        self.tiny = max(memory.tiny for memory in memories)
+        writable = all(memory.cells is not None for memory in memories)
+        self.cells: Array | None = JointCells([memory.cells for memory in memories]) if writable else None
+        # What f returns is read, and computed with, in the widest of the dtypes.
+        self.results = widest.results
+        self.read = widest.read
+        self.read_all = widest.read_all
+        self.gathered = widest.gathered
+        self.compose = widest.compose
+        self.narrow = widest.narrow
+        self.join = widest.join
+        self.indices = widest.indices
+        self.index_array = widest.index_array
+
+    def keys(self, elements: Sequence[int]) -> Iterable[object]:
+        def keys(array: int, inner: Sequence[int], _: list[int]) -> list[Any]:
+            return [(array, key) for key in self._memories[array].keys(inner)]
+
+        return self._merged(elements, keys)
+
+    def elements(self, elements: Sequence[int]) -> Array:
+        return self._ordered(elements, lambda array, inner, _: self._memories[array].elements(inner))
+
+    def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
+        def raw(array: int, inner: Sequence[int], positions: list[int]) -> list[Any]:
+            chosen = None if levels is None else self._taken(levels, positions)
+            return list(self._memories[array].raw(inner, part, chosen))
+
+        return self._merged(elements, raw)
+
+    def whole(self, part: int | None, levels: Array) -> list[Array]:
+        return [memory.whole(part, levels[span]) for memory, span in self._spans()]
+
+    def holds(self, part: int | None, levels: Array) -> bool:
+        return all(memory.holds(part, levels[span]) for memory, span in self._spans())
+
+    def replaced(self, array: list[Array], element: int, raw: object) -> list[Array]:
+        which, inner = self._place(element)
+        replaced = self._memories[which].replaced(array[which], inner, raw)
+        return [*array[:which], replaced, *array[which + 1 :]]
+
+    def nearest(self, elements: Sequence[int], levels: Array) -> Array:
+        def nearest(array: int, inner: Sequence[int], positions: list[int]) -> Array:
+            return self._memories[array].nearest(inner, self._taken(levels, positions))
+
+        return self._ordered(elements, nearest)
+
+    def spread(self, value: Sequence[Array], name: str) -> Array:
+        return self.xp.concat([memory.spread(part, name) for memory, part in zip(self._memories, value, strict=True)])
+
+    def overlay(self, indices: Array, levels: Array) -> Array:
+        raise NotImplementedError("several arrays are not differentiated element by element")
+
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
+        inner: list[tuple[list[int], list[object]]] = [([], []) for _ in self._memories]
+        for element, item in zip(elements, raw, strict=True):
+            which, place = self._place(element)
+            inner[which][0].append(place)
+            inner[which][1].append(item)
+        return any(memory.changed(*pair) for memory, pair in zip(self._memories, inner, strict=True))
+
+    def restore(self) -> None:
+        for memory in self._memories:
+            memory.restore()
+
+    def _spans(self) -> Iterable[tuple[Memory, slice]]:
+        spans = (slice(*ends) for ends in zip(self._starts, self._starts[1:], strict=False))
+        return zip(self._memories, spans, strict=True)
+
+    def _place(self, element: int) -> Place:
+        # Of arrays that begin at the same number, all but the last are empty.
+        which = bisect_right(self._starts, element) - 1
+        return which, element - self._starts[which]
+
+    def _groups(self, elements: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
+        """Return, for each array that has some of the elements, their numbers there and their positions here."""
+        groups: dict[int, tuple[list[int], list[int]]] = {}
+        for position, element in enumerate(elements):
+            which, inner = self._place(element)
+            there, here = groups.setdefault(which, ([], []))
+            there.append(inner)
+            here.append(position)
+        return groups
+
+    def _merged(self, elements: Sequence[int], items: Callable[[int, list[int], list[int]], list[Any]]) -> list[Any]:
+        merged: list[Any] = [None] * len(elements)
+        for which, (there, here) in self._groups(elements).items():
+            for position, item in zip(here, items(which, there, here), strict=True):
+                merged[position] = item
+        return merged
+
+    def _ordered(self, elements: Sequence[int], numbers: Callable[[int, list[int], list[int]], Array]) -> Array:
+        groups = self._groups(elements)
+        if not groups:
+            return self._widest.elements(range(0))
+        parts = [numbers(which, there, here) for which, (there, here) in groups.items()]
+        here = [position for _, positions in groups.values() for position in positions]
+        order = sorted(range(len(here)), key=here.__getitem__)
+        return self._taken(self.xp.concat(parts), order)
+
+    def _taken(self, numbers: Array, positions: list[int]) -> Array:
+        if positions == list(range(numbers.shape[0])):
+            return numbers
+        xp = self.xp
+        return xp.take(numbers, xp.asarray(positions, dtype=xp.int64, device=device(numbers)), axis=0)
+
+
+def _require_one_place(memories: Sequence[Memory]) -> None:
+    """Raise unless all numbers are computed with by one library on one device."""
+    numbers = [memory.elements(range(0)) for memory in memories]
+    if any(memory.xp is not memories[0].xp for memory in memories):
+        raise TypeError(
+            "the arrays of x are of several libraries, but this derivative combines elements of all of them: convert"
+            " them to one library"
+        )
+    if any(device(number) != device(numbers[0]) for number in numbers):
+        raise ValueError(
+            "the arrays of x are on several devices, but this derivative combines elements of all of them: move them"
+            " to one device"
+        )

@@ -1,0 +1,134 @@
+"""The complex step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anygrad._plan import Lines, Slopes
+from anygrad._typing import Array
+from anygrad.schemes._stencil import centred
+from anygrad.schemes._step import NearOptimalStep
+
+
+@dataclass(frozen=True)
+class Complex:
+    """The complex step: ``f'(x) = Im f(x + ih) / h``, exact to rounding, as nothing is subtracted.
+
+    f must take a complex array and be analytic: made of arithmetic, powers, exp, log, sin, …, without ``abs``, ``max``,
+    comparisons or conversions to a real dtype. It is given a complex copy of x, so that it cannot read x through
+    a closure. An f that drops the imaginary part is noticed, and is an error, if its result is real or the derivative
+    is 0 where f is not flat; one that drops a part of it at the first element as well.
+
+    A gradient of n elements costs n calls of f, and 4 more to see whether f keeps the imaginary part. x is of float32,
+    float64 or longdouble; bounds are not obeyed, as points off the real axis are in no interval.
+
+    Raises
+    ------
+    TypeError
+        If x is complex already, or of a dtype without a complex counterpart; if f drops the imaginary part.
+    ValueError
+        If more than the second derivative is asked for.
+
+    Notes
+    -----
+    W. Squire and G. Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Rev. 40 (1998)
+    110-112, equation 6. Second derivatives are central differences of it,
+    ``Im (f(x + ih + k) - f(x + ih - k)) / (2hk)``: M. S. Ridout, *Statistical applications of the complex-step method
+    of numerical differentiation*, Am. Stat. 63 (2009) 66-74, equation 9. They are as exact as first derivatives by
+    `Central`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> x = np.array([0.5, 1.0])
+    >>> gradient = anygrad.numerical_gradient(lambda x: np.exp(x).sum(), x, scheme=anygrad.Complex())
+    >>> bool(np.abs(gradient - np.exp(x)).max() < 1e-15)
+    True
+    """
+
+    @property
+    def off_axis(self) -> bool:
+        """Whether f is sampled at complex points: it is."""
+        return True
+
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the step of each line: along the imaginary axis for n = 1, along the real one for n = 2."""
+        _validate_n(n)
+        return _imaginary_step(lines) if n == 1 else NearOptimalStep().steps(lines, centred(2))
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the first or second derivatives of ``lines``."""
+        _validate_n(n)
+        if n == 1:
+            value = _first_derivative(lines, lines.at, steps)
+            _require_kept(lines, value)
+        else:
+            h = _imaginary_step(lines)
+            above, below = (_first_derivative(lines, point, h) for point in (lines.at + steps, lines.at - steps))
+            value = (above - below) / (2 * steps)
+        return Slopes(value=value, step=steps, flags={"nonfinite": ~lines.xp.isfinite(value)})
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called for the n-th derivatives of m lines, none of them being 0."""
+        return n * m + (4 if m and n == 1 else 0)
+
+
+def _validate_n(n: int) -> None:
+    if n > 2:
+        raise ValueError(
+            f"Complex() gives first and second derivatives, but n = {n} was asked for: use anygrad.Adaptive() or"
+            " anygrad.Central(order=4)"
+        )
+
+
+def _first_derivative(lines: Lines, at: Array, h: Array) -> Array:
+    xp = lines.xp
+    assert lines.compose is not None
+    [values] = lines.sample([lines.compose(at, h)])
+    if not xp.isdtype(values.dtype, "complex floating"):
+        raise _dropped("returned a real number for a complex x")
+    return xp.imag(values) / h
+
+
+def _imaginary_step(lines: Lines) -> Array:
+    """Return a step so small that its square is nothing beside |x|, yet large enough to be exact: a power of two."""
+    xp = lines.xp
+    smallest = lines.tiny / lines.eps**2  # the smallest normal number, with a full number of digits to spare
+    size = xp.where(xp.isfinite(lines.scale) & (lines.scale > 0), lines.scale, 1.0)
+    wanted = xp.maximum(lines.eps**2 * size, xp.full_like(size, smallest))
+    return 2.0 ** xp.floor(xp.log2(wanted))
+
+
+def _require_kept(lines: Lines, value: Array) -> None:
+    """Raise if f has lost imaginary parts: compare lines with a slope of 0, and the first one, along the real axis."""
+    if not lines.concrete or not lines.at.shape[0]:
+        return
+    xp = lines.xp
+    flat = xp.any(value == 0, axis=1)
+    suspects = xp.nonzero(flat)[0] if lines.any(flat) else xp.nonzero(flat | True)[0][:1]
+    taken, claimed = lines.take(suspects), xp.take(value, suspects, axis=0)
+    k = NearOptimalStep().steps(taken, centred(2))
+    wide, narrow = (_real_slope(taken, step) for step in (k, k / 2))
+    # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
+    reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)
+    if lines.any(reliable & (xp.abs(narrow - claimed) > 0.5 * xp.abs(narrow))):
+        raise _dropped("does not change with the imaginary part of x as it does with the real one")
+
+
+def _real_slope(lines: Lines, k: Array) -> Array:
+    """Return the central difference along the real axis, or 0 where that is nothing but rounding."""
+    xp = lines.xp
+    assert lines.compose is not None
+    points = [lines.compose(lines.at + sign * k, xp.zeros_like(k)) for sign in (1, -1)]
+    above, below = (xp.real(values) for values in lines.sample(points))
+    rounding = 100 * lines.eps * (xp.abs(above) + xp.abs(below))
+    return xp.where(xp.abs(above - below) > rounding, (above - below) / (2 * k), 0.0)
+
+
+def _dropped(how: str) -> TypeError:
+    return TypeError(
+        f"f {how}: abs, max or a conversion to a real dtype drop the imaginary part, which carries the derivative of a"
+        " complex step: write f with analytic functions alone (x*x for abs(x)**2), or use anygrad.Adaptive() or"
+        " anygrad.Central()"
+    )
