@@ -109,7 +109,9 @@ class DeviceMemory:
         self._reattach = reattach
         self._real = real_dtype(xp, data.dtype)
         self._working = working_dtype(xp, data)
-        self._original = xp.reshape(xp.asarray(data, copy=True), (-1,))
+        # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.
+        self._original = xp.empty(self.size, dtype=data.dtype, device=device(data))
+        self._original[...] = xp.reshape(data, (-1,))
         limits = xp.finfo(self._real)
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps

@@ -1,0 +1,65 @@
+"""The documented examples of numdifftools and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from documented import Example
+from documented_numdifftools import NUMDIFFTOOLS
+from documented_scipy import SCIPY
+
+import anygrad
+
+EXAMPLES = NUMDIFFTOOLS + SCIPY
+
+# Errors relative to the largest answer, by the order of the derivative. The sources compare to 1e-5 (np.allclose).
+ADAPTIVE = {1: 1e-10, 2: 1e-8, 3: 1e-7, 4: 1e-7}
+DEFAULT = {1: 1e-5, 2: 1e-4}  # of second order
+HIGHER = {"adaptive": 1e-5, "default": 0.2}
+
+
+def differentiate(example: Example, **options):
+    operator = getattr(anygrad, example.operator)
+    x = np.asarray(example.x, dtype=np.float64)
+    options = dict(example.options) | options
+    direction = [options.pop("v")] if "v" in options else []
+    return operator(lambda x: example.f(np, x), x, *direction, **options)
+
+
+def scale(example: Example) -> float:
+    """The largest of the answers, or 1: numdifftools and SciPy, too, compare their zeros with an absolute tolerance."""
+    return max(1.0, np.max(np.abs(example.answer)))
+
+
+def order(example: Example) -> int:
+    return example.options.get("n", 2 if example.operator == "hessian" else 1)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=repr)
+def test_adaptively(example):
+    value = differentiate(example, scheme=anygrad.Adaptive())
+    assert np.shape(value) == np.shape(example.answer)
+    tolerance = ADAPTIVE.get(order(example), HIGHER["adaptive"])
+    assert np.allclose(value, example.answer, rtol=0, atol=tolerance * scale(example))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=repr)
+def test_adaptive_estimates(example):
+    result = differentiate(example, scheme=anygrad.Adaptive(), full_output=True)
+    missed = np.abs(result.value - np.asarray(example.answer)) > result.error + np.spacing(scale(example))
+    assert np.mean(missed) <= 0.01, (result.value, example.answer, result.error)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=repr)
+def test_by_default(example):
+    value = differentiate(example)
+    assert np.shape(value) == np.shape(example.answer)
+    tolerance = DEFAULT.get(order(example), HIGHER["default"])
+    assert np.allclose(value, example.answer, rtol=0, atol=tolerance * scale(example))
+
+
+def test_nothing_is_left_out():
+    assert len(NUMDIFFTOOLS) >= 30
+    assert len(SCIPY) >= 20
+    operators = {"derivative", "numerical_gradient", "jacobian", "hessian", "jvp"}
+    assert {example.operator for example in EXAMPLES} == operators
