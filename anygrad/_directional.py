@@ -11,7 +11,7 @@ import numpy as np
 from anygrad._collected import array_of, arrays_of
 from anygrad._function import Function
 from anygrad._job import Options
-from anygrad._jobs import joint_job
+from anygrad._jobs import joint_job, require_distinct
 from anygrad._lines import direction_lines
 from anygrad._opened import opened
 from anygrad._plan import Slopes
@@ -85,6 +85,7 @@ def jvp(
     job = joint_job(variables, function, options, vector=True)
     with meter(progress, scheme.calls(1)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
+        require_distinct(variables, [memory.visible] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
         lines = direction_lines(space, range(memory.size), direction, _magnitude(memory))
         slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines)), length)
@@ -173,6 +174,7 @@ def hvp(
     total = scheme.calls(2 * variables.size + 1, 2)
     with meter(progress, total) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
+        require_distinct(variables, [memory.visible] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
         diagonal = along_elements(space, scheme)
         along = along_direction(space, scheme, direction, _magnitude(memory))

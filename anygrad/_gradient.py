@@ -119,7 +119,7 @@ def numerical_gradient(
     variables, function = Variables.of(x), Function(f, has_aux=has_aux)
     jobs = jobs_of(variables, function, options)
     parts = run(jobs, function, options)
-    require_distinct(jobs, parts)
+    require_distinct(variables, [part.in_place for part in parts])
     return _assembled(parts, variables.rebuild, options, function)
 
 

@@ -10,7 +10,7 @@ from anygrad._collected import arrays_of, mapped
 from anygrad._function import Function
 from anygrad._jacobian import jacobian
 from anygrad._job import Options
-from anygrad._jobs import joint_job
+from anygrad._jobs import joint_job, require_distinct
 from anygrad._opened import opened
 from anygrad._progress import meter
 from anygrad._pytree import only
@@ -104,6 +104,7 @@ def hessian(
     lines = variables.size * (variables.size + 1) // 2
     with meter(progress, scheme.calls(lines, 2)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
+        require_distinct(variables, [memory.visible] * len(variables.names))
         diagonal = along_elements(space, scheme)
         mixed = by_pairs(space, scheme, diagonal)
         rows = [mapped(row, variables.rebuild) for row in blocks(memory, diagonal.slopes, mixed, variables.shapes)]
@@ -167,6 +168,7 @@ def laplacian(
     job = joint_job(variables, function, options)
     with meter(progress, scheme.calls(variables.size, 2)) as counter, opened(job, function, counter) as space:
         memory, session, xp = space.memory, space.session, space.memory.xp
+        require_distinct(variables, [memory.visible] * len(variables.names))
         slopes = along_elements(space, scheme).slopes
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}

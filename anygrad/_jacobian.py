@@ -81,7 +81,7 @@ def jacobian(
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
     jobs = jobs_of(variables, function, options, vector=True)
     parts = run(jobs, function, options)
-    require_distinct(jobs, parts)
+    require_distinct(variables, [part.in_place for part in parts])
     by_output = [
         mapped(
             [_of_output(part.arrays, own, shape, job.x) for part, job in zip(parts, jobs, strict=True)],

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from anygrad._function import Function
 from anygrad._job import Job, Options
-from anygrad._partials import Partials
 from anygrad._variables import Variables
 
 
@@ -21,7 +20,7 @@ def jobs_of(variables: Variables, function: Function, options: Options, *, vecto
             function.plain if variables.alone else function.of(variables.with_leaf(position)),
             array,
             backend,
-            replace(options, scheme=scheme),
+            options if scheme is options.scheme else replace(options, scheme=scheme),
             (lowers[position], uppers[position]),
             vector=vector,
         )
@@ -43,13 +42,14 @@ def joint_job(variables: Variables, function: Function, options: Options, *, vec
     return Job(first, f, x, backend, options, (lower, upper), vector=vector)
 
 
-def require_distinct(jobs: Sequence[Job], parts: Sequence[Partials]) -> None:
-    """Raise if what was perturbed in place is part of another leaf too: both were perturbed at once."""
-    for (job, part), (other, others) in itertools.combinations(zip(jobs, parts, strict=True), 2):
-        if not (part.in_place or others.in_place) or job.backend is not other.backend:
+def require_distinct(variables: Variables, in_place: Sequence[bool]) -> None:
+    """Raise if what was perturbed in place is part of another array of x too: both were perturbed at once."""
+    arrays = zip(variables.names, variables.arrays, variables.backends, in_place, strict=True)
+    for (name, array, backend, own), (other, another, theirs, others) in itertools.combinations(arrays, 2):
+        if not (own or others) or backend is not theirs:
             continue
-        if job.backend.shares_memory(job.x, other.x):
+        if backend.shares_memory(array, another):
             raise ValueError(
-                f"{job.name} and {other.name} share memory, so that f cannot be differentiated by each of them alone:"
+                f"{name} and {other} share memory, so that f cannot be differentiated by each of them alone:"
                 " pass a copy for one of the two, or the array once"
             )

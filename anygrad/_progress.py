@@ -29,6 +29,12 @@ class Meter:
 
         return counted
 
+    def finish(self) -> None:
+        """Report that there will be no more calls than there were, where fewer were needed than expected."""
+        if self._done != self.total:
+            self.total = self._done
+            self._report(self._done, self.total)
+
 
 @contextmanager
 def meter(progress: bool | ProgressCallback, total: int) -> Iterator[Meter | None]:
@@ -44,8 +50,12 @@ def meter(progress: bool | ProgressCallback, total: int) -> Iterator[Meter | Non
                 bar.total = total
                 bar.update(done - bar.n)
 
-            yield Meter(show, total)
+            counter = Meter(show, total)
+            yield counter
+            counter.finish()
     elif callable(progress):
-        yield Meter(progress, total)
+        counter = Meter(progress, total)
+        yield counter
+        counter.finish()
     else:
         raise TypeError(f"progress is {progress!r}, but True, False or a function of (done, total) was expected")

@@ -113,6 +113,7 @@ def _leading_error(weights: list[tuple[int, Fraction]], n: int) -> tuple[int, Fr
     return order, abs(Fraction(moment)) / factorial(order + n)
 
 
+@cache
 def centred(order: int, n: int = 1) -> Stencil:
     """Return the symmetric stencil of an even order. f(x) is a point of it for even n only."""
     reach = range(1, (order + n - 1) // 2 + 1)
@@ -120,6 +121,7 @@ def centred(order: int, n: int = 1) -> Stencil:
     return stencil(pairs if n % 2 else (0, *pairs), n)
 
 
+@cache
 def one_sided(order: int, n: int = 1, *, side: int) -> Stencil:
     """Return the stencil of an order on x and the points above it (side 1) or below it (side -1)."""
     return stencil(tuple(side * distance for distance in range(order + n)), n)

@@ -1,0 +1,202 @@
+"""Pictures. They need matplotlib, which is imported when one is drawn: ``pip install "anygrad-numdiff[plot]"``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anygrad._function import Function
+from anygrad._job import Job, Options
+from anygrad._lines import Space, element_lines
+from anygrad._opened import opened
+from anygrad._plan import Lines
+from anygrad._typing import Array
+from anygrad._validate import as_array, require_callable
+from anygrad.evaluators import Evaluator, Loop
+from anygrad.schemes import Adaptive, Central, Scheme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_AT_MOST = 4  # curves that can still be told apart
+
+
+@dataclass(frozen=True)
+class Study:
+    """How the error of one derivative depends on the step.
+
+    Attributes
+    ----------
+    element
+        The multi-index of the element of x.
+    steps, errors
+        The steps, and how far the derivative with each of them is from ``value``.
+    value, certainty
+        The derivative that errors are measured against, and its own estimated error: below that a curve means nothing.
+    chosen_step, chosen_error
+        The step that the scheme takes by itself, and the error with that.
+    """
+
+    element: tuple[int, ...]
+    steps: Sequence[float]
+    errors: Sequence[float]
+    value: float
+    certainty: float
+    chosen_step: float
+    chosen_error: float
+
+
+def step_study(
+    f: Callable[[Any], object],
+    x: Array,
+    *,
+    scheme: Scheme = Central(),
+    elements: Sequence[int | tuple[int, ...]] | None = None,
+    evaluator: Evaluator = Loop(),
+    points: int = 60,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the error of a derivative against the step: a V of truncation on the right and rounding on the left.
+
+    The error with each step is the distance from what `Adaptive` finds, whose own estimated error is drawn as a
+    dotted line: below that there is nothing to see. A mark shows where the scheme's own choice stands.
+
+    Parameters
+    ----------
+    f
+        Function of x that returns one number.
+    x
+        One real floating array, as in `anygrad.numerical_gradient`.
+    scheme
+        The scheme: one with a step, such as `anygrad.Central` of any order, or `anygrad.Forward`.
+    elements
+        By which elements of x: flat indices, or multi-indices. By default up to four, spread over x.
+    evaluator
+        How f is called.
+    points
+        How many steps, spread evenly on a logarithmic scale.
+    ax
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes; ``ax.figure.savefig("study.png")`` saves the picture.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    TypeError, ValueError
+        As `anygrad.numerical_gradient`; IndexError if x has no such element.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> ax = anygrad.plot.step_study(lambda x: np.exp(x).sum(), np.array([0.5]))  # doctest: +SKIP
+    """
+    pyplot = _pyplot()
+    studies = study(f, x, scheme=scheme, elements=elements, evaluator=evaluator, points=points)
+    if ax is None:
+        _, ax = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for number, own in enumerate(studies):
+        color = f"C{number}"
+        least = max(own.certainty / 10, 1e-300)  # no error of 0 on a logarithmic scale
+        label = "x" + (f"[{', '.join(map(str, own.element))}]" if own.element else "")
+        ax.loglog(own.steps, [max(error, least) for error in own.errors], color=color, label=label)
+        ax.axhline(own.certainty, color=color, linestyle=":", linewidth=1)
+        ax.plot(own.chosen_step, max(own.chosen_error, least), "o", color=color, markeredgecolor="black", markersize=8)
+    ax.set_xlabel("step")
+    ax.set_ylabel("error of the derivative")
+    ax.set_title(f"{scheme!r}\n(circle: its own choice; dotted: certainty of the comparison)", fontsize="medium")
+    ax.legend()
+    return ax
+
+
+def study(
+    f: Callable[[Any], object],
+    x: Array,
+    *,
+    scheme: Scheme = Central(),
+    elements: Sequence[int | tuple[int, ...]] | None = None,
+    evaluator: Evaluator = Loop(),
+    points: int = 60,
+) -> list[Study]:
+    """Return the numbers that `step_study` draws, whose parameters it shares, an entry for each element.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> [study] = anygrad.plot.study(lambda x: np.exp(x).sum(), np.array([0.5]))
+    >>> bool(study.chosen_error < 10 * min(study.errors))
+    True
+    """
+    require_callable(f)
+    array, backend = as_array(x, "x")
+    chosen = _flat(elements, tuple(array.shape))
+    job = Job("x", f, array, backend, Options(scheme, evaluator))
+    with opened(job, Function(f), None) as space:
+        return [_study(space, scheme, element, tuple(array.shape), points) for element in chosen]
+
+
+def _study(space: Space, scheme: Scheme, element: int, shape: tuple[int, ...], points: int) -> Study:
+    lines = element_lines(space, [element])
+    best = Adaptive().differentiate(lines, Adaptive().steps(lines))
+    own_step = scheme.steps(lines)
+    own = scheme.differentiate(lines, own_step)
+    scale = max(1.0, abs(float(lines.at[0, 0])))
+    smallest = math.log10(8 * lines.eps)
+    steps = [scale * 10.0 ** (smallest * (1 - i / (points - 1))) for i in range(points)]
+    slopes = [_with_step(scheme, lines, step) for step in steps]
+    value = float(best.value[0, 0])
+    return Study(
+        element=multi_index(element, shape),
+        steps=steps,
+        errors=[abs(slope - value) for slope in slopes],
+        value=value,
+        certainty=math.inf if best.error is None else float(best.error[0, 0]),
+        chosen_step=float(own_step[0, 0]),
+        chosen_error=abs(float(own.value[0, 0]) - value),
+    )
+
+
+def _with_step(scheme: Scheme, lines: Lines, step: float) -> float:
+    if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
+        raise TypeError(f"{scheme!r} has no step to be studied: pass anygrad.Central() or anygrad.Forward()")
+    given = dataclasses.replace(scheme, step=step)  # type: ignore[type-var]  # a Scheme that is a dataclass
+    return float(given.differentiate(lines, given.steps(lines)).value[0, 0])
+
+
+def _flat(elements: Sequence[int | tuple[int, ...]] | None, shape: tuple[int, ...]) -> list[int]:
+    """Return elements as flat indices in C order."""
+    size = math.prod(shape)
+    if elements is None:
+        count = min(size, _AT_MOST)
+        return [i * (size - 1) // max(1, count - 1) for i in range(count)]
+    flat = [int(np.ravel_multi_index(e, shape)) if isinstance(e, tuple) and e else int(e or 0) for e in elements]
+    for element in flat:
+        if not 0 <= element < size:
+            raise IndexError(f"x has the elements 0 to {size - 1}, but element {element} was asked for")
+    return flat
+
+
+def multi_index(element: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the multi-index of a flat index."""
+    return tuple(int(i) for i in np.unravel_index(element, shape)) if shape else ()
+
+
+def _pyplot() -> Any:
+    try:
+        from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is wanted
+    except ImportError:
+        raise ImportError(
+            'pictures need matplotlib, which is not installed: pip install matplotlib, or install anygrad with "[plot]"'
+        ) from None
+    return pyplot
