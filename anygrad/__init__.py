@@ -1,5 +1,6 @@
 """Numerical differentiation of Python functions of arrays, on whatever array library the array came from."""
 
+from anygrad import plot
 from anygrad._derivative import derivative
 from anygrad._directional import hvp, jvp
 from anygrad._gradient import numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
@@ -8,11 +9,12 @@ from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
 from anygrad.evaluators import Loop
-from anygrad.schemes import Backward, Central, Complex, Forward
+from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adaptive",
     "Backward",
     "Central",
     "Complex",
@@ -30,4 +32,5 @@ __all__ = [
     "numerical_gradient",
     "numerical_gradient_1d",
     "numerical_gradient_2d",
+    "plot",
 ]

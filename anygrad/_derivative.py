@@ -16,7 +16,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._typing import Array, Bounds, ProgressCallback
 from anygrad._validate import as_array, require_callable, require_order
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.schemes import Central, Scheme
+from anygrad.schemes import Adaptive, Scheme
 
 
 def derivative(
@@ -24,7 +24,7 @@ def derivative(
     x: Array,
     n: int = 1,
     *,
-    scheme: Scheme = Central(),
+    scheme: Scheme = Adaptive(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
     f0: Any = None,

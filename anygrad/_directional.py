@@ -87,7 +87,7 @@ def jvp(
         memory, session = space.memory, space.session
         require_distinct(variables, [memory.visible] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
-        lines = direction_lines(space, range(memory.size), direction, _magnitude(memory))
+        lines = direction_lines(space, range(memory.size), direction)
         slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines)), length)
         parts = [arrays_of(memory, slopes, (0, own), shape) for own, shape in function.outputs]
         step = array_of(memory, slopes.step, ())
@@ -177,7 +177,7 @@ def hvp(
         require_distinct(variables, [memory.visible] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
         diagonal = along_elements(space, scheme)
-        along = along_direction(space, scheme, direction, _magnitude(memory))
+        along = along_direction(space, scheme, direction)
         slopes = _scaled(by_direction(space, scheme, diagonal, direction, along), length)
         parts = [arrays_of(memory, slopes, (span, 0), shape) for span, shape in spans(variables.shapes)]
         steps = variables.rebuild(vector(memory, slopes.step, variables.shapes))
@@ -196,21 +196,8 @@ def _normalised(memory: Memory, variables: Variables, v: PyTree) -> tuple[Array,
         if given != shape:
             raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
     numbers = memory.spread(leaves[0] if variables.alone else leaves, "v")
-    length = _largest(memory, numbers)
+    length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length
-
-
-def _magnitude(memory: Memory) -> Array:
-    """Return the largest magnitude of an element of x, (1, 1)."""
-    xp = memory.xp
-    numbers = xp.abs(memory.elements(range(memory.size)))
-    return _largest(memory, xp.where(xp.isfinite(numbers), numbers, 0.0))
-
-
-def _largest(memory: Memory, numbers: Array) -> Array:
-    xp = memory.xp
-    largest = xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers)
-    return xp.reshape(largest, (1, 1))
 
 
 def _scaled(slopes: Slopes, length: Array) -> Slopes:

@@ -102,7 +102,7 @@ def element_lines(space: Space, elements: Sequence[int], part: int = 0) -> Lines
     )
 
 
-def direction_lines(space: Space, elements: Sequence[int], directions: Array, scale: Array) -> Lines:
+def direction_lines(space: Space, elements: Sequence[int], directions: Array) -> Lines:
     """Return f as functions of t along m directions, which change w elements each: (x with these at x + t d).
 
     Parameters
@@ -111,8 +111,6 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array, sc
         The m groups of w elements, one after the other.
     directions
         By how much each element changes with t, (m, w).
-    scale
-        How large the numbers are, in units of t, that the step is measured against, (m, 1).
     """
     memory, session = space.memory, space.session
     xp = memory.xp
@@ -133,9 +131,10 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array, sc
     def taken(indices: Array) -> Lines:
         listed = memory.indices(indices)
         groups = [element for i in listed for element in elements[i * width : (i + 1) * width]]
-        return direction_lines(space, groups, xp.take(directions, indices, axis=0), xp.take(scale, indices, axis=0))
+        return direction_lines(space, groups, xp.take(directions, indices, axis=0))
 
     lower, upper = _reach(xp, box, start, directions)
+    scale = _largest(xp, start) / xp.where(_largest(xp, directions) > 0, _largest(xp, directions), 1.0)
     part = None if memory.complex else 0
     return space.lines(
         sample=lambda levels: _tables(memory, session.sample(elements, part, [points(t) for t in levels], width)),
@@ -216,6 +215,11 @@ def _chosen(memory: Memory, of_all: Array, elements: Sequence[int]) -> Array:
     if isinstance(elements, range):
         return of_all[elements.start : elements.stop]
     return memory.xp.take(of_all, memory.index_array(elements), axis=0)
+
+
+def _largest(xp: Any, table: Array) -> Array:
+    """Return the largest magnitude of each row that is finite, (m, 1)."""
+    return xp.max(xp.where(xp.isfinite(table), xp.abs(table), 0.0), axis=1, keepdims=True)
 
 
 def _reach(xp: Any, box: Box, start: Array, directions: Array) -> tuple[Array | None, Array | None]:

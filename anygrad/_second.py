@@ -43,9 +43,9 @@ def along_elements(space: Space, scheme: Scheme) -> Curvatures:
     return Curvatures(slopes, memory.xp.concat([part.steps for part in parts]))
 
 
-def along_direction(space: Space, scheme: Scheme, direction: Array, scale: Array) -> Curvatures:
+def along_direction(space: Space, scheme: Scheme, direction: Array) -> Curvatures:
     """Return the second derivative along a direction (1, n), with a scale (1, 1)."""
-    return _along(direction_lines(space, range(space.memory.size), direction, scale), scheme)
+    return _along(direction_lines(space, range(space.memory.size), direction), scheme)
 
 
 def by_pairs(space: Space, scheme: Scheme, diagonal: Curvatures) -> Slopes | None:
@@ -62,7 +62,7 @@ def by_pairs(space: Space, scheme: Scheme, diagonal: Curvatures) -> Slopes | Non
         first, second = (diagonal.at(xp, memory.index_array([pair[side] for pair in pairs])) for side in (0, 1))
         elements = [element for pair in pairs for element in pair]
         directions = xp.concat([first.steps, second.steps], axis=1)
-        both = direction_lines(space, elements, directions, xp.ones_like(first.steps))
+        both = direction_lines(space, elements, directions)
         parts.append(_mixed(both, scheme, first, second))
     return concatenated(xp, parts) if parts else None
 
@@ -77,7 +77,7 @@ def by_direction(space: Space, scheme: Scheme, diagonal: Curvatures, direction: 
         first = diagonal.at(xp, chosen)
         directions = xp.where(every == xp.reshape(chosen, (-1, 1)), first.steps, 0.0) + along.steps * direction
         elements = list(range(memory.size)) * len(own)
-        both = direction_lines(space, elements, directions, xp.ones_like(first.steps))
+        both = direction_lines(space, elements, directions)
         parts.append(_mixed(both, scheme, first, along))
     return concatenated(xp, parts)
 

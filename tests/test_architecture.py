@@ -25,7 +25,7 @@ FLOORS = [
     {"_job", "_variables", "_collected"},
     {"_opened", "_second", "_symmetric"},
     {"_partials", "_run", "_jobs"},
-    {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional"},
+    {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},
     {"__init__"},
 ]
 # Whoever is on a floor below another may still have no business with it.

@@ -1,0 +1,135 @@
+"""What keeps a line from converging as smooth functions do, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from anygrad._plan import Lines
+from anygrad._typing import Array
+from anygrad.schemes._findings import Finding, together
+from anygrad.schemes._kinks import confirmed, suspected
+from anygrad.schemes._noise import measured
+from anygrad.schemes._search import FAILURES, Search
+from anygrad.schemes._state import State, taken
+
+# Noise as many times what rounding explains is worth a flag; less comes of cancellation inside of f.
+_NOISY = 100.0
+# The standard deviation of noise to what is taken for the most of it.
+MOST = 2.0
+# Under noise the widest steps are best: by how much those of a second search exceed those of the first.
+WIDER = 3.0
+# A wave on top of a smooth function begins to be seen at steps as many times smaller than those that it disturbs.
+_CLOSER = 8.0
+
+Examination: TypeAlias = Callable[[Lines, State, Finding], Finding]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A search whose failures are looked into.
+
+    Attributes
+    ----------
+    search
+        The search.
+    noise_known
+        Whether the user has said how noisy f is: then it is not measured.
+    """
+
+    search: Search
+    noise_known: bool
+
+    def run(self, lines: Lines, steps: Array, noise: Array) -> Iterator[Finding]:
+        """Differentiate lines, and look after those in doubt."""
+        xp = lines.xp
+        for state in self.search.run(lines, steps, noise):
+            found = Finding.of(xp, state, self.search)
+            doubt = xp.any(found.stuck | (suspected(xp, state) > 0.0) | ~xp.isfinite(found.error), axis=1)
+            if not lines.any(doubt):
+                yield found
+                continue
+            clear, doubtful = xp.nonzero(~doubt)[0], xp.nonzero(doubt)[0]
+            if clear.shape[0]:
+                yield taken(xp, found, clear)
+            yield from self._examined(lines, taken(xp, state, doubtful))
+
+    def _examined(self, lines: Lines, state: State) -> Iterator[Finding]:
+        """Tell lines that end at x from others."""
+        xp = lines.xp
+        side = self._open_side(lines, state)
+        for value in (0, 1, -1):
+            indices = xp.nonzero(side == value)[0]
+            if not indices.shape[0]:
+                continue
+            some = taken(xp, state, indices)
+            part = lines.take(some.index)
+            if value == 0:
+                yield self._explained(part, some)
+                continue
+            one_sided = replace(self, search=replace(self.search, side=value))
+            for found in one_sided.run(part, xp.abs(some.trail[0].step), some.noise):
+                yield replace(found, index=xp.take(some.index, found.index))
+
+    def _open_side(self, lines: Lines, state: State) -> Array:
+        """Return on which side of x alone f is finite, if at x itself it is: 1, -1, or 0 for neither."""
+        xp = lines.xp
+        last, neither = state.trail[-1], xp.zeros_like(state.failures[:, 0])
+        if last.below is None:
+            return neither
+        ends = (state.failures[:, 0] >= FAILURES) & xp.all(xp.isfinite(state.base), axis=1)
+        above, below = (xp.all(xp.isfinite(values), axis=1) for values in (last.above, last.below))
+        return xp.where(ends & above, neither + 1.0, xp.where(ends & below, neither - 1.0, neither))
+
+    def _explained(self, lines: Lines, state: State) -> Finding:
+        """Look for noise, then for a kink; what is left may be smooth, if seen from near."""
+        xp = lines.xp
+        found = Finding.of(xp, state, self.search)
+        bend = suspected(xp, state)
+        if not self.noise_known:
+            found = self._at_some(lines, state, found, found.stuck, self._noisy)
+        if not self.search.side:
+            found = self._at_some(lines, state, found, ((bend > 0.0) | found.poor) & ~found.noisy, self._bent)
+        if len(state.trail) < self.search.levels:
+            found = self._at_some(lines, state, found, found.stuck & ~found.noisy & ~found.kink, self._closer)
+        return found
+
+    def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
+        """Examine the lines that have values of which the mask is true."""
+        xp = lines.xp
+        mask = xp.any(mask, axis=1)
+        if not lines.any(mask):
+            return found
+        some, rest = xp.nonzero(mask)[0], xp.nonzero(~mask)[0]
+        examined = examine(lines.take(some), taken(xp, state, some), taken(xp, found, some))
+        return together(xp, [examined, taken(xp, found, rest)])
+
+    def _noisy(self, lines: Lines, state: State, found: Finding) -> Finding:
+        """Search again where there is noise, knowing it."""
+        xp = lines.xp
+        noise = measured(self.search, lines, state)
+        state = replace(state, noise=xp.where(noise > 0.0, MOST * noise, state.noise))
+        flagged = replace(found, noisy=noise > _NOISY * lines.eps * state.condition(xp))
+        return self._at_some(lines, state, flagged, noise > 0.0, self._wider)
+
+    def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:
+        noise = lines.xp.max(state.noise, axis=1, keepdims=True)
+        second = self._again(lines, WIDER * lines.xp.abs(state.trail[0].step), noise)
+        return found.revised(lines.xp, state.noise > lines.eps, second)
+
+    def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
+        xp = lines.xp
+        size = suspected(xp, state)
+        unknown = xp.abs(state.trail[-1].slope(state.base))
+        return found.bent(xp, (size > 0.0) | found.poor, confirmed(lines, state, xp.where(size > 0.0, size, unknown)))
+
+    def _closer(self, lines: Lines, state: State, found: Finding) -> Finding:
+        """Search again from where the first search stopped."""
+        second = self._again(lines, found.step / _CLOSER, state.noise)
+        surer = second.error / lines.xp.abs(second.value) < found.error / lines.xp.abs(found.value)
+        return found.revised(lines.xp, surer, second)
+
+    def _again(self, lines: Lines, steps: Array, noise: Array) -> Finding:
+        states = self.search.run(lines, steps, noise)
+        return together(lines.xp, [Finding.of(lines.xp, state, self.search) for state in states])

@@ -1,0 +1,151 @@
+"""Extrapolation of a power series, sampled at shrinking steps, to the step 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from math import factorial
+
+from anygrad._typing import Array, Namespace
+
+# By how much the step shrinks from level to level. Not by 2: of a wave sampled less than once in a period all levels
+# would be multiples of the last one, and extrapolate smoothly to the derivative of another wave.
+RATIO = Fraction(21, 10)
+# A derivative has been seen where its error is at most this part of it.
+SEEN = 0.1
+# Beyond this many columns the outermost steps of a window differ by 300: its widest point adds nothing any more.
+_COLUMNS = 9
+
+
+@dataclass(frozen=True)
+class Series:
+    """A function ``c_s h^s + c_(s+d) h^(s+d) + ...`` of the step h, with ``start`` s and ``stride`` d.
+
+    f(x+h) - f(x-h) is one with s = 1 and d = 2, f(x+h) - 2 f(x) + f(x-h) one with s = d = 2, and f(x+h) - f(x) one
+    with s = d = 1. The n-th derivative of f at x is n! c_n.
+    """
+
+    start: int
+    stride: int
+
+    def weights(self, n: int) -> tuple[float, ...]:
+        """Return the weights, latest level first, that n! c_n h^(n-s) is the sum of, with ``series / h^s`` each.
+
+        That is the first column of the tableau: a window of as many levels as there are coefficients up to c_n.
+        """
+        return _weights((n - self.start) // self.stride, self.stride, factorial(n))
+
+    def gain(self, column: int) -> float:
+        """Return by how much the leading error of a column shrinks from level to level, less 1."""
+        return float(RATIO ** (self.stride * (column + 1)) - 1)
+
+
+@cache
+def _weights(degree: int, stride: int, scale: int) -> tuple[float, ...]:
+    """Return the weights that read ``scale`` times the leading coefficient off a polynomial of h^stride."""
+    nodes = [RATIO ** (stride * level) for level in range(degree + 1)]
+    weights = []
+    for node in nodes:
+        leading = Fraction(scale)  # coefficient of the node's Lagrange polynomial
+        for other in nodes:
+            if other != node:
+                leading /= node - other
+        weights.append(float(leading))
+    return tuple(weights)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Values, (m, p), with what is known of each.
+
+    Attributes
+    ----------
+    change
+        How far it is from the estimate of one order less, one level before: the truncation error, overestimated.
+    noise
+        What the noise in the values of f can amount to in it.
+    step
+        The smallest step it is made of.
+    """
+
+    value: Array
+    change: Array
+    noise: Array
+    step: Array
+
+    @property
+    def error(self) -> Array:
+        """Truncation and noise together."""
+        return self.change + self.noise
+
+    def seen(self, xp: Namespace) -> Array:
+        """Return whether it is more than an error."""
+        return self.error <= SEEN * xp.abs(self.value)
+
+    def surer(self, xp: Namespace, other: Estimate) -> Array:
+        """Return where its relative error is less than that of ``other``."""
+        return self.error / xp.abs(self.value) < other.error / xp.abs(other.value)
+
+    def replaced(self, xp: Namespace, mask: Array, other: Estimate) -> Estimate:
+        """Return ``other`` where the mask is true."""
+        return Estimate(
+            value=xp.where(mask, other.value, self.value),
+            change=xp.where(mask, other.change, self.change),
+            noise=xp.where(mask, other.noise, self.noise),
+            step=xp.where(mask, other.step, self.step),
+        )
+
+    def dropped(self, xp: Namespace, mask: Array) -> Estimate:
+        """Return no estimate where the mask is true: anything is better."""
+        return replace(self, change=xp.where(mask, xp.inf, self.change))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the tableau: estimates from windows of more and more of the latest levels.
+
+    Attributes
+    ----------
+    values, noise
+        The estimates, and what noise can amount to in them.
+    changes
+        How far each column, but the last, is from where it was in the previous row.
+    """
+
+    values: tuple[Array, ...] = ()
+    noise: tuple[Array, ...] = ()
+    changes: tuple[Array, ...] = ()
+
+    def extended(self, series: Series, value: Array, noise: Array) -> Row:
+        """Return the next row, of which ``value`` is the first column: the recursion of Neville and Richardson.
+
+        Noise takes the same way, at its worst: the noise of a difference is the sum of both.
+        """
+        values, noises, changes = [value], [noise], []
+        for column, (old, old_noise) in enumerate(zip(self.values[: _COLUMNS - 1], self.noise, strict=False)):
+            gain = series.gain(column)
+            changes.append(values[-1] - old)
+            values.append(values[-1] + changes[-1] / gain)
+            noises.append((1.0 + 1.0 / gain) * noises[-1] + old_noise / gain)
+        return Row(tuple(values), tuple(noises), tuple(changes))
+
+    def forgotten(self, xp: Namespace, mask: Array) -> Row:
+        """Return a row that knows nothing where the mask is true: what is extended from it is not a number."""
+        return replace(self, values=tuple(xp.where(mask, xp.nan, value) for value in self.values))
+
+    def best(self, xp: Namespace, step: Array) -> Estimate:
+        """Return the best entry of each value; an error that is no number is never the least.
+
+        The change from the previous row is its error as C. J. F. Ridders has it, *Accurate computation of F'(x) and
+        F'(x) F''(x)*, Adv. Eng. Software 4 (1982), 75-76. It is that of an estimate of one order less.
+        """
+        best, best_noise = self.values[0], self.noise[0]
+        least = xp.zeros_like(best_noise) + xp.inf
+        for value, noise, change in zip(self.values[1:], self.noise[1:], self.changes, strict=True):
+            error = xp.abs(change) + noise
+            better = error < least
+            best = xp.where(better, value, best)
+            best_noise = xp.where(better, noise, best_noise)
+            least = xp.where(better, error, least)
+        return Estimate(best, least - best_noise, best_noise, step)

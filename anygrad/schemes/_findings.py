@@ -1,0 +1,110 @@
+"""What has been found out about each line, and how that is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from anygrad._plan import Slopes
+from anygrad._typing import Array, Namespace
+from anygrad.schemes._kinks import Kink
+from anygrad.schemes._noise import EXPLAINED
+from anygrad.schemes._search import Search
+from anygrad.schemes._state import State
+
+# Differences tell the size of an error, give or take: as many times that covers it.
+_SAFETY = 3.0
+# Above this part of the value, an error that nothing explains is worth a flag.
+_POOR = 1e-2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The derivatives of lines, with all that is known of them.
+
+    Attributes
+    ----------
+    index
+        Which lines these are, (k,).
+    value, error, step
+        As in `Slopes`.
+    stuck
+        The error has stopped to shrink far above what noise explains.
+    poor
+        It is large, besides.
+    kink, noisy, one_sided
+        The flags.
+    """
+
+    index: Array
+    value: Array
+    error: Array
+    step: Array
+    stuck: Array
+    poor: Array
+    kink: Array
+    noisy: Array
+    one_sided: Array
+
+    @classmethod
+    def of(cls, xp: Namespace, state: State, search: Search) -> Finding:
+        """Return what the search says."""
+        best = state.chosen(xp)
+        condition = state.condition(xp)
+        error = _SAFETY * best.change + best.noise * (0.5 + 0.5 * condition)
+        stuck = xp.isfinite(error) & (best.change > EXPLAINED * best.noise * condition)
+        never = stuck & ~stuck
+        return cls(
+            index=state.index,
+            value=best.value,
+            error=error,
+            step=xp.max(best.step, axis=1, keepdims=True),
+            stuck=stuck,
+            poor=stuck & ~(error <= _POOR * xp.abs(best.value)),
+            kink=never,
+            noisy=never,
+            one_sided=~never if search.side else never,
+        )
+
+    def bent(self, xp: Namespace, mask: Array, kink: Kink) -> Finding:
+        """Return the finding with kinks where there are some and the mask is true: the error covers both sides."""
+        found = mask & kink.found
+        wider = found & (kink.half > self.error)
+        return replace(self, kink=self.kink | found, error=xp.where(wider, kink.half, self.error))
+
+    def revised(self, xp: Namespace, mask: Array, other: Finding) -> Finding:
+        """Return ``other``, of the same lines, where the mask is true."""
+        return replace(
+            self,
+            value=xp.where(mask, other.value, self.value),
+            error=xp.where(mask, other.error, self.error),
+            step=xp.where(xp.any(mask, axis=1, keepdims=True), other.step, self.step),
+            stuck=xp.where(mask, other.stuck, self.stuck),
+            poor=xp.where(mask, other.poor, self.poor),
+        )
+
+    def slopes(self, xp: Namespace) -> Slopes:
+        """Return what the scheme returns."""
+        finite = xp.isfinite(self.value)
+        return Slopes(
+            value=self.value,
+            step=self.step,
+            error=xp.where(finite, self.error, xp.inf),
+            flags={
+                "kink": self.kink & finite,
+                "noisy": self.noisy & finite,
+                "nonfinite": ~finite,
+                "one_sided": self.one_sided,
+                "unconverged": finite & self.poor & ~self.kink & ~self.noisy,
+            },
+        )
+
+
+def together(xp: Namespace, findings: Sequence[Finding]) -> Finding:
+    """Return all findings as one, in the order of the lines."""
+    if len(findings) == 1 and findings[0].index.shape[0] == 1:
+        return findings[0]
+    columns = {field.name: [getattr(finding, field.name) for finding in findings] for field in fields(Finding)}
+    joined = {name: xp.concat(parts) for name, parts in columns.items()}
+    order = xp.argsort(joined["index"])
+    return Finding(**{name: xp.take(column, order, axis=0) for name, column in joined.items()})

@@ -1,0 +1,94 @@
+"""Kinks and jumps: points where f has a slope on each side, if that, but no derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from anygrad._plan import Lines
+from anygrad._typing import Array, Namespace
+from anygrad.schemes._extrapolation import RATIO
+from anygrad.schemes._state import Level, State
+
+# Levels that a kink is looked for in.
+_LEVELS = 4
+# The bend of a smooth f shrinks like the step, to 0.48 from level to level; at a kink it stays.
+_STAYS = 0.7
+# A kink has to be seen this close to x as well, in units of the step used: a smooth bend looks straight there.
+_CLOSE = 1e-8
+# By how many times its rounding f has to change for the change to be known to three digits.
+_DISTINCT = 1e3
+
+
+@dataclass(frozen=True)
+class Kink:
+    """Whether there is a kink or a jump, and half of what the slopes differ by: infinity, where they grow on."""
+
+    found: Array
+    half: Array
+
+
+def suspected(xp: Namespace, state: State) -> Array:
+    """Return half of what the slopes on both sides seem to differ by; 0 where they do not, (k, p).
+
+    The first levels are judged by, and the last.
+    """
+    if len(state.trail) < 3 or state.trail[-1].below is None:
+        return 0.0 * xp.abs(state.base)
+    count = min(len(state.trail), _LEVELS)
+    last = xp.where(state.age >= float(count), _difference(xp, state, state.trail[-count:]), 0.0)
+    if len(state.trail) < 2 * _LEVELS:
+        return last
+    first = _difference(xp, state, state.trail[:_LEVELS])
+    return xp.where(last > 0.0, last, first)
+
+
+def _difference(xp: Namespace, state: State, levels: Sequence[Level]) -> Array:
+    """Return half of the difference of the slopes in the limit of small steps; 0 where it vanishes.
+
+    It is a series k + c h + d h^3 + e h^5 + ... of the step, with a k that is 0 where f is smooth.
+    """
+    column = [level.bend(state.base) for level in levels]
+    stays = xp.abs(column[-1]) > _STAYS * xp.abs(column[-2])
+    change = column[-1]
+    for power in range(1, 2 * len(levels) - 2, 2):
+        gain = float(RATIO) ** power - 1.0
+        change = column[-1] - column[-2]
+        column = [new + (new - old) / gain for old, new in pairwise(column)]
+    size = xp.abs(column[-1])
+    level = levels[-1]
+    noise = 32.0 * state.noise / level.step
+    noise = noise * (level.magnitude(xp, state.base) + xp.abs(state.base)) * state.condition(xp, level)
+    return xp.where((size > noise) & (stays | (size > 4.0 * xp.abs(change))), size, 0.0)
+
+
+def confirmed(lines: Lines, state: State, size: Array) -> Kink:
+    """Look for a kink of a size very close to x: 4 points a line."""
+    xp = lines.xp
+    outer, inner = _close_by(lines, state, size)
+    wide, close = outer.bend(state.base), inner.bend(state.base)
+    limit = xp.abs(close + (close - wide) / (float(RATIO) - 1.0))
+    noise = _DISTINCT * (state.noise * (inner.magnitude(xp, state.base) + xp.abs(state.base)) + lines.tiny)
+    near = outer.step <= state.chosen(xp).step
+    kink = (limit > 0.5 * size) & (limit * inner.step > noise)
+    moved = xp.abs(2.0 * (outer.step * outer.slope(state.base) - inner.step * inner.slope(state.base)))
+    moved = moved + xp.abs(outer.above - inner.above)
+    apart = 2.0 * inner.step * xp.abs(inner.slope(state.base))
+    jump = (moved < 0.1 * apart) & (apart > noise)
+    # The difference of the slopes grows on at a cusp, and at a jump that f(x) is on one side of.
+    endless = jump | (xp.abs(close) > 1.25 * xp.abs(wide))
+    return Kink((kink | jump) & near, xp.where(endless, xp.inf, limit))
+
+
+def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
+    """Sample f as close to x as a kink of that size can still be told from rounding."""
+    xp = lines.xp
+    least = xp.abs(state.base) / xp.where(size > 0.0, size, xp.inf)
+    least = xp.max(xp.where(xp.isfinite(least), least, 0.0), axis=1, keepdims=True)
+    step = 10.0 * _DISTINCT * state.noise * xp.maximum(least, state.scale)
+    first, last = state.trail[0].step, state.trail[-1].step
+    step = xp.minimum(xp.maximum(step, _CLOSE * last), first)
+    outer, inner = (xp.abs(lines.nearest(state.at + h) - state.at) for h in (step, step / float(RATIO)))
+    samples = lines.sample([state.at + outer, state.at - outer, state.at + inner, state.at - inner])
+    return Level(outer, samples[0], samples[1]), Level(inner, samples[2], samples[3])

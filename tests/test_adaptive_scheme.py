@@ -1,0 +1,298 @@
+"""The scheme that extrapolates to the step 0: how near it comes, whether it knows, and what it notices on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lines import Sampled
+
+from anygrad._plan import Slopes
+from anygrad.schemes.adaptive import Adaptive
+
+FLAGS = {"kink", "noisy", "nonfinite", "one_sided", "unconverged"}
+BLIND = {"concrete": False, "take": None}
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Operators run schemes under this setting."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def derivative(f, at, n=1, *, scheme=None, dtype="float64", lower=None, upper=None) -> tuple[Slopes, Sampled]:
+    sampled = Sampled(f, np.atleast_1d(at), dtype, lower, upper)
+    scheme, lines = scheme or Adaptive(), sampled.lines()
+    return scheme.differentiate(lines, scheme.steps(lines, n), n), sampled
+
+
+def flags(slopes: Slopes) -> set[str]:
+    return {name for name, flag in slopes.flags.items() if flag.any()}
+
+
+def relu(x):
+    return np.maximum(x, 0.0)
+
+
+# Problems of the PyPI package numericalderivative: f, x and f'(x), from its documentation.
+_G = 1 / math.sqrt(2)
+BENCHMARK = {
+    "polynomial": (lambda x: x**2, 1.0, 2.0),
+    "inverse": (lambda x: 1 / x, 1.0, -1.0),
+    "exp": (np.exp, 1.0, math.e),
+    "log": (np.log, 1.0, 1.0),
+    "sqrt": (np.sqrt, 1.0, 0.5),
+    "atan": (np.arctan, 0.5, 0.8),
+    "sin": (np.sin, 1.0, math.cos(1)),
+    "slow exp": (lambda x: np.exp(-1e-6 * x), 1.0, -1e-6 * math.exp(-1e-6)),
+    "Gill": (
+        lambda x: np.expm1(x) ** 2 + (1 / np.sqrt(1 + x * x) - 1) ** 2,
+        1.0,
+        2 * math.e * math.expm1(1) - 2 * (_G - 1) * _G**3,
+    ),
+    "Shi 1": (lambda x: np.expm1(x) ** 2, -8.0, 2 * math.exp(-8) * math.expm1(-8)),
+    "Shi 2": (lambda x: np.exp(100 * x), 0.01, 100 * math.e),
+    "Shi 3": (lambda x: x**4 + 3 * x**2 - 10 * x, 0.99999, 4 * 0.99999**3 + 6 * 0.99999 - 10),
+    "Shi 4": (lambda x: 1e4 * x**3 + 0.01 * x**2 + 5 * x, 1e-9, 3e-14 + 2e-11 + 5),
+    "Oliver 1": (lambda x: np.exp(4 * x), 1.0, 4 * math.exp(4)),
+    "Oliver 2": (lambda x: np.exp(x**2), 1.0, 2 * math.e),
+    "Oliver 3": (lambda x: x**2 * np.log(x), 1.0, 1.0),
+}
+
+KINKS = {
+    "relu": (relu, 0.0, 0.5, 0.5),
+    "abs": (np.abs, 0.0, 0.0, 1.0),
+    "leaky relu": (lambda x: np.where(x > 0, x, 0.01 * x), 0.0, 0.505, 0.495),
+    "clip": (lambda x: np.clip(x, -1.0, 1.0), 1.0, 0.5, 0.5),
+    "max": (lambda x: np.maximum(x, x * x), 1.0, 1.5, 0.5),
+    "abs at 3": (lambda x: np.abs(x - 3), 3.0, 0.0, 1.0),
+    "a little kink": (lambda x: np.exp(x) + 1e-5 * np.abs(x), 0.0, 1.0, 1e-5),
+}
+JUMPS = {
+    "floor": (np.floor, 1.0),
+    "ceil": (np.ceil, 2.0),
+    "sign": (np.sign, 0.0),
+    "heaviside": (lambda x: np.heaviside(x, 0.5), 0.0),
+}
+SMOOTH = {
+    "exp at -100": (np.exp, -100.0, math.exp(-100)),
+    "exp at 0": (np.exp, 0.0, 1.0),
+    "exp at 13": (np.exp, 13.0, math.exp(13)),
+    "exp at 709": (np.exp, 709.0, math.exp(709)),
+    "exp(100x)": (lambda x: np.exp(100 * x), 1.0, 100 * math.exp(100)),
+    "log": (np.log, 1e-3, 1e3),
+    "1/x at 1e-8": (lambda x: 1 / x, 1e-8, -1e16),
+    "square": (lambda x: x * x, 0.0, 0.0),
+    "cube": (lambda x: x**3, 0.0, 0.0),
+    "cos at 0": (np.cos, 0.0, 0.0),
+    "cos at 1e-8": (np.cos, 1e-8, -1e-8),
+    "sin at 1e5": (np.sin, 1e5, math.cos(1e5)),
+    "a constant": (lambda x: 0 * x + 3, 1.0, 0.0),
+    "tiny values": (lambda x: x * 1e-300, 1.0, 1e-300),
+    "tiny sin": (lambda x: 1e-200 * np.sin(x), 1.0, 1e-200 * math.cos(1)),
+    "huge sin": (lambda x: 1e200 * np.sin(x), 1.0, 1e200 * math.cos(1)),
+    "abs far from its kink": (np.abs, 100.0, 1.0),
+    "relu far from its kink": (relu, 1e-3, 1.0),
+    "abs next to its kink": (lambda x: np.abs(x - 1), 1.001, 1.0),
+    "a bend": (lambda x: np.sqrt(x * x + 1e-4), 1e-3, 1e-3 / math.sqrt(1e-6 + 1e-4)),
+    "in a bend": (lambda x: np.sqrt(x * x + 1e-8), 0.0, 0.0),
+    "a steep sigmoid": (lambda x: np.tanh(1e3 * x), 0.0, 1e3),
+    "two waves": (lambda x: np.sin(x) + np.sin(1024 * x) / 1024, 4.0, math.cos(4) + math.cos(4096)),
+    "next to a pole": (lambda x: 1 / (x - 1), 1.001, -1 / (1.001 - 1) ** 2),
+}
+
+
+def test_the_benchmark_of_numericalderivative():
+    relative, points = [], []
+    for name, (f, at, exact) in BENCHMARK.items():
+        slopes, sampled = derivative(f, at)
+        error = abs(slopes.value[0, 0] - exact)
+        assert error <= slopes.error[0, 0], name
+        assert not flags(slopes), name
+        relative.append(error / abs(exact))
+        points.append(sampled.points)
+    assert np.median(relative) < 1e-14
+    assert max(relative) < 5e-11
+    assert np.median(points) <= 13
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_a_kink_is_flagged_and_its_error_covers_both_slopes(name):
+    f, at, mean, half = KINKS[name]
+    slopes, _ = derivative(f, at)
+    assert flags(slopes) == {"kink"}
+    assert slopes.value[0, 0] == pytest.approx(mean, abs=1e-6)
+    assert slopes.error[0, 0] == pytest.approx(half, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", JUMPS)
+def test_a_jump_is_flagged_and_has_no_derivative(name):
+    slopes, _ = derivative(*JUMPS[name])
+    assert flags(slopes) == {"kink"}
+    assert slopes.error[0, 0] == math.inf
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_what_is_smooth_is_not_flagged(name):
+    f, at, exact = SMOOTH[name]
+    slopes, _ = derivative(f, at)
+    assert flags(slopes) == set()
+    assert abs(slopes.value[0, 0] - exact) <= slopes.error[0, 0]
+    assert slopes.error[0, 0] <= 1e-5 * abs(exact) + 1e-13
+
+
+def test_all_flags_are_there_for_every_value():
+    slopes, _ = derivative(lambda x: np.concatenate([x, x * x, x**3], axis=1), [1.0, 2.0])
+    assert set(slopes.flags) == FLAGS
+    assert all(flag.shape == (2, 3) and flag.dtype == bool for flag in slopes.flags.values())
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e-6, 1e-9, 1e-11])
+@pytest.mark.parametrize("scheme", [Adaptive(), "stated"])
+def test_noise_is_found_or_stated_and_the_error_covers_it(level, scheme):
+    scheme = Adaptive(noise=level) if scheme == "stated" else scheme
+    errors, covered, flagged = [], 0, 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        slopes, _ = derivative(
+            lambda x, r=random: np.sin(x) * (1 + level * r.standard_normal(x.shape)), 1.0, scheme=scheme
+        )
+        errors.append(abs(slopes.value[0, 0] - math.cos(1)))
+        covered += errors[-1] <= slopes.error[0, 0]
+        flagged += flags(slopes) == {"noisy"}
+    assert np.median(errors) < 20 * level
+    assert covered >= 57
+    assert flagged >= 57 or scheme.noise
+
+
+def test_the_single_precision_of_an_inner_function_is_noise():
+    slopes, _ = derivative(lambda x: np.sin(x.astype(np.float32)), 1.0)
+    assert flags(slopes) == {"noisy"}
+    assert abs(slopes.value[0, 0] - math.cos(1)) <= slopes.error[0, 0] < 1e-4
+
+
+@pytest.mark.parametrize(("f", "at", "exact"), [(np.log, 1e-3, 1e3), (np.arccos, 0.999, -1 / math.sqrt(1 - 0.999**2))])
+def test_points_outside_of_the_domain_shrink_the_step(f, at, exact):
+    slopes, _ = derivative(f, at, scheme=Adaptive(step=2.0))
+    assert flags(slopes) == set()
+    assert abs(slopes.value[0, 0] - exact) <= slopes.error[0, 0] <= 1e-8 * abs(exact)
+
+
+def test_at_the_edge_of_the_domain_points_are_on_one_side():
+    slopes, _ = derivative(lambda x: np.sqrt(x) ** 4, 0.0)
+    assert flags(slopes) == {"one_sided"}
+    assert abs(slopes.value[0, 0]) <= slopes.error[0, 0] < 1e-9
+
+
+@pytest.mark.parametrize(("f", "at"), [(np.log, 0.0), (np.log, -1.0), (np.exp, math.nan), (np.exp, math.inf)])
+def test_what_is_not_finite_is_flagged(f, at):
+    slopes, _ = derivative(f, at)
+    assert flags(slopes) == {"nonfinite"}
+    assert slopes.error[0, 0] == math.inf
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-9, 0.3, 0.999, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("concrete", [True, False])
+def test_bounds_are_never_crossed(at, n, concrete):
+    sampled = Sampled(np.exp, [at], lower=0.0, upper=1.0)
+    lines = sampled.lines() if concrete else replace(sampled.lines(), **BLIND)
+    slopes = Adaptive().differentiate(lines, np.full((1, 1), 0.5), n)
+    assert sampled.lowest >= 0.0
+    assert sampled.highest <= 1.0
+    assert abs(slopes.value[0, 0] - math.exp(at)) <= slopes.error[0, 0] < 10.0 ** (2 * n - 12)
+    assert flags(slopes) == (set() if at == 0.3 else {"one_sided"})
+
+
+@pytest.mark.parametrize("at", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 8])
+def test_derivatives_of_any_order(at, n):
+    slopes, _ = derivative(np.exp, at, n)
+    assert abs(slopes.value[0, 0] - math.exp(at)) <= slopes.error[0, 0] <= 10.0 ** (1.5 * n - 12) * math.exp(at)
+
+
+def test_single_precision():
+    at = np.float32([0.1, 1.0, 7.3])
+    slopes, _ = derivative(np.sin, at, dtype="float32")
+    error = np.abs(slopes.value[:, 0] - np.cos(at.astype(float)))
+    assert np.all(error <= slopes.error[:, 0])
+    assert np.all(slopes.error[:, 0] < 1e-4)
+    assert flags(slopes) == set()
+
+
+def test_a_line_goes_on_until_all_of_its_values_have_converged():
+    slopes, _ = derivative(lambda x: np.concatenate([3 * x, np.exp(50 * x), np.abs(x)], axis=1), [0.0, 1.0])
+    exact = np.array([[3.0, 50.0, 0.0], [3.0, 50 * math.exp(50), 1.0]])
+    assert np.all(np.abs(slopes.value - exact) <= slopes.error)
+    assert slopes.flags["kink"].tolist() == [[False, False, True], [False, False, False]]
+    assert slopes.step.shape == (2, 1)
+
+
+class Turning(Sampled):
+    """exp(it), a complex function of a real number."""
+
+    def _values(self, level):
+        return np.exp(1j * level)
+
+
+def test_complex_values():
+    lines = Turning(np.exp, [0.3, 2.0]).lines()
+    slopes = Adaptive().differentiate(lines, Adaptive().steps(lines))
+    error = np.abs(slopes.value - 1j * np.exp(1j * lines.at))
+    assert np.all(error <= slopes.error)
+    assert np.all(slopes.error < 1e-11)
+    assert flags(slopes) == set()
+
+
+def test_values_that_cannot_be_looked_at():
+    lines = replace(Sampled(np.exp, [0.0, 1.0, 5.0]).lines(), **BLIND)
+    slopes = Adaptive().differentiate(lines, Adaptive().steps(lines))
+    error = np.abs(slopes.value - np.exp(lines.at))
+    assert np.all(error <= slopes.error)
+    assert np.all(slopes.error < 1e-10 * np.exp(lines.at))
+
+
+def test_an_element_that_has_converged_costs_no_more_calls():
+    def f(x):
+        return np.where(x < 2, np.exp(100 * x), 3 * x)
+
+    _, easy = derivative(f, np.full(99, 10.0))
+    _, hard = derivative(f, 1.0)
+    _, both = derivative(f, np.append(np.full(99, 10.0), 1.0))
+    assert easy.points == 99 * 7
+    assert both.points == easy.points + hard.points
+
+
+def test_many_lines_are_the_same_as_each_alone():
+    at = np.linspace(-3, 3, 2**17 + 5)
+    many, _ = derivative(np.sin, at)
+    few, _ = derivative(np.sin, at[-7:])
+    assert np.array_equal(many.value[-7:], few.value)
+    assert np.all(np.abs(many.value[:, 0] - np.cos(at)) <= many.error[:, 0])
+
+
+def test_the_first_step_may_be_given():
+    lines = Sampled(np.sin, [1.0, 2.0]).lines()
+    assert np.array_equal(Adaptive(step=0.25).steps(lines), [[0.25], [0.25]])
+    sampled = Sampled(np.sin, [1.0])
+    Adaptive().differentiate(sampled.lines(), np.full((1, 1), 0.25))
+    assert sampled.highest == 1.25
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"step": 0.0}, ValueError),
+        ({"step": math.inf}, ValueError),
+        ({"noise": -1e-6}, ValueError),
+        ({"noise": "much"}, TypeError),
+        ({"levels": 2}, ValueError),
+        ({"levels": 2.5}, TypeError),
+    ],
+)
+def test_bad_parameters_get_a_sentence(parameters, error):
+    with pytest.raises(error, match=r"Adaptive\(.*such as"):
+        Adaptive(**parameters)
