@@ -71,9 +71,9 @@ def derivative(
     >>> import numpy as np
     >>> import anygrad
     >>> anygrad.derivative(np.sin, np.array([0.0, 1.0])).round(6)
-    array([1.        , 0.54030231])
+    array([1.      , 0.540302])
     >>> anygrad.derivative(np.sin, np.array([0.0, 1.0]), n=3).round(6)
-    array([-1.        , -0.54030231])
+    array([-1.      , -0.540302])
     """
     require_callable(f)
     require_order(n)

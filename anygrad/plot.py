@@ -152,12 +152,12 @@ def _study(space: Space, scheme: Scheme, element: int, shape: tuple[int, ...], p
     own_step = scheme.steps(lines)
     own = scheme.differentiate(lines, own_step)
     scale = max(1.0, abs(float(lines.at[0, 0])))
-    smallest = math.log10(8 * lines.eps)
+    smallest = math.log10(64 * lines.eps)  # below, the points of a step are hardly apart
     steps = [scale * 10.0 ** (smallest * (1 - i / (points - 1))) for i in range(points)]
     slopes = [_with_step(scheme, lines, step) for step in steps]
     value = float(best.value[0, 0])
     return Study(
-        element=multi_index(element, shape),
+        element=_multi_index(element, shape),
         steps=steps,
         errors=[abs(slope - value) for slope in slopes],
         value=value,
@@ -170,7 +170,7 @@ def _study(space: Space, scheme: Scheme, element: int, shape: tuple[int, ...], p
 def _with_step(scheme: Scheme, lines: Lines, step: float) -> float:
     if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
         raise TypeError(f"{scheme!r} has no step to be studied: pass anygrad.Central() or anygrad.Forward()")
-    given = dataclasses.replace(scheme, step=step)  # type: ignore[type-var]  # a Scheme that is a dataclass
+    given: Any = dataclasses.replace(scheme, step=step)
     return float(given.differentiate(lines, given.steps(lines)).value[0, 0])
 
 
@@ -180,14 +180,20 @@ def _flat(elements: Sequence[int | tuple[int, ...]] | None, shape: tuple[int, ..
     if elements is None:
         count = min(size, _AT_MOST)
         return [i * (size - 1) // max(1, count - 1) for i in range(count)]
-    flat = [int(np.ravel_multi_index(e, shape)) if isinstance(e, tuple) and e else int(e or 0) for e in elements]
+    flat = [_flat_index(element, shape) if isinstance(element, tuple) else element for element in elements]
     for element in flat:
         if not 0 <= element < size:
             raise IndexError(f"x has the elements 0 to {size - 1}, but element {element} was asked for")
     return flat
 
 
-def multi_index(element: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _flat_index(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    if len(index) != len(shape) or any(not 0 <= i < length for i, length in zip(index, shape, strict=False)):
+        raise IndexError(f"x has the shape {shape}, but its element {index} was asked for")
+    return int(np.ravel_multi_index(index, shape)) if shape else 0
+
+
+def _multi_index(element: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the multi-index of a flat index."""
     return tuple(int(i) for i in np.unravel_index(element, shape)) if shape else ()
 

@@ -25,6 +25,7 @@ class Counted:
         self.f, self.points, self.count = f, points, 0
 
     def __call__(self, x: Array) -> Any:
+        """Return f(x)."""
         self.count += self.points(x)
         return self.f(x)
 

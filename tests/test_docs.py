@@ -1,4 +1,4 @@
-"""Every example in the README and the docstrings is run."""
+"""Every example in the README, the docs and the docstrings is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 import anygrad
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "choosing-a-scheme.md"]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -28,7 +29,8 @@ def test_docstrings(name):
     assert not failed
 
 
-def test_readme():
-    failed, attempted = doctest.testfile(str(README), module_relative=False, optionflags=OPTIONS)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages(page):
+    failed, attempted = doctest.testfile(str(page), module_relative=False, optionflags=OPTIONS)
     assert attempted
     assert not failed

@@ -68,9 +68,14 @@ class Adaptive:
 
     Examples
     --------
-    >>> from anygrad.schemes.adaptive import Adaptive
-    >>> Adaptive(noise=1e-6)
-    Adaptive(step=None, noise=1e-06, levels=24)
+    >>> import numpy as np
+    >>> import anygrad
+    >>> x = np.array([0.5, 1.0])
+    >>> result = anygrad.numerical_gradient(lambda x: np.exp(x).sum(), x, scheme=anygrad.Adaptive(), full_output=True)
+    >>> bool((np.abs(result.value - np.exp(x)) <= result.error).all() and result.error.max() < 1e-12)
+    True
+    >>> bool(anygrad.derivative(np.abs, np.array([0.0, 1.0]), full_output=True).flags["kink"][0])
+    True
     """
 
     step: Any = None
