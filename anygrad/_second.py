@@ -70,12 +70,12 @@ def by_pairs(space: Space, scheme: Scheme, diagonal: Curvatures) -> Slopes | Non
 def by_direction(space: Space, scheme: Scheme, diagonal: Curvatures, direction: Array, along: Curvatures) -> Slopes:
     """Return the derivatives by each element and along a direction (1, n) of which the second one is known, (n, 1)."""
     memory, xp = space.memory, space.memory.xp
-    every = xp.reshape(memory.index_array(range(memory.size)), (1, -1))
+    every = memory.index_array(range(memory.size))[None, :]
     parts = []
     for own in _batches(range(memory.size), max(1, memory.block // memory.size)):  # each changes all elements
         chosen = memory.index_array(own)
         first = diagonal.at(xp, chosen)
-        directions = xp.where(every == xp.reshape(chosen, (-1, 1)), first.steps, 0.0) + along.steps * direction
+        directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction
         elements = list(range(memory.size)) * len(own)
         both = direction_lines(space, elements, directions)
         parts.append(_mixed(both, scheme, first, along))

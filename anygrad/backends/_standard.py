@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj
+from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends._layout import broadcast, positions
@@ -127,6 +127,8 @@ def scattered(flat: Array, indices: Array, numbers: Array) -> Array:
 
 def index_array(x: Array, elements: Sequence[int]) -> Array:
     """Return elements as an integer array on x's device."""
+    if is_dask_array(x):
+        return np.asarray(elements, dtype=np.int64)  # which are known, so that Dask need not find out what is taken
     xp = array_namespace(x)
     return xp.asarray(list(elements), dtype=xp.int64, device=device(x))
 
