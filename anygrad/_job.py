@@ -14,7 +14,7 @@ from anygrad.evaluators import Evaluator
 from anygrad.schemes import Central, ReferenceStep, Scheme
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Options:
     """What the user chose, checked: the keyword arguments that all operators share."""
 
@@ -32,7 +32,7 @@ class Options:
         require_bounds(self.bounds, self.scheme)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """A function of one array, and where and how to differentiate it; the array's name in the user's words.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from anygrad.backends import Memory
 from anygrad.evaluators import Session
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Box:
     """Between which numbers f may be evaluated: one for each element of x, or None where there is no bound."""
 
@@ -25,15 +25,8 @@ class Box:
             numbers = xp.maximum(numbers, self.lower)
         return numbers if self.upper is None else xp.minimum(numbers, self.upper)
 
-    def at(self, xp: Any, indices: Array) -> Box:
-        """Return the box of some of the elements."""
-        lower, upper = (
-            None if bound is None else xp.take(bound, indices, axis=0) for bound in (self.lower, self.upper)
-        )
-        return Box(lower, upper)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Space:
     """All that lines through one x share.
 
@@ -54,6 +47,7 @@ class Space:
 
     @property
     def memory(self) -> Memory:
+        """X's elements."""
         return self.session.memory
 
     def lines(self, sample: Any, base: Any, take: Any, **own: Any) -> Lines:
@@ -66,7 +60,7 @@ class Space:
             sample=sample,
             base=base,
             take=take,
-            compose=_composing(memory) if self.off_axis else None,
+            compose=memory.compose if self.off_axis else None,
             concrete=memory.concrete,
             **own,
         )
@@ -188,10 +182,6 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
         lower=own(space.box.lower),
         upper=own(space.box.upper),
     )
-
-
-def _composing(memory: Memory) -> Callable[[Array, Array], Array]:
-    return memory.compose
 
 
 def _column(memory: Memory, numbers: Array) -> Array:

@@ -12,7 +12,6 @@ from anygrad._function import Function
 from anygrad._job import Job, Options
 from anygrad._lines import Box, Space
 from anygrad._progress import Meter
-from anygrad._typing import Array
 from anygrad.backends import Backend, Complexified, Memory
 from anygrad.evaluators import Session
 
@@ -56,31 +55,38 @@ def _learn(session: Session, function: Function, options: Options, known: dict[i
 
 def box_of(memory: Memory, bounds: tuple[Any, Any]) -> Box:
     """Return the box that bounds make; raise if x is outside of it."""
-    xp = memory.xp
-    sides: list[Array | None] = []
-    every = range(memory.size)
-    for bound, name in zip(bounds, ("the lower bound", "the upper bound"), strict=True):
-        # In x's dtype: 0.7 in float32 is below 0.7.
-        sides.append(None if bound is None else memory.nearest(every, memory.spread(bound, name)))
-    box = Box(*sides)
-    if (box.lower is None and box.upper is None) or not memory.concrete or not memory.size:
-        return box
+    if bounds[0] is None and bounds[1] is None:
+        return Box()
     if memory.complex:
         raise TypeError(
             "x is complex, but bounds are for real numbers: write f as a function of real and imaginary part"
         )
-    at = memory.elements(every)
-    # Not "outside", which a NaN among the bounds would not be.
-    inside = (at == at) if box.lower is None else (at >= box.lower)  # noqa: PLR0124 - only its shape is wanted
-    inside = inside if box.upper is None else inside & (at <= box.upper)
-    outside = ~inside & ~xp.isnan(at)
-    if xp.any(outside):
-        place = int(xp.argmax(xp.astype(outside, xp.int8) if hasattr(xp, "astype") else outside))
+    lower, upper = (
+        # In x's dtype: 0.7 in float32 is below 0.7.
+        None if bound is None else memory.nearest(range(memory.size), memory.spread(bound, name))
+        for bound, name in zip(bounds, ("the lower bound", "the upper bound"), strict=True)
+    )
+    box = Box(lower, upper)
+    if memory.concrete:
+        _require_inside(memory, box)
+    return box
+
+
+def _require_inside(memory: Memory, box: Box) -> None:
+    xp, at = memory.xp, memory.elements(range(memory.size))
+    outside = xp.isnan(at) & False
+    # Not at < lower: a bound that is NaN lets nothing in.
+    if box.lower is not None:
+        outside = outside | ~(at >= box.lower)
+    if box.upper is not None:
+        outside = outside | ~(at <= box.upper)
+    places = xp.nonzero(outside & ~xp.isnan(at))[0]
+    if places.shape[0]:
+        place = int(places[0])
         raise ValueError(
             f"x lies outside its bounds: its element number {place} (counted in C order) is {float(at[place])!r},"
             f" but {_interval(box, place)} was given: f would have to be evaluated where it must not be"
         )
-    return box
 
 
 def _interval(box: Box, place: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anygrad._typing import Array, Namespace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lines:
     """Functions of one real number, to be differentiated side by side.
 
@@ -71,7 +71,7 @@ class Lines:
         return self.concrete and bool(self.xp.any(mask))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slopes:
     """The derivatives of `Lines`.
 

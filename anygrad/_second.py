@@ -15,7 +15,7 @@ from anygrad.schemes import Scheme
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curvatures:
     """Second derivatives along m lines, and the steps that were set out with, (m, 1), signed: towards more room."""
 

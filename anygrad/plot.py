@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _AT_MOST = 4  # curves that can still be told apart
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """How the error of one derivative depends on the step.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Raw = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Codec:
     """How elements as they lie in memory translate to numbers and back.
 

@@ -11,7 +11,7 @@ from anygrad.schemes._parts import joined, selected
 from anygrad.schemes._stencil import Stencil, one_sided
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stencils:
     """The stencil that a scheme is named for, and those above and below x that bounds may turn it to."""
 

@@ -12,7 +12,7 @@ from operator import add
 from anygrad._typing import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stencil:
     """A rule: the n-th derivative of f at x is ``sum(numerators[k] * f(x + offsets[k] * h)) / (denominator * h**n)``.
 
