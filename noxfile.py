@@ -166,10 +166,12 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The examples, to the end."""
-    session.install("-e", ".[examples]")
+    """The examples, the docs' own run and the pictures."""
+    install(session, extras="examples,plot")
+    run_tests(session, "numpy", select="tests/test_plot.py")
     for example in ("digits.py", "gradient_field.py", "any_library.py"):
         session.run("python", f"examples/{example}")
+    session.run("python", "docs/choosing_a_scheme.py", session.create_tmp())
 
 
 @nox.session(venv_backend="virtualenv")

@@ -152,7 +152,7 @@ def _study(space: Space, scheme: Scheme, element: int, shape: tuple[int, ...], p
     own_step = scheme.steps(lines)
     own = scheme.differentiate(lines, own_step)
     scale = max(1.0, abs(float(lines.at[0, 0])))
-    smallest = math.log10(64 * lines.eps)  # below, the points of a step are hardly apart
+    smallest = math.log10(100 * lines.eps)  # below, the points of a step are hardly apart
     steps = [scale * 10.0 ** (smallest * (1 - i / (points - 1))) for i in range(points)]
     slopes = [_with_step(scheme, lines, step) for step in steps]
     value = float(best.value[0, 0])

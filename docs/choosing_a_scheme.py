@@ -1,14 +1,14 @@
-"""Makes the table and the picture of choosing-a-scheme.md: ``python docs/choosing_a_scheme.py``."""
+"""Makes the table and the picture of choosing-a-scheme.md: ``python docs/choosing_a_scheme.py [FOLDER]``."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 import anygrad
 
-HERE = Path(__file__).parent
 SCHEMES = {
     "the default (the book's step)": None,
     "Forward()": anygrad.Forward(),
@@ -62,6 +62,7 @@ def picture(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     print(table())
-    picture(HERE / "step-study.png")
-    print(f"\nThe picture is in {HERE / 'step-study.png'}")
+    picture(folder / "step-study.png")
+    print(f"\nThe picture is in {folder / 'step-study.png'}")

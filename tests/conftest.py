@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections import Counter
 
@@ -11,6 +12,9 @@ from libraries import LIBRARIES, Library
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "")
+
+# Pictures are tested by the session that installs what draws them.
+collect_ignore = [] if importlib.util.find_spec("matplotlib") else ["test_plot.py"]
 
 _libraries = pytest.StashKey[list[Library]]()
 _matrix = pytest.StashKey[Counter[tuple[str, str, str, str]]]()
