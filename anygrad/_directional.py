@@ -18,7 +18,7 @@ from anygrad._plan import Slopes
 from anygrad._progress import meter
 from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_direction, along_elements, by_direction
-from anygrad._symmetric import spans, vector
+from anygrad._symmetric import like, spans, vector
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad._validate import require_callable, require_f_called
 from anygrad._variables import Variables
@@ -83,6 +83,7 @@ def jvp(
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
     job = joint_job(variables, function, options, vector=True)
+    scheme = job.options.scheme
     with meter(progress, scheme.calls(1)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
         require_distinct(variables, [memory.visible] * len(variables.names))
@@ -157,7 +158,7 @@ def hvp(
     variables.require_real("a Hessian")
     if grad is not None:
         require_f_called(f0, has_aux=has_aux)
-        return jvp(
+        product = jvp(
             grad,
             x,
             v,
@@ -167,10 +168,13 @@ def hvp(
             progress=progress,
             full_output=full_output,
         )
+        variables.require_like(product.value if full_output else product, "grad")
+        return product
     require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux)
     job = joint_job(variables, function, options)
+    scheme = job.options.scheme
     total = scheme.calls(2 * variables.size + 1, 2)
     with meter(progress, total) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
@@ -179,8 +183,15 @@ def hvp(
         diagonal = along_elements(space, scheme)
         along = along_direction(space, scheme, direction)
         slopes = _scaled(by_direction(space, scheme, diagonal, direction, along), length)
-        parts = [arrays_of(memory, slopes, (span, 0), shape) for span, shape in spans(variables.shapes)]
-        steps = variables.rebuild(vector(memory, slopes.step, variables.shapes))
+        parts = [
+            replace(part, value=like(part.value, leaf), error=None if part.error is None else like(part.error, leaf))
+            for leaf, part in zip(
+                variables.arrays,
+                (arrays_of(memory, slopes, (span, 0), shape) for span, shape in spans(variables.shapes)),
+                strict=True,
+            )
+        ]
+        steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
         if session.blind() and bool(length[0, 0] != 0):
             warn_of_blindness(variables.names, stacklevel=3)
         counts = {"ncalls": session.calls, "npoints": session.points}

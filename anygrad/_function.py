@@ -43,6 +43,8 @@ class Function:
         self._rebuild: Rebuild | None = None
         self.shapes: list[tuple[int, ...]] | None = None
         self.aux: Any = None
+        self._aux_known = False
+        self._names: list[str] = []
 
     def of(self, argument: Callable[[Any], Any]) -> Callable[[Any], object]:
         """Return f as a function of what ``argument`` makes its argument of."""
@@ -64,7 +66,9 @@ class Function:
         if self._has_aux:
             if not isinstance(returned, tuple) or len(returned) != 2:
                 raise TypeError(f"f returned {returned!r:.60}, but {_PAIR}")
-            returned, self.aux = returned
+            returned, aux = returned
+            if not self._aux_known:  # the first call is f(x)
+                self.aux, self._aux_known = aux, True
         return self._leaves(returned) if self._vector else returned
 
     def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
@@ -87,15 +91,20 @@ class Function:
         leaves, rebuild = flatten(value, "f(x)")
         if value is None:
             leaves = [("f(x)", None)]  # a missing return statement, not an empty tree
-        shapes = [_shape(leaf) for _, leaf in leaves]
+        names, shapes = [place for place, _ in leaves], [_shape(leaf) for _, leaf in leaves]
         if self._shape is not None:
             self._require_shape(shapes)
         if self.shapes is None:
-            self.shapes, self._rebuild = shapes, rebuild
+            self.shapes, self._rebuild, self._names = shapes, rebuild, names
         elif shapes != self.shapes:
             raise ValueError(
                 f"f returned arrays of shape {_listed(shapes)} at one point and {_listed(self.shapes)} at another:"
                 " the derivative needs the same at all points"
+            )
+        elif names != self._names:
+            raise ValueError(
+                f"f returned a tree of {', '.join(names)} at one point and of {', '.join(self._names)} at another: the"
+                " derivative needs the same at all points"
             )
         return [leaf for _, leaf in leaves]
 

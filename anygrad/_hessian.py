@@ -83,7 +83,6 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    require_callable(f)
     variables = Variables.of(x)
     variables.require_real("a Hessian")
     if grad is not None:
@@ -98,9 +97,11 @@ def hessian(
             full_output=full_output,
         )
         return symmetrised(rows, variables)
+    require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux)
     job = joint_job(variables, function, options)
+    scheme = job.options.scheme
     lines = variables.size * (variables.size + 1) // 2
     with meter(progress, scheme.calls(lines, 2)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
@@ -108,7 +109,7 @@ def hessian(
         diagonal = along_elements(space, scheme)
         mixed = by_pairs(space, scheme, diagonal)
         rows = [mapped(row, variables.rebuild) for row in blocks(memory, diagonal.slopes, mixed, variables.shapes)]
-        steps = variables.rebuild(vector(memory, diagonal.slopes.step, variables.shapes))
+        steps = variables.rebuild(vector(memory, diagonal.slopes.step, variables.arrays))
         if session.blind():
             warn_of_blindness(variables.names, stacklevel=3)
         counts = {"ncalls": session.calls, "npoints": session.points}
@@ -166,6 +167,7 @@ def laplacian(
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux)
     job = joint_job(variables, function, options)
+    scheme = job.options.scheme
     with meter(progress, scheme.calls(variables.size, 2)) as counter, opened(job, function, counter) as space:
         memory, session, xp = space.memory, space.session, space.memory.xp
         require_distinct(variables, [memory.visible] * len(variables.names))
@@ -174,7 +176,7 @@ def laplacian(
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}
         total = replace(slopes, value=xp.sum(slopes.value), error=error, flags=flags)
         arrays = arrays_of(memory, total, (), ())
-        steps = variables.rebuild(vector(memory, slopes.step, variables.shapes))
+        steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
         if session.blind():
             warn_of_blindness(variables.names, stacklevel=3)
         counts = {"ncalls": session.calls, "npoints": session.points}

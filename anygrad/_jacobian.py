@@ -79,6 +79,7 @@ def jacobian(
     require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
+    variables.require_some()
     jobs = jobs_of(variables, function, options, vector=True)
     parts = run(jobs, function, options)
     require_distinct(variables, [part.in_place for part in parts])

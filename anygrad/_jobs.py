@@ -32,12 +32,14 @@ def jobs_of(variables: Variables, function: Function, options: Options, *, vecto
 
 def joint_job(variables: Variables, function: Function, options: Options, *, vector: bool = False) -> Job:
     """Return the differentiation by all arrays of x together."""
+    variables.require_some()
     x, backend, rebuild = variables.joint()
     lower, upper = (
         bound if variables.alone or bound is None else variables.leaves_of(bound, "a bound")
         for bound in options.bounds or (None, None)
     )
     f = function.plain if variables.alone else function.of(rebuild)
+    options = replace(options, scheme=variables.joint_scheme(options.scheme))
     [first, *_] = [*variables.names, "x"]
     return Job(first, f, x, backend, options, (lower, upper), vector=vector)
 

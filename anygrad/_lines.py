@@ -109,9 +109,10 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array) ->
     memory, session = space.memory, space.session
     xp = memory.xp
     count, width = directions.shape
-    start = xp.reshape(memory.elements(elements), (count, width))
+    numbers = memory.elements(range(memory.size))
     if memory.complex and space.off_axis:
-        start = xp.real(start)
+        numbers = xp.real(numbers)
+    start = xp.reshape(_chosen(memory, numbers, elements), (count, width))
     chosen = [
         None if bound is None else xp.reshape(_chosen(memory, bound, elements), (count, width))
         for bound in (space.box.lower, space.box.upper)
@@ -122,13 +123,22 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array) ->
         # Clipped, as a rounding error must not lead out of the box.
         return xp.reshape(box.clip(xp, start + t * directions), (-1,))
 
+    def nearest(t: Array) -> Array:
+        """Return t; but 0 where x + t d, in x's dtype, is x."""
+        if memory.complex:
+            return t
+        rounded = memory.nearest(elements, xp.reshape(start + t * directions, (-1,)))
+        moved = xp.any(xp.reshape(rounded, (count, width)) != start, axis=1, keepdims=True)
+        return xp.where(moved | xp.all(directions == 0, axis=1, keepdims=True), t, xp.zeros_like(t))
+
     def taken(indices: Array) -> Lines:
         listed = memory.indices(indices)
         groups = [element for i in listed for element in elements[i * width : (i + 1) * width]]
         return direction_lines(space, groups, xp.take(directions, indices, axis=0))
 
     lower, upper = _reach(xp, box, start, directions)
-    scale = _largest(xp, start) / xp.where(_largest(xp, directions) > 0, _largest(xp, directions), 1.0)
+    fastest = _largest(xp, directions)
+    scale = _largest(xp, xp.where(directions == 0, 0.0, start)) / xp.where(fastest > 0, fastest, 1.0)
     part = None if memory.complex else 0
     return space.lines(
         sample=lambda levels: _tables(memory, session.sample(elements, part, [points(t) for t in levels], width)),
@@ -136,7 +146,7 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array) ->
         take=taken,
         at=xp.zeros_like(scale),
         scale=scale,
-        nearest=lambda levels: levels,
+        nearest=nearest,
         spread=_refuse_array,
         lower=lower,
         upper=upper,
@@ -209,12 +219,13 @@ def _chosen(memory: Memory, of_all: Array, elements: Sequence[int]) -> Array:
 
 def _largest(xp: Any, table: Array) -> Array:
     """Return the largest magnitude of each row that is finite, (m, 1)."""
-    return xp.max(xp.where(xp.isfinite(table), xp.abs(table), 0.0), axis=1, keepdims=True)
+    sizes = xp.where(xp.isfinite(table), xp.abs(table), 0.0)
+    return xp.max(sizes, axis=1, keepdims=True) if table.shape[1] else xp.sum(sizes, axis=1, keepdims=True)
 
 
 def _reach(xp: Any, box: Box, start: Array, directions: Array) -> tuple[Array | None, Array | None]:
     """Return between which t all elements stay in the box, (m, 1) each."""
-    if box.lower is None and box.upper is None:
+    if (box.lower is None and box.upper is None) or not start.shape[1]:
         return None, None
     infinite = xp.full_like(start, float("inf"))
     below = infinite if box.lower is None else start - box.lower

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import TypeVar
 
@@ -45,7 +45,18 @@ def along_elements(space: Space, scheme: Scheme) -> Curvatures:
 
 def along_direction(space: Space, scheme: Scheme, direction: Array) -> Curvatures:
     """Return the second derivative along a direction (1, n), with a scale (1, 1)."""
-    return _along(direction_lines(space, range(space.memory.size), direction), scheme)
+    xp = space.memory.xp
+
+    def spread(value: object) -> Array:
+        """Return the longest step along the direction that changes no element by more than its own."""
+        own = xp.reshape(space.spread(value), (1, -1))
+        still = direction == 0
+        return xp.min(
+            xp.where(still, xp.max(own), own / xp.where(still, 1.0, xp.abs(direction))), axis=1, keepdims=True
+        )
+
+    lines = direction_lines(space, range(space.memory.size), direction)
+    return _along(replace(lines, spread=spread), scheme)
 
 
 def by_pairs(space: Space, scheme: Scheme, diagonal: Curvatures) -> Slopes | None:
@@ -70,6 +81,8 @@ def by_pairs(space: Space, scheme: Scheme, diagonal: Curvatures) -> Slopes | Non
 def by_direction(space: Space, scheme: Scheme, diagonal: Curvatures, direction: Array, along: Curvatures) -> Slopes:
     """Return the derivatives by each element and along a direction (1, n) of which the second one is known, (n, 1)."""
     memory, xp = space.memory, space.memory.xp
+    if not memory.size:
+        return diagonal.slopes
     every = memory.index_array(range(memory.size))[None, :]
     parts = []
     for own in _batches(range(memory.size), max(1, memory.block // memory.size)):  # each changes all elements

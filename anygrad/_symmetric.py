@@ -13,6 +13,7 @@ from array_api_compat import array_namespace
 
 from anygrad._collected import Arrays, array_of, arrays_of
 from anygrad._plan import Slopes
+from anygrad._pytree import flatten
 from anygrad._result import Result
 from anygrad._second import concatenated
 from anygrad._typing import Array, PyTree
@@ -36,9 +37,17 @@ def blocks(
     return [[block(rows, columns, above + below) for columns, below in parts] for rows, above in parts]
 
 
-def vector(memory: Memory, numbers: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    """Return the parts of a column (n, 1), an array for each shape."""
-    return [array_of(memory, numbers[span, 0], shape) for span, shape in spans(shapes)]
+def vector(memory: Memory, numbers: Array, leaves: Sequence[Array]) -> list[Array]:
+    """Return the parts of a column (n, 1), an array like each of the leaves."""
+    parts = spans([tuple(leaf.shape) for leaf in leaves])
+    return [
+        like(array_of(memory, numbers[span, 0], shape), leaf) for leaf, (span, shape) in zip(leaves, parts, strict=True)
+    ]
+
+
+def like(array: Array, leaf: Array) -> Array:
+    """Return an array in the dtype of a leaf: derivatives by several together are of the widest one."""
+    return array if array.dtype == leaf.dtype else array_namespace(leaf).astype(array, leaf.dtype)
 
 
 def symmetrised(rows: PyTree, variables: Variables) -> PyTree:
@@ -62,7 +71,7 @@ def _either(rows: PyTree, variables: Variables) -> PyTree:
 
 
 def _with_transpose(rows: PyTree, variables: Variables, combine: Any) -> PyTree:
-    table = [variables.leaves_of(row, "the result of grad") for row in variables.leaves_of(rows, "the result of grad")]
+    table = _table(rows, variables)
     for row, above in zip(table, variables.shapes, strict=True):
         for block, below in zip(row, variables.shapes, strict=True):
             if tuple(block.shape) != above + below:
@@ -77,6 +86,16 @@ def _with_transpose(rows: PyTree, variables: Variables, combine: Any) -> PyTree:
 
     places = range(len(table))
     return variables.rebuild([variables.rebuild([combined(i, j) for j in places]) for i in places])
+
+
+def _table(rows: PyTree, variables: Variables) -> list[list[Array]]:
+    """Return the blocks of a matrix; raise if grad has not returned a tree like x."""
+    leaves, _ = flatten(rows)
+    names = variables.names
+    if [place for place, _ in leaves] != [row + column.removeprefix("x") for row in names for column in names]:
+        raise ValueError(f"grad returned a tree of another structure than x, which consists of {', '.join(names)}")
+    blocks = iter(block for _, block in leaves)
+    return [[next(blocks) for _ in names] for _ in names]
 
 
 def _matrix(memory: Memory, numbers: Array, size: int) -> Array:

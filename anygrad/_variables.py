@@ -67,6 +67,11 @@ class Variables:
                     " the real and the imaginary part"
                 )
 
+    def require_some(self) -> None:
+        """Raise if x is a tree without an array in it."""
+        if not self.names:
+            raise ValueError("x is a tree without an array or a number in it: there is nothing to differentiate by")
+
     def joint(self) -> tuple[Array, Backend, Rebuild]:
         """Return all of x as one array of one backend, and what makes x of that again."""
         if self.alone:
@@ -93,6 +98,16 @@ class Variables:
             )
         return [leaf for _, leaf in leaves]
 
+    def require_like(self, tree: PyTree, name: str) -> None:
+        """Raise unless what a function has returned is a tree of arrays like those of x."""
+        leaves, _ = flatten(tree)
+        shapes = [tuple(leaf.shape) for _, leaf in leaves]
+        if [place for place, _ in leaves] != list(self.names) or shapes != self.shapes:
+            raise ValueError(
+                f"{name} returned {_listed([place for place, _ in leaves], shapes)}, but what is like x was expected:"
+                f" {_listed(self.names, self.shapes)}"
+            )
+
     def schemes(self, scheme: Scheme) -> Iterator[Scheme]:
         """Return the scheme for each array: with its own step, if the steps are a tree like x."""
         step = getattr(scheme, "step", None)
@@ -100,3 +115,20 @@ class Variables:
             return (scheme for _ in self.names)
         steps = self.leaves_of(step, "the step")
         return (scheme if own is step else dataclasses.replace(scheme, step=own) for own in steps)
+
+    def joint_scheme(self, scheme: Scheme) -> Scheme:
+        """Return the scheme for all arrays at once: with a list of steps, if the steps are more than one number."""
+        step = getattr(scheme, "step", None)
+        if (
+            self.alone
+            or step is None
+            or is_number(step)
+            or hasattr(step, "steps")
+            or not dataclasses.is_dataclass(scheme)
+        ):
+            return scheme
+        return dataclasses.replace(scheme, step=self.leaves_of(step, "the step"))
+
+
+def _listed(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=True))

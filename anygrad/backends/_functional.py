@@ -75,7 +75,9 @@ class FunctionalMemory:
         return self.xp.astype(taken(self._flat, elements), dtype)
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
-        numbers = taken(self._flat, elements) if levels is None else self._rounded(elements, part, levels)
+        if levels is None:
+            return [None] * len(elements)  # nothing is written, and nothing put back
+        numbers = self._rounded(elements, part, levels)
         return (numbers[i] for i in range(len(elements)))
 
     def whole(self, part: int | None, levels: Array) -> Array:

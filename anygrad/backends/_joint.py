@@ -38,7 +38,10 @@ class Joint:
         raise NotImplementedError("a list of arrays is compared array by array")
 
     def memory(self, x: Sequence[Array], *, in_place: bool) -> JointMemory:
-        return JointMemory([part.memory(array, in_place=in_place) for part, array in zip(self.parts, x, strict=True)])
+        if any(part is not self.parts[0] for part in self.parts):
+            raise _of_several_libraries()
+        memories = [part.memory(array, in_place=in_place) for part, array in zip(self.parts, x, strict=True)]
+        return JointMemory(memories)
 
     def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
         return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
@@ -108,16 +111,17 @@ class JointMemory:
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
         def raw(array: int, inner: Sequence[int], positions: list[int]) -> list[Any]:
-            chosen = None if levels is None else self._taken(levels, positions)
-            return list(self._memories[array].raw(inner, part, chosen))
+            memory = self._memories[array]
+            chosen = None if levels is None else self._own(memory, self._taken(levels, positions))
+            return list(memory.raw(inner, part, chosen))
 
         return self._merged(elements, raw)
 
     def whole(self, part: int | None, levels: Array) -> list[Array]:
-        return [memory.whole(part, levels[span]) for memory, span in self._spans()]
+        return [memory.whole(part, self._own(memory, levels[span])) for memory, span in self._spans()]
 
     def holds(self, part: int | None, levels: Array) -> bool:
-        return all(memory.holds(part, levels[span]) for memory, span in self._spans())
+        return all(memory.holds(part, self._own(memory, levels[span])) for memory, span in self._spans())
 
     def replaced(self, array: list[Array], element: int, raw: object) -> list[Array]:
         which, inner = self._place(element)
@@ -147,6 +151,11 @@ class JointMemory:
     def restore(self) -> None:
         for memory in self._memories:
             memory.restore()
+
+    def _own(self, memory: Memory, levels: Array) -> Array:
+        """Return levels as one of the arrays takes them: a real one beside a complex one has no imaginary part."""
+        is_complex = self.xp.isdtype(levels.dtype, "complex floating")
+        return self.xp.real(levels) if is_complex and not memory.complex else levels
 
     def _spans(self) -> Iterable[tuple[Memory, slice]]:
         spans = (slice(*ends) for ends in zip(self._starts, self._starts[1:], strict=False))
@@ -194,12 +203,16 @@ def _require_one_place(memories: Sequence[Memory]) -> None:
     """Raise unless all numbers are computed with by one library on one device."""
     numbers = [memory.elements(range(0)) for memory in memories]
     if any(memory.xp is not memories[0].xp for memory in memories):
-        raise TypeError(
-            "the arrays of x are of several libraries, but this derivative combines elements of all of them: convert"
-            " them to one library"
-        )
+        raise _of_several_libraries()
     if any(device(number) != device(numbers[0]) for number in numbers):
         raise ValueError(
             "the arrays of x are on several devices, but this derivative combines elements of all of them: move them"
             " to one device"
         )
+
+
+def _of_several_libraries() -> TypeError:
+    return TypeError(
+        "the arrays of x are of several libraries, but this derivative combines elements of all of them: convert them"
+        " to one library"
+    )

@@ -44,7 +44,12 @@ def host_number(value: object, *, library: str, complex_allowed: bool) -> Any:
 def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.ndarray[Any, Any]:
     """Return a number, or a (nested) list of numbers, that f returned as an array; raise if it is neither."""
     if isinstance(value, list):
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value)
+        except ValueError:
+            raise ValueError(
+                "f returned a nested list whose parts differ in length: return an array, or a tuple of lists"
+            ) from None
         if value.dtype.kind == "c":
             require_real(value.reshape(-1)[0], complex_allowed=complex_allowed)
         return value
@@ -57,6 +62,8 @@ def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
         numbers = np.asarray(value)
     except Exception:  # arrays on a device refuse in ways of their own
         numbers = np.empty((), dtype=object)
+    if numbers.dtype.kind in "OV" and "cpu" in str(getattr(value, "device", "")).lower() and hasattr(value, "tolist"):
+        numbers = np.asarray(value.tolist())  # bfloat16, which NumPy lacks, or a tensor that requires its gradient
     if numbers.dtype.kind not in "iuf":
         raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of them was expected")
     return numbers
@@ -104,8 +111,8 @@ def require_one_element(shape: Sequence[int]) -> None:
 
 
 def require_same_device(theirs: object, ours: object) -> None:
-    """Raise for a result on another device than x."""
-    if theirs != ours:
+    """Raise for a result on another device than x. Traced arrays may not tell theirs."""
+    if theirs is not None and ours is not None and theirs != ours:
         raise ValueError(
             f"f returned an array on device {theirs}, but x is on {ours}: keep the computation on {ours}, or return"
             " a Python number, such as float(value)"

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
@@ -86,8 +87,9 @@ class LoopSession:
         for sample, argument, run in self._arguments(elements):
             if sample not in self._bases:
                 with self._calling():
-                    self.known[sample] = value = self._f(argument)
+                    value = self._f(argument)
                 self._bases[sample] = self._read(value)
+                self.known[sample] = _kept(value)
                 self._count(1)
                 require_unchanged(self.memory)
             for _ in range(len(run) if batch else 1):
@@ -99,6 +101,8 @@ class LoopSession:
         self, elements: Sequence[int], part: int | None, levels: Sequence[Array], width: int = 1
     ) -> Sequence[Array]:
         memory = self.memory
+        if not width:  # x is empty, and f(x) its only value
+            return [self.base(range(1))] * len(levels)
         points = len(elements) // width * len(levels)
         results = memory.results(points)
         if width > 1 and width == memory.size:
@@ -113,6 +117,8 @@ class LoopSession:
 
     def blind(self) -> bool:
         if self._varied or self._first is None or not self.memory.concrete:
+            return False
+        if not self.memory.size or not math.prod(self._first.shape):  # there is nothing to see, or nothing to show it
             return False
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
         return not self._differs(self.base(range(1)))
@@ -156,6 +162,13 @@ class LoopSession:
         if not self._varied and self.memory.concrete:
             self._varied = any(self._differs(column) for column in values)
         return values
+
+
+def _kept(value: Any) -> Any:
+    """Return what f returned such that later calls cannot change it: f may return the same array each time."""
+    if isinstance(value, list):
+        return [_kept(part) for part in value]
+    return array_namespace(value).astype(value, value.dtype, copy=True) if is_array_api_obj(value) else value
 
 
 def _samples(elements: Sequence[int], length: int) -> Iterator[tuple[int, Sequence[int]]]:

@@ -77,16 +77,18 @@ def _chosen(lines: Lines, steps: Array, stencils: Stencils) -> tuple[Array, Arra
     infinite = xp.full_like(lines.at, float("inf"))
     room_below = infinite if lines.lower is None else lines.at - lines.lower
     room_above = infinite if lines.upper is None else lines.upper - lines.at
-    if lines.any((room_below == 0) & (room_above == 0)):
-        raise ValueError(
-            "the bounds leave no room: lower and upper are equal for an element of x, which can then not be"
-            " differentiated by: widen them, or leave that element out of x"
-        )
     nominal = (stencils.nominal.below * steps <= room_below) & (stencils.nominal.above * steps <= room_above)
     reach = float(stencils.above.above)
     above = (reach * steps <= room_above) | (room_above >= room_below)
-    squeezed = ~nominal & (reach * steps > xp.where(above, room_above, room_below))
-    return nominal, above, xp.where(squeezed, xp.where(above, room_above, room_below) / reach, steps)
+    room = xp.where(above, room_above, room_below)
+    squeezed = ~nominal & (reach * steps > room)
+    steps = xp.where(squeezed, room / reach, steps)
+    if lines.any(squeezed & (lines.nearest(xp.where(above, lines.at + steps, lines.at - steps)) == lines.at)):
+        raise ValueError(
+            "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
+            " on both sides: widen them, leave that element out of x, or give another direction"
+        )
+    return nominal, above, steps
 
 
 def validate_order(scheme: str, order: int, *, multiple_of: int) -> None:

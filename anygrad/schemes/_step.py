@@ -81,7 +81,7 @@ class GivenStep:
         taken = lines.nearest(above)
         drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - size) == lines.at))
         if lines.any(drowned):
-            element = float(xp.max(xp.where(drowned, xp.abs(lines.at), 0.0)))
+            element = float(xp.max(xp.where(drowned, lines.scale, 0.0)))
             step = float(xp.min(xp.where(drowned, size, float("inf"))))
             raise ValueError(
                 f"the step {step!r} is too small: x has an element of magnitude {element!r}, which it leaves"
@@ -102,7 +102,8 @@ def step_rule(step: Step, noise: float | None = None) -> StepRule:
         )
     if not isinstance(step, numbers.Real):
         return GivenStep(step)  # like x, which is not known yet
-    if not 0 < cast(float, step) <= sys.float_info.max:
+    # Compared with inf, as the largest float64 would overflow in a NumPy scalar's float32.
+    if not 0 < cast(float, step) < math.inf or (isinstance(step, int) and step > sys.float_info.max):
         raise ValueError(
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )

@@ -62,11 +62,12 @@ class Complex:
         _validate_n(n)
         if n == 1:
             value = _first_derivative(lines, lines.at, steps)
-            _require_kept(lines, value)
+            _require_kept(lines, value, always=True)
         else:
             h = _imaginary_step(lines)
             above, below = (_first_derivative(lines, point, h) for point in (lines.at + steps, lines.at - steps))
             value = (above - below) / (2 * steps)
+            _require_kept(lines, (above + below) / 2, always=False)
         return Slopes(value=value, step=steps, flags={"nonfinite": ~lines.xp.isfinite(value)})
 
     def calls(self, m: int, n: int = 1) -> int:
@@ -100,19 +101,24 @@ def _imaginary_step(lines: Lines) -> Array:
     return 2.0 ** xp.floor(xp.log2(wanted))
 
 
-def _require_kept(lines: Lines, value: Array) -> None:
-    """Raise if f has lost imaginary parts: compare lines with a slope of 0, and the first one, along the real axis."""
+def _require_kept(lines: Lines, value: Array, *, always: bool) -> None:
+    """Raise if f has lost imaginary parts: compare lines with a slope of 0 with f along the real axis.
+
+    If there are none, compare the first line, if that is asked for.
+    """
     if not lines.concrete or not lines.at.shape[0]:
         return
     xp = lines.xp
     flat = xp.any(value == 0, axis=1)
+    if not always and not lines.any(flat):
+        return
     suspects = xp.nonzero(flat)[0] if lines.any(flat) else xp.nonzero(flat | True)[0][:1]
     taken, claimed = lines.take(suspects), xp.take(value, suspects, axis=0)
     k = NearOptimalStep().steps(taken, centred(2))
     wide, narrow = (_real_slope(taken, step) for step in (k, k / 2))
     # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
     reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)
-    if lines.any(reliable & (xp.abs(narrow - claimed) > 0.5 * xp.abs(narrow))):
+    if lines.any(reliable & (xp.abs(narrow - claimed) > 0.25 * xp.abs(narrow))):
         raise _dropped("does not change with the imaginary part of x as it does with the real one")
 
 

@@ -1,0 +1,202 @@
+"""Bounds: f is never called outside of them, and near one the stencil turns, at the same order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tried import REAL
+
+import anygrad
+
+SETTINGS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+X = np.array([1.0, 2.0, 3.0])
+CONCRETE = pytest.mark.libraries(lambda lib: not lib.lazy)
+
+
+def cubes(lib):
+    return lambda x: lib.xp.sum(x**3)
+
+
+OPERATORS = {
+    "numerical_gradient": anygrad.numerical_gradient,
+    "jacobian": anygrad.jacobian,
+    "hessian": anygrad.hessian,
+    "laplacian": anygrad.laplacian,
+    "jvp": lambda f, x, **options: anygrad.jvp(f, x, [1.0, 0.0, 0.5], **options),
+    "hvp": lambda f, x, **options: anygrad.hvp(f, x, [1.0, 0.0, 0.5], **options),
+}
+EXPECTED = {
+    "numerical_gradient": 3 * X**2,
+    "jacobian": 3 * X**2,
+    "hessian": np.diag(6 * X),
+    "laplacian": 36.0,
+    "jvp": 3 + 13.5,
+    "hvp": np.array([6.0, 0.0, 9.0]),
+}
+
+
+def guarded(lib, f, lower, upper):
+    """Return f with a look at each point that it is called at."""
+
+    def g(x):
+        numbers = lib.numpy(x)
+        assert np.all((numbers >= lower) & (numbers <= upper) | np.isnan(numbers))
+        return f(x)
+
+    return g
+
+
+@CONCRETE
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("tried", REAL, ids=repr)
+@pytest.mark.parametrize(
+    ("lower", "upper"), [(1.0, 4.0), (0.0, 3.0), (np.array([1.0, 1.5, 0.0]), 5.0), (-9.0, 9.0), (1.0, np.inf)], ids=str
+)
+def test_at_a_bound_the_answer_is_the_same(lib, name, tried, lower, upper):
+    dtype = "float64" if "float64" in lib.real else "float32"
+    x = lib.asarray(X, dtype)
+    f = guarded(lib, cubes(lib), lower, upper)
+    result = OPERATORS[name](f, x, scheme=tried.scheme, bounds=(lower, upper), full_output=True)
+    second = 2 if name in {"hessian", "laplacian", "hvp"} else 1
+    # f is below 150 within 1 of x. A turned stencil is of the same order; it has a point or so more, and polarization
+    # three of them.
+    eps, step = np.finfo(dtype).eps, lib.numpy(result.step)
+    bound = 8 * tried.error(150, 8, eps, step, second, spread=4)
+    assert np.all(np.abs(lib.numpy(result.value) - EXPECTED[name]) <= bound)
+    assert np.array_equal(lib.numpy(x), X)
+
+
+@CONCRETE
+@pytest.mark.parametrize("tried", REAL, ids=repr)
+@pytest.mark.parametrize("n", [1, 2])
+def test_elementwise(lib, tried, n):
+    x = lib.asarray(X, "float32")
+    f = guarded(lib, lambda x: x**3, 1.0, 3.0)
+    result = anygrad.derivative(f, x, n, scheme=tried.scheme, bounds=(1.0, 3.0), full_output=True)
+    bound = 8 * tried.error(64, 3, np.finfo(np.float32).eps, lib.numpy(result.step), n, spread=2)
+    assert np.all(np.abs(lib.numpy(result.value) - [0, 3 * X**2, 6 * X][n]) <= bound)
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_the_order_stays(lib, order):
+    """One-sided or not, a scheme of order p is exact for polynomials of degree p, and not for the next."""
+    x = lib.asarray(np.array([0.0, 1.0]), "float32")
+    scheme = anygrad.Central(order=order, step=0.125)
+    for degree in (order, order + 1):
+        result = anygrad.numerical_gradient(
+            lambda x: lib.xp.sum((x - 0.5) ** degree), x, scheme=scheme, bounds=(0.0, 1.0), full_output=True
+        )
+        error = np.abs(lib.numpy(result.value) - degree * np.array([-0.5, 0.5]) ** (degree - 1))
+        assert np.all(error < 1e-4) == (degree == order)
+        assert lib.numpy(result.flags["one_sided"]).all()
+
+
+def test_flags_say_where(lib):
+    x = lib.asarray(np.array([0.0, 0.5, 1.0]), "float32")
+    result = anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), x, bounds=(0.0, 1.0), full_output=True)
+    assert lib.numpy(result.flags["one_sided"]).tolist() == [True, False, True]
+    assert np.allclose(lib.numpy(result.value), [0, 1, 2], atol=1e-3)
+
+
+@SETTINGS
+@given(data=st.data(), tried=st.sampled_from(REAL), name=st.sampled_from(sorted(OPERATORS)))
+def test_no_bound_is_ever_crossed(data, tried, name):
+    """Of whatever size and sign, on both sides, with any step; where there is no room at all, it is said."""
+    exponents = st.floats(-12, 3).map(lambda exponent: 10.0**exponent)
+    x = np.array(data.draw(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3)))
+    room = np.array([[data.draw(st.one_of(st.just(0.0), exponents)) for _ in x] for _ in range(2)])
+    lower, upper = x - room[0], x + room[1]
+    step = data.draw(st.one_of(st.none(), st.floats(-3, 1).map(lambda exponent: 10.0**exponent)))
+    before = x.tobytes()
+
+    def f(x):
+        assert np.all((x >= lower) & (x <= upper))
+        return x.sum()
+
+    scheme = type(tried.scheme)(order=tried.scheme.order, step=step) if step else tried.scheme
+    try:
+        result = OPERATORS[name](f, x, scheme=scheme, bounds=(lower, upper))
+    except ValueError as error:
+        assert "the bounds leave no room" in str(error)  # noqa: PT017 - either is right
+    else:
+        assert np.all(np.isfinite(result))
+    assert x.tobytes() == before
+
+
+def test_bounds_of_each_form(lib):
+    x = lib.asarray(X, "float32")
+    numbers = [0, -1.0, None, [0, 0, 0], np.zeros(3), lib.asarray(np.zeros(3), "float32"), -np.inf]
+    for lower in numbers:
+        gradient = anygrad.numerical_gradient(cubes(lib), x, bounds=(lower, [4.0, 4.0, 4.0]))
+        assert np.allclose(lib.numpy(gradient), 3 * X**2, rtol=1e-2)
+
+
+def test_trees_of_bounds(lib):
+    x = {"a": lib.asarray(np.array([1.0, 2.0]), "float32"), "b": lib.asarray(np.array([3.0]), "float32")}
+    bounds = ({"a": [1.0, 0.0], "b": -9}, {"a": 5.0, "b": lib.asarray(np.array([3.0]), "float32")})
+
+    def f(p):
+        return lib.xp.sum(p["a"] ** 2) * p["b"][0]
+
+    result = anygrad.numerical_gradient(f, x, bounds=bounds, full_output=True)
+    flags = result.flags["one_sided"]
+    assert (lib.numpy(flags["a"]).tolist(), lib.numpy(flags["b"]).tolist()) == ([True, False], [True])
+    assert np.allclose(lib.numpy(result.value["a"]), [6, 12], rtol=1e-2)
+    hessian = anygrad.hessian(f, x, bounds=bounds)
+    assert np.allclose(lib.numpy(hessian["a"]["a"]), 6 * np.eye(2), atol=0.1)
+    assert np.allclose(lib.numpy(hessian["b"]["a"]), [[2, 4]], atol=0.1)
+
+
+def test_not_a_number_is_within_any_bounds(lib):
+    x = lib.asarray(np.array([1.0, np.nan]), "float32")
+    gradient = lib.numpy(anygrad.numerical_gradient(lambda x: x[0] ** 2, x, bounds=(0.0, 2.0)))
+    assert gradient[0] == pytest.approx(2, rel=1e-2)
+
+
+@CONCRETE
+@pytest.mark.parametrize("bounds", [(1.5, 4), (0, 2.5), (3, 1), (np.nan, 4), (0, np.nan)])
+def test_x_outside_of_its_bounds(lib, bounds):
+    x = lib.asarray(X, "float32")
+    for operator in OPERATORS.values():
+        with pytest.raises(ValueError, match=r"x lies outside its bounds: its element number .*was given"):
+            operator(cubes(lib), x, bounds=bounds)
+
+
+def test_bounds_that_meet():
+    with pytest.raises(ValueError, match=r"no room: they meet.*widen them, leave that element out"):
+        anygrad.numerical_gradient(np.sum, X.copy(), bounds=(X, [1.0, 9.0, 9.0]))
+    with pytest.raises(ValueError, match="no room"):
+        anygrad.numerical_gradient(np.sum, np.ones(1), bounds=(1.0, 1 + 2**-52))
+    with pytest.raises(ValueError, match="or a direction leads out of them on both sides"):
+        anygrad.jvp(np.sum, np.array([0.0, 1.0]), [1.0, 1.0], bounds=(0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        (3, "bounds is 3, but a pair"),
+        ((0, 4, 5), "but a pair"),
+        (np.array([0, 4]), "but a pair"),
+        (("low", 4), "the lower bound is 'low'"),
+        ((0, 1j), "the upper bound is 1j"),
+        ((True, 4), "the lower bound is True"),
+    ],
+)
+def test_bounds_that_are_none(bounds, message):
+    with pytest.raises(TypeError, match=message):
+        anygrad.numerical_gradient(np.sum, X.copy(), bounds=bounds)
+
+
+def test_other_mistakes():
+    with pytest.raises(ValueError, match=r"the lower bound has the shape \(2,\).*x's shape \(3,\)"):
+        anygrad.numerical_gradient(np.sum, X.copy(), bounds=(np.zeros(2), None))
+    with pytest.raises(TypeError, match="x is complex, but bounds are for real numbers"):
+        anygrad.numerical_gradient(np.sum, X + 1j, bounds=(0, 9))
+    with pytest.raises(ValueError, match=r"Complex\(\) samples f at complex points"):
+        anygrad.numerical_gradient(np.sum, X.copy(), bounds=(0, 9), scheme=anygrad.Complex())
+    with pytest.raises(ValueError, match=r"a bound is .*x consists of x\['a'\], x\['b'\]"):
+        anygrad.jvp(lambda p: p["a"], {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}, bounds=({"a": 0.0}, None))

@@ -1,0 +1,136 @@
+"""Derivatives of functions that work element by element."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from layouts import LAYOUTS
+from tried import TRIED
+
+import anygrad
+
+SETTINGS = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+POINTS = np.array([[0.25, -1.5], [2.0, 0.75]])
+DOUBLE = pytest.mark.libraries(lambda lib: "float64" in lib.real)
+
+
+def sines_derivative(n, x):
+    return np.sin(x + n * np.pi / 2)
+
+
+@DOUBLE
+@pytest.mark.parametrize("order", [2, 4, 6])
+@pytest.mark.parametrize("n", range(1, 9))
+def test_the_first_eight_derivatives_of_a_sine(lib, layout, n, order):
+    x = LAYOUTS[layout](lib, POINTS, "float64")
+    before, scheme = lib.bits(x), anygrad.Central(order=order)
+    result = anygrad.derivative(lib.xp.sin, x, n, scheme=scheme, full_output=True)
+    # Rounding, of 4 eps and weights that sum up to less than 2^(order + 2n), meets a truncation that is as large.
+    eps, step = np.finfo(np.float64).eps, lib.numpy(result.step)
+    bound = step**order + 2.0 ** (order + 2 * n) * eps / step**n
+    assert np.all(np.abs(lib.numpy(result.value) - sines_derivative(n, POINTS)) <= bound)
+    assert np.max(bound) < 0.5
+    assert (result.value.shape, result.value.dtype) == (x.shape, x.dtype)
+    assert lib.bits(x) == before
+
+
+@pytest.mark.parametrize("size", [1, 10, 5000])
+@pytest.mark.parametrize(("n", "calls"), [(1, 2), (2, 3), (3, 4), (4, 5), (6, 7)])
+def test_the_number_of_calls_does_not_depend_on_the_size(lib, size, n, calls):
+    """n + 1 points for the n-th derivative; for odd n, x itself is none of them."""
+    x = lib.asarray(np.linspace(0, 1, size), "float32")
+    result = anygrad.derivative(lib.xp.exp, x, n, full_output=True)
+    assert (result.ncalls, result.npoints) == (calls, calls)
+
+
+@pytest.mark.parametrize("tried", TRIED, ids=repr)
+def test_every_scheme_in_every_dtype(lib, tried):
+    for dtype in ("float32", "float64"):
+        if dtype not in lib.real:
+            continue
+        x, eps = lib.asarray(POINTS, dtype), np.finfo(dtype).eps
+        for n in (1, 2):
+            result = anygrad.derivative(lib.xp.sin, x, n, scheme=tried.scheme, full_output=True)
+            bound = tried.error(np.cosh(1), 4, eps, lib.numpy(result.step), n) + eps
+            assert np.all(np.abs(lib.numpy(result.value) - sines_derivative(n, POINTS)) <= bound)
+            if tried.first:
+                assert result.ncalls == tried.calls(lib, 1, n)
+
+
+@DOUBLE
+@SETTINGS
+@given(coefficients=st.lists(st.integers(-8, 8), max_size=4).map(lambda rest: [*rest, 1, 2]), n=st.integers(1, 4))
+def test_polynomials(lib, coefficients, n):
+    polynomial = np.polynomial.Polynomial(coefficients)
+    x = lib.asarray(np.array([-1.0, 0.0, 0.5, 1.0]), "float64")
+
+    def f(x):
+        return sum((c * x**k for k, c in enumerate(coefficients)), start=x * 0.0)
+
+    result = anygrad.derivative(f, x, n, scheme=anygrad.Central(order=4), full_output=True)
+    # No truncation below degree n + 4; of rounding 2^(order + 2n) times as much as in a value of f, below 8 * 6 * 2^5.
+    bound = 2 ** (4 + 2 * n) * 12 * np.finfo(np.float64).eps * 1536 / np.min(lib.numpy(result.step)) ** n
+    assert np.all(np.abs(lib.numpy(result.value) - polynomial.deriv(n)(lib.numpy(x))) <= bound)
+
+
+def test_numbers_and_lists():
+    assert anygrad.derivative(math.exp, 0.5) == pytest.approx(math.exp(0.5), rel=1e-9)
+    assert np.allclose(anygrad.derivative(lambda x: [x[0] ** 2, x[1] ** 3], [1, 2]), [2, 12])
+
+
+def test_holomorphic_functions_have_the_complex_derivative():
+    z = np.array([1 + 1j, 2 - 0.5j])
+    assert np.allclose(anygrad.derivative(np.exp, z), np.exp(z), rtol=1e-8)
+    assert np.allclose(anygrad.derivative(np.exp, z, 2), np.exp(z), rtol=1e-6)
+
+
+def test_not_a_number_affects_its_own_element_only(lib):
+    x = lib.asarray(np.array([1.0, np.nan, 2.0]), "float32")
+    with np.errstate(invalid="ignore"):
+        value = lib.numpy(anygrad.derivative(lambda x: x**2, x))
+    assert np.allclose(value[[0, 2]], [2, 4], rtol=1e-3)
+    assert np.isnan(value[1])
+
+
+def test_nothing_at_all(lib):
+    none = lib.asarray(np.empty((0, 2)), "float32")
+    result = anygrad.derivative(lib.xp.sin, none, full_output=True)
+    assert (result.value.shape, result.step.shape, result.ncalls) == ((0, 2), (0, 2), 0)
+
+
+@pytest.mark.parametrize(
+    ("n", "error", "message"),
+    [
+        (0, ValueError, "n is 0, but it must be 1 or more"),
+        (-1, ValueError, "n is -1, but it must be 1 or more"),
+        (1.5, TypeError, "n is 1.5, but an integer was expected"),
+        (True, TypeError, "n is True, but an integer was expected"),
+        ("2", TypeError, "n is '2', but an integer was expected"),
+    ],
+)
+def test_derivatives_that_do_not_exist(n, error, message):
+    with pytest.raises(error, match=message):
+        anygrad.derivative(np.sin, 0.5, n)
+
+
+def test_an_integer_of_numpy_is_an_integer():
+    assert anygrad.derivative(np.sin, 0.5, np.int64(2)) == pytest.approx(-np.sin(0.5), abs=1e-6)
+
+
+def test_functions_that_do_not_work_element_by_element():
+    x = np.array([1.0, 2.0])
+    for f in (np.sum, lambda x: x[:1], lambda x: np.outer(x, x), lambda x: (x, x)):
+        with pytest.raises(ValueError, match=r"shape \(2,\), but one that works element by element.*jacobian"):
+            anygrad.derivative(f, x)
+    assert np.array_equal(x, [1, 2])
+
+
+def test_trees_are_no_arrays():
+    with pytest.raises(TypeError, match="x is a dict"):
+        anygrad.derivative(np.sin, {"a": 1.0})

@@ -1,0 +1,144 @@
+"""Derivatives along a direction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from problems import grid
+
+import anygrad
+
+SETTINGS = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def squares(x):
+    return x**2
+
+
+@SETTINGS
+@given(rows=st.integers(1, 3), seed=st.integers(0, 999), order=st.sampled_from([2, 4]))
+def test_a_jvp_is_the_product_of_the_jacobian_and_the_direction(lib, rows, seed, order):
+    """Of squares, 2 x v: central differences of any order are exact but for rounding."""
+    dtype = "float64" if "float64" in lib.real else "float32"
+    x, v = (lib.asarray(grid(rows, 2, seed=seed + i), dtype) for i in range(2))
+    result = anygrad.jvp(squares, x, v, scheme=anygrad.Central(order=order), full_output=True)
+    eps, step, longest = np.finfo(dtype).eps, float(lib.numpy(result.step)), np.max(np.abs(lib.numpy(v)))
+    bound = 4 * eps * 2.25**2 * longest / step + 4 * eps
+    assert np.all(np.abs(lib.numpy(result.value) - 2 * lib.numpy(x) * lib.numpy(v)) <= bound)
+    assert result.ncalls == order
+
+
+@pytest.mark.parametrize("size", [1, 10, 1000])
+def test_the_number_of_calls_is_that_of_one_variable(lib, size):
+    x = lib.asarray(np.ones(size), "float32")
+    for scheme, calls in [(anygrad.Central(), 2), (anygrad.Central(order=4), 4), (anygrad.Forward(), 2)]:
+        result = anygrad.jvp(squares, x, x, scheme=scheme, full_output=True)
+        assert (result.ncalls, result.npoints) == (calls, calls)
+        assert np.allclose(lib.numpy(result.value), 2, rtol=1e-2)
+
+
+def test_a_longer_direction_has_a_larger_derivative(lib):
+    x = lib.asarray(np.array([1.0, 2.0]), "float32")
+    for length in (1e-20, 1.0, 1e20):
+        v = lib.asarray(np.array([length, 0.0]), "float32")
+        assert np.allclose(lib.numpy(anygrad.jvp(squares, x, v)) / length, [2, 0], rtol=1e-3)
+
+
+def test_no_direction_at_all(lib):
+    x = lib.asarray(np.array([1.0, 2.0]), "float32")
+    zero = lib.asarray(np.zeros(2), "float32")
+    assert np.array_equal(lib.numpy(anygrad.jvp(squares, x, zero)), [0, 0])
+    assert np.array_equal(lib.numpy(anygrad.hvp(lambda x: lib.xp.sum(x**2), x, zero)), [0, 0])
+
+
+def test_an_empty_x(lib):
+    none, value = lib.asarray(np.empty(0), "float32"), lib.asarray(np.ones(3), "float32")
+    assert np.array_equal(lib.numpy(anygrad.jvp(lambda x: value, none, none)), [0, 0, 0])
+
+
+def test_a_direction_in_each_form(lib):
+    x = lib.asarray(np.array([1.0, 2.0]), "float32")
+    for v in ([1, 0], [1.0, 0.0], np.array([1, 0]), lib.asarray(np.array([1.0, 0.0]), "float32")):
+        assert np.allclose(lib.numpy(anygrad.jvp(squares, x, v)), [2, 0], rtol=1e-3)
+    assert np.allclose(lib.numpy(anygrad.jvp(squares, lib.asarray(np.array(3.0), "float32"), 2)), 12, rtol=1e-3)
+
+
+def test_a_direction_of_xs_own_dtype(lib, dtype):
+    """bfloat16 among them, which NumPy does not know."""
+    x, v = (lib.asarray(np.array(numbers), dtype) for numbers in ([1.0, 0.5], [1.0, -2.0]))
+    value = anygrad.jvp(squares, x, v)
+    assert value.dtype == x.dtype
+    eps = {"bfloat16": 2.0**-7}.get(dtype) or float(np.finfo(dtype).eps)
+    assert np.allclose(lib.numpy(value).astype(float), [2, -2], atol=20 * eps ** (2 / 3))
+
+
+def test_trees(lib):
+    x = {"a": lib.asarray(np.array([1.0, 2.0]), "float32"), "b": lib.asarray(np.array(3.0), "float32")}
+    v = {"a": [1.0, 0.0], "b": 2}
+    value = anygrad.jvp(lambda p: (p["a"] * p["b"], {"b": p["b"]}), x, v)
+    assert np.allclose(lib.numpy(value[0]), [3 + 2, 4], rtol=1e-2)
+    assert np.allclose(lib.numpy(value[1]["b"]), 2, rtol=1e-3)
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_tensors_that_require_their_gradients(lib):
+    """Neither the graph nor the version of x changes; and v may be such a tensor as well."""
+    x = lib.asarray(np.array([1.0, 2.0]), "float64").requires_grad_()
+    loss, version = lib.xp.sum(x**2), x._version
+    value = anygrad.jvp(squares, x, x)
+    anygrad.hvp(lambda x: lib.xp.sum(x**2), x, x)
+    assert (value.requires_grad, x._version) == (False, version)
+    loss.backward()
+    assert np.array_equal(lib.numpy(x.grad), [2, 4])
+
+
+def test_the_scale_is_that_of_the_elements_that_change():
+    """A step that suits 1e10 would be 100, and far too long for the sine of 1."""
+    x = np.array([1e10, 1.0])
+    assert anygrad.jvp(lambda x: np.sin(x[1]), x, [0.0, 1.0]) == pytest.approx(np.cos(1), abs=1e-9)
+
+
+def test_a_step_that_changes_nothing():
+    with pytest.raises(ValueError, match=r"the step 1e-08 is too small.*10000000000.0"):
+        anygrad.jvp(lambda x: x, np.array([1e10]), [1.0], scheme=anygrad.Central(step=1e-8))
+
+
+def test_real_and_complex_arrays_side_by_side():
+    """v is real; of a complex array, the real part changes."""
+    x = {"real": np.array([1.0, 2.0]), "complex": np.array([1 + 1j, 2j])}
+    v = {"real": [1.0, 0.0], "complex": [0.0, 1.0]}
+    value = anygrad.jvp(lambda p: p["real"] * p["complex"], x, v)
+    assert np.allclose(value, [1 + 1j, 2], atol=1e-8)
+
+
+def test_arrays_of_several_libraries():
+    torch = pytest.importorskip("torch")
+    x = {"a": np.array([1.0]), "b": torch.ones(1)}
+    with pytest.raises(TypeError, match=r"several libraries.*convert"):
+        anygrad.hessian(lambda p: float(p["a"][0] * p["b"][0]), x)
+
+
+@pytest.mark.parametrize(
+    ("v", "error", "message"),
+    [
+        ([1.0, 2.0], ValueError, r"v has the shape \(2,\) where x has \(3,\)"),
+        (np.ones((3, 1)), ValueError, r"v has the shape \(3, 1\) where x has \(3,\)"),
+        (1.0, ValueError, r"v has the shape \(\) where x has \(3,\)"),
+        (None, ValueError, "v has the shape"),
+        (np.array([1j, 0, 0]), TypeError, "v is .*real number"),
+        (np.array([True, False, True]), TypeError, "v is .*real number"),
+    ],
+)
+def test_directions_that_are_none(v, error, message):
+    for operator in (anygrad.jvp, anygrad.hvp):
+        with pytest.raises(error, match=message):
+            operator(lambda x: (x**2).sum(), np.array([1.0, 2.0, 3.0]), v)
+
+
+def test_a_direction_of_another_structure():
+    with pytest.raises(ValueError, match=r"v is .*x consists of x\['a'\], x\['b'\]"):
+        anygrad.jvp(lambda p: p["a"], {"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2)})

@@ -1,0 +1,155 @@
+"""Steps that the user chooses: one, one for each element, one for each array; and the noise of f."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import anygrad
+
+X = np.array([1.0, 2.0, 4.0])
+STEPS = [0.125, 0.25, 0.5]  # held by every dtype, and so are X plus these
+SCHEMES = [anygrad.Central, anygrad.Forward, anygrad.Backward]
+
+
+def cubes(lib):
+    return lambda x: lib.xp.sum(x**3)
+
+
+@pytest.mark.parametrize("make", SCHEMES)
+def test_a_step_for_each_element(lib, make):
+    """Of a cube, the difference quotients with a step h are known: 3 x^2 + h^2, and 3 x^2 +- 3 x h + h^2."""
+    x, h = lib.asarray(X, "float32"), np.array(STEPS)
+    side = {anygrad.Central: 0, anygrad.Forward: 1, anygrad.Backward: -1}[make]
+    for step in (STEPS, h, lib.asarray(h, "float32")):
+        result = anygrad.numerical_gradient(cubes(lib), x, scheme=make(step=step, **_order(make)), full_output=True)
+        assert np.array_equal(lib.numpy(result.step), h)
+        assert np.allclose(lib.numpy(result.value), 3 * X**2 + side * 3 * X * h + h**2, rtol=1e-5)
+
+
+def _order(make):
+    return {} if make is anygrad.Central else {"order": 1}
+
+
+@pytest.mark.parametrize("step", [0.25, np.float32(0.25), np.array(0.25), [0.25] * 3])
+def test_every_operator_takes_it_as_it_is(lib, step):
+    """The central second difference of a cube is 6 x, whatever the step; x**4 has 12 x^2 + 2 h^2."""
+    x, scheme = lib.asarray(X, "float32"), anygrad.Central(step=step)
+    for operator in (anygrad.hessian, anygrad.laplacian, lambda f, x, **kw: anygrad.hvp(f, x, [1.0, 1.0, 1.0], **kw)):
+        result = operator(lambda x: lib.xp.sum(x**4), x, scheme=scheme, full_output=True)
+        assert np.array_equal(lib.numpy(result.step), [0.25] * 3)
+        expected = np.sum(12 * X**2 + 2 * 0.25**2)
+        assert np.sum(lib.numpy(result.value)) == pytest.approx(expected, rel=1e-2)
+    result = anygrad.derivative(lambda x: x**4, x, 2, scheme=scheme, full_output=True)
+    assert np.allclose(lib.numpy(result.value), 12 * X**2 + 2 * 0.25**2, rtol=1e-3)
+    assert np.array_equal(lib.numpy(result.step), [0.25] * 3)
+
+
+def test_trees_of_steps(lib):
+    x = {"a": lib.asarray(X[:2], "float32"), "b": lib.asarray(X[2:], "float32")}
+    scheme = anygrad.Central(step={"a": STEPS[:2], "b": 0.5})
+
+    def f(p):
+        return lib.xp.sum(p["a"] ** 3) + p["b"][0] ** 3
+
+    for operator in (
+        anygrad.numerical_gradient,
+        anygrad.jacobian,
+        anygrad.hessian,
+        anygrad.laplacian,
+        lambda f, x, **options: anygrad.hvp(f, x, {"a": [1.0, 0.0], "b": [1.0]}, **options),
+    ):
+        result = operator(f, x, scheme=scheme, full_output=True)
+        assert np.array_equal(lib.numpy(result.step["a"]), STEPS[:2])
+        assert np.array_equal(lib.numpy(result.step["b"]), [0.5])
+    gradient = anygrad.numerical_gradient(f, x, scheme=scheme)
+    assert np.allclose(lib.numpy(gradient["a"]), 3 * X[:2] ** 2 + np.square(STEPS[:2]), rtol=1e-5)
+    assert np.allclose(lib.numpy(gradient["b"]), 3 * X[2:] ** 2 + 0.25, rtol=1e-5)
+
+
+def test_a_step_that_is_broadcast():
+    x = np.ones((2, 3))
+    result = anygrad.numerical_gradient(np.sum, x, scheme=anygrad.Central(step=np.array(STEPS)), full_output=True)
+    assert np.array_equal(result.step, [STEPS, STEPS])
+
+
+def test_along_a_direction_it_is_that_of_the_element_that_changes_most(lib):
+    x = lib.asarray(X, "float32")
+    result = anygrad.jvp(lambda x: x**3, x, [0.0, 8.0, 4.0], scheme=anygrad.Central(step=0.25), full_output=True)
+    assert lib.numpy(result.step) == 0.25
+    exact = 3 * X**2 * [0, 8, 4]
+    assert np.allclose(lib.numpy(result.value), exact + np.array([0, 1, 0.5]) ** 3 * 0.25**2 * 8, rtol=1e-5)
+
+
+def test_along_a_direction_there_is_but_one():
+    for step in (np.array(STEPS), STEPS):
+        with pytest.raises(TypeError, match=r"along a direction there is one step.*give one number"):
+            anygrad.jvp(np.sum, X.copy(), np.ones(3), scheme=anygrad.Central(step=step))
+
+
+@pytest.mark.parametrize("make", SCHEMES)
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (np.array([0.1, -1.0, 0.1]), ValueError, "must all be positive"),
+        (np.array([0.1, np.nan, 0.1]), ValueError, "must all be positive"),
+        (np.array([0.1, 1e-30, 0.1]), ValueError, r"the step 1e-30 is too small: x has an element of magnitude 2.0"),
+        (np.ones(2), ValueError, r"the step has the shape \(2,\).*x's shape \(3,\)"),
+        (np.array([1j, 1, 1]), TypeError, "the step is array.*real number"),
+        ({"a": 0.1}, TypeError, "the step is {'a': 0.1}.*real number"),
+    ],
+)
+def test_steps_that_are_none(make, step, error, message):
+    x = X.copy()
+    with pytest.raises(error, match=message):
+        anygrad.numerical_gradient(np.sum, x, scheme=make(step=step))
+    assert np.array_equal(x, X)
+
+
+def test_steps_of_another_structure():
+    x = {"a": X.copy(), "b": X.copy()}
+    for operator in (anygrad.numerical_gradient, anygrad.hessian):
+        with pytest.raises(ValueError, match=r"the step is .*x consists of x\['a'\], x\['b'\]"):
+            operator(lambda p: p["a"].sum(), x, scheme=anygrad.Central(step={"a": 0.1}))
+
+
+# --- noise --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.libraries(lambda lib: "float64" in lib.real)
+@pytest.mark.parametrize("scheme", [anygrad.Central, anygrad.Forward])
+def test_noise_that_is_stated_makes_the_step_fit(lib, scheme):
+    """An f with a relative error of 1e-6: the step for rounding drowns in it, that for the noise does not."""
+    x = lib.asarray(np.linspace(0.5, 1.5, 11), "float64")
+    exact = np.exp(lib.numpy(x))
+
+    def f(x):
+        # Noise that is no function of x, but the same in every run.
+        return lib.xp.exp(x) * (1 + 1e-6 * lib.xp.sin(1e9 * x))
+
+    def error(noise):
+        value = anygrad.derivative(f, x, scheme=scheme(noise=noise))
+        return np.max(np.abs(lib.numpy(value) / exact - 1))
+
+    order = scheme().order
+    # h = noise^(1/(p+1)), of truncation and noise alike; their constants are below 10.
+    assert error(1e-6) < 10 * 1e-6 ** (order / (order + 1))
+    assert error(None) > 10 * error(1e-6)
+
+
+def test_the_step_grows_with_the_noise():
+    def step(noise, n=1):
+        return anygrad.derivative(np.sin, 0.5, n, scheme=anygrad.Central(noise=noise), full_output=True).step
+
+    assert step(None) == step(0.0) == step(1e-20) < step(1e-9) < step(1e-6) < step(1e-3)
+    assert step(1e-6) / step(1e-9) == pytest.approx(10, rel=1e-3)  # a third power
+    assert step(1e-4, n=2) / step(1e-8, n=2) == pytest.approx(10, rel=1e-3)  # a fourth
+
+
+@pytest.mark.parametrize("make", SCHEMES)
+@pytest.mark.parametrize(
+    ("noise", "error"), [(-1e-6, ValueError), (1.0, ValueError), ("1e-6", TypeError), (True, TypeError)]
+)
+def test_noise_that_is_none(make, noise, error):
+    with pytest.raises(error, match="noise must be"):
+        make(noise=noise)

@@ -1,0 +1,80 @@
+"""The schemes under test: how exact each is, and how often it calls f."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import factorial
+from typing import Any
+
+import numpy as np
+from libraries import Library
+
+import anygrad
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A scheme, and what is known of it beforehand.
+
+    Attributes
+    ----------
+    order
+        The power of the step in its truncation error.
+    first, second
+        What first and second derivatives cost: calls for each line, and calls for all lines together. None, if that
+        depends on f.
+    looks
+        How many calls more a first derivative takes where values can be looked at: not so with lazy arrays.
+    own_step
+        Whether `Result.step` is the step that f was sampled at. If not, it is to be as good as `Central()` is.
+    """
+
+    scheme: Any
+    order: int
+    first: tuple[int, int] | None = None
+    second: tuple[int, int] | None = None
+    looks: int = 0
+    own_step: bool = True
+
+    def __repr__(self) -> str:
+        return repr(self.scheme)
+
+    @property
+    def off_axis(self) -> bool:
+        return bool(self.scheme.off_axis)
+
+    def calls(self, lib: Library, lines: int, n: int = 1) -> int | None:
+        """Return how often f of a library's arrays is called for the n-th derivatives along some lines."""
+        cost = self.first if n == 1 else self.second
+        looks = self.looks if n == 1 and not lib.lazy else 0
+        return None if cost is None else cost[0] * lines + cost[1] + looks
+
+    def error(
+        self, magnitude: float, operations: int, eps: float, step: Any, n: int = 1, *, spread: float = 1
+    ) -> float:
+        """Bound the error of n-th derivatives of an f that is below ``magnitude`` within a distance of 1 of x.
+
+        By Cauchy's estimate, its k-th derivative by a complex variable is at most k! times that. The truncation error
+        is at most the (p+n)-th one times h^p, as its constant is below 1; the weights of a stencil of p + n points sum
+        up to at most 2^(p+n), and each value of f carries ``operations`` roundings. A complex step divides by h once
+        less, as that subtracts nothing. ``spread`` says by how much points are further away than a step.
+        """
+        steps = np.asarray(step, dtype=float) if self.own_step else np.asarray(eps ** (1 / (2 + n)))
+        longest, shortest = spread * np.max(steps, initial=0.0), np.min(steps, initial=1.0)
+        p = self.order
+        truncation = factorial(p + n) * magnitude * longest**p
+        rounding = operations * eps * magnitude * 2 ** (p + n) / shortest ** (n - self.off_axis)
+        return float(truncation + rounding)
+
+
+# `Adaptive` is a line here: Tried(anygrad.Adaptive(), 2, own_step=False).
+TRIED = [
+    Tried(anygrad.Central(), 2, first=(2, 0), second=(2, 1)),
+    Tried(anygrad.Central(order=4), 4, first=(4, 0), second=(4, 1)),
+    Tried(anygrad.Forward(), 1, first=(1, 1), second=(2, 1)),
+    Tried(anygrad.Backward(order=2), 2, first=(2, 1), second=(3, 1)),
+    Tried(anygrad.Forward(order=3), 3, first=(3, 1), second=(4, 1)),
+    # 4 calls more see whether f keeps the imaginary part; second derivatives do that for nothing.
+    Tried(anygrad.Complex(), 2, first=(1, 0), second=(2, 0), looks=4),
+]
+REAL = [tried for tried in TRIED if not tried.off_axis]
