@@ -67,8 +67,8 @@ class Tried:
         return float(truncation + rounding)
 
 
-# `Adaptive` is a line here: Tried(anygrad.Adaptive(), 2, own_step=False).
 TRIED = [
+    Tried(anygrad.Adaptive(), 2, own_step=False),
     Tried(anygrad.Central(), 2, first=(2, 0), second=(2, 1)),
     Tried(anygrad.Central(order=4), 4, first=(4, 0), second=(4, 1)),
     Tried(anygrad.Forward(), 1, first=(1, 1), second=(2, 1)),

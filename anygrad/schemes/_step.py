@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-import sys
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
@@ -102,12 +101,19 @@ def step_rule(step: Step, noise: float | None = None) -> StepRule:
         )
     if not isinstance(step, numbers.Real):
         return GivenStep(step)  # like x, which is not known yet
-    # Compared with inf, as the largest float64 would overflow in a NumPy scalar's float32.
-    if not 0 < cast(float, step) < math.inf or (isinstance(step, int) and step > sys.float_info.max):
+    if not 0 < _float(step) < math.inf:
         raise ValueError(
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )
     return GivenStep(float(step))
+
+
+def _float(number: Any) -> float:
+    """Return a number as a float: infinity, if it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def representable(step: Array, lines: Lines) -> Array:
