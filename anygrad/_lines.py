@@ -162,6 +162,7 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
     xp = memory.xp
     every = range(memory.size)
     numbers = memory.elements(every)
+    numbers = numbers if indices is None else xp.take(numbers, indices, axis=0)
     part = None if space.off_axis else 0
 
     def own(of_all: Array | None) -> Array | None:
@@ -180,13 +181,13 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
     def taken(chosen: Array) -> Lines:
         return pointwise_lines(space, chosen if indices is None else xp.take(indices, chosen, axis=0))
 
-    at = own(xp.real(numbers) if memory.complex else numbers)
     return space.lines(
         sample=lambda levels: [values(v) for v in session.sample(every, part, [points(t) for t in levels], len(every))],
         base=lambda: values(session.base(every)),
         take=taken,
-        at=at,
-        scale=own(xp.abs(numbers)),
+        shared=True,
+        at=_column(memory, xp.real(numbers) if memory.complex else numbers),
+        scale=_column(memory, xp.abs(numbers)),
         nearest=lambda levels: _column(memory, memory.nearest(every, _flat(memory, levels))),
         spread=lambda value: own(space.spread(value)),
         lower=own(space.box.lower),

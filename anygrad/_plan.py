@@ -44,6 +44,8 @@ class Lines:
         Brings a number or an array of x's shape to the shape (m, 1).
     compose
         Makes complex points of their real and imaginary parts; None where f may not be sampled off the real axis.
+    shared
+        Whether one call of f samples all of the lines at once: leaving some of them out then saves none.
     concrete
         Whether values can be looked at. False for lazy and traced arrays: there are no branches on what they hold, and
         ``take`` cannot be used.
@@ -62,9 +64,14 @@ class Lines:
     take: Callable[[Array], Lines]
     spread: Callable[[Array], Array]
     compose: Callable[[Array, Array], Array] | None = None
+    shared: bool = False
     concrete: bool = True
     lower: Array | None = None
     upper: Array | None = None
+
+    def all(self, mask: Array) -> bool:
+        """Return whether all elements of a mask are true; False where looking would force a lazy computation."""
+        return self.concrete and bool(self.xp.all(mask))
 
     def any(self, mask: Array) -> bool:
         """Return whether any element of a mask is true; False where looking would force a lazy computation."""

@@ -13,9 +13,13 @@ import anygrad
 EXAMPLES = NUMDIFFTOOLS + SCIPY
 
 # Errors relative to the largest answer, by the order of the derivative. The sources compare to 1e-5 (np.allclose).
-ADAPTIVE = {1: 1e-10, 2: 1e-8, 3: 1e-7, 4: 1e-7}
+ADAPTIVE = {1: 1e-10, 2: 1e-8, 3: 1e-9, 4: 1e-8, 5: 1e-6, 6: 1e-5}
 DEFAULT = {1: 1e-5, 2: 1e-4}  # of second order
-HIGHER = {"adaptive": 1e-5, "default": 0.2}
+# Beyond the sixth, values may be off where they are flagged.
+HIGHER = {"adaptive": 1e-2, "default": 0.2}
+
+# What cancels inside of f, as in a square of residuals, leaves more rounding than the values of f say.
+ROUNDING = 16
 
 
 def differentiate(example: Example, **options):
@@ -46,8 +50,9 @@ def test_adaptively(example):
 @pytest.mark.parametrize("example", EXAMPLES, ids=repr)
 def test_adaptive_estimates(example):
     result = differentiate(example, scheme=anygrad.Adaptive(), full_output=True)
-    missed = np.abs(result.value - np.asarray(example.answer)) > result.error + np.spacing(scale(example))
-    assert np.mean(missed) <= 0.01, (result.value, example.answer, result.error)
+    missed = np.abs(result.value - np.asarray(example.answer)) > result.error + ROUNDING * np.spacing(scale(example))
+    missed = missed & ~result.flags["unconverged"]
+    assert np.mean(missed) <= (0.01 if order(example) <= 4 else 0.05), (result.value, example.answer, result.error)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=repr)

@@ -137,12 +137,17 @@ class HostMemory:
 
     def read_all(self, values: Sequence[object]) -> Raw:
         working = self.codec.working
-        # astype copies: what f returned may be x itself.
         parts = [np.asarray(part).reshape(-1) for part in map(self._read_array, values)]
-        return np.concatenate(parts).astype(np.result_type(working, *parts)) if parts else np.empty(0, working)
+        if not parts:
+            return np.empty(0, working)
+        # Copied once: what f returned may be x itself.
+        dtype = np.result_type(working, *parts)
+        return parts[0].astype(dtype) if len(parts) == 1 else np.concatenate(parts).astype(dtype, copy=False)
 
     def gathered(self, results: Any, columns: int) -> Sequence[Raw]:
         if isinstance(results[0], np.ndarray):
+            if len(results) == columns:
+                return [result[None] for result in results]
             values = np.stack(results)
             return [values[start::columns] for start in range(columns)]
         if self.complex:

@@ -8,11 +8,13 @@ from typing import TypeAlias
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
+from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._findings import Finding, together
+from anygrad.schemes._judging import FAILURES, LEAPS
 from anygrad.schemes._kinks import confirmed, suspected
 from anygrad.schemes._noise import measured
-from anygrad.schemes._search import FAILURES, Search
-from anygrad.schemes._state import State, taken
+from anygrad.schemes._search import Search
+from anygrad.schemes._state import State, merged, taken
 
 # Noise as many times what rounding explains is worth a flag; less comes of cancellation inside of f.
 _NOISY = 100.0
@@ -44,16 +46,21 @@ class Diagnosis:
     def run(self, lines: Lines, steps: Array, noise: Array) -> Iterator[Finding]:
         """Differentiate lines, and look after those in doubt."""
         xp = lines.xp
-        for state in self.search.run(lines, steps, noise):
+        doubtful: dict[int, list[State]] = {}
+        for ended in self.search.run(lines, steps, noise):
+            state = ended.state
             found = Finding.of(xp, state, self.search)
-            doubt = xp.any(found.stuck | (suspected(xp, state) > 0.0) | ~xp.isfinite(found.error), axis=1)
-            if not lines.any(doubt):
+            doubt = xp.any(found.stuck | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error), axis=1)
+            if ended.mask is None and not lines.any(doubt):
                 yield found
                 continue
-            clear, doubtful = xp.nonzero(~doubt)[0], xp.nonzero(doubt)[0]
-            if clear.shape[0]:
-                yield taken(xp, found, clear)
-            yield from self._examined(lines, taken(xp, state, doubtful))
+            clear, doubt = (~doubt, doubt) if ended.mask is None else (~doubt & ended.mask, doubt & ended.mask)
+            yield taken(xp, found, xp.nonzero(clear)[0])
+            if lines.any(doubt):
+                state = taken(xp, replace(state, row=Row(), ended=None), xp.nonzero(doubt)[0])
+                doubtful.setdefault(len(state.trail), []).append(state)
+        for states in doubtful.values():
+            yield from self._examined(lines, merged(xp, states))
 
     def _examined(self, lines: Lines, state: State) -> Iterator[Finding]:
         """Tell lines that end at x from others."""
@@ -86,13 +93,15 @@ class Diagnosis:
         """Look for noise, then for a kink; what is left may be smooth, if seen from near."""
         xp = lines.xp
         found = Finding.of(xp, state, self.search)
-        bend = suspected(xp, state)
+        bend = suspected(lines, state)
         if not self.noise_known:
             found = self._at_some(lines, state, found, found.stuck, self._noisy)
         if not self.search.side:
             found = self._at_some(lines, state, found, ((bend > 0.0) | found.poor) & ~found.noisy, self._bent)
         if len(state.trail) < self.search.levels:
-            found = self._at_some(lines, state, found, found.stuck & ~found.noisy & ~found.kink, self._closer)
+            found = self._at_some(
+                lines, state, found, found.stuck & ~found.noisy & ~found.kink & (state.leaps < LEAPS), self._closer
+            )
         return found
 
     def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
@@ -110,7 +119,7 @@ class Diagnosis:
         xp = lines.xp
         noise = measured(self.search, lines, state)
         state = replace(state, noise=xp.where(noise > 0.0, MOST * noise, state.noise))
-        flagged = replace(found, noisy=noise > _NOISY * lines.eps * state.condition(xp))
+        flagged = replace(found, noisy=noise > _NOISY * lines.eps * state.condition)
         return self._at_some(lines, state, flagged, noise > 0.0, self._wider)
 
     def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:
@@ -120,7 +129,7 @@ class Diagnosis:
 
     def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
         xp = lines.xp
-        size = suspected(xp, state)
+        size = suspected(lines, state)
         unknown = xp.abs(state.trail[-1].slope(state.base))
         return found.bent(xp, (size > 0.0) | found.poor, confirmed(lines, state, xp.where(size > 0.0, size, unknown)))
 
@@ -131,5 +140,9 @@ class Diagnosis:
         return found.revised(lines.xp, surer, second)
 
     def _again(self, lines: Lines, steps: Array, noise: Array) -> Finding:
-        states = self.search.run(lines, steps, noise)
-        return together(lines.xp, [Finding.of(lines.xp, state, self.search) for state in states])
+        xp = lines.xp
+        findings = []
+        for ended in self.search.run(lines, steps, noise):
+            found = Finding.of(xp, ended.state, self.search)
+            findings.append(found if ended.mask is None else taken(xp, found, xp.nonzero(ended.mask)[0]))
+        return together(xp, findings)

@@ -7,15 +7,24 @@ from fractions import Fraction
 from functools import cache
 from math import factorial
 
+from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 
 # By how much the step shrinks from level to level. Not by 2: of a wave sampled less than once in a period all levels
 # would be multiples of the last one, and extrapolate smoothly to the derivative of another wave.
 RATIO = Fraction(21, 10)
+# A high derivative takes a window of several levels: the nearer they are, the less noise the innermost has.
+_CLOSER_RATIO = Fraction(7, 5)
+HIGH = 2
 # A derivative has been seen where its error is at most this part of it.
 SEEN = 0.1
 # Beyond this many columns the outermost steps of a window differ by 300: its widest point adds nothing any more.
 _COLUMNS = 9
+
+
+def ratio(n: int) -> Fraction:
+    """Return by how much the step shrinks from level to level for the n-th derivative."""
+    return RATIO if n <= HIGH else _CLOSER_RATIO
 
 
 @dataclass(frozen=True)
@@ -28,23 +37,24 @@ class Series:
 
     start: int
     stride: int
+    ratio: Fraction
 
     def weights(self, n: int) -> tuple[float, ...]:
         """Return the weights, latest level first, that n! c_n h^(n-s) is the sum of, with ``series / h^s`` each.
 
         That is the first column of the tableau: a window of as many levels as there are coefficients up to c_n.
         """
-        return _weights((n - self.start) // self.stride, self.stride, factorial(n))
+        return _weights((n - self.start) // self.stride, self.ratio**self.stride, factorial(n))
 
     def gain(self, column: int) -> float:
         """Return by how much the leading error of a column shrinks from level to level, less 1."""
-        return float(RATIO ** (self.stride * (column + 1)) - 1)
+        return float(self.ratio ** (self.stride * (column + 1)) - 1)
 
 
 @cache
-def _weights(degree: int, stride: int, scale: int) -> tuple[float, ...]:
-    """Return the weights that read ``scale`` times the leading coefficient off a polynomial of h^stride."""
-    nodes = [RATIO ** (stride * level) for level in range(degree + 1)]
+def _weights(degree: int, ratio: Fraction, scale: int) -> tuple[float, ...]:
+    """Return the weights that read ``scale`` times the leading coefficient off a polynomial at powers of a ratio."""
+    nodes = [ratio**level for level in range(degree + 1)]
     weights = []
     for node in nodes:
         leading = Fraction(scale)  # coefficient of the node's Lagrange polynomial
@@ -124,28 +134,38 @@ class Row:
         """
         values, noises, changes = [value], [noise], []
         for column, (old, old_noise) in enumerate(zip(self.values[: _COLUMNS - 1], self.noise, strict=False)):
-            gain = series.gain(column)
+            part = 1.0 / series.gain(column)
             changes.append(values[-1] - old)
-            values.append(values[-1] + changes[-1] / gain)
-            noises.append((1.0 + 1.0 / gain) * noises[-1] + old_noise / gain)
+            values.append(values[-1] + part * changes[-1])
+            noises.append((1.0 + part) * noises[-1] + part * old_noise)
         return Row(tuple(values), tuple(noises), tuple(changes))
 
     def forgotten(self, xp: Namespace, mask: Array) -> Row:
         """Return a row that knows nothing where the mask is true: what is extended from it is not a number."""
         return replace(self, values=tuple(xp.where(mask, xp.nan, value) for value in self.values))
 
-    def best(self, xp: Namespace, step: Array) -> Estimate:
-        """Return the best entry of each value; an error that is no number is never the least.
+    def best(self, lines: Lines, step: Array, candidates: int) -> Estimate:
+        """Return the best of so many of the last entries of each value; an error that is no number is never the least.
 
         The change from the previous row is its error as C. J. F. Ridders has it, *Accurate computation of F'(x) and
         F'(x) F''(x)*, Adv. Eng. Software 4 (1982), 75-76. It is that of an estimate of one order less.
         """
-        best, best_noise = self.values[0], self.noise[0]
-        least = xp.zeros_like(best_noise) + xp.inf
-        for value, noise, change in zip(self.values[1:], self.noise[1:], self.changes, strict=True):
-            error = xp.abs(change) + noise
+        xp = lines.xp
+        first = max(0, len(self.changes) - candidates)
+        changes, noises = self.changes[first:], self.noise[first + 1 :]
+        best, change, noise = self.values[first + 1], xp.abs(changes[0]), noises[0]
+        least = change + noise
+        if not lines.all(least < xp.inf):
+            sound = least < xp.inf
+            best, change = xp.where(sound, best, self.values[0]), xp.where(sound, change, xp.inf)
+            least = change + noise
+        for value, new, other in zip(self.values[first + 2 :], changes[1:], noises[1:], strict=True):
+            error = xp.abs(new) + other
             better = error < least
-            best = xp.where(better, value, best)
-            best_noise = xp.where(better, noise, best_noise)
-            least = xp.where(better, error, least)
-        return Estimate(best, least - best_noise, best_noise, step)
+            if lines.all(better):
+                best, change, noise, least = value, xp.abs(new), other, error
+            elif lines.any(better) or not lines.concrete:
+                best, least = xp.where(better, value, best), xp.where(better, error, least)
+                noise = xp.where(better, other, noise)
+                change = least - noise
+        return Estimate(best, change, noise, step)

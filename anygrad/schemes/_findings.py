@@ -14,6 +14,8 @@ from anygrad.schemes._state import State
 
 # Differences tell the size of an error, give or take: as many times that covers it.
 _SAFETY = 3.0
+# Of a derivative above the fourth they tell less, as consecutive windows share most of their points.
+_HIGH, _WIDE_SAFETY = 4, 10.0
 # Above this part of the value, an error that nothing explains is worth a flag.
 _POOR = 1e-2
 
@@ -50,8 +52,10 @@ class Finding:
     def of(cls, xp: Namespace, state: State, search: Search) -> Finding:
         """Return what the search says."""
         best = state.chosen(xp)
-        condition = state.condition(xp)
-        error = _SAFETY * best.change + best.noise * (0.5 + 0.5 * condition)
+        condition = state.condition
+        assert condition is not None
+        safety = _SAFETY if search.n <= _HIGH else _WIDE_SAFETY
+        error = safety * best.change + best.noise * (0.5 + 0.5 * condition)
         stuck = xp.isfinite(error) & (best.change > EXPLAINED * best.noise * condition)
         never = stuck & ~stuck
         return cls(
@@ -102,9 +106,11 @@ class Finding:
 
 def together(xp: Namespace, findings: Sequence[Finding]) -> Finding:
     """Return all findings as one, in the order of the lines."""
-    if len(findings) == 1 and findings[0].index.shape[0] == 1:
-        return findings[0]
     columns = {field.name: [getattr(finding, field.name) for finding in findings] for field in fields(Finding)}
     joined = {name: xp.concat(parts) for name, parts in columns.items()}
-    order = xp.argsort(joined["index"])
+    index = joined["index"]
+    if xp.all(index[1:] > index[:-1]):
+        return Finding(**joined)
+    # Stable sorting is fast where there are long runs in order.
+    order = xp.argsort(index, stable=True)
     return Finding(**{name: xp.take(column, order, axis=0) for name, column in joined.items()})

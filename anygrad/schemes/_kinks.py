@@ -13,8 +13,6 @@ from anygrad.schemes._state import Level, State
 
 # Levels that a kink is looked for in.
 _LEVELS = 4
-# The bend of a smooth f shrinks like the step, to 0.48 from level to level; at a kink it stays.
-_STAYS = 0.7
 # A kink has to be seen this close to x as well, in units of the step used: a smooth bend looks straight there.
 _CLOSE = 1e-8
 # By how many times its rounding f has to change for the change to be known to three digits.
@@ -29,37 +27,46 @@ class Kink:
     half: Array
 
 
-def suspected(xp: Namespace, state: State) -> Array:
+def suspected(lines: Lines, state: State) -> Array:
     """Return half of what the slopes on both sides seem to differ by; 0 where they do not, (k, p).
 
     The first levels are judged by, and the last.
     """
+    xp = lines.xp
     if len(state.trail) < 3 or state.trail[-1].below is None:
         return 0.0 * xp.abs(state.base)
     count = min(len(state.trail), _LEVELS)
-    last = xp.where(state.age >= float(count), _difference(xp, state, state.trail[-count:]), 0.0)
+    last = xp.where(state.age >= float(count), _difference(lines, state, state.trail[-count:]), 0.0)
     if len(state.trail) < 2 * _LEVELS:
         return last
-    first = _difference(xp, state, state.trail[:_LEVELS])
+    first = xp.where(_in_a_row(xp, state), _difference(lines, state, state.trail[:_LEVELS]), 0.0)
     return xp.where(last > 0.0, last, first)
 
 
-def _difference(xp: Namespace, state: State, levels: Sequence[Level]) -> Array:
+def _in_a_row(xp: Namespace, state: State) -> Array:
+    """Return whether there is no leap among the first levels."""
+    shrunk = state.trail[_LEVELS - 1].step / state.trail[0].step * state.ratio ** (_LEVELS - 1)
+    return xp.abs(shrunk - 1.0) < 0.1
+
+
+def _difference(lines: Lines, state: State, levels: Sequence[Level]) -> Array:
     """Return half of the difference of the slopes in the limit of small steps; 0 where it vanishes.
 
     It is a series k + c h + d h^3 + e h^5 + ... of the step, with a k that is 0 where f is smooth.
     """
+    xp = lines.xp
     column = [level.bend(state.base) for level in levels]
-    stays = xp.abs(column[-1]) > _STAYS * xp.abs(column[-2])
+    # The bend of a smooth f shrinks like the step; at a kink it stays.
+    stays = xp.abs(column[-1]) > state.ratio**-0.5 * xp.abs(column[-2])
     change = column[-1]
     for power in range(1, 2 * len(levels) - 2, 2):
-        gain = float(RATIO) ** power - 1.0
+        gain = state.ratio**power - 1.0
         change = column[-1] - column[-2]
         column = [new + (new - old) / gain for old, new in pairwise(column)]
     size = xp.abs(column[-1])
     level = levels[-1]
     noise = 32.0 * state.noise / level.step
-    noise = noise * (level.magnitude(xp, state.base) + xp.abs(state.base)) * state.condition(xp, level)
+    noise = noise * (level.size + xp.abs(state.base)) * state.conditioned(lines, level)
     return xp.where((size > noise) & (stays | (size > 4.0 * xp.abs(change))), size, 0.0)
 
 
@@ -69,7 +76,7 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     outer, inner = _close_by(lines, state, size)
     wide, close = outer.bend(state.base), inner.bend(state.base)
     limit = xp.abs(close + (close - wide) / (float(RATIO) - 1.0))
-    noise = _DISTINCT * (state.noise * (inner.magnitude(xp, state.base) + xp.abs(state.base)) + lines.tiny)
+    noise = _DISTINCT * (state.noise * (inner.size + xp.abs(state.base)) + lines.tiny)
     near = outer.step <= state.chosen(xp).step
     kink = (limit > 0.5 * size) & (limit * inner.step > noise)
     moved = xp.abs(2.0 * (outer.step * outer.slope(state.base) - inner.step * inner.slope(state.base)))
@@ -91,4 +98,4 @@ def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
     step = xp.minimum(xp.maximum(step, _CLOSE * last), first)
     outer, inner = (xp.abs(lines.nearest(state.at + h) - state.at) for h in (step, step / float(RATIO)))
     samples = lines.sample([state.at + outer, state.at - outer, state.at + inner, state.at - inner])
-    return Level(outer, samples[0], samples[1]), Level(inner, samples[2], samples[3])
+    return Level.of(xp, outer, samples[:2], state.base), Level.of(xp, inner, samples[2:], state.base)

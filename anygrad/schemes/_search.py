@@ -2,75 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad.schemes._extrapolation import RATIO, SEEN, Row, Series
-from anygrad.schemes._state import Level, State, blocks, joined, those, total
+from anygrad.schemes._extrapolation import Row
+from anygrad.schemes._judging import Judged, Judging
+from anygrad.schemes._state import Level, State, begun, gathered, joined, taken, total
 
-# Two estimates may agree by accident: convergence is believed of the third one on.
-_CONFIRMED = 3
-# As many levels without progress say that noise has taken over.
-_PATIENCE = 3
-# By how much the step shrinks where f is not finite, or varies too fast for its derivative to be seen at all.
-_LEAP = 8.0
-# As many leaps from points where f is not finite: at 8^-8 of the first step it is not going to be.
-FAILURES = 8
-# The step may grow as many times, by so much at a time, where f does not change by more than its noise.
-_GROWTHS, _GROWTH = 3, 2.0**16
-# Growing pays where the noise of the estimate is as many times that of f.
-_WORTHWHILE = 1e3
+# Lines that one call of f samples all are divided up once this part of a block is left: that takes a copy of them.
+_FEW = 4
+# Of a high derivative only as many of the last columns are believed: the more there are, the more agree by accident.
+_CANDIDATES = 3
 
 
 @dataclass(frozen=True)
-class Search:
-    """How lines are differentiated.
+class Ended:
+    """Lines of which those have come to an end that the mask is true of, (k,); None for all."""
 
-    Attributes
-    ----------
-    n
-        Which derivative is wanted.
-    side
-        0 to take points on both sides of x, 1 or -1 to take them on one.
-    levels
-        How many levels there may be.
-    """
+    state: State
+    mask: Array | None = None
 
-    n: int
-    side: int
-    levels: int
 
-    @property
-    def series(self) -> Series:
-        """The series that the derivative is read from."""
-        return Series(1, 1) if self.side else Series(2 - self.n % 2, 2)
+@dataclass(frozen=True)
+class Search(Judging):
+    """Levels taken until all lines have converged."""
 
-    @property
-    def window(self) -> int:
-        """How many levels an estimate takes."""
-        return len(self.series.weights(self.n))
-
-    def run(self, lines: Lines, steps: Array, noise: Array) -> list[State]:
+    def run(self, lines: Lines, steps: Array, noise: Array) -> list[Ended]:
         """Differentiate lines; return them in groups of which all have taken the same number of levels."""
         xp = lines.xp
-        active = blocks(lines, State.start(lines, steps, noise))
-        finished: list[State] = []
-        for _ in range(self.levels):
-            active = self._sampled(lines, active)
-            done = [xp.all(self._done(lines, state), axis=1) for state in active]
-            over = [mask for mask in done if lines.any(mask)]
-            # What is of no use any more is dropped before lines are picked, which takes a copy of all that they carry.
-            finished += those(xp, [replace(state, row=Row()) for state in active], done) if over else []
-            active = [self._onward(lines, state) for state in active]
-            if not over:
+        active = begun(lines, steps, noise, float(self.series.ratio))
+        count, sampled = lines.at.shape[0], lines
+        ended: list[Ended] = []
+        for level in range(1, self.levels + 1):
+            active = self._sampled(sampled, active)
+            if level == self.levels:
+                break
+            if level < self.soonest or not lines.concrete:
+                active = [self.onward(lines, Judged(state)) for state in active]
                 continue
-            left = [~mask for mask in done]
-            active = those(xp, active, left)
+            parted = [self._parted(lines, state) for state in active]
+            ended += [over for over, _ in parted if over is not None]
+            active = gathered(xp, [left for _, left in parted if left is not None])
             if not active:
-                return finished
-            lines = lines.take(xp.nonzero(joined(xp, left))[0])
-        return finished + active
+                return ended
+            left = sum(state.index.shape[0] for state in active)
+            if left < count:
+                count, sampled = left, lines.take(joined(xp, [state.index for state in active]))
+        return ended + [Ended(self.judged(lines, state).state) for state in active]
+
+    def _parted(self, lines: Lines, state: State) -> tuple[Ended | None, State | None]:
+        """Return lines that have come to an end, and those that go on."""
+        xp = lines.xp
+        judged = self.judged(lines, state)
+        assert judged.done is not None
+        left = xp.nonzero(~judged.done[:, 0])[0]
+        going, count = left.shape[0], state.index.shape[0]
+        if not going:
+            return Ended(judged.state), None
+        if going == count:
+            return None, self.onward(lines, judged)
+        if lines.shared and _FEW * going > count:
+            return None, self.onward(lines, replace(judged, state=replace(judged.state, ended=judged.done)))
+        over = Ended(judged.state, judged.done[:, 0])
+        return over, self.onward(lines, taken(xp, replace(judged, state=replace(judged.state, ended=None)), left))
 
     def row(self, lines: Lines, state: State) -> Row:
         """Return the row of the latest level."""
@@ -85,23 +81,26 @@ class Search:
             power = step ** (self.n - self.series.start)
             value, noise = value / power, noise / xp.abs(power)
         row = state.row
-        if row.values:
-            leapt = xp.abs(float(RATIO) * step / state.trail[-2].step - 1.0) > 0.1
-            row = row.forgotten(xp, leapt) if lines.any(leapt) or not lines.concrete else row
+        if row.values and (state.leapt or not lines.concrete or lines.eps > 1e-10):
+            leapt = xp.abs(state.ratio * step / state.trail[-2].step - 1.0) > 0.1
+            row = row.forgotten(xp, leapt)
         return row.extended(self.series, value, noise)
 
-    def _sampled(self, lines: Lines, states: list[State]) -> list[State]:
+    def _sampled(self, lines: Lines, states: Sequence[State]) -> list[State]:
         """Sample the next level of all, in one go, and extend each tableau by a row."""
         xp = lines.xp
         steps = [self._step(lines, state) for state in states]
-        at, step = joined(xp, [state.at for state in states]), joined(xp, steps)
-        samples = lines.sample((at + step,) if self.side else (at + step, at - step))
+        pairs = list(zip(states, steps, strict=True))
+        points = [joined(xp, [state.at + step for state, step in pairs])]
+        if not self.side:
+            points.append(joined(xp, [state.at - step for state, step in pairs]))
+        samples = lines.sample(points)
         extended, start = [], 0
-        for state, h in zip(states, steps, strict=True):
-            part = slice(start, start + h.shape[0])
-            level = Level(h, samples[0][part, :], None if self.side else samples[1][part, :])
-            extended.append(self._extended(lines, state, level))
-            start = part.stop
+        for state, step in pairs:
+            stop = start + step.shape[0]
+            own = samples if len(pairs) == 1 else [values[start:stop, :] for values in samples]
+            extended.append(self._extended(lines, state, Level.of(xp, step, own, state.base)))
+            start = stop
         return extended
 
     def _step(self, lines: Lines, state: State) -> Array:
@@ -109,8 +108,7 @@ class Search:
         xp = lines.xp
         if self.side:
             return lines.nearest(state.at + float(self.side) * state.step) - state.at
-        outward = xp.where(state.at < 0.0, -state.step, state.step)
-        return xp.abs(lines.nearest(state.at + outward) - state.at)
+        return xp.abs(lines.nearest(state.at + state.outward * state.step) - state.at)
 
     def _extended(self, lines: Lines, state: State, level: Level) -> State:
         xp = lines.xp
@@ -118,19 +116,19 @@ class Search:
         if len(state.trail) < self.window:
             return state
         row = self.row(lines, state)
-        fresh = row.best(xp, xp.abs(level.step))
+        if not row.changes:
+            return replace(state, row=row)
+        fresh = row.best(lines, xp.abs(level.step), _CANDIDATES if self.n > 2 else len(row.changes))
         error = state.best.error
         improved = fresh.error < error
-        if lines.any(~improved) or not lines.concrete:
-            # At a step of many waves f is flat, and all errors of that are small.
-            improved = improved | (fresh.seen(xp) & ~state.best.seen(xp))
-        return replace(
-            state,
-            row=row,
-            fresh=fresh,
-            best=state.best.replaced(xp, improved, fresh),
-            misses=xp.where(~improved & xp.isfinite(error), state.misses + 1.0, 0.0),
-        )
+        if state.ended is None and lines.all(improved):
+            return replace(state, row=row, fresh=fresh, best=fresh, misses=xp.zeros_like(state.misses))
+        # At a step of many waves f is flat, and all errors of that are small.
+        improved = improved | (fresh.seen(xp) & ~state.best.seen(xp))
+        improved = improved if state.ended is None else improved & ~state.ended
+        best = state.best.replaced(xp, improved, fresh)
+        misses = (state.misses + 1.0) * xp.astype(~improved & xp.isfinite(error), state.misses.dtype)
+        return replace(state, row=row, fresh=fresh, best=best, misses=misses)
 
     def _part(self, state: State, level: Level) -> Array:
         """Return the series at one level, divided by the step to the power that it starts with."""
@@ -139,69 +137,9 @@ class Search:
     def _noise(self, lines: Lines, state: State, level: Level) -> Array:
         """Return what noise can amount to in that."""
         xp = lines.xp
-        noise = state.noise * level.magnitude(xp, state.base) + lines.tiny
+        noise = state.noise * level.size + lines.tiny
         if self.side:
             return 2.0 * noise / xp.abs(level.step)
         if self.series.start == 1:
             return noise / level.step
         return (noise + state.noise * xp.abs(state.base)) / level.step**2
-
-    def _done(self, lines: Lines, state: State) -> Array:
-        """Return which values need no more samples."""
-        xp = lines.xp
-        best, fresh = state.best, state.fresh
-        if fresh is None:
-            return state.misses < 0.0
-        converged = (fresh.change <= fresh.noise * state.condition(xp)) & self._settled(state)
-        if lines.any(self._early(state)):
-            converged = converged & ~self._straight(lines, state)
-        stalled = (state.misses >= _PATIENCE) & best.seen(xp)
-        hopeless = (state.failures >= FAILURES) | (state.step < 4.0 * lines.eps * state.scale)
-        return converged | stalled | hopeless
-
-    def _settled(self, state: State) -> Array:
-        return state.age >= float(_CONFIRMED + self.window - 1)
-
-    def _early(self, state: State) -> Array:
-        return (state.age == float(_CONFIRMED + self.window - 1)) & (state.growths < _GROWTHS)
-
-    def _straight(self, lines: Lines, state: State) -> Array:
-        """Return where f is a straight line up to its noise, of which there would be less at a larger step."""
-        assert state.fresh is not None
-        straight = self._early(state) & (state.fresh.change <= state.fresh.noise)
-        return straight & (self._reach(lines, state) > 16.0 * state.step)
-
-    def _reach(self, lines: Lines, state: State) -> Array:
-        """Return the step at which f will have changed by a quarter of itself; 0 where there is no need for it."""
-        xp = lines.xp
-        assert state.fresh is not None
-        slope = xp.abs(state.fresh.value)
-        size = state.trail[-1].magnitude(xp, state.base)
-        reach = 0.25 * (size / xp.where(slope > 0.0, slope, 1.0)) ** (1.0 / self.n)
-        reach = xp.where(state.fresh.noise > _WORTHWHILE * state.noise * slope, reach, 0.0)
-        # An f that does not change at all, very close to 0, may do so on the scale of 1.
-        still = xp.where(state.step < 1e-6, 0.25, 0.0 * state.step)
-        most = xp.where(_GROWTH * state.step > 0.25, _GROWTH * state.step, 0.25)
-        return xp.minimum(xp.where(slope > 0.0, reach, still), most)
-
-    def _onward(self, lines: Lines, state: State) -> State:
-        """Choose the next step: leap where this one is hopeless, or too small to be of use."""
-        xp = lines.xp
-        finite = state.trail[-1].finite(xp)
-        step = xp.where(finite, state.step / float(RATIO), state.step / _LEAP)
-        state = replace(state, failures=xp.where(finite, state.failures, state.failures + 1.0))
-        leap = ~finite
-        if state.fresh is not None:
-            flat = state.fresh.error <= SEEN * xp.abs(state.row.values[0])
-            unseen = ~flat & ~state.best.seen(xp) & (state.misses > 0.0)
-            unseen = xp.any(unseen, axis=1, keepdims=True) & self._settled(state)
-            if lines.any(self._early(state)):
-                straight = xp.all(self._straight(lines, state), axis=1, keepdims=True)
-                unseen = unseen & ~straight
-                step = xp.where(straight, xp.min(self._reach(lines, state), axis=1, keepdims=True), step)
-                state = replace(state, growths=xp.where(straight, state.growths + 1.0, state.growths))
-                leap = leap | straight
-            step = xp.where(unseen, state.step / _LEAP, step)
-            leap = leap | unseen
-        state = replace(state, step=step, fresh=None, row=replace(state.row, changes=()))
-        return state.leapt(xp, leap) if lines.any(leap) or not lines.concrete else state

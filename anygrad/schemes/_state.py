@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
@@ -13,31 +13,41 @@ from anygrad.schemes._extrapolation import Estimate, Row
 T = TypeVar("T")
 
 # How many lines are combined at a time: arrays of this length fit in a processor's cache.
-_BLOCK = 2**17
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True)
 class Level:
-    """The samples at one step: f(x+h), and f(x-h) or, where all points are on the side of a signed h, None."""
+    """The samples at one step: f(x+h), and f(x-h) or, where all points are on the side of a signed h, None.
+
+    ``size`` is how large they are.
+    """
 
     step: Array
     above: Array
     below: Array | None
+    size: Array
+
+    @classmethod
+    def of(cls, xp: Namespace, step: Array, samples: Sequence[Array], base: Array) -> Level:
+        """Return the level with one or two arrays of samples."""
+        above, below = samples[0], samples[1] if len(samples) > 1 else None
+        return cls(step, above, below, 0.5 * xp.abs(above) + 0.5 * xp.abs(base if below is None else below))
 
     def finite(self, xp: Namespace) -> Array:
         """Return whether the samples of a line are, (k, 1)."""
-        sound = xp.isfinite(self.above)
-        if self.below is not None:
-            sound = sound & xp.isfinite(self.below)
-        return xp.all(sound, axis=1, keepdims=True)
-
-    def magnitude(self, xp: Namespace, base: Array) -> Array:
-        """Return how large the values of f are."""
-        return 0.5 * xp.abs(self.above) + 0.5 * xp.abs(base if self.below is None else self.below)
+        return every(xp, xp.isfinite(self.size))
 
     def slope(self, base: Array) -> Array:
         """Return the difference quotient."""
         return (self.above - base) / self.step if self.below is None else (self.above - self.below) / (2.0 * self.step)
+
+    def steepness(self, xp: Namespace, base: Array) -> Array:
+        """Return how fast f changes on its way to the samples, be it up and down again."""
+        change = xp.abs(self.above - base)
+        if self.below is None:
+            return change / xp.abs(self.step)
+        return (0.5 * change + 0.5 * xp.abs(self.below - base)) / self.step
 
     def bend(self, base: Array) -> Array:
         """Return half of what the slopes on both sides differ by."""
@@ -50,24 +60,34 @@ class State:
 
     Attributes
     ----------
+    ratio
+        By how much steps shrink.
     index
         Which lines these are, (k,).
-    at, scale, base, noise
-        x, and how large it is, (k, 1); f(x), (k, p), and the relative noise of f, (k, 1).
-    step, age, failures, growths
+    at, outward, scale, base, noise
+        x, on which side of it numbers are larger, 1 or -1, and how large it is, (k, 1); f(x), (k, p), and the relative noise of f, (k, 1).
+    step, age, failures, growths, leaps
         The step of the next level; how many levels have passed since the step last leapt; how often it leapt because f
-        was not finite, and how often it grew: (k, 1).
+        was not finite, how often it grew, and how often it leapt because nothing was seen: (k, 1).
     row, fresh, best, misses
         The latest row of the tableau, the best of its entries, the best since the last leap, and for how many levels
         that has not been improved.
     past
         The best from before the last leap.
+    condition
+        By how much more noise there is than f's values say, as of the latest level: see `conditioned`.
+    leapt
+        Whether any of the steps is other than the previous one shrunk.
+    ended
+        Which lines have come to an end, and are sampled on because others go on, (k, 1); None for no line.
     trail
         All levels.
     """
 
+    ratio: float
     index: Array
     at: Array
+    outward: Array
     scale: Array
     base: Array
     noise: Array
@@ -75,23 +95,29 @@ class State:
     age: Array
     failures: Array
     growths: Array
+    leaps: Array
     misses: Array
     best: Estimate
     fresh: Estimate | None = None
     past: Estimate | None = None
+    condition: Array | None = None
+    leapt: bool = False
+    ended: Array | None = None
     row: Row = field(default_factory=Row)
     trail: tuple[Level, ...] = ()
 
     @classmethod
-    def start(cls, lines: Lines, steps: Array, noise: Array) -> State:
+    def start(cls, lines: Lines, base: Array, steps: Array, noise: Array, ratio: float) -> State:
         """Return lines of which nothing is known but f(x)."""
         xp = lines.xp
         zero = xp.zeros_like(lines.at)
-        base = lines.base() + zero
+        base = base + zero
         none = xp.zeros_like(xp.abs(base)) + xp.inf
         return cls(
+            ratio=ratio,
             index=xp.arange(lines.at.shape[0]),
             at=lines.at,
+            outward=xp.where(lines.at < 0.0, zero - 1.0, zero + 1.0),
             scale=xp.where(xp.isfinite(lines.scale), lines.scale, 0.0),
             base=base,
             noise=noise + zero,
@@ -99,26 +125,30 @@ class State:
             age=zero,
             failures=zero,
             growths=zero,
+            leaps=zero,
             misses=xp.zeros_like(none),
             best=Estimate(base * xp.nan, none, none, steps + xp.zeros_like(none)),
         )
 
-    def condition(self, xp: Namespace, level: Level | None = None) -> Array:
+    def conditioned(self, lines: Lines, level: Level) -> Array:
         """Return how much more noise there is than f's values say if f rounds its argument, as in exp(100 * x)."""
-        level = level or self.trail[-1]
-        size = level.magnitude(xp, self.base)
-        return 1.0 + self.scale * (xp.abs(level.slope(self.base)) / xp.where(size > 0.0, size, 1.0))
+        return 1.0 + self.scale * (level.steepness(lines.xp, self.base) / (level.size + lines.tiny))
 
-    def leapt(self, xp: Namespace, mask: Array) -> State:
+    def anew(self, xp: Namespace, mask: Array) -> State:
         """Return lines that start anew where the mask is true."""
         chosen = self.chosen(xp)
         return replace(
             self,
+            leapt=True,
             age=xp.where(mask, 0.0, self.age),
             misses=xp.where(mask, 0.0, self.misses),
-            past=(self.past or self.best.dropped(xp, self.misses >= 0.0)).replaced(xp, mask, chosen),
+            past=(self.past or self.nothing(xp)).replaced(xp, mask, chosen),
             best=self.best.dropped(xp, mask),
         )
+
+    def nothing(self, xp: Namespace) -> Estimate:
+        """Return what is known before the first leap."""
+        return self.best.dropped(xp, self.misses >= 0.0)
 
     def chosen(self, xp: Namespace) -> Estimate:
         """Return the best estimate of all.
@@ -137,7 +167,7 @@ class State:
 
 def taken(xp: Namespace, thing: T, indices: Array) -> T:
     """Return a dataclass of arrays, or a tuple of them, with the lines of those indices alone."""
-    if thing is None:
+    if thing is None or isinstance(thing, (float, bool)):
         return thing
     if isinstance(thing, tuple):
         return cast(T, tuple(taken(xp, part, indices) for part in thing))
@@ -147,23 +177,61 @@ def taken(xp: Namespace, thing: T, indices: Array) -> T:
     return cast(T, xp.take(thing, indices, axis=0))
 
 
-def those(xp: Namespace, states: Sequence[State], masks: Sequence[Array]) -> list[State]:
-    """Return the lines of which the mask is true."""
-    kept = []
-    for state, mask in zip(states, masks, strict=True):
-        indices = xp.nonzero(mask)[0]
-        if indices.shape[0]:
-            kept.append(state if indices.shape[0] == mask.shape[0] else taken(xp, state, indices))
-    return kept
+def merged(xp: Namespace, states: Sequence[State]) -> State:
+    """Return lines that have taken the same number of levels as one."""
+    if len(states) == 1:
+        return states[0]
+    if any(state.past is not None for state in states):
+        states = [replace(state, past=state.past or state.nothing(xp)) for state in states]
+    if any(state.ended is not None for state in states):
+        states = [state if state.ended is not None else replace(state, ended=state.age < 0.0) for state in states]
+    return _merged(xp, states)
 
 
-def blocks(lines: Lines, state: State) -> list[State]:
-    """Divide many lines into blocks."""
-    count = state.at.shape[0]
+def _merged(xp: Namespace, things: Sequence[T]) -> T:
+    first = things[0]
+    if first is None or isinstance(first, float):
+        return first
+    if isinstance(first, bool):
+        return cast(T, any(cast(Any, things)))
+    if isinstance(first, tuple):
+        return cast(T, tuple(_merged(xp, parts) for parts in zip(*cast(Any, things), strict=True)))
+    if is_dataclass(first) and not isinstance(first, type):
+        names = [part.name for part in fields(first)]
+        parts = {name: _merged(xp, [getattr(thing, name) for thing in things]) for name in names}
+        return cast(T, type(first)(**parts))
+    return cast(T, xp.concat(list(things)))
+
+
+def gathered(xp: Namespace, states: Sequence[State], block: int = _BLOCK) -> list[State]:
+    """Return lines in fewer blocks, once there are few of them."""
+    few = sum(state.index.shape[0] for state in states) <= block
+    return [merged(xp, states)] if states and few else list(states)
+
+
+def begun(lines: Lines, steps: Array, noise: Array, ratio: float) -> list[State]:
+    """Return lines of which nothing is known but f(x), many of them in blocks."""
+    base, count = lines.base(), lines.at.shape[0]
     if not lines.concrete or count <= _BLOCK:
-        return [state]
-    starts = range(0, count, _BLOCK)
-    return [taken(lines.xp, state, lines.xp.arange(start, min(start + _BLOCK, count))) for start in starts]
+        return [State.start(lines, base, steps, noise, ratio)]
+    shared = base.shape[0] != count
+    states = []
+    for start in range(0, count, _BLOCK):
+        part = slice(start, min(start + _BLOCK, count))
+        some = replace(lines, at=lines.at[part, :], scale=lines.scale[part, :])
+        state = State.start(some, base if shared else base[part, :], steps[part, :], noise[part, :], ratio)
+        states.append(replace(state, index=state.index + start))
+    return states
+
+
+def every(xp: Namespace, mask: Array) -> Array:
+    """Return whether all values of a line are true, (k, 1): of one value there is nothing to reduce."""
+    return mask if mask.shape[1] == 1 else xp.all(mask, axis=1, keepdims=True)
+
+
+def some(xp: Namespace, mask: Array) -> Array:
+    """Return whether any value of a line is true, (k, 1)."""
+    return mask if mask.shape[1] == 1 else xp.any(mask, axis=1, keepdims=True)
 
 
 def joined(xp: Namespace, parts: Sequence[Array]) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._diagnosis import MOST, WIDER, Diagnosis
-from anygrad.schemes._extrapolation import RATIO
+from anygrad.schemes._extrapolation import HIGH, ratio
 from anygrad.schemes._findings import Finding, together
 from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
@@ -109,10 +109,11 @@ class Adaptive:
             return lines.spread(self.step)
         xp = lines.xp
         size = lines.scale
-        factor = _FIRST * float(RATIO) ** ((n - 1) // 2)
+        factor = _FIRST * float(ratio(n)) ** ((n - 1) // 2)
         if (self.noise or 0.0) > EXPLAINED * lines.eps:
             factor *= WIDER
-        return factor * xp.where(xp.isfinite(size) & (size > 0.0), size, 1.0)
+        small = size < 1.0 if n > HIGH else size == 0.0
+        return factor * xp.where(xp.isfinite(size) & ~small, size, 1.0)
 
     def calls(self, m: int, n: int = 1) -> int:
         """Return about how often f is called."""
@@ -125,13 +126,17 @@ class Adaptive:
         if not lines.concrete:
             return self._blind(lines, steps, noise, n)
         findings: list[Finding] = []
+        if lines.lower is None and lines.upper is None:
+            return together(xp, list(self._diagnosis(n, 0).run(lines, steps, noise))).slopes(xp)
         for side, indices, first in _Sides.of(lines, steps).groups(xp):
             some = lines if indices.shape[0] == lines.at.shape[0] else lines.take(indices)
-            search = Search(n, side, self.levels + _MORE * (n - 1))
-            diagnosis = Diagnosis(search, noise_known=self.noise is not None)
-            found = diagnosis.run(some, first, xp.take(noise, indices, axis=0))
+            found = self._diagnosis(n, side).run(some, first, xp.take(noise, indices, axis=0))
             findings.extend(replace(part, index=xp.take(indices, part.index)) for part in found)
         return together(xp, findings).slopes(xp)
+
+    def _diagnosis(self, n: int, side: int) -> Diagnosis:
+        search = Search(n, side, self.levels + _MORE * (n - 1))
+        return Diagnosis(search, noise_known=self.noise is not None)
 
     def _blind(self, lines: Lines, steps: Array, noise: Array, n: int) -> Slopes:
         """Differentiate without looking at what comes out: no line ends before the others, and none is examined."""
@@ -148,8 +153,9 @@ class Adaptive:
 
 
 def _unexamined(lines: Lines, search: Search, steps: Array, noise: Array) -> Finding:
-    (state,) = search.run(lines, steps, noise)
-    half = suspected(lines.xp, state)
+    (ended,) = search.run(lines, steps, noise)
+    state = ended.state
+    half = suspected(lines, state)
     return Finding.of(lines.xp, state, search).bent(lines.xp, half > 0.0, Kink(half > 0.0, half))
 
 

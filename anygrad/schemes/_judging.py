@@ -1,0 +1,156 @@
+"""Whether lines have converged after a level, and which step is next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from anygrad._plan import Lines
+from anygrad._typing import Array
+from anygrad.schemes._extrapolation import SEEN, Series, ratio
+from anygrad.schemes._state import State, every, some
+
+# Two estimates may agree by accident: convergence is believed of the third one on.
+_CONFIRMED = 3
+# As many levels without progress say that noise has taken over.
+_PATIENCE = 3
+# By how much the step shrinks where f is not finite, or varies too fast for its derivative to be seen at all.
+_LEAP = 8.0
+# As many leaps from points where f is not finite: at 8^-8 of the first step it is not going to be.
+FAILURES = 8
+# As many leaps from points where nothing is seen of the derivative: f varies on no scale, as at a jump or a cusp.
+LEAPS = 5.0
+# Steps of fewer spacings of x's numbers are too coarse for their ratio to be what it should.
+_COARSE = 4.0
+# The step may grow as many times, by so much at a time, where f does not change by more than its noise.
+_GROWTHS, _GROWTH = 3, 2.0**16
+# Growing pays where the noise of the estimate is as many times that of f.
+_WORTHWHILE = 2e2
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Lines after a level: which of them are done, and which need steps as large as ``reach``, where that is not 0, (k, 1)."""
+
+    state: State
+    done: Array | None = None
+    reach: Array | None = None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How lines are differentiated.
+
+    Attributes
+    ----------
+    n
+        Which derivative is wanted.
+    side
+        0 to take points on both sides of x, 1 or -1 to take them on one.
+    levels
+        How many levels there may be.
+    """
+
+    n: int
+    side: int
+    levels: int
+
+    @property
+    def series(self) -> Series:
+        """The series that the derivative is read from."""
+        return Series(1, 1, ratio(self.n)) if self.side else Series(2 - self.n % 2, 2, ratio(self.n))
+
+    @property
+    def window(self) -> int:
+        """How many levels an estimate takes."""
+        return len(self.series.weights(self.n))
+
+    @property
+    def soonest(self) -> int:
+        """After how many levels an estimate is settled at the soonest."""
+        return _CONFIRMED + self.window - 1
+
+    def judged(self, lines: Lines, state: State) -> Judged:
+        """Return which lines need no more samples, and which need them farther out."""
+        xp = lines.xp
+        fresh, level = state.fresh, state.trail[-1]
+        condition = state.conditioned(lines, level)
+        if state.condition is not None and state.ended is not None:
+            condition = xp.where(state.ended, state.condition, condition)
+        state = replace(state, condition=condition)
+        if fresh is None:
+            return Judged(state, every(xp, state.misses < 0.0))
+        settled = state.age >= float(self.soonest)
+        converged = (fresh.change <= fresh.noise * condition) & settled
+        reach = self._straight(lines, state)
+        converged = converged if reach is None else converged & (reach == 0.0)
+        stalled = state.misses >= _PATIENCE
+        stalled = stalled & state.best.seen(xp) if lines.any(stalled) or not lines.concrete else stalled
+        hopeless = (
+            (state.failures >= FAILURES) | (state.leaps >= LEAPS) | (state.step < _COARSE * lines.eps * state.scale)
+        )
+        done = every(xp, converged | stalled | hopeless)
+        reach = reach if reach is None or reach.shape[1] == 1 else xp.min(reach, axis=1, keepdims=True)
+        if state.ended is not None:
+            done = done | state.ended
+            reach = reach if reach is None else xp.where(state.ended, 0.0, reach)
+        return Judged(state, done, reach)
+
+    def _straight(self, lines: Lines, state: State) -> Array | None:
+        """Return how far f is a straight line up to its noise, where there would be less of that; 0 elsewhere."""
+        assert state.fresh is not None
+        early = (state.age == float(self.soonest)) & (state.growths < _GROWTHS)
+        straight = early & (state.fresh.change <= state.fresh.noise)
+        if not lines.any(straight):
+            return None
+        reach = self._reach(lines, state)
+        return lines.xp.where(straight & (reach > 16.0 * state.step), reach, 0.0)
+
+    def _reach(self, lines: Lines, state: State) -> Array:
+        """Return the step at which f will have changed by a quarter of itself; 0 where there is no need for it."""
+        xp = lines.xp
+        assert state.fresh is not None
+        slope = xp.abs(state.fresh.value)
+        size = state.trail[-1].size
+        reach = size / xp.where(slope > 0.0, slope, 1.0)
+        reach = 0.25 * (reach if self.n == 1 else reach ** (1.0 / self.n))
+        reach = xp.where(state.fresh.noise > _WORTHWHILE * state.noise * slope, reach, 0.0)
+        # An f that does not change at all, very close to 0, may do so on the scale of 1.
+        still = xp.where(state.step < 1e-6, 0.25, 0.0 * state.step)
+        most = xp.where(_GROWTH * state.step > 0.25, _GROWTH * state.step, 0.25)
+        return xp.minimum(xp.where(slope > 0.0, reach, still), most)
+
+    def onward(self, lines: Lines, judged: Judged) -> State:
+        """Choose the next step: leap where this one is hopeless, or too small to be of use."""
+        xp = lines.xp
+        state = judged.state
+        step, leap = state.step / state.ratio, ~state.trail[-1].finite(xp)
+        leap = leap if state.ended is None else leap & ~state.ended
+        if lines.any(leap) or not lines.concrete:
+            step = xp.where(leap, state.step / _LEAP, step)
+            state = replace(state, failures=xp.where(leap, state.failures + 1.0, state.failures))
+        unseen = self._unseen(lines, state)
+        if judged.reach is not None:
+            straight = judged.reach > 0.0
+            unseen = unseen if unseen is None else unseen & ~straight
+            step = xp.where(straight, judged.reach, step)
+            state = replace(state, growths=xp.where(straight, state.growths + 1.0, state.growths))
+            leap = leap | straight
+        if unseen is not None:
+            step = xp.where(unseen, state.step / _LEAP, step)
+            leap = leap | unseen
+            state = replace(state, leaps=xp.where(unseen, state.leaps + 1.0, state.leaps))
+        state = replace(state, step=step, fresh=None, leapt=False, row=replace(state.row, changes=()))
+        return state.anew(xp, leap) if lines.any(leap) or not lines.concrete else state
+
+    def _unseen(self, lines: Lines, state: State) -> Array | None:
+        """Return where nothing has been seen of the derivative, other than that f is flat."""
+        xp = lines.xp
+        if state.fresh is None or len(state.trail) < self.soonest:
+            return None
+        unseen = (state.misses > 0.0) & (state.age >= float(self.soonest))
+        if lines.concrete and not lines.any(unseen):
+            return None
+        fresh = state.fresh
+        flat = (fresh.error <= SEEN * xp.abs(state.row.values[0])) | (fresh.change <= fresh.noise)
+        unseen = some(xp, unseen & ~flat & ~state.best.seen(xp))
+        return unseen if state.ended is None else unseen & ~state.ended
