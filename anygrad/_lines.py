@@ -20,7 +20,7 @@ class Box:
     upper: Array | None = None
 
     def clip(self, xp: Any, numbers: Array) -> Array:
-        """Return the numbers moved into the box."""
+        """Return the numbers moved into the box: a rounding error must not lead out of it."""
         if self.lower is not None:
             numbers = xp.maximum(numbers, self.lower)
         return numbers if self.upper is None else xp.minimum(numbers, self.upper)
@@ -83,16 +83,22 @@ def element_lines(space: Space, elements: Sequence[int], part: int = 0) -> Lines
     def own(of_all: Array | None) -> Array | None:
         return None if of_all is None else _column(memory, _chosen(memory, of_all, elements))
 
+    box = Box(own(space.box.lower), own(space.box.upper))
+
+    def sample(levels: Sequence[Array]) -> list[Array]:
+        points = [_flat(memory, box.clip(xp, t)) for t in levels]
+        return _tables(memory, session.sample(elements, set_part, points))
+
     return space.lines(
-        sample=lambda levels: _tables(memory, session.sample(elements, set_part, [_flat(memory, t) for t in levels])),
+        sample=sample,
         base=lambda: _table(memory, session.base(elements)),
         take=lambda indices: element_lines(space, [elements[i] for i in memory.indices(indices)], part),
         at=_column(memory, (xp.real, xp.imag)[part](numbers) if memory.complex else numbers),
         scale=_column(memory, xp.abs(numbers)),
         nearest=lambda levels: _column(memory, memory.nearest(elements, _flat(memory, levels))),
         spread=lambda value: own(space.spread(value)),
-        lower=own(space.box.lower),
-        upper=own(space.box.upper),
+        lower=box.lower,
+        upper=box.upper,
     )
 
 
@@ -120,7 +126,6 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array) ->
     box = Box(*chosen)
 
     def points(t: Array) -> Array:
-        # Clipped, as a rounding error must not lead out of the box.
         return xp.reshape(box.clip(xp, start + t * directions), (-1,))
 
     def nearest(t: Array) -> Array:
@@ -170,12 +175,14 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
             return None
         return _column(memory, of_all if indices is None else xp.take(of_all, indices, axis=0))
 
+    box = Box(own(space.box.lower), own(space.box.upper))
+
     def values(of_all: Array) -> Array:
         column = xp.reshape(of_all, (-1,))
         return _column(memory, column if indices is None else xp.take(column, indices, axis=0))
 
     def points(t: Array) -> Array:
-        flat = _flat(memory, t)
+        flat = _flat(memory, box.clip(xp, t))
         return flat if indices is None else memory.overlay(indices, flat)
 
     def taken(chosen: Array) -> Lines:
@@ -190,8 +197,8 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
         scale=_column(memory, xp.abs(numbers)),
         nearest=lambda levels: _column(memory, memory.nearest(every, _flat(memory, levels))),
         spread=lambda value: own(space.spread(value)),
-        lower=own(space.box.lower),
-        upper=own(space.box.upper),
+        lower=box.lower,
+        upper=box.upper,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from array_api_compat import device
+
 from anygrad._typing import Array, Namespace
 
 
@@ -50,7 +52,8 @@ class Lines:
         Whether values can be looked at. False for lazy and traced arrays: there are no branches on what they hold, and
         ``take`` cannot be used.
     lower, upper
-        Between which numbers, inclusive, each function may be sampled, (m, 1); None where there is no bound.
+        Between which numbers, inclusive, each function may be sampled, (m, 1); None where there is no bound. ``sample``
+        moves points that lie outside by a rounding error.
     """
 
     xp: Namespace
@@ -68,6 +71,10 @@ class Lines:
     concrete: bool = True
     lower: Array | None = None
     upper: Array | None = None
+
+    def numbers(self) -> Array:
+        """Return 0, 1, ..., m - 1, an integer array where the lines are."""
+        return self.xp.arange(self.at.shape[0], device=device(self.at))
 
     def all(self, mask: Array) -> bool:
         """Return whether all elements of a mask are true; False where looking would force a lazy computation."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,7 +119,7 @@ def test_no_bound_is_ever_crossed(data, tried, name):
         assert np.all((x >= lower) & (x <= upper))
         return x.sum()
 
-    scheme = type(tried.scheme)(order=tried.scheme.order, step=step) if step else tried.scheme
+    scheme = replace(tried.scheme, step=step) if step else tried.scheme
     try:
         result = OPERATORS[name](f, x, scheme=scheme, bounds=(lower, upper))
     except ValueError as error:

@@ -28,7 +28,7 @@ _CLOSER = 8.0
 Examination: TypeAlias = Callable[[Lines, State, Finding], Finding]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Diagnosis:
     """A search whose failures are looked into.
 
@@ -119,7 +119,9 @@ class Diagnosis:
         xp = lines.xp
         noise = measured(self.search, lines, state)
         state = replace(state, noise=xp.where(noise > 0.0, MOST * noise, state.noise))
-        flagged = replace(found, noisy=noise > _NOISY * lines.eps * state.condition)
+        flagged = replace(
+            found, noisy=noise > _NOISY * lines.eps * (1.0 if state.condition is None else state.condition)
+        )
         return self._at_some(lines, state, flagged, noise > 0.0, self._wider)
 
     def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:

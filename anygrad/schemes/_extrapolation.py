@@ -27,7 +27,7 @@ def ratio(n: int) -> Fraction:
     return RATIO if n <= HIGH else _CLOSER_RATIO
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
     """A function ``c_s h^s + c_(s+d) h^(s+d) + ...`` of the step h, with ``start`` s and ``stride`` d.
 
@@ -65,7 +65,7 @@ def _weights(degree: int, ratio: Fraction, scale: int) -> tuple[float, ...]:
     return tuple(weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """Values, (m, p), with what is known of each.
 
@@ -111,7 +111,7 @@ class Estimate:
         return replace(self, change=xp.where(mask, xp.inf, self.change))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """A row of the tableau: estimates from windows of more and more of the latest levels.
 

@@ -20,7 +20,7 @@ _HIGH, _WIDE_SAFETY = 4, 10.0
 _POOR = 1e-2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finding:
     """The derivatives of lines, with all that is known of them.
 

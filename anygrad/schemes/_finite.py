@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array
+from anygrad.schemes._bounds import require_room, room
 from anygrad.schemes._parts import joined, selected
 from anygrad.schemes._stencil import Stencil, one_sided
 
@@ -38,19 +39,12 @@ def differentiate(lines: Lines, steps: Array, nominal: Stencil) -> Slopes:
 
 
 def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool) -> Slopes:
-    sampled = iter(lines.sample([_inside(lines, lines.at + offset * steps) for offset in stencil.offsets if offset]))
+    sampled = iter(lines.sample([lines.at + offset * steps for offset in stencil.offsets if offset]))
     values = [next(sampled) if offset else lines.base() for offset in stencil.offsets]
     value = stencil.combine(values, steps)
     nonfinite = ~lines.xp.isfinite(value)
     one_sided = nonfinite | True if turned else nonfinite & False
     return Slopes(value=value, step=steps, flags={"nonfinite": nonfinite, "one_sided": one_sided})
-
-
-def _inside(lines: Lines, points: Array) -> Array:
-    """Return points between the bounds: a rounding error must not lead beyond."""
-    if lines.lower is not None:
-        points = lines.xp.maximum(points, lines.lower)
-    return points if lines.upper is None else lines.xp.minimum(points, lines.upper)
 
 
 def _between_bounds(lines: Lines, steps: Array, stencils: Stencils) -> Slopes:
@@ -74,20 +68,14 @@ def _between_bounds(lines: Lines, steps: Array, stencils: Stencils) -> Slopes:
 def _chosen(lines: Lines, steps: Array, stencils: Stencils) -> tuple[Array, Array, Array]:
     """Return which lines have room for the nominal stencil, which others go above, and the steps, (m, 1) each."""
     xp = lines.xp
-    infinite = xp.full_like(lines.at, float("inf"))
-    room_below = infinite if lines.lower is None else lines.at - lines.lower
-    room_above = infinite if lines.upper is None else lines.upper - lines.at
+    room_below, room_above = room(lines)
     nominal = (stencils.nominal.below * steps <= room_below) & (stencils.nominal.above * steps <= room_above)
     reach = float(stencils.above.above)
     above = (reach * steps <= room_above) | (room_above >= room_below)
-    room = xp.where(above, room_above, room_below)
-    squeezed = ~nominal & (reach * steps > room)
-    steps = xp.where(squeezed, room / reach, steps)
-    if lines.any(squeezed & (lines.nearest(xp.where(above, lines.at + steps, lines.at - steps)) == lines.at)):
-        raise ValueError(
-            "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
-            " on both sides: widen them, leave that element out of x, or give another direction"
-        )
+    most = xp.where(above, room_above, room_below) / reach
+    squeezed = ~nominal & (steps > most)
+    steps = xp.where(squeezed, most, steps)
+    require_room(lines, steps, above=above)
     return nominal, above, steps
 
 

@@ -27,16 +27,16 @@ _GROWTHS, _GROWTH = 3, 2.0**16
 _WORTHWHILE = 2e2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judged:
-    """Lines after a level: which of them are done, and which need steps as large as ``reach``, where that is not 0, (k, 1)."""
+    """Lines after a level: which of them are done, and which need steps as large as ``reach`` if that is not 0, (k, 1)."""
 
     state: State
     done: Array | None = None
     reach: Array | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judging:
     """How lines are differentiated.
 
@@ -117,7 +117,8 @@ class Judging:
         # An f that does not change at all, very close to 0, may do so on the scale of 1.
         still = xp.where(state.step < 1e-6, 0.25, 0.0 * state.step)
         most = xp.where(_GROWTH * state.step > 0.25, _GROWTH * state.step, 0.25)
-        return xp.minimum(xp.where(slope > 0.0, reach, still), most)
+        reach = xp.minimum(xp.where(slope > 0.0, reach, still), most)
+        return reach if state.most is None else xp.minimum(reach, state.most)
 
     def onward(self, lines: Lines, judged: Judged) -> State:
         """Choose the next step: leap where this one is hopeless, or too small to be of use."""

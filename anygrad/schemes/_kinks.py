@@ -19,7 +19,7 @@ _CLOSE = 1e-8
 _DISTINCT = 1e3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kink:
     """Whether there is a kink or a jump, and half of what the slopes differ by: infinity, where they grow on."""
 

@@ -33,7 +33,8 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     """
     xp = lines.xp
     away = -1.0 if search.side < 0 else 1.0
-    spacing = away * _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
+    spacing = _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
+    spacing = away * (spacing if state.most is None else xp.minimum(spacing, state.most / (_POINTS + 1)))
     values = list(lines.sample([lines.at + count * spacing for count in range(1, _POINTS + 1)]))
     size = total([xp.abs(value) for value in values]) / _POINTS
     equal = total([xp.astype(new == old, state.at.dtype) for old, new in pairwise(values)])

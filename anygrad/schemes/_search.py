@@ -17,7 +17,7 @@ _FEW = 4
 _CANDIDATES = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ended:
     """Lines of which those have come to an end that the mask is true of, (k,); None for all."""
 
@@ -25,14 +25,14 @@ class Ended:
     mask: Array | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search(Judging):
     """Levels taken until all lines have converged."""
 
     def run(self, lines: Lines, steps: Array, noise: Array) -> list[Ended]:
         """Differentiate lines; return them in groups of which all have taken the same number of levels."""
         xp = lines.xp
-        active = begun(lines, steps, noise, float(self.series.ratio))
+        active = begun(lines, steps, noise, float(self.series.ratio), self.side)
         count, sampled = lines.at.shape[0], lines
         ended: list[Ended] = []
         for level in range(1, self.levels + 1):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
+from anygrad.schemes._bounds import room
 from anygrad.schemes._extrapolation import Estimate, Row
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ T = TypeVar("T")
 _BLOCK = 2**16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
     """The samples at one step: f(x+h), and f(x-h) or, where all points are on the side of a signed h, None.
 
@@ -54,7 +55,7 @@ class Level:
         return 0.5 * ((self.above - base) + (self.below - base)) / self.step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """Lines side by side, all of which have taken the same number of levels.
 
@@ -65,7 +66,8 @@ class State:
     index
         Which lines these are, (k,).
     at, outward, scale, base, noise
-        x, on which side of it numbers are larger, 1 or -1, and how large it is, (k, 1); f(x), (k, p), and the relative noise of f, (k, 1).
+        x, on which side of it numbers are larger, 1 or -1, and how large it is, (k, 1); f(x), (k, p), and the
+        relative noise of f, (k, 1).
     step, age, failures, growths, leaps
         The step of the next level; how many levels have passed since the step last leapt; how often it leapt because f
         was not finite, how often it grew, and how often it leapt because nothing was seen: (k, 1).
@@ -80,6 +82,8 @@ class State:
         Whether any of the steps is other than the previous one shrunk.
     ended
         Which lines have come to an end, and are sampled on because others go on, (k, 1); None for no line.
+    most
+        How long a step may be between bounds, (k, 1); None where there are none.
     trail
         All levels.
     """
@@ -103,6 +107,7 @@ class State:
     condition: Array | None = None
     leapt: bool = False
     ended: Array | None = None
+    most: Array | None = None
     row: Row = field(default_factory=Row)
     trail: tuple[Level, ...] = ()
 
@@ -115,7 +120,7 @@ class State:
         none = xp.zeros_like(xp.abs(base)) + xp.inf
         return cls(
             ratio=ratio,
-            index=xp.arange(lines.at.shape[0]),
+            index=lines.numbers(),
             at=lines.at,
             outward=xp.where(lines.at < 0.0, zero - 1.0, zero + 1.0),
             scale=xp.where(xp.isfinite(lines.scale), lines.scale, 0.0),
@@ -129,6 +134,15 @@ class State:
             misses=xp.zeros_like(none),
             best=Estimate(base * xp.nan, none, none, steps + xp.zeros_like(none)),
         )
+
+    def within(self, lines: Lines, side: int) -> State:
+        """Return lines that step no farther than their bounds are, on one side of x (1, -1) or on both (0)."""
+        if lines.lower is None and lines.upper is None:
+            return self
+        below, above = room(lines)
+        nearest = lines.xp.minimum(below, above) if side == 0 else above if side > 0 else below
+        most = (1.0 - 4.0 * lines.eps) * nearest
+        return replace(self, most=most, step=lines.xp.minimum(self.step, most))
 
     def conditioned(self, lines: Lines, level: Level) -> Array:
         """Return how much more noise there is than f's values say if f rounds its argument, as in exp(100 * x)."""
@@ -209,18 +223,19 @@ def gathered(xp: Namespace, states: Sequence[State], block: int = _BLOCK) -> lis
     return [merged(xp, states)] if states and few else list(states)
 
 
-def begun(lines: Lines, steps: Array, noise: Array, ratio: float) -> list[State]:
+def begun(lines: Lines, steps: Array, noise: Array, ratio: float, side: int) -> list[State]:
     """Return lines of which nothing is known but f(x), many of them in blocks."""
     base, count = lines.base(), lines.at.shape[0]
     if not lines.concrete or count <= _BLOCK:
-        return [State.start(lines, base, steps, noise, ratio)]
+        return [State.start(lines, base, steps, noise, ratio).within(lines, side)]
     shared = base.shape[0] != count
     states = []
     for start in range(0, count, _BLOCK):
         part = slice(start, min(start + _BLOCK, count))
-        some = replace(lines, at=lines.at[part, :], scale=lines.scale[part, :])
+        lower, upper = (None if bound is None else bound[part, :] for bound in (lines.lower, lines.upper))
+        some = replace(lines, at=lines.at[part, :], scale=lines.scale[part, :], lower=lower, upper=upper)
         state = State.start(some, base if shared else base[part, :], steps[part, :], noise[part, :], ratio)
-        states.append(replace(state, index=state.index + start))
+        states.append(replace(state, index=state.index + start).within(some, side))
     return states
 
 

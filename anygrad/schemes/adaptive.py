@@ -10,6 +10,7 @@ from typing import Any
 
 from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array, Namespace
+from anygrad.schemes._bounds import require_room, room
 from anygrad.schemes._diagnosis import MOST, WIDER, Diagnosis
 from anygrad.schemes._extrapolation import HIGH, ratio
 from anygrad.schemes._findings import Finding, together
@@ -112,7 +113,8 @@ class Adaptive:
         factor = _FIRST * float(ratio(n)) ** ((n - 1) // 2)
         if (self.noise or 0.0) > EXPLAINED * lines.eps:
             factor *= WIDER
-        small = size < 1.0 if n > HIGH else size == 0.0
+        # What is next to nothing has no digits for a step that is a part of it.
+        small = size < (1.0 if n > HIGH else lines.tiny / lines.eps)
         return factor * xp.where(xp.isfinite(size) & ~small, size, 1.0)
 
     def calls(self, m: int, n: int = 1) -> int:
@@ -159,7 +161,7 @@ def _unexamined(lines: Lines, search: Search, steps: Array, noise: Array) -> Fin
     return Finding.of(lines.xp, state, search).bent(lines.xp, half > 0.0, Kink(half > 0.0, half))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Sides:
     """On which side of x lines are sampled, (m, 1): above (1), below (-1), or both (0); and how far at most."""
 
@@ -171,15 +173,15 @@ class _Sides:
     def of(cls, lines: Lines, steps: Array) -> _Sides:
         """Return the sides with room for steps; steps are a bit shorter than the room, for rounding not to end it."""
         xp = lines.xp
-        endless = xp.zeros_like(lines.at) + xp.inf
-        above = endless if lines.upper is None else lines.upper - lines.at
-        below = endless if lines.lower is None else lines.at - lines.lower
+        below, above = room(lines)
         less, more = xp.where(above < below, above, below), xp.where(above < below, below, above)
         near = less < _NEAR * steps
-        room = (1.0 - 4.0 * lines.eps) * xp.where(near, more, less)
-        one = xp.ones_like(endless)
+        most = (1.0 - 4.0 * lines.eps) * xp.where(near, more, less)
+        one = xp.ones_like(lines.at)
         side = xp.where(near, xp.where(above < below, -one, one), 0.0)
-        return cls(near, side, xp.where(steps < room, steps, room))
+        first = xp.where(steps < most, steps, most)
+        require_room(lines, first, above=side >= 0.0)
+        return cls(near, side, first)
 
     def groups(self, xp: Namespace) -> Iterator[tuple[int, Array, Array]]:
         """Yield the sides, the indices of their lines, and the first steps of these."""
