@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from anygrad._box import Box
 from anygrad._function import Function
 from anygrad._job import Job, Options
-from anygrad._lines import Box, Space
+from anygrad._lines import Space
 from anygrad._progress import Meter
 from anygrad.backends import Backend, Complexified, Memory
 from anygrad.evaluators import Session

@@ -29,7 +29,7 @@ _WORTHWHILE = 2e2
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Lines after a level: which of them are done, and which need steps as large as ``reach`` if that is not 0, (k, 1)."""
+    """Lines after a level: which of them are done, and which need steps as large as ``reach``, if not 0."""
 
     state: State
     done: Array | None = None

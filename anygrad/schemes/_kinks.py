@@ -9,7 +9,8 @@ from itertools import pairwise
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import RATIO
-from anygrad.schemes._state import Level, State
+from anygrad.schemes._level import Level
+from anygrad.schemes._state import State
 
 # Levels that a kink is looked for in.
 _LEVELS = 4

@@ -9,7 +9,8 @@ from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._judging import Judged, Judging
-from anygrad.schemes._state import Level, State, begun, gathered, joined, taken, total
+from anygrad.schemes._level import Level
+from anygrad.schemes._state import State, begun, gathered, joined, taken, total
 
 # Lines that one call of f samples all are divided up once this part of a block is left: that takes a copy of them.
 _FEW = 4
