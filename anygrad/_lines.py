@@ -28,7 +28,7 @@ class Space:
     """
 
     session: Session
-    box: Box = Box()
+    box: Box = field(default_factory=Box)
     off_axis: bool = False
     _spread: dict[int, tuple[object, Array]] = field(default_factory=dict, repr=False)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import SEEN, Series, ratio
-from anygrad.schemes._state import State, every, some
+from anygrad.schemes._level import every
+from anygrad.schemes._state import State, some
 
 # Two estimates may agree by accident: convergence is believed of the third one on.
 _CONFIRMED = 3

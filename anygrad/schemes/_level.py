@@ -44,3 +44,8 @@ class Level:
     def bend(self, base: Array) -> Array:
         """Return half of what the slopes on both sides differ by."""
         return 0.5 * ((self.above - base) + (self.below - base)) / self.step
+
+
+def every(xp: Namespace, mask: Array) -> Array:
+    """Return whether all values of a line are true, (k, 1): of one value there is nothing to reduce."""
+    return mask if mask.shape[1] == 1 else xp.all(mask, axis=1, keepdims=True)

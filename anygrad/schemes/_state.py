@@ -202,11 +202,6 @@ def begun(lines: Lines, steps: Array, noise: Array, ratio: float, side: int) -> 
     return states
 
 
-def every(xp: Namespace, mask: Array) -> Array:
-    """Return whether all values of a line are true, (k, 1): of one value there is nothing to reduce."""
-    return mask if mask.shape[1] == 1 else xp.all(mask, axis=1, keepdims=True)
-
-
 def some(xp: Namespace, mask: Array) -> Array:
     """Return whether any value of a line is true, (k, 1)."""
     return mask if mask.shape[1] == 1 else xp.any(mask, axis=1, keepdims=True)
