@@ -15,6 +15,7 @@ from anygrad.schemes._findings import Finding, together
 from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
 from anygrad.schemes._search import Search
+from anygrad.schemes._step import given_steps
 
 # The first step, as a part of |x|: functions that vary with x, like its powers, converge from there.
 _FIRST = 0.3
@@ -46,7 +47,7 @@ def first_steps(scheme: Settings, lines: Lines, n: int = 1) -> Array:
     drown in noise.
     """
     if scheme.step is not None:
-        return lines.spread(scheme.step)
+        return given_steps(scheme.step, lines)
     xp = lines.xp
     size = lines.scale
     factor = _FIRST * float(ratio(n)) ** ((n - 1) // 2)

@@ -72,21 +72,7 @@ class GivenStep:
     size: float | Array
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        xp = lines.xp
-        size = xp.full_like(lines.at, self.size) if isinstance(self.size, float) else lines.spread(self.size)
-        if lines.any(~((size > 0) & xp.isfinite(size))):
-            raise ValueError("the steps must all be positive and finite: write 1e-4, say, or None for the default")
-        above = lines.at + size
-        taken = lines.nearest(above)
-        drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - size) == lines.at))
-        if lines.any(drowned):
-            element = float(xp.max(xp.where(drowned, lines.scale, 0.0)))
-            step = float(xp.min(xp.where(drowned, size, float("inf"))))
-            raise ValueError(
-                f"the step {step!r} is too small: x has an element of magnitude {element!r}, which it leaves"
-                f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
-            )
-        return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, size)
+        return given_steps(self.size, lines)
 
 
 def step_rule(step: Step, noise: float | None = None) -> StepRule:
@@ -106,6 +92,25 @@ def step_rule(step: Step, noise: float | None = None) -> StepRule:
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )
     return GivenStep(float(step))
+
+
+def given_steps(given: float | Array, lines: Lines) -> Array:
+    """Return a step that the user gave as one for each line; raise if it is none that changes x."""
+    xp = lines.xp
+    size = xp.full_like(lines.at, float(given)) if isinstance(given, numbers.Real) else lines.spread(given)
+    if lines.any(~((size > 0) & xp.isfinite(size))):
+        raise ValueError("the steps must all be positive and finite: write 1e-4, say, or None for the default")
+    above = lines.at + size
+    taken = lines.nearest(above)
+    drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - size) == lines.at))
+    if lines.any(drowned):
+        element = float(xp.max(xp.where(drowned, lines.scale, 0.0)))
+        step = float(xp.min(xp.where(drowned, size, float("inf"))))
+        raise ValueError(
+            f"the step {step!r} is too small: x has an element of magnitude {element!r}, which it leaves"
+            f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
+        )
+    return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, size)
 
 
 def _float(number: Any) -> float:
