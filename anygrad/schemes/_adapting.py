@@ -16,6 +16,7 @@ from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
 from anygrad.schemes._search import Search
 from anygrad.schemes._step import given_steps
+from anygrad.schemes._unseen import extrapolated
 
 # The first step, as a part of |x|: functions that vary with x, like its powers, converge from there.
 _FIRST = 0.3
@@ -23,8 +24,6 @@ _FIRST = 0.3
 _NEAR = 1.0 / 16.0
 # A high derivative takes as many more levels for each order to be seen at all.
 _MORE = 4
-# Levels of lines that cannot be looked at: enough for most functions to converge.
-_BLIND = 9
 
 
 class Settings(Protocol):
@@ -63,7 +62,7 @@ def differentiate(scheme: Settings, lines: Lines, steps: Array, n: int = 1) -> S
     xp = lines.xp
     noise = xp.zeros_like(lines.at) + max(lines.eps, MOST * (scheme.noise or 0.0))
     if not lines.concrete:
-        return _blind(lines, steps, noise, n)
+        return _blind(scheme, lines, steps, noise, n)
     findings: list[Finding] = []
     if lines.lower is None and lines.upper is None:
         return together(xp, list(_diagnosis(scheme, n, 0).run(lines, steps, noise))).slopes(xp)
@@ -75,27 +74,30 @@ def differentiate(scheme: Settings, lines: Lines, steps: Array, n: int = 1) -> S
 
 
 def _diagnosis(scheme: Settings, n: int, side: int) -> Diagnosis:
-    search = Search(n, side, scheme.levels + _MORE * (n - 1))
-    return Diagnosis(search, noise_known=scheme.noise is not None)
+    return Diagnosis(_search(scheme, n, side), noise_known=scheme.noise is not None)
 
 
-def _blind(lines: Lines, steps: Array, noise: Array, n: int) -> Slopes:
+def _search(scheme: Settings, n: int, side: int) -> Search:
+    return Search(n, side, scheme.levels + _MORE * (n - 1))
+
+
+def _blind(scheme: Settings, lines: Lines, steps: Array, noise: Array, n: int) -> Slopes:
     """Differentiate without looking at what comes out: no line ends before the others, and none is examined."""
     xp = lines.xp
-    sides = _Sides.of(lines, steps)
-    found = _unexamined(lines, Search(n, 0, _BLIND), xp.where(sides.near, 0.0 * steps, sides.first), noise)
     if lines.lower is None and lines.upper is None:
-        return found.slopes(xp)
+        return _unexamined(lines, _search(scheme, n, 0), steps, noise).slopes(xp)
+    sides = _Sides.of(lines, steps)
+    none = xp.zeros_like(steps)
+    found = _unexamined(lines, _search(scheme, n, 0), xp.where(sides.near, none, sides.first), noise)
     for side in (1, -1):
         here = sides.near & (sides.side == side)
-        beside = _unexamined(lines, Search(n, side, _BLIND), xp.where(here, sides.first, 0.0 * steps), noise)
+        beside = _unexamined(lines, _search(scheme, n, side), xp.where(here, sides.first, none), noise)
         found = replace(found.revised(xp, here, beside), one_sided=found.one_sided | here)
     return found.slopes(xp)
 
 
 def _unexamined(lines: Lines, search: Search, steps: Array, noise: Array) -> Finding:
-    (ended,) = search.run(lines, steps, noise)
-    state = ended.state
+    state = extrapolated(lines, search, steps, noise)
     half = suspected(lines, state)
     return Finding.of(lines.xp, state, search).bent(lines.xp, half > 0.0, Kink(half > 0.0, half))
 

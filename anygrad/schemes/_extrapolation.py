@@ -16,6 +16,8 @@ RATIO = Fraction(21, 10)
 # A high derivative takes a window of several levels: the nearer they are, the less noise the innermost has.
 _CLOSER_RATIO = Fraction(7, 5)
 HIGH = 2
+# Of a high derivative only as many of the last columns are believed: the more there are, the more agree by accident.
+CANDIDATES = 3
 # A derivative has been seen where its error is at most this part of it.
 SEEN = 0.1
 # Beyond this many columns the outermost steps of a window differ by 300: its widest point adds nothing any more.
@@ -106,6 +108,11 @@ class Estimate:
             step=xp.where(mask, other.step, self.step),
         )
 
+    def scaled(self, factor: Array) -> Estimate:
+        """Return the estimate times a factor."""
+        size = abs(factor)
+        return Estimate(self.value * factor, self.change * size, self.noise * size, self.step)
+
     def dropped(self, xp: Namespace, mask: Array) -> Estimate:
         """Return no estimate where the mask is true: anything is better."""
         return replace(self, change=xp.where(mask, xp.inf, self.change))
@@ -164,7 +171,7 @@ class Row:
             better = error < least
             if lines.all(better):
                 best, change, noise, least = value, xp.abs(new), other, error
-            elif lines.any(better) or not lines.concrete:
+            elif lines.any(better):
                 best, least = xp.where(better, value, best), xp.where(better, error, least)
                 noise = xp.where(better, other, noise)
                 change = least - noise

@@ -85,7 +85,7 @@ class Judging:
         reach = self._straight(lines, state)
         converged = converged if reach is None else converged & (reach == 0.0)
         stalled = state.misses >= _PATIENCE
-        stalled = stalled & state.best.seen(xp) if lines.any(stalled) or not lines.concrete else stalled
+        stalled = stalled & state.best.seen(xp) if lines.any(stalled) else stalled
         hopeless = (
             (state.failures >= FAILURES) | (state.leaps >= LEAPS) | (state.step < _COARSE * lines.eps * state.scale)
         )
@@ -127,7 +127,7 @@ class Judging:
         state = judged.state
         step, leap = state.step / state.ratio, ~state.trail[-1].finite(xp)
         leap = leap if state.ended is None else leap & ~state.ended
-        if lines.any(leap) or not lines.concrete:
+        if lines.any(leap):
             step = xp.where(leap, state.step / _LEAP, step)
             state = replace(state, failures=xp.where(leap, state.failures + 1.0, state.failures))
         unseen = self._unseen(lines, state)
@@ -142,7 +142,7 @@ class Judging:
             leap = leap | unseen
             state = replace(state, leaps=xp.where(unseen, state.leaps + 1.0, state.leaps))
         state = replace(state, step=step, fresh=None, leapt=False, row=replace(state.row, changes=()))
-        return state.anew(xp, leap) if lines.any(leap) or not lines.concrete else state
+        return state.anew(xp, leap) if lines.any(leap) else state
 
     def _unseen(self, lines: Lines, state: State) -> Array | None:
         """Return where nothing has been seen of the derivative, other than that f is flat."""
@@ -150,7 +150,7 @@ class Judging:
         if state.fresh is None or len(state.trail) < self.soonest:
             return None
         unseen = (state.misses > 0.0) & (state.age >= float(self.soonest))
-        if lines.concrete and not lines.any(unseen):
+        if not lines.any(unseen):
             return None
         fresh = state.fresh
         flat = (fresh.error <= SEEN * xp.abs(state.row.values[0])) | (fresh.change <= fresh.noise)

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad.schemes._extrapolation import Row
+from anygrad.schemes._extrapolation import CANDIDATES, HIGH, Row
 from anygrad.schemes._judging import Judged, Judging
 from anygrad.schemes._level import Level
 from anygrad.schemes._state import State, begun, gathered, joined, taken, total
 
 # Lines that one call of f samples all are divided up once this part of a block is left: that takes a copy of them.
 _FEW = 4
-# Of a high derivative only as many of the last columns are believed: the more there are, the more agree by accident.
-_CANDIDATES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class Search(Judging):
             active = self._sampled(sampled, active)
             if level == self.levels:
                 break
-            if level < self.soonest or not lines.concrete:
+            if level < self.soonest:
                 active = [self.onward(lines, Judged(state)) for state in active]
                 continue
             parted = [self._parted(lines, state) for state in active]
@@ -74,15 +72,15 @@ class Search(Judging):
         xp = lines.xp
         step = state.trail[-1].step
         weights = self.series.weights(self.n)
-        parts = [self._part(state, level) for level in reversed(state.trail[-len(weights) :])]
-        noises = [self._noise(lines, state, level) for level in reversed(state.trail[-len(weights) :])]
+        parts = [self.part(state, level) for level in reversed(state.trail[-len(weights) :])]
+        noises = [self.noise(lines, state, level) for level in reversed(state.trail[-len(weights) :])]
         value = total([weight * part for weight, part in zip(weights, parts, strict=True)])
         noise = total([abs(weight) * part for weight, part in zip(weights, noises, strict=True)])
         if self.n != self.series.start:
             power = step ** (self.n - self.series.start)
             value, noise = value / power, noise / xp.abs(power)
         row = state.row
-        if row.values and (state.leapt or not lines.concrete or lines.eps > 1e-10):
+        if row.values and (state.leapt or lines.eps > 1e-10):
             leapt = xp.abs(state.ratio * step / state.trail[-2].step - 1.0) > 0.1
             row = row.forgotten(xp, leapt)
         return row.extended(self.series, value, noise)
@@ -119,7 +117,7 @@ class Search(Judging):
         row = self.row(lines, state)
         if not row.changes:
             return replace(state, row=row)
-        fresh = row.best(lines, xp.abs(level.step), _CANDIDATES if self.n > 2 else len(row.changes))
+        fresh = row.best(lines, xp.abs(level.step), CANDIDATES if self.n > HIGH else len(row.changes))
         error = state.best.error
         improved = fresh.error < error
         if state.ended is None and lines.all(improved):
@@ -131,11 +129,11 @@ class Search(Judging):
         misses = (state.misses + 1.0) * xp.astype(~improved & xp.isfinite(error), state.misses.dtype)
         return replace(state, row=row, fresh=fresh, best=best, misses=misses)
 
-    def _part(self, state: State, level: Level) -> Array:
+    def part(self, state: State, level: Level) -> Array:
         """Return the series at one level, divided by the step to the power that it starts with."""
         return level.bend(state.base) / level.step if self.series.start == 2 else level.slope(state.base)
 
-    def _noise(self, lines: Lines, state: State, level: Level) -> Array:
+    def noise(self, lines: Lines, state: State, level: Level) -> Array:
         """Return what noise can amount to in that."""
         xp = lines.xp
         noise = state.noise * level.size + lines.tiny

@@ -189,7 +189,7 @@ def gathered(xp: Namespace, states: Sequence[State], block: int = _BLOCK) -> lis
 def begun(lines: Lines, steps: Array, noise: Array, ratio: float, side: int) -> list[State]:
     """Return lines of which nothing is known but f(x), many of them in blocks."""
     base, count = lines.base(), lines.at.shape[0]
-    if not lines.concrete or count <= _BLOCK:
+    if count <= _BLOCK:
         return [State.start(lines, base, steps, noise, ratio).within(lines, side)]
     shared = base.shape[0] != count
     states = []
