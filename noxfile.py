@@ -58,10 +58,16 @@ def possible() -> list[str]:
 nox.options.sessions = possible()
 
 
-def run_tests(session: nox.Session, *backends: str, env: dict[str, str] | None = None, select: str = "tests") -> None:
-    """Run the tests on backends."""
+def run_tests(
+    session: nox.Session,
+    *backends: str,
+    env: dict[str, str] | None = None,
+    select: str = "tests",
+    workers: str = "auto",
+) -> None:
+    """Run the tests on backends, by default with a process for each core."""
     arguments = [argument for backend in backends for argument in ("--backend", backend)]
-    session.run("pytest", "-q", select, *arguments, *session.posargs, env=env)
+    session.run("pytest", "-q", "-n", workers, select, *arguments, *session.posargs, env=env)
 
 
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
@@ -84,7 +90,7 @@ def cupy(session: nox.Session) -> None:
     version = ctypes.c_int()
     cuda_driver().cuDriverGetVersion(ctypes.byref(version))
     install(session, extras="cupy13" if version.value >= 13_000 else "cupy")
-    run_tests(session, "cupy")
+    run_tests(session, "cupy", workers="0")  # there may be one device
     session.run("python", "examples/any_library.py", "cupy")
 
 
@@ -96,7 +102,7 @@ def torch(session: nox.Session) -> None:
     session.run("python", "examples/any_library.py", "torch")
     usable = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
     if usable and usable.strip() == "True":
-        run_tests(session, "torch-cuda")
+        run_tests(session, "torch-cuda", workers="0")
 
 
 @nox.session
@@ -136,7 +142,7 @@ def parity(session: nox.Session) -> None:
     if no_dpnp() is None:
         extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
     install(session, TORCH, "array-api-strict>=2.6", extras=extras)
-    run_tests(session, *backends, select="tests/test_parity.py")
+    run_tests(session, *backends, select="tests/test_parity.py", workers="0")  # one process sees all of the matrix
 
 
 @nox.session

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from array_api_compat import device
+
 from anygrad._plan import Slopes
 from anygrad._typing import Array
 from anygrad.backends import Memory
@@ -101,5 +103,8 @@ def nothing(memory: Memory, width: int) -> Slopes:
     """Return the slopes of no elements at all."""
     xp = memory.xp
     numbers = memory.elements(range(0))
-    real = xp.reshape(xp.real(numbers) if memory.complex else numbers, (0, 1))
-    return Slopes(value=xp.reshape(xp.concat([numbers] * max(1, width)), (0, width)), step=real)
+    real = xp.real(numbers) if memory.complex else numbers
+    value, step = (
+        xp.zeros((0, count), dtype=kind.dtype, device=device(kind)) for kind, count in ((numbers, width), (real, 1))
+    )
+    return Slopes(value=value, step=step)

@@ -125,7 +125,10 @@ def _jax() -> Library:
 
 def _dask() -> Library:
     import array_api_compat.dask.array as xp
+    import dask
     import dask.array as da
+
+    dask.config.set(scheduler="synchronous")  # tasks this small are slower in threads
 
     def asarray(a: np.ndarray, dtype: str) -> Array:
         a = np.array(a, dtype=dtype)

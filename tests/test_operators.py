@@ -146,7 +146,8 @@ def check(lib: Any, operator: Operator, problem: Second | Vector, tried: Tried, 
 @pytest.mark.parametrize("tried", TRIED, ids=repr)
 @pytest.mark.parametrize(("operator", "problem"), CASES, ids=lambda case: str(case).replace(" ", "-"))
 def test_every_problem(lib, operator, problem, tried):
-    for dtype in [name for name in ("float32", "float64") if name in lib.real]:
+    dtypes = [name for name in ("float32", "float64") if name in lib.real]
+    for dtype in dtypes[-1:] if lib.lazy else dtypes:  # what is lazy is slow, and no different
         check(lib, operator, problem, tried, lib.asarray(problem.x, dtype), dtype=dtype)
 
 
@@ -187,7 +188,7 @@ def test_x_comes_back_whenever_f_raises(lib, operator, problem, tried):
     v, before = lib.asarray(np.ones(problem.x.shape), "float32"), lib.bits(x)
     on_library = problem.on(lib)
     calls = operator.differentiate(lib, problem, on_library, x, v, scheme=tried.scheme, full_output=True).ncalls
-    for fatal in range(1, calls + 1) if not lib.lazy else (1, calls):
+    for fatal in range(1, calls + 1) if not lib.lazy else (1,):
         for error in (KeyboardInterrupt, ZeroDivisionError):
             seen = [0]
 
@@ -219,15 +220,15 @@ def test_functions_that_modify_their_argument(lib, operator, problem):
 
 @pytest.mark.libraries(lambda lib: lib.name == "dask")
 @pytest.mark.parametrize("tried", TRIED, ids=repr)
-def test_nothing_is_computed_before_it_is_asked_for(lib, tried):
+@pytest.mark.parametrize(("operator", "problem"), ON_SQUARES, ids=lambda case: str(case).replace(" ", "-"))
+def test_nothing_is_computed_before_it_is_asked_for(lib, operator, problem, tried):
     import dask
 
     def computing(*args, **kwargs):
         raise AssertionError("something was computed")
 
-    for operator, problem in ON_SQUARES:
-        x, v = lib.asarray(problem.x, "float32"), lib.asarray(np.ones(problem.x.shape), "float32")
-        for bounds in [None] if tried.off_axis else [None, (-9.0, 9.0)]:
-            with dask.config.set(scheduler=computing):
-                value = operator.differentiate(lib, problem, problem.on(lib), x, v, scheme=tried.scheme, bounds=bounds)
-            assert np.isfinite(lib.numpy(value)).all()
+    x, v = lib.asarray(problem.x, "float32"), lib.asarray(np.ones(problem.x.shape), "float32")
+    bounds = None if tried.off_axis else (-9.0, 9.0)  # the case with more to decide
+    with dask.config.set(scheduler=computing):
+        value = operator.differentiate(lib, problem, problem.on(lib), x, v, scheme=tried.scheme, bounds=bounds)
+    assert np.isfinite(lib.numpy(value)).all()

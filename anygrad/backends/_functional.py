@@ -8,7 +8,7 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from anygrad._typing import Array, Namespace
+from anygrad._typing import Array
 from anygrad.backends._standard import (
     complex_dtype,
     composed,
@@ -16,6 +16,7 @@ from anygrad.backends._standard import (
     index_array,
     index_list,
     real_dtype,
+    reshaped,
     spread,
     taken,
     with_part,
@@ -62,7 +63,7 @@ class FunctionalMemory:
         self._replace = replace
         self._real = real_dtype(xp, x.dtype)
         self._working = working_dtype(xp, x)
-        self._flat = _reshaped(xp, x, (self.size,))
+        self._flat = reshaped(xp, x, (self.size,))
         limits = xp.finfo(self._real)
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
@@ -81,7 +82,7 @@ class FunctionalMemory:
         return (numbers[i] for i in range(len(elements)))
 
     def whole(self, part: int | None, levels: Array) -> Array:
-        return _reshaped(self.xp, self._rounded(range(self.size), part, levels), self.array.shape)
+        return reshaped(self.xp, self._rounded(range(self.size), part, levels), self.array.shape)
 
     def holds(self, part: int | None, levels: Array) -> bool:
         return True
@@ -127,7 +128,7 @@ class FunctionalMemory:
         return self.xp.astype(values, self.array.dtype if is_complex else self._real)
 
     def join(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
-        return _reshaped(self.xp, self.xp.concat(list(blocks)), tuple(shape))
+        return reshaped(self.xp, self.xp.concat(list(blocks)), tuple(shape))
 
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         return False
@@ -140,8 +141,3 @@ class FunctionalMemory:
             return self.xp.astype(levels, self.array.dtype)
         levels = self.xp.astype(levels, self._real)
         return with_part(taken(self._flat, elements), part, levels) if self.complex else levels
-
-
-def _reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
-    """Reshape. Dask cannot do that to an empty array, of which there is nothing to keep."""
-    return xp.reshape(x, shape) if math.prod(shape) else xp.zeros(shape, dtype=x.dtype, device=device(x))

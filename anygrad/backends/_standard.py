@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -148,7 +149,12 @@ def spread(value: Array, name: str, x: Array) -> Array:
         numbers = xp.astype(value, working)
     else:
         numbers = xp.asarray(host_array(value, name).tolist(), dtype=working, device=device(x))
-    return xp.reshape(broadcast(xp.broadcast_to, numbers, x.shape, name), (-1,))
+    return reshaped(xp, broadcast(xp.broadcast_to, numbers, x.shape, name), (math.prod(x.shape),))
+
+
+def reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
+    """Reshape. Dask cannot do that to an empty array, of which there is nothing to keep."""
+    return xp.reshape(x, shape) if math.prod(shape) else xp.zeros(shape, dtype=x.dtype, device=device(x))
 
 
 def index_list(indices: Array) -> list[int]:
