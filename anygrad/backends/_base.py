@@ -62,8 +62,8 @@ class Memory(Protocol):
     eps: float
     tiny: float
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        """Return the keys of ``cells`` for elements."""
+    def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
+        """Return ``cells``, or a part of it that has the elements, and their keys there."""
         ...
 
     def elements(self, elements: Sequence[int]) -> Array:

@@ -67,8 +67,8 @@ class FunctionalMemory:
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        return elements
+    def window(self, elements: Sequence[int]) -> tuple[None, Iterable[object]]:
+        return None, elements
 
     def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working

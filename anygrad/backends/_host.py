@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array as packed_array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +14,8 @@ from anygrad.backends._scalar import host_array
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
 _PACKABLE = frozenset("dBHILQ")
+# Integers that are there already: making new ones is a tenth of what an element costs.
+_KEYS = tuple(range(4096))
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
 
@@ -45,7 +46,7 @@ class HostMemory:
     """
 
     xp = np
-    block = 2048
+    block = len(_KEYS)
     concrete = True
 
     def __init__(
@@ -84,10 +85,13 @@ class HostMemory:
             packable = _packable(codec.storage) and self._stored.flags.aligned
             self.cells = self._stored.data if packable else self._stored
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        if self._stored.ndim == 1:
-            return elements
-        return multi_indices(elements, self._stored.shape)
+    def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
+        if self._stored.ndim != 1:
+            return self.cells, multi_indices(elements, self._stored.shape)
+        span = positions(elements)
+        if self.cells is None or isinstance(span, list) or len(elements) > len(_KEYS):
+            return self.cells, elements
+        return self.cells[span], _KEYS[: len(elements)]
 
     def elements(self, elements: Sequence[int]) -> Raw:
         return self.codec.decode(self._original[positions(elements)])
@@ -189,12 +193,8 @@ def _packable(dtype: np.dtype[Any]) -> bool:
 
 
 def _items(raw: Raw) -> Iterable[object]:
-    """Iterate over elements as objects that ``cells`` takes, made one at a time where possible."""
-    if not _packable(raw.dtype):
-        return iter(raw)
-    packed = packed_array(raw.dtype.char)
-    packed.frombytes(raw.tobytes())
-    return packed
+    """Return elements as objects that ``cells`` takes, which are made one at a time."""
+    return raw.data if _packable(raw.dtype) else raw
 
 
 def _same_bits(a: Raw, b: Raw) -> bool:

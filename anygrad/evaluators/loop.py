@@ -13,8 +13,8 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory
-from anygrad.evaluators._perturb import Append, Columns, Perturber, require_unchanged
+from anygrad.backends import Backend, Memory, Results
+from anygrad.evaluators._perturb import Columns, Perturber, require_unchanged
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ class LoopSession:
         results = memory.results(points)
         if width > 1 and width == memory.size:
             with self._calling():
-                self._perturber.whole(part, levels, results.append)
+                self._perturber.whole(part, levels, results)
         else:
-            columns = [iter(memory.raw(elements, part, level)) for level in (None, *levels)]
+            columns = [iter(memory.raw(elements, part, level)) for level in (*levels, None)]
             with self._calling():
-                self._visit(elements, columns, width, results.append)
+                self._visit(elements, columns, width, results)
         self._count(points)
         return self._gathered(results, len(levels))
 
@@ -123,15 +123,15 @@ class LoopSession:
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
         return not self._differs(self.base(range(1)))
 
-    def _visit(self, elements: Sequence[int], columns: Columns, width: int, append: Append) -> None:
+    def _visit(self, elements: Sequence[int], columns: Columns, width: int, results: Results) -> None:
         if width > 1:
-            self._perturber.groups(elements, columns, width, append)
+            self._perturber.groups(elements, columns, width, results)
             return
         for sample, argument, run in self._arguments(elements):
             if self.memory.cells is None:
-                self._perturber.each_replaced(argument, run, sample * (self._length or 0), columns, append)
+                self._perturber.each_replaced(argument, run, sample * (self._length or 0), columns, results)
             else:
-                self._perturber.each(argument, run, columns, append, last=run[-1] == elements[-1])
+                self._perturber.each(argument, run, columns, results, last=run[-1] == elements[-1])
 
     def _calling(self) -> AbstractContextManager[None]:
         """Return the context in which f is called: NumPy's settings as the user has them."""
