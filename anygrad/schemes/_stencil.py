@@ -65,8 +65,10 @@ class Stencil:
 
     def combine(self, values: Sequence[Array], step: Array) -> Array:
         """Return the derivative from the values at each offset."""
-        terms = (numerator * value for numerator, value in zip(self.numerators, values, strict=True))
-        return reduce(add, terms) / (self.denominator * step**self.n)
+        pairs = zip(self.numerators, values, strict=True)
+        # To multiply by 1 or to raise to the power of 1 takes as long as the rest.
+        total = reduce(add, [value if numerator == 1 else numerator * value for numerator, value in pairs])
+        return total / (self.denominator * (step if self.n == 1 else step**self.n))
 
 
 @cache
