@@ -11,7 +11,7 @@ from anygrad._typing import Array
 from anygrad.backends import Memory
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Arrays:
     """What is known of derivatives, in arrays of x's library: see `Result`. Steps and errors may be missing."""
 
@@ -21,7 +21,7 @@ class Arrays:
     flags: Mapping[str, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Collected:
     """Blocks of slopes, converted to x's library and dtype as soon as they are known.
 

@@ -13,7 +13,7 @@ from anygrad.backends import Memory
 from anygrad.evaluators import Session
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Space:
     """All that lines through one x share.
 

@@ -15,7 +15,7 @@ from anygrad.backends import Backend, Joint
 from anygrad.schemes import Scheme
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Variables:
     """The arrays of x.
 

@@ -75,6 +75,7 @@ class HostMemory:
         self.tiny = codec.tiny
         self.complex = codec.dtype.kind == "c"
         self.plain = _PLAIN_COMPLEX | _PLAIN_REAL if self.complex else _PLAIN_REAL
+        self._packable = _packable(codec.storage)
         self._read_array = read_array
         self._stored = stored.reshape(-1) if stored.flags.c_contiguous else stored
         self._original: Raw = self._stored.flatten() if writable else stored.reshape(-1)
@@ -82,8 +83,7 @@ class HostMemory:
         self._reattach = reattach
         self.cells: Array | None = None
         if writable:
-            packable = _packable(codec.storage) and self._stored.flags.aligned
-            self.cells = self._stored.data if packable else self._stored
+            self.cells = self._stored.data if self._packable and self._stored.flags.aligned else self._stored
 
     def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
         if self._stored.ndim != 1:
@@ -97,9 +97,8 @@ class HostMemory:
         return self.codec.decode(self._original[positions(elements)])
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Raw | None) -> Iterable[object]:
-        if levels is None:
-            return _items(self._original[positions(elements)])
-        return _items(self._encoded(elements, part, levels))
+        raw = self._original[positions(elements)] if levels is None else self._encoded(elements, part, levels)
+        return raw.data if self._packable else raw  # both make the items one at a time
 
     def whole(self, part: int | None, levels: Raw) -> Array:
         raw = self._encoded(range(self.size), part, levels).reshape(self._stored.shape)
@@ -158,7 +157,7 @@ class HostMemory:
             values = np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
         else:
             values = np.fromiter(results, dtype=self.codec.working, count=len(results))
-        return list(values.reshape(-1, columns).T)
+        return [values[start::columns] for start in range(columns)]
 
     def compose(self, real: Raw, imag: Raw) -> Raw:
         return composed(real, imag)
@@ -192,11 +191,6 @@ def _packable(dtype: np.dtype[Any]) -> bool:
     return dtype.isbuiltin == 1 and dtype.isnative and dtype.char in _PACKABLE
 
 
-def _items(raw: Raw) -> Iterable[object]:
-    """Return elements as objects that ``cells`` takes, which are made one at a time."""
-    return raw.data if _packable(raw.dtype) else raw
-
-
 def _same_bits(a: Raw, b: Raw) -> bool:
     pattern = "u8" if a.dtype == np.float64 else a.dtype
-    return not (a.view(pattern) != b.view(pattern)).any()
+    return not np.count_nonzero(a.view(pattern) != b.view(pattern))  # unlike any(), this is not written in Python

@@ -143,7 +143,7 @@ class Perturber:
                 if first and point is points[0]:
                     require_unchanged(self._memory, elements, [point])
                     self._plain = type(value) if type(value) in self._unread else None
-                results.append(self._read(value))
+                results.append(value if type(value) is self._plain else self._read(value))
             held, written = cells[key], points[-1]
             if held != written and written == written:  # noqa: PLR0124 - NaN is not equal to itself
                 raise ValueError(_MODIFIED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -40,7 +40,6 @@ class Loop:
 
     in_place: bool = True
 
-    @contextmanager
     def session(
         self,
         f: Callable[[Any], object],
@@ -49,18 +48,13 @@ class Loop:
         *,
         batch: bool = False,
         vector: bool = False,
-    ) -> Iterator[LoopSession]:
+    ) -> LoopSession:
         """Open f and x for sampling."""
-        memory = backend.memory(x, in_place=self.in_place)
-        try:
-            yield LoopSession(f, memory, batch=batch, vector=vector)
-            require_unchanged(memory)
-        finally:
-            _restore(memory)
+        return LoopSession(f, backend.memory(x, in_place=self.in_place), batch=batch, vector=vector)
 
 
 class LoopSession:
-    """A `Session` of `Loop`."""
+    """A `Session` of `Loop`, and the context that it lasts for."""
 
     def __init__(self, f: Callable[[Any], object], memory: Memory, *, batch: bool, vector: bool) -> None:
         self.memory = memory
@@ -76,6 +70,16 @@ class LoopSession:
         self._first: Array | None = None
         self._varied = memory.visible
         self._settings = np.geterr()
+
+    def __enter__(self) -> LoopSession:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        try:
+            if failed is None:
+                require_unchanged(self.memory)
+        finally:
+            _restore(self.memory)
 
     def know(self, value: object) -> None:
         self.known[0] = value

@@ -63,12 +63,21 @@ class Stencil:
         """How many steps the stencil reaches above x."""
         return max(self.offsets)
 
+    def points(self, at: Array, step: Array) -> list[Array]:
+        """Return where to sample, but for ``at`` itself."""
+        return [at + _times(offset, step) for offset in self.offsets if offset]
+
     def combine(self, values: Sequence[Array], step: Array) -> Array:
         """Return the derivative from the values at each offset."""
-        pairs = zip(self.numerators, values, strict=True)
-        # To multiply by 1 or to raise to the power of 1 takes as long as the rest.
-        total = reduce(add, [value if numerator == 1 else numerator * value for numerator, value in pairs])
+        total = reduce(add, map(_times, self.numerators, values))
         return total / (self.denominator * (step if self.n == 1 else step**self.n))
+
+
+def _times(number: float, array: Array) -> Array:
+    """Return a product: by 1 and -1, which most weights are, it is not multiplied."""
+    if number == 1:
+        return array
+    return -array if number == -1 else number * array
 
 
 @cache
