@@ -145,8 +145,8 @@ class Memory(Protocol):
         """Return whether ``array`` differs from x as it was, but for elements that were set to ``raw``."""
         ...
 
-    def restore(self) -> None:
-        """Make ``array`` what it was, to the last bit."""
+    def restore(self) -> bool:
+        """Make ``array`` what it was, to the last bit; return whether it was not."""
         ...
 
 

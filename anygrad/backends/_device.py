@@ -185,9 +185,10 @@ class DeviceMemory:
                 same[element] = self.xp.all((written == item) | self.xp.isnan(written))
         return not self.xp.all(same)
 
-    def restore(self) -> None:
-        self._reattach()
-        self._data[...] = self.xp.reshape(self._original, self._data.shape)
+    def restore(self) -> bool:
+        changed = self.changed()
+        self._data[...] = self.xp.reshape(self._original, self._data.shape)  # signs of zeros do not show in changed()
+        return changed
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:

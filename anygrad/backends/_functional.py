@@ -132,8 +132,8 @@ class FunctionalMemory:
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         return False
 
-    def restore(self) -> None:
-        return None
+    def restore(self) -> bool:
+        return False
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:

@@ -174,10 +174,11 @@ class HostMemory:
                 expected[element] = item
         return not _same_bits(self._stored, expected.reshape(self._stored.shape))
 
-    def restore(self) -> None:
-        self._reattach()
-        if self.cells is not None:
+    def restore(self) -> bool:
+        changed = self.changed()
+        if changed:
             self._stored[...] = self._original.reshape(self._stored.shape)
+        return changed
 
     def _encoded(self, elements: Sequence[int], part: int | None, levels: Raw) -> Raw:
         if part is None or not self.complex:

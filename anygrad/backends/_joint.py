@@ -146,9 +146,9 @@ class JointMemory:
             inner[which][1].append(item)
         return any(memory.changed(*pair) for memory, pair in zip(self._memories, inner, strict=True))
 
-    def restore(self) -> None:
-        for memory in self._memories:
-            memory.restore()
+    def restore(self) -> bool:
+        changed = [memory.restore() for memory in self._memories]  # all of them, whatever the first one says
+        return any(changed)
 
     def _own(self, memory: Memory, levels: Array) -> Array:
         """Return levels as one of the arrays takes them: a real one beside a complex one has no imaginary part."""

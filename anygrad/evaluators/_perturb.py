@@ -13,11 +13,6 @@ from anygrad.backends import Memory, Results
 Columns = list[Iterator[Any]]  # each thing that elements are set to in turn, and what they originally hold
 Visits = Iterator[tuple[Any, ...]]  # the key of one element after the other, and its part of the columns
 
-_MODIFIED = (
-    "f modifies its argument, so that its values are not those of one function of x: let it work on a copy, as in"
-    " lambda x: f(x.copy()); x has been put back to what it was"
-)
-
 
 class Perturber:
     """Calls f at perturbed points, and appends its values to results.
@@ -84,7 +79,7 @@ class Perturber:
                     argument = memory.whole(part, own)
                 value = self._f(argument)
                 if not self._begun and not memory.holds(part, own):
-                    raise ValueError(_MODIFIED)
+                    raise modified()
                 self._begun = True
                 results.append(self._read(value))
         memory.restore()
@@ -146,14 +141,22 @@ class Perturber:
                 results.append(value if type(value) is self._plain else self._read(value))
             held, written = cells[key], points[-1]
             if held != written and written == written:  # noqa: PLR0124 - NaN is not equal to itself
-                raise ValueError(_MODIFIED)
+                raise modified()
             cells[key] = original
+
+
+def modified() -> ValueError:
+    """Return the error for an f that writes to its argument."""
+    return ValueError(
+        "f modifies its argument, so that its values are not those of one function of x: let it work on a copy, as in"
+        " lambda x: f(x.copy()); x has been put back to what it was"
+    )
 
 
 def require_unchanged(memory: Memory, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> None:
     """Raise if f has written to its argument: if that is not as we have set it."""
     if memory.changed(elements, raw):
-        raise ValueError(_MODIFIED)
+        raise modified()
 
 
 def _write(cells: Any, keys: Sequence[Any], raw: Sequence[object]) -> None:

@@ -14,7 +14,7 @@ from array_api_compat import array_namespace, is_array_api_obj
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory, Results
-from anygrad.evaluators._perturb import Columns, Perturber, require_unchanged
+from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,8 @@ class LoopSession:
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        try:
-            if failed is None:
-                require_unchanged(self.memory)
-        finally:
-            _restore(self.memory)
+        if _restored(self.memory) and failed is None:
+            raise modified()
 
     def know(self, value: object) -> None:
         self.known[0] = value
@@ -187,10 +184,13 @@ def _samples(elements: Sequence[int], length: int) -> Iterator[tuple[int, Sequen
         start = (sample + 1) * length
 
 
-def _restore(memory: Memory) -> None:
-    """Put x back as a whole, even when that is interrupted: then once more, and only then comes the interrupt."""
+def _restored(memory: Memory) -> bool:
+    """Put x back as a whole, and return whether it was changed.
+
+    Even when that is interrupted: then it is done once more, and only then comes the interrupt.
+    """
     try:
-        memory.restore()
+        return memory.restore()
     except KeyboardInterrupt:
-        _restore(memory)
+        _restored(memory)
         raise
