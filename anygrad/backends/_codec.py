@@ -86,7 +86,7 @@ def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
 
 def narrowed(values: Raw, dtype: np.dtype[Any]) -> Raw:
     """Convert numbers to a dtype, or to its real counterpart if they are real. Booleans stay what they are."""
-    if values.dtype.kind == "b":
+    if values.dtype == dtype or values.dtype.kind == "b":
         return values
     return cast(values, dtype if values.dtype.kind == "c" else real_dtype(dtype))
 
