@@ -8,7 +8,7 @@ from typing import Any
 from anygrad._typing import Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Box:
     """Between which numbers f may be evaluated: one for each element of x, or None where there is no bound."""
 

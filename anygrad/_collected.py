@@ -13,7 +13,7 @@ from anygrad._typing import Array
 from anygrad.backends import Memory
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Arrays:
     """What is known of derivatives, in arrays of x's library: see `Result`. Steps and errors may be missing."""
 
@@ -23,7 +23,7 @@ class Arrays:
     flags: Mapping[str, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Collected:
     """Blocks of slopes, converted to x's library and dtype as soon as they are known.
 

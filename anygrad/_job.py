@@ -14,7 +14,7 @@ from anygrad.evaluators import Evaluator
 from anygrad.schemes import Central, ReferenceStep, Scheme
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Options:
     """What the user chose, checked: the keyword arguments that all operators share."""
 
@@ -32,7 +32,7 @@ class Options:
         require_bounds(self.bounds, self.scheme)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Job:
     """A function of one array, and where and how to differentiate it; the array's name in the user's words.
 
@@ -54,12 +54,16 @@ class Job:
         return samples * self.options.scheme.calls(math.prod(self.x.shape[1:] if self.batch else self.x.shape))
 
 
+_REFERENCE = Central(order=2, step=ReferenceStep())
+
+
 def reference_scheme(h: float | None, scheme: Scheme | None) -> Scheme:
     """Return the scheme; h stands for the reference's with that step, and neither for the reference's own."""
     if h is not None and scheme is not None:
         raise ValueError(f"both h={h!r} and scheme={scheme!r} are given: give the step to the scheme, as its step=")
     if scheme is not None:
         return scheme
-    if h is not None:
-        require_number(h)
-    return Central(order=2, step=ReferenceStep() if h is None else h)
+    if h is None:
+        return _REFERENCE
+    require_number(h)
+    return Central(order=2, step=h)

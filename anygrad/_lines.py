@@ -13,7 +13,7 @@ from anygrad.backends import Memory
 from anygrad.evaluators import Session
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Space:
     """All that lines through one x share.
 
@@ -68,21 +68,21 @@ def element_lines(space: Space, elements: Sequence[int], part: int = 0) -> Lines
     set_part = None if space.off_axis else part
 
     def own(of_all: Array | None) -> Array | None:
-        return None if of_all is None else _column(memory, _chosen(memory, of_all, elements))
+        return None if of_all is None else _column(_chosen(memory, of_all, elements))
 
     box = Box(own(space.box.lower), own(space.box.upper))
 
     def sample(levels: Sequence[Array]) -> list[Array]:
-        points = [_flat(memory, box.clip(xp, t)) for t in levels]
-        return _tables(memory, session.sample(elements, set_part, points))
+        points = [_flat(box.clip(xp, t)) for t in levels]
+        return _tables(session.sample(elements, set_part, points))
 
     return space.lines(
         sample=sample,
-        base=lambda: _table(memory, session.base(elements)),
+        base=lambda: _table(session.base(elements)),
         take=lambda indices: element_lines(space, [elements[i] for i in memory.indices(indices)], part),
-        at=_column(memory, (xp.real, xp.imag)[part](numbers) if memory.complex else numbers),
-        scale=_column(memory, xp.abs(numbers)),
-        nearest=lambda levels: _column(memory, memory.nearest(elements, _flat(memory, levels))),
+        at=_column((xp.real, xp.imag)[part](numbers) if memory.complex else numbers),
+        scale=_column(xp.abs(numbers)),
+        nearest=lambda levels: _column(memory.nearest(elements, _flat(levels))),
         spread=lambda value: own(space.spread(value)),
         lower=box.lower,
         upper=box.upper,
@@ -133,8 +133,8 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array) ->
     scale = _largest(xp, xp.where(directions == 0, 0.0, start)) / xp.where(fastest > 0, fastest, 1.0)
     part = None if memory.complex else 0
     return space.lines(
-        sample=lambda levels: _tables(memory, session.sample(elements, part, [points(t) for t in levels], width)),
-        base=lambda: _table(memory, session.base(range(1))),
+        sample=lambda levels: _tables(session.sample(elements, part, [points(t) for t in levels], width)),
+        base=lambda: _table(session.base(range(1))),
         take=taken,
         at=xp.zeros_like(scale),
         scale=scale,
@@ -160,16 +160,16 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
     def own(of_all: Array | None) -> Array | None:
         if of_all is None:
             return None
-        return _column(memory, of_all if indices is None else xp.take(of_all, indices, axis=0))
+        return _column(of_all if indices is None else xp.take(of_all, indices, axis=0))
 
     box = Box(own(space.box.lower), own(space.box.upper))
 
     def values(of_all: Array) -> Array:
         column = xp.reshape(of_all, (-1,))
-        return _column(memory, column if indices is None else xp.take(column, indices, axis=0))
+        return _column(column if indices is None else xp.take(column, indices, axis=0))
 
     def points(t: Array) -> Array:
-        flat = _flat(memory, box.clip(xp, t))
+        flat = _flat(box.clip(xp, t))
         return flat if indices is None else memory.overlay(indices, flat)
 
     def taken(chosen: Array) -> Lines:
@@ -180,30 +180,30 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
         base=lambda: values(session.base(every)),
         take=taken,
         shared=True,
-        at=_column(memory, xp.real(numbers) if memory.complex else numbers),
-        scale=_column(memory, xp.abs(numbers)),
-        nearest=lambda levels: _column(memory, memory.nearest(every, _flat(memory, levels))),
+        at=_column(xp.real(numbers) if memory.complex else numbers),
+        scale=_column(xp.abs(numbers)),
+        nearest=lambda levels: _column(memory.nearest(every, _flat(levels))),
         spread=lambda value: own(space.spread(value)),
         lower=box.lower,
         upper=box.upper,
     )
 
 
-def _column(memory: Memory, numbers: Array) -> Array:
-    return memory.xp.reshape(numbers, (-1, 1))
+def _column(numbers: Array) -> Array:
+    return numbers[:, None]
 
 
-def _flat(memory: Memory, column: Array) -> Array:
-    return memory.xp.reshape(column, (-1,))
+def _flat(column: Array) -> Array:
+    return column[:, 0]
 
 
-def _table(memory: Memory, values: Array) -> Array:
+def _table(values: Array) -> Array:
     """Return values as (m, p), whether f returns one number or several."""
-    return values if values.ndim == 2 else memory.xp.reshape(values, (-1, 1))
+    return values if values.ndim == 2 else values[:, None]
 
 
-def _tables(memory: Memory, columns: Sequence[Array]) -> list[Array]:
-    return [_table(memory, values) for values in columns]
+def _tables(columns: Sequence[Array]) -> list[Array]:
+    return [_table(values) for values in columns]
 
 
 def _chosen(memory: Memory, of_all: Array, elements: Sequence[int]) -> Array:

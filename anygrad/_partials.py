@@ -16,7 +16,7 @@ from anygrad._typing import Array
 from anygrad.backends import Memory, neither_real_nor_holomorphic
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Partials:
     """The derivatives by each element, and the account of the calls.
 

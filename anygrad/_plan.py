@@ -10,7 +10,7 @@ from array_api_compat import device
 from anygrad._typing import Array, Namespace
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Lines:
     """Functions of one real number, to be differentiated side by side.
 
@@ -85,7 +85,7 @@ class Lines:
         return self.concrete and bool(self.xp.any(mask))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Slopes:
     """The derivatives of `Lines`.
 

@@ -22,7 +22,8 @@ def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Parti
     f(x), the same for all of them, is evaluated at most once.
     """
     known: dict[int, object] = {}
-    with meter(options.progress, sum(job.calls() for job in jobs)) as counter:
+    total = sum(job.calls() for job in jobs) if options.progress is not False else 0
+    with meter(options.progress, total) as counter:
         parts = [partials(job, function, counter, known if not job.batch else {}) for job in jobs]
     copied = [(job.name, part) for job, part in zip(jobs, parts, strict=True) if part.npoints and not part.in_place]
     if copied and all(part.blind for _, part in copied):

@@ -15,7 +15,7 @@ from anygrad.backends import Backend, Joint
 from anygrad.schemes import Scheme
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Variables:
     """The arrays of x.
 
@@ -46,7 +46,7 @@ class Variables:
     @property
     def alone(self) -> bool:
         """Whether x is one array."""
-        return list(self.names) == ["x"]
+        return len(self.names) == 1 and self.names[0] == "x"
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

@@ -47,6 +47,18 @@ def test_numpy_float64_gives_the_reference_to_the_last_bit(lib, layout, problem,
     assert np.array_equal(anygrad.numerical_gradient(problem.on(lib), x, h), expected)
 
 
+@pytest.mark.libraries(lambda lib: lib.name == "numpy")
+def test_an_x_of_several_blocks_gives_the_reference_to_the_last_bit(lib, layout):
+    x = LAYOUTS[layout](lib, np.linspace(-1, 1, 10_000).reshape(100, 100), "float64")
+    before = x.copy()
+
+    def f(x):  # of the first and the last elements of x and of its blocks
+        return np.sin(x[0, 0]) + np.cos(x[40, 95] * x[40, 96]) + x[81, 91] * x[81, 92] ** 2 + np.exp(x[99, 99])
+
+    assert np.array_equal(anygrad.numerical_gradient(f, x), reference.numerical_gradient(f, x))
+    assert np.array_equal(x, before)
+
+
 def test_one_sample_gives_the_reference_to_the_last_bit():
     x = np.array([3.0, -4.0, 0.1])
 

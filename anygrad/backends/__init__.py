@@ -6,12 +6,22 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from anygrad.backends._base import Backend, Memory
+from anygrad.backends._base import Backend, Memory, Results
 from anygrad.backends._complexified import Complexified
 from anygrad.backends._joint import Joint
 from anygrad.backends._scalar import neither_real_nor_holomorphic
 
-__all__ = ["Backend", "Complexified", "Joint", "Memory", "load", "names", "neither_real_nor_holomorphic", "resolve"]
+__all__ = [
+    "Backend",
+    "Complexified",
+    "Joint",
+    "Memory",
+    "Results",
+    "load",
+    "names",
+    "neither_real_nor_holomorphic",
+    "resolve",
+]
 
 # From the package in which an array's type is defined to the module here that knows it. All others are generic.
 _MODULES = {

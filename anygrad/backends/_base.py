@@ -62,8 +62,8 @@ class Memory(Protocol):
     eps: float
     tiny: float
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        """Return the keys of ``cells`` for elements."""
+    def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
+        """Return ``cells``, or a part of it that has the elements, and their keys there."""
         ...
 
     def elements(self, elements: Sequence[int]) -> Array:
@@ -145,8 +145,8 @@ class Memory(Protocol):
         """Return whether ``array`` differs from x as it was, but for elements that were set to ``raw``."""
         ...
 
-    def restore(self) -> None:
-        """Make ``array`` what it was, to the last bit."""
+    def restore(self) -> bool:
+        """Make ``array`` what it was, to the last bit; return whether it was not."""
         ...
 
 

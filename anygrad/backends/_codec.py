@@ -21,6 +21,8 @@ class Codec:
     ----------
     dtype
         NumPy's dtype of x, or of numbers that hold all of x's.
+    working
+        The real dtype in which schemes compute.
     storage
         The dtype by which elements are copied: a bit pattern, so that a NaN keeps its payload.
     decode, encode
@@ -30,17 +32,13 @@ class Codec:
     """
 
     dtype: np.dtype[Any]
+    working: np.dtype[Any]
     storage: np.dtype[Any]
     decode: Callable[[Raw], Raw]
     encode: Callable[[Raw], Raw]
     nearest: Callable[[Raw], Raw]
     eps: float
     tiny: float
-
-    @property
-    def working(self) -> np.dtype[Any]:
-        """The real dtype in which schemes compute."""
-        return np.result_type(real_dtype(self.dtype), np.float64)
 
 
 @cache
@@ -61,7 +59,9 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     def nearest(numbers: Raw) -> Raw:
         return cast(numbers, real).astype(real_working, copy=False)
 
-    return Codec(dtype, storage, decode, encode, nearest, float(limits.eps), float(limits.smallest_subnormal))
+    return Codec(
+        dtype, real_working, storage, decode, encode, nearest, float(limits.eps), float(limits.smallest_subnormal)
+    )
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -86,7 +86,7 @@ def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
 
 def narrowed(values: Raw, dtype: np.dtype[Any]) -> Raw:
     """Convert numbers to a dtype, or to its real counterpart if they are real. Booleans stay what they are."""
-    if values.dtype.kind == "b":
+    if values.dtype == dtype or values.dtype.kind == "b":
         return values
     return cast(values, dtype if values.dtype.kind == "c" else real_dtype(dtype))
 

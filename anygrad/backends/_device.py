@@ -116,10 +116,10 @@ class DeviceMemory:
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
+    def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
         if self.cells is not None and self.cells.ndim == 1:
-            return elements
-        return multi_indices(elements, self._data.shape)
+            return self.cells, elements
+        return self.cells, multi_indices(elements, self._data.shape)
 
     def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
@@ -185,9 +185,10 @@ class DeviceMemory:
                 same[element] = self.xp.all((written == item) | self.xp.isnan(written))
         return not self.xp.all(same)
 
-    def restore(self) -> None:
-        self._reattach()
-        self._data[...] = self.xp.reshape(self._original, self._data.shape)
+    def restore(self) -> bool:
+        changed = self.changed()
+        self._data[...] = self.xp.reshape(self._original, self._data.shape)  # signs of zeros do not show in changed()
+        return changed
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:

@@ -68,8 +68,8 @@ class FunctionalMemory:
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        return elements
+    def window(self, elements: Sequence[int]) -> tuple[None, Iterable[object]]:
+        return None, elements
 
     def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
@@ -133,8 +133,8 @@ class FunctionalMemory:
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         return False
 
-    def restore(self) -> None:
-        return None
+    def restore(self) -> bool:
+        return False
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:

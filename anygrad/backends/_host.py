@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array as packed_array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +14,8 @@ from anygrad.backends._scalar import host_array
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
 _PACKABLE = frozenset("dBHILQ")
+# Integers that are there already: making new ones is a tenth of what an element costs.
+_KEYS = tuple(range(4096))
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
 
@@ -45,7 +46,7 @@ class HostMemory:
     """
 
     xp = np
-    block = 2048
+    block = len(_KEYS)
     concrete = True
 
     def __init__(
@@ -74,6 +75,7 @@ class HostMemory:
         self.tiny = codec.tiny
         self.complex = codec.dtype.kind == "c"
         self.plain = _PLAIN_COMPLEX | _PLAIN_REAL if self.complex else _PLAIN_REAL
+        self._packable = _packable(codec.storage)
         self._read_array = read_array
         self._stored = stored.reshape(-1) if stored.flags.c_contiguous else stored
         self._original: Raw = self._stored.flatten() if writable else stored.reshape(-1)
@@ -81,21 +83,22 @@ class HostMemory:
         self._reattach = reattach
         self.cells: Array | None = None
         if writable:
-            packable = _packable(codec.storage) and self._stored.flags.aligned
-            self.cells = self._stored.data if packable else self._stored
+            self.cells = self._stored.data if self._packable and self._stored.flags.aligned else self._stored
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        if self._stored.ndim == 1:
-            return elements
-        return multi_indices(elements, self._stored.shape)
+    def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
+        if self._stored.ndim != 1:
+            return self.cells, multi_indices(elements, self._stored.shape)
+        span = positions(elements)
+        if self.cells is None or isinstance(span, list) or len(elements) > len(_KEYS):
+            return self.cells, elements
+        return self.cells[span], _KEYS[: len(elements)]
 
     def elements(self, elements: Sequence[int]) -> Raw:
         return self.codec.decode(self._original[positions(elements)])
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Raw | None) -> Iterable[object]:
-        if levels is None:
-            return _items(self._original[positions(elements)])
-        return _items(self._encoded(elements, part, levels))
+        raw = self._original[positions(elements)] if levels is None else self._encoded(elements, part, levels)
+        return raw.data if self._packable else raw  # both make the items one at a time
 
     def whole(self, part: int | None, levels: Raw) -> Array:
         raw = self._encoded(range(self.size), part, levels).reshape(self._stored.shape)
@@ -154,7 +157,7 @@ class HostMemory:
             values = np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
         else:
             values = np.fromiter(results, dtype=self.codec.working, count=len(results))
-        return list(values.reshape(-1, columns).T)
+        return [values[start::columns] for start in range(columns)]
 
     def compose(self, real: Raw, imag: Raw) -> Raw:
         return composed(real, imag)
@@ -171,10 +174,11 @@ class HostMemory:
                 expected[element] = item
         return not _same_bits(self._stored, expected.reshape(self._stored.shape))
 
-    def restore(self) -> None:
-        self._reattach()
-        if self.cells is not None:
+    def restore(self) -> bool:
+        changed = self.changed()
+        if changed:
             self._stored[...] = self._original.reshape(self._stored.shape)
+        return changed
 
     def _encoded(self, elements: Sequence[int], part: int | None, levels: Raw) -> Raw:
         if part is None or not self.complex:
@@ -188,15 +192,6 @@ def _packable(dtype: np.dtype[Any]) -> bool:
     return dtype.isbuiltin == 1 and dtype.isnative and dtype.char in _PACKABLE
 
 
-def _items(raw: Raw) -> Iterable[object]:
-    """Iterate over elements as objects that ``cells`` takes, made one at a time where possible."""
-    if not _packable(raw.dtype):
-        return iter(raw)
-    packed = packed_array(raw.dtype.char)
-    packed.frombytes(raw.tobytes())
-    return packed
-
-
 def _same_bits(a: Raw, b: Raw) -> bool:
     pattern = "u8" if a.dtype == np.float64 else a.dtype
-    return not (a.view(pattern) != b.view(pattern)).any()
+    return not np.count_nonzero(a.view(pattern) != b.view(pattern))  # unlike any(), this is not written in Python

@@ -54,18 +54,15 @@ class Joint:
 
 
 class JointCells:
-    """``cells[array, key] = raw`` writes one element of one of several arrays."""
+    """``cells[of_one, key] = raw`` writes one element of one of several arrays, of which ``of_one`` are the cells."""
 
-    def __init__(self, cells: Sequence[Array]) -> None:
-        self._cells = cells
+    def __setitem__(self, place: tuple[Any, Any], raw: object) -> None:
+        cells, key = place
+        cells[key] = raw
 
-    def __setitem__(self, key: tuple[int, Any], raw: object) -> None:
-        array, inner = key
-        self._cells[array][inner] = raw
-
-    def __getitem__(self, key: tuple[int, Any]) -> object:
-        array, inner = key
-        return self._cells[array][inner]
+    def __getitem__(self, place: tuple[Any, Any]) -> object:
+        cells, key = place
+        return cells[key]
 
 
 class JointMemory:
@@ -88,7 +85,7 @@ class JointMemory:
         self.eps = max(memory.eps for memory in memories)
         self.tiny = max(memory.tiny for memory in memories)
         writable = all(memory.cells is not None for memory in memories)
-        self.cells: Array | None = JointCells([memory.cells for memory in memories]) if writable else None
+        self.cells: Array | None = JointCells() if writable else None
         # What f returns is read, and computed with, in the widest of the dtypes.
         self.results = widest.results
         self.read = widest.read
@@ -100,11 +97,12 @@ class JointMemory:
         self.indices = widest.indices
         self.index_array = widest.index_array
 
-    def keys(self, elements: Sequence[int]) -> Iterable[object]:
-        def keys(array: int, inner: Sequence[int], _: list[int]) -> list[Any]:
-            return [(array, key) for key in self._memories[array].keys(inner)]
+    def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
+        def places(array: int, inner: Sequence[int], _: list[int]) -> list[Any]:
+            cells, keys = self._memories[array].window(inner)
+            return [(cells, key) for key in keys]
 
-        return self._merged(elements, keys)
+        return self.cells, self._merged(elements, places)
 
     def elements(self, elements: Sequence[int]) -> Array:
         return self._ordered(elements, lambda array, inner, _: self._memories[array].elements(inner))
@@ -148,9 +146,9 @@ class JointMemory:
             inner[which][1].append(item)
         return any(memory.changed(*pair) for memory, pair in zip(self._memories, inner, strict=True))
 
-    def restore(self) -> None:
-        for memory in self._memories:
-            memory.restore()
+    def restore(self) -> bool:
+        changed = [memory.restore() for memory in self._memories]  # all of them, whatever the first one says
+        return any(changed)
 
     def _own(self, memory: Memory, levels: Array) -> Array:
         """Return levels as one of the arrays takes them: a real one beside a complex one has no imaginary part."""

@@ -124,6 +124,7 @@ def _codec(dtype: np.dtype[Any]) -> Codec:
     real_working = np.result_type(real, np.float64)
     return Codec(
         dtype=working,
+        working=real_working,
         storage=dtype,
         decode=lambda raw: raw.astype(working, copy=False),
         encode=lambda numbers: cast(numbers, dtype),

@@ -52,7 +52,8 @@ def context(x: NDArray[Any]) -> AbstractContextManager[object]:
 
 
 def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
-    in_place = in_place and x.flags.writeable and not overlapping(x.shape, x.strides, x.itemsize)
+    flags = x.flags
+    in_place = in_place and flags.writeable and (flags.forc or not overlapping(x.shape, x.strides, x.itemsize))
     array = x if in_place else x.copy(order="K")
     codec = numpy_codec(x.dtype)
 

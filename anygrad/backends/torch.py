@@ -218,4 +218,5 @@ def _small_codec(dtype: torch.dtype) -> Codec:
         return np.asarray(torch.from_numpy(numbers).to(dtype).double())
 
     tiny = limits.smallest_normal * limits.eps
-    return Codec(np.dtype(np.float64), storage, decode, encode, nearest, limits.eps, tiny)
+    working = np.dtype(np.float64)
+    return Codec(working, working, storage, decode, encode, nearest, limits.eps, tiny)

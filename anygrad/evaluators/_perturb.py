@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends import Memory
+from anygrad.backends import Memory, Results
 
-Columns = list[Iterator[Any]]  # what elements originally hold, and each thing that they are set to in turn
-Visit = tuple[Any, ...]  # the key of one element, and its part of the columns
-Append = Callable[[Any], object]
-
-_MODIFIED = (
-    "f modifies its argument, so that its values are not those of one function of x: let it work on a copy, as in"
-    " lambda x: f(x.copy()); x has been put back to what it was"
-)
+Columns = list[Iterator[Any]]  # each thing that elements are set to in turn, and what they originally hold
+Visits = Iterator[tuple[Any, ...]]  # the key of one element after the other, and its part of the columns
 
 
 class Perturber:
@@ -38,43 +32,43 @@ class Perturber:
         self._begun = False
         self._plain: type | None = None
 
-    def each(self, argument: Array, elements: Sequence[int], columns: Columns, append: Append, *, last: bool) -> None:
+    def each(self, argument: Array, elements: Sequence[int], columns: Columns, results: Results, *, last: bool) -> None:
         """Set the elements one by one, the first of all and the last of these with care, those between fast.
 
         ``columns`` may go on behind these elements. ``last`` says that these end with the last ones.
         """
-        first_visit = elements[:0] if self._begun else elements[:1]
-        last_visit = elements[len(first_visit) :][-1:] if last else elements[:0]
-        between = elements[len(first_visit) : len(elements) - len(last_visit)]
-        for visit in self._visits(first_visit, columns):
+        start = 0 if self._begun else 1
+        stop = max(start, len(elements) - last)
+        if start:
             self._begun = True
-            self._write_watched(argument, visit, append, first=elements[0])
-        write = self._write_pairs if len(columns) == 3 else self._write
-        write(argument, self._visits(between, columns), append)
-        for visit in self._visits(last_visit, columns):
-            self._write_watched(argument, visit, append)
+            self._write_watched(argument, elements[:start], columns, results, first=True)
+        if start < stop:
+            write = self._write_pairs if len(columns) == 3 else self._write
+            write(argument, elements[start:stop], columns, results)
+        if stop < len(elements):
+            self._write_watched(argument, elements[stop:], columns, results)
 
     def each_replaced(
-        self, argument: Array, elements: Sequence[int], start: int, columns: Columns, append: Append
+        self, argument: Array, elements: Sequence[int], start: int, columns: Columns, results: Results
     ) -> None:
         """Replace the elements one by one, for arrays that cannot be written; ``start`` is the argument's first."""
-        for element, (_, _, *points) in zip(elements, self._visits(elements, columns), strict=True):
+        _, visits = self._visits(elements, columns)
+        for element, (_, *points, _) in zip(elements, visits, strict=True):
             for point in points:
-                append(self._read(self._f(self._memory.replaced(argument, element - start, point))))
+                results.append(self._read(self._f(self._memory.replaced(argument, element - start, point))))
 
-    def groups(self, elements: Sequence[int], columns: Columns, width: int, append: Append) -> None:
+    def groups(self, elements: Sequence[int], columns: Columns, width: int, results: Results) -> None:
         """Set as many elements as ``width`` says at a time."""
-        memory = self._memory
-        visits = self._visits(elements, columns)
+        cells, visits = self._visits(elements, columns)
         for start in range(0, len(elements), width):
             group = elements[start : start + width]
-            keys, original, *points = zip(*(next(visits) for _ in group), strict=True)
+            keys, *points, original = zip(*(next(visits) for _ in group), strict=True)
             for point in points:
-                append(self._read(self._f_at(group, keys, point)))
-            if memory.cells is not None:
-                _write(memory.cells, keys, original)
+                results.append(self._read(self._f_at(group, cells, keys, point)))
+            if cells is not None:
+                _write(cells, keys, original)
 
-    def whole(self, part: int | None, levels: Sequence[Array], append: Append) -> None:
+    def whole(self, part: int | None, levels: Sequence[Array], results: Results) -> None:
         """Set all elements at a time, once for each x's worth of levels."""
         memory = self._memory
         size = memory.size
@@ -85,74 +79,84 @@ class Perturber:
                     argument = memory.whole(part, own)
                 value = self._f(argument)
                 if not self._begun and not memory.holds(part, own):
-                    raise ValueError(_MODIFIED)
+                    raise modified()
                 self._begun = True
-                append(self._read(value))
+                results.append(self._read(value))
         memory.restore()
 
-    def _f_at(self, elements: Sequence[int], keys: Sequence[Any], raw: Sequence[object]) -> object:
+    def _f_at(self, elements: Sequence[int], cells: Any, keys: Sequence[Any], raw: Sequence[object]) -> object:
         memory = self._memory
-        if memory.cells is None:
+        if cells is None:
             argument = memory.array
             for element, item in zip(elements, raw, strict=True):
                 argument = memory.replaced(argument, element, item)
             return self._f(argument)
-        _write(memory.cells, keys, raw)
+        _write(cells, keys, raw)
         value = self._f(memory.array)
         if not self._begun:
             self._begun = True
             require_unchanged(memory, elements, raw)
         return value
 
-    def _visits(self, elements: Sequence[int], columns: Columns) -> Iterator[Visit]:
+    def _visits(self, elements: Sequence[int], columns: Columns) -> tuple[Any, Visits]:
+        cells, keys = self._memory.window(elements)
         # Ends with the keys, which come first, and leaves the rest of the columns to the next elements.
-        return zip(self._memory.keys(elements), *columns, strict=False)
+        return cells, zip(keys, *columns, strict=False)
 
-    def _write(self, argument: Array, visits: Iterator[Visit], append: Append) -> None:
-        f, cells, read, plain = self._f, self._memory.cells, self._read, self._plain
-        assert cells is not None
-        for key, original, *points in visits:
+    def _write(self, argument: Array, elements: Sequence[int], columns: Columns, results: Results) -> None:
+        f, read, plain = self._f, self._read, self._plain
+        cells, visits = self._visits(elements, columns)
+        for key, *points, original in visits:
             for point in points:
                 cells[key] = point
                 value = f(argument)
                 # An array may be a view of x, which the next write changes: it is read before.
-                append(value if value.__class__ is plain else read(value))
+                results.append(value if value.__class__ is plain else read(value))
             cells[key] = original
 
-    def _write_pairs(self, argument: Array, visits: Iterator[Visit], append: Append) -> None:
+    def _write_pairs(self, argument: Array, elements: Sequence[int], columns: Columns, results: Results) -> None:
         # As _write, unrolled: this is the loop that nearly every call of the library runs.
-        f, cells, read, plain = self._f, self._memory.cells, self._read, self._plain
-        assert cells is not None
-        for key, original, first, second in visits:
-            cells[key] = first
+        f, read, plain = self._f, self._read, self._plain
+        cells, visits = self._visits(elements, columns)
+        # The first point is written as it is unpacked: a name for it would take longer.
+        for key, cells[key], second, original in visits:
             value = f(argument)
-            append(value if value.__class__ is plain else read(value))
-            cells[key] = second
+            results.append(value if value.__class__ is plain else read(value))
+            cells[key] = second  # noqa: PLW2901
             value = f(argument)
-            append(value if value.__class__ is plain else read(value))
+            results.append(value if value.__class__ is plain else read(value))
+            cells[key] = original  # noqa: PLW2901
+
+    def _write_watched(
+        self, argument: Array, elements: Sequence[int], columns: Columns, results: Results, *, first: bool = False
+    ) -> None:
+        cells, visits = self._visits(elements, columns)
+        for key, *points, original in visits:
+            for point in points:
+                cells[key] = point
+                value = self._f(argument)
+                if first and point is points[0]:
+                    require_unchanged(self._memory, elements, [point])
+                    self._plain = type(value) if type(value) in self._unread else None
+                results.append(value if type(value) is self._plain else self._read(value))
+            held, written = cells[key], points[-1]
+            if held != written and written == written:  # noqa: PLR0124 - NaN is not equal to itself
+                raise modified()
             cells[key] = original
 
-    def _write_watched(self, argument: Array, visit: Visit, append: Append, first: int | None = None) -> None:
-        memory, cells = self._memory, self._memory.cells
-        assert cells is not None
-        key, original, *points = visit
-        for point in points:
-            cells[key] = point
-            value = self._f(argument)
-            if first is not None and point is points[0]:
-                require_unchanged(memory, [first], [point])
-                self._plain = type(value) if type(value) in self._unread else None
-            append(self._read(value))
-        held, written = cells[key], points[-1]
-        if held != written and written == written:  # noqa: PLR0124 - NaN is not equal to itself
-            raise ValueError(_MODIFIED)
-        cells[key] = original
+
+def modified() -> ValueError:
+    """Return the error for an f that writes to its argument."""
+    return ValueError(
+        "f modifies its argument, so that its values are not those of one function of x: let it work on a copy, as in"
+        " lambda x: f(x.copy()); x has been put back to what it was"
+    )
 
 
 def require_unchanged(memory: Memory, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> None:
     """Raise if f has written to its argument: if that is not as we have set it."""
     if memory.changed(elements, raw):
-        raise ValueError(_MODIFIED)
+        raise modified()
 
 
 def _write(cells: Any, keys: Sequence[Any], raw: Sequence[object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -13,8 +13,8 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory
-from anygrad.evaluators._perturb import Append, Columns, Perturber, require_unchanged
+from anygrad.backends import Backend, Memory, Results
+from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ class Loop:
 
     in_place: bool = True
 
-    @contextmanager
     def session(
         self,
         f: Callable[[Any], object],
@@ -49,18 +48,13 @@ class Loop:
         *,
         batch: bool = False,
         vector: bool = False,
-    ) -> Iterator[LoopSession]:
+    ) -> LoopSession:
         """Open f and x for sampling."""
-        memory = backend.memory(x, in_place=self.in_place)
-        try:
-            yield LoopSession(f, memory, batch=batch, vector=vector)
-            require_unchanged(memory)
-        finally:
-            _restore(memory)
+        return LoopSession(f, backend.memory(x, in_place=self.in_place), batch=batch, vector=vector)
 
 
 class LoopSession:
-    """A `Session` of `Loop`."""
+    """A `Session` of `Loop`, and the context that it lasts for."""
 
     def __init__(self, f: Callable[[Any], object], memory: Memory, *, batch: bool, vector: bool) -> None:
         self.memory = memory
@@ -76,6 +70,13 @@ class LoopSession:
         self._first: Array | None = None
         self._varied = memory.visible
         self._settings = np.geterr()
+
+    def __enter__(self) -> LoopSession:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if _restored(self.memory) and failed is None:
+            raise modified()
 
     def know(self, value: object) -> None:
         self.known[0] = value
@@ -107,11 +108,11 @@ class LoopSession:
         results = memory.results(points)
         if width > 1 and width == memory.size:
             with self._calling():
-                self._perturber.whole(part, levels, results.append)
+                self._perturber.whole(part, levels, results)
         else:
-            columns = [iter(memory.raw(elements, part, level)) for level in (None, *levels)]
+            columns = [iter(memory.raw(elements, part, level)) for level in (*levels, None)]
             with self._calling():
-                self._visit(elements, columns, width, results.append)
+                self._visit(elements, columns, width, results)
         self._count(points)
         return self._gathered(results, len(levels))
 
@@ -123,15 +124,15 @@ class LoopSession:
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
         return not self._differs(self.base(range(1)))
 
-    def _visit(self, elements: Sequence[int], columns: Columns, width: int, append: Append) -> None:
+    def _visit(self, elements: Sequence[int], columns: Columns, width: int, results: Results) -> None:
         if width > 1:
-            self._perturber.groups(elements, columns, width, append)
+            self._perturber.groups(elements, columns, width, results)
             return
         for sample, argument, run in self._arguments(elements):
             if self.memory.cells is None:
-                self._perturber.each_replaced(argument, run, sample * (self._length or 0), columns, append)
+                self._perturber.each_replaced(argument, run, sample * (self._length or 0), columns, results)
             else:
-                self._perturber.each(argument, run, columns, append, last=run[-1] == elements[-1])
+                self._perturber.each(argument, run, columns, results, last=run[-1] == elements[-1])
 
     def _calling(self) -> AbstractContextManager[None]:
         """Return the context in which f is called: NumPy's settings as the user has them."""
@@ -183,10 +184,13 @@ def _samples(elements: Sequence[int], length: int) -> Iterator[tuple[int, Sequen
         start = (sample + 1) * length
 
 
-def _restore(memory: Memory) -> None:
-    """Put x back as a whole, even when that is interrupted: then once more, and only then comes the interrupt."""
+def _restored(memory: Memory) -> bool:
+    """Put x back as a whole, and return whether it was changed.
+
+    Even when that is interrupted: then it is done once more, and only then comes the interrupt.
+    """
     try:
-        memory.restore()
+        return memory.restore()
     except KeyboardInterrupt:
-        _restore(memory)
+        _restored(memory)
         raise

@@ -39,7 +39,7 @@ def differentiate(lines: Lines, steps: Array, nominal: Stencil) -> Slopes:
 
 
 def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool) -> Slopes:
-    sampled = iter(lines.sample([lines.at + offset * steps for offset in stencil.offsets if offset]))
+    sampled = iter(lines.sample(stencil.points(lines.at, steps)))
     values = [next(sampled) if offset else lines.base() for offset in stencil.offsets]
     value = stencil.combine(values, steps)
     nonfinite = ~lines.xp.isfinite(value)

@@ -51,7 +51,8 @@ class Stencil:
 
     def calls(self, m: int) -> int:
         """Return how often f is called for m lines: f(x) is one call for all."""
-        return m * sum(offset != 0 for offset in self.offsets) + (1 if m and 0 in self.offsets else 0)
+        own = len(self.offsets) - (0 in self.offsets)
+        return m * own + (1 if m and 0 in self.offsets else 0)
 
     @property
     def below(self) -> int:
@@ -63,10 +64,21 @@ class Stencil:
         """How many steps the stencil reaches above x."""
         return max(self.offsets)
 
+    def points(self, at: Array, step: Array) -> list[Array]:
+        """Return where to sample, but for ``at`` itself."""
+        return [at + _times(offset, step) for offset in self.offsets if offset]
+
     def combine(self, values: Sequence[Array], step: Array) -> Array:
         """Return the derivative from the values at each offset."""
-        terms = (numerator * value for numerator, value in zip(self.numerators, values, strict=True))
-        return reduce(add, terms) / (self.denominator * step**self.n)
+        total = reduce(add, map(_times, self.numerators, values))
+        return total / (self.denominator * (step if self.n == 1 else step**self.n))
+
+
+def _times(number: float, array: Array) -> Array:
+    """Return a product: by 1 and -1, which most weights are, it is not multiplied."""
+    if number == 1:
+        return array
+    return -array if number == -1 else number * array
 
 
 @cache
