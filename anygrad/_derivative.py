@@ -80,7 +80,7 @@ def derivative(
     array, backend = as_array(x, "x")
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux, vector=True, shape=tuple(array.shape))
-    job = Job("x", function, array, backend, options, bounds or (None, None), vector=True)
+    job = Job("x", f, array, backend, options, bounds or (None, None), vector=True)
     with meter(progress, scheme.calls(1, n)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
         collected = Collected(memory, full_output)
@@ -92,5 +92,5 @@ def derivative(
         arrays = collected.arrays(array.shape, array.shape)
         if session.blind():
             warn_of_blindness(["x"], stacklevel=3)
-        counts = {"ncalls": session.calls, "npoints": session.points}
+        counts = session.record.counts
     return assembled([arrays], only, options, function, **counts)

@@ -94,7 +94,7 @@ def jvp(
         step = array_of(memory, slopes.step, ())
         if session.blind() and bool(length[0, 0] != 0):
             warn_of_blindness(variables.names, stacklevel=3)
-        counts = {"ncalls": session.calls, "npoints": session.points}
+        counts = session.record.counts
     return assembled(parts, function.rebuilt, options, function, steps=step, **counts)
 
 
@@ -194,7 +194,7 @@ def hvp(
         steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
         if session.blind() and bool(length[0, 0] != 0):
             warn_of_blindness(variables.names, stacklevel=3)
-        counts = {"ncalls": session.calls, "npoints": session.points}
+        counts = session.record.counts
     return assembled(parts, variables.rebuild, options, function, steps=steps, **counts)
 
 

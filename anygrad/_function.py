@@ -36,7 +36,7 @@ class Function:
         vector: bool = False,
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        self._f = f
+        self.f = f
         self._shape = shape
         self._has_aux = has_aux
         self._vector = vector
@@ -48,28 +48,37 @@ class Function:
 
     def of(self, argument: Callable[[Any], Any]) -> Callable[[Any], object]:
         """Return f as a function of what ``argument`` makes its argument of."""
-        if not (self._has_aux or self._vector):
-            f = self._f
-            return lambda leaf: f(argument(leaf))
-        return lambda leaf: self(argument(leaf))
+        f = self.f
+        return lambda leaf: f(argument(leaf))
 
     @property
-    def plain(self) -> Callable[[Any], object]:
-        """F itself, if there is nothing to take apart."""
-        return self if self._has_aux or self._vector else self._f
+    def unpack(self) -> Callable[[Any], object] | None:
+        """What takes apart what f returns for a point; None, if there is nothing to take apart."""
+        return self.taken_apart if self._has_aux or self._vector else None
 
-    def __call__(self, x: PyTree) -> object:
-        return self.taken_apart(self._f(x))
+    @property
+    def unpack_many(self) -> Callable[[Any], object] | None:
+        """The same for an f that is given many points: what it returns has a leading axis."""
+        return self._many_taken_apart if self._has_aux or self._vector else None
 
     def taken_apart(self, returned: object) -> object:
         """Return what evaluators want of what f returned, and keep the rest."""
-        if self._has_aux:
-            if not isinstance(returned, tuple) or len(returned) != 2:
-                raise TypeError(f"f returned {returned!r:.60}, but {_PAIR}")
-            returned, aux = returned
-            if not self._aux_known:  # the first call is f(x)
-                self.aux, self._aux_known = aux, True
-        return self._leaves(returned) if self._vector else returned
+        value = self._without_aux(returned)
+        return self._leaves(value) if self._vector else value
+
+    def _many_taken_apart(self, returned: object) -> object:
+        value = self._without_aux(returned)
+        return self._leaves(value, leading=1) if self._vector else value
+
+    def _without_aux(self, returned: object) -> object:
+        if not self._has_aux:
+            return returned
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise TypeError(f"f returned {returned!r:.60}, but {_PAIR}")
+        value, aux = returned
+        if not self._aux_known:  # the first call is f(x)
+            self.aux, self._aux_known = aux, True
+        return value
 
     def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
         """Put together a tree like the one that f returns."""
@@ -87,11 +96,11 @@ class Function:
         """How many elements each array has that f returns."""
         return [math.prod(shape) for shape in self.shapes or ()]
 
-    def _leaves(self, value: PyTree) -> list[Any]:
+    def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
         leaves, rebuild = flatten(value, "f(x)")
         if value is None:
             leaves = [("f(x)", None)]  # a missing return statement, not an empty tree
-        names, shapes = [place for place, _ in leaves], [_shape(leaf) for _, leaf in leaves]
+        names, shapes = [place for place, _ in leaves], [_shape(leaf)[leading:] for _, leaf in leaves]
         if self._shape is not None:
             self._require_shape(shapes)
         if self.shapes is None:

@@ -112,7 +112,7 @@ def hessian(
         steps = variables.rebuild(vector(memory, diagonal.slopes.step, variables.arrays))
         if session.blind():
             warn_of_blindness(variables.names, stacklevel=3)
-        counts = {"ncalls": session.calls, "npoints": session.points}
+        counts = session.record.counts
     return assembled(rows, variables.rebuild, options, function, steps=steps, **counts)
 
 
@@ -179,5 +179,5 @@ def laplacian(
         steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
         if session.blind():
             warn_of_blindness(variables.names, stacklevel=3)
-        counts = {"ncalls": session.calls, "npoints": session.points}
+        counts = session.record.counts
     return assembled([arrays], only, options, function, steps=steps, **counts)

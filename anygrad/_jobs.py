@@ -13,11 +13,12 @@ from anygrad._variables import Variables
 
 def jobs_of(variables: Variables, function: Function, options: Options, *, vector: bool = False) -> list[Job]:
     """Return what there is to do for each array of x."""
+    with_leaf = variables.with_leaves if options.evaluator.leading else variables.with_leaf
     lowers, uppers = (variables.leaves_of(bound, "a bound") for bound in options.bounds or (None, None))
     return [
         Job(
             name,
-            function.plain if variables.alone else function.of(variables.with_leaf(position)),
+            function.f if variables.alone else function.of(with_leaf(position)),
             array,
             backend,
             options if scheme is options.scheme else replace(options, scheme=scheme),
@@ -38,7 +39,7 @@ def joint_job(variables: Variables, function: Function, options: Options, *, vec
         bound if variables.alone or bound is None else variables.leaves_of(bound, "a bound")
         for bound in options.bounds or (None, None)
     )
-    f = function.plain if variables.alone else function.of(rebuild)
+    f = function.f if variables.alone else function.of(rebuild)
     options = replace(options, scheme=variables.joint_scheme(options.scheme))
     [first, *_] = [*variables.names, "x"]
     return Job(first, f, x, backend, options, (lower, upper), vector=vector)

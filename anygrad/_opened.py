@@ -13,8 +13,8 @@ from anygrad._function import Function
 from anygrad._job import Job, Options
 from anygrad._lines import Space
 from anygrad._progress import Meter
-from anygrad.backends import Backend, Complexified, Memory
-from anygrad.evaluators import Session
+from anygrad.backends import Complexified, Memory
+from anygrad.evaluators import Session, Target
 
 
 @contextmanager
@@ -25,22 +25,25 @@ def opened(
 
     ``known`` are values at x from an earlier opening; they are added to.
     """
-    f = job.f if meter is None else meter.counting(job.f)
+    evaluator = job.options.evaluator
     off_axis = job.options.scheme.off_axis
-    backend: Backend = Complexified(job.backend) if off_axis else job.backend
-    session_of = job.options.evaluator.session
+    target = Target(
+        job.f,
+        job.x,
+        Complexified(job.backend) if off_axis else job.backend,
+        unpack=function.unpack_many if evaluator.leading else function.unpack,
+        vector=job.vector,
+        batch=job.batch,
+        done=None if meter is None else meter.advance,
+    )
     known = {} if known is None else known
     # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
     quiet = np.errstate(all="ignore")
-    with (
-        backend.context(job.x),
-        session_of(f, job.x, backend, batch=job.batch, vector=job.vector) as session,
-        quiet,
-    ):
+    with job.backend.context(job.x), evaluator.session(target) as session, quiet:
         if not job.batch:
             _learn(session, function, job.options, known)
         yield Space(session, box_of(session.memory, job.bounds), off_axis)
-        known.update(session.known)
+        known.update(session.record.known)
 
 
 def _learn(session: Session, function: Function, options: Options, known: dict[int, object]) -> None:
@@ -51,7 +54,7 @@ def _learn(session: Session, function: Function, options: Options, known: dict[i
         session.know(known[0])
     elif options.has_aux:
         session.base(range(1))
-        known.update(session.known)
+        known.update(session.record.known)
 
 
 def box_of(memory: Memory, bounds: tuple[Any, Any]) -> Box:

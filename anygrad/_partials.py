@@ -48,8 +48,8 @@ def partials(job: Job, function: Function, meter: Meter | None, known: dict[int,
         blind = session.blind()
         return Partials(
             arrays=collected.arrays(shape, step_shape),
-            ncalls=session.calls,
-            npoints=session.points,
+            ncalls=session.record.calls,
+            npoints=session.record.points,
             in_place=memory.visible,
             blind=blind,
         )

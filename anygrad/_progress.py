@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from anygrad._typing import ProgressCallback
 
@@ -17,17 +16,11 @@ class Meter:
         self._done = 0
         self.total = total
 
-    def counting(self, f: Callable[[Any], object]) -> Callable[[Any], object]:
-        """Return f with each completed call counted."""
-
-        def counted(x: Any) -> object:
-            value = f(x)
-            self._done += 1
-            self.total = max(self.total, self._done)
-            self._report(self._done, self.total)
-            return value
-
-        return counted
+    def advance(self, calls: int) -> None:
+        """Report that so many more are done."""
+        self._done += calls
+        self.total = max(self.total, self._done)
+        self._report(self._done, self.total)
 
     def finish(self) -> None:
         """Report that there will be no more calls than there were, where fewer were needed than expected."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from array_api_compat import array_namespace
+
 from anygrad._pytree import Rebuild, flatten, is_number, is_number_list
 from anygrad._typing import Array, PyTree
 from anygrad._validate import as_array
@@ -85,6 +87,16 @@ class Variables:
             return lambda leaf: leaf
         before, after = self.arrays[:position], self.arrays[position + 1 :]
         return lambda leaf: self.rebuild([*before, leaf, *after])
+
+    def with_leaves(self, position: int) -> Callable[[Array], PyTree]:
+        """Return the same for many arrays in that place, along a leading axis: each of the others is repeated."""
+
+        def many(leaves: Array) -> PyTree:
+            count = leaves.shape[0]
+            repeated = [array_namespace(array).broadcast_to(array, (count, *array.shape)) for array in self.arrays]
+            return dataclasses.replace(self, arrays=repeated).with_leaf(position)(leaves)
+
+        return many
 
     def leaves_of(self, tree: PyTree, name: str) -> list[Any]:
         """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of them."""

@@ -1,6 +1,6 @@
 """Evaluators: how f is called at the points that a scheme asks for."""
 
-from anygrad.evaluators._base import Evaluator, Session
+from anygrad.evaluators._base import Evaluator, Session, Target
 from anygrad.evaluators.loop import Loop
 
-__all__ = ["Evaluator", "Loop", "Session"]
+__all__ = ["Evaluator", "Loop", "Session", "Target"]

@@ -2,34 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
+from anygrad.evaluators._points import Points
+from anygrad.evaluators._record import Record
+
+
+@dataclass(eq=False)
+class Target:
+    """A function of an array, which is to be sampled about that array.
+
+    Attributes
+    ----------
+    f
+        What the user calls f, as a function of ``x`` alone; in a batch, of a row of it.
+    x, backend
+        The array (a list of arrays, for a backend of several), and the library that it is of.
+    unpack
+        Takes what f returns to one number, or to a list of arrays for a vector function; for an evaluator of which
+        ``leading`` is true, to numbers or arrays with a leading axis. None where f returns just that.
+    vector
+        Whether f returns arrays, all of whose elements are values, instead of one number.
+    batch
+        Whether f is given the row of x that an element belongs to.
+    done
+        Is told of how many points have been evaluated, after each call of f; None if nobody wants to know.
+    """
+
+    f: Callable[[Any], object]
+    x: Array
+    backend: Backend
+    unpack: Callable[[Any], object] | None = None
+    vector: bool = False
+    batch: bool = False
+    done: Callable[[int], object] | None = None
+
+    def one_by_one(self) -> Callable[[Any], object]:
+        """Return f with what it returns unpacked, and each call reported."""
+        f, unpack, done = self.f, self.unpack, self.done
+        if done is None:
+            return f if unpack is None else lambda x: unpack(f(x))
+
+        def counted(x: Any) -> object:
+            value = f(x) if unpack is None else unpack(f(x))
+            done(1)
+            return value
+
+        return counted
 
 
 class Session(Protocol):
-    """A function and an array, opened for sampling.
+    """A target, opened for sampling.
 
     Attributes
     ----------
     memory
         The array's elements, as numbers.
-    calls, points
-        How often f has been called, and at how many points it has been evaluated.
-    known
-        What f returned for x itself, if it has been called for that; in a batch, for each row of x by its number.
+    record
+        How often f has been called, and what it returned for x itself.
     """
 
     memory: Memory
-    calls: int
-    points: int
-    known: dict[int, object]
+    record: Record
 
     def know(self, value: object) -> None:
-        """Take ``value`` for f(x), which the caller knows: f is then not called for it."""
+        """Take ``value``, unpacked, for f(x), which the caller knows: f is then not called for it."""
         ...
 
     def base(self, elements: Sequence[int]) -> Array:
@@ -46,6 +88,13 @@ class Session(Protocol):
         """
         ...
 
+    def evaluate(self, points: Points, *, tolerant: bool = False) -> Iterator[tuple[range, Array | Exception]]:
+        """Yield f's values at some of the points after the other, as soon as they are known, in any order.
+
+        With ``tolerant``, an exception that f raises at a point is yielded in its place, and the others go on.
+        """
+        ...
+
     def blind(self) -> bool:
         """Return whether f may have missed the perturbations: it was given copies of x, and never changed.
 
@@ -55,21 +104,19 @@ class Session(Protocol):
 
 
 class Evaluator(Protocol):
-    """A frozen object that says how f is called."""
+    """A frozen object that says how f is called.
 
-    def session(
-        self,
-        f: Callable[[Any], object],
-        x: Array,
-        backend: Backend,
-        *,
-        batch: bool = False,
-        vector: bool = False,
-    ) -> AbstractContextManager[Session]:
-        """Open f and x for sampling.
+    Attributes
+    ----------
+    leading
+        Whether many points go into one call, along a leading axis, and as many values come out of it.
+    """
 
-        In a batch, f is given the row of x that an element belongs to. If it is a vector function, f returns a list of
-        arrays, all of whose elements are values; otherwise one number.
+    @property
+    def leading(self) -> bool: ...
+
+    def session(self, target: Target) -> AbstractContextManager[Session]:
+        """Open a target for sampling.
 
         x is as it was when the session ends, however it ends. f runs under NumPy's error settings at the time of
         opening, whatever they are when a sample is asked for.

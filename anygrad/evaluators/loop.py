@@ -10,11 +10,13 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory, Results
+from anygrad.backends import Memory, Results
+from anygrad.evaluators._base import Target
 from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged
+from anygrad.evaluators._points import Points
+from anygrad.evaluators._record import Record
 
 
 @dataclass(frozen=True)
@@ -40,35 +42,28 @@ class Loop:
 
     in_place: bool = True
 
-    def session(
-        self,
-        f: Callable[[Any], object],
-        x: Array,
-        backend: Backend,
-        *,
-        batch: bool = False,
-        vector: bool = False,
-    ) -> LoopSession:
-        """Open f and x for sampling."""
-        return LoopSession(f, backend.memory(x, in_place=self.in_place), batch=batch, vector=vector)
+    @property
+    def leading(self) -> bool:
+        """Whether many points go into one call of f: they do not."""
+        return False
+
+    def session(self, target: Target) -> LoopSession:
+        """Open a target for sampling."""
+        return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place))
 
 
 class LoopSession:
     """A `Session` of `Loop`, and the context that it lasts for."""
 
-    def __init__(self, f: Callable[[Any], object], memory: Memory, *, batch: bool, vector: bool) -> None:
+    def __init__(self, target: Target, memory: Memory) -> None:
         self.memory = memory
-        self.calls = 0
-        self.points = 0
-        self._f = f
-        self._read: Callable[[Any], Any] = memory.read_all if vector else memory.read
-        self._perturber = Perturber(f, memory, self._read, frozenset() if vector else memory.plain)
+        self.record = Record(memory)
+        self._f = f = target.one_by_one()
+        self._read: Callable[[Any], Any] = memory.read_all if target.vector else memory.read
+        self._perturber = Perturber(f, memory, self._read, frozenset() if target.vector else memory.plain)
         # How many elements there are in what f is given; None for all.
-        self._length = math.prod(memory.array.shape[1:]) if batch else None
-        self.known: dict[int, object] = {}
+        self._length = math.prod(memory.array.shape[1:]) if target.batch else None
         self._bases: dict[int, Any] = {}
-        self._first: Array | None = None
-        self._varied = memory.visible
         self._settings = np.geterr()
 
     def __enter__(self) -> LoopSession:
@@ -79,7 +74,7 @@ class LoopSession:
             raise modified()
 
     def know(self, value: object) -> None:
-        self.known[0] = value
+        self.record.known[0] = value
         self._bases[0] = self._read(value)
 
     def base(self, elements: Sequence[int]) -> Array:
@@ -90,8 +85,8 @@ class LoopSession:
                 with self._calling():
                     value = self._f(argument)
                 self._bases[sample] = self._read(value)
-                self.known[sample] = _kept(value)
-                self._count(1)
+                self.record.keep(sample, value)
+                self.record.count(1)
                 require_unchanged(self.memory)
             for _ in range(len(run) if batch else 1):
                 results.append(self._bases[sample])
@@ -113,16 +108,24 @@ class LoopSession:
             columns = [iter(memory.raw(elements, part, level)) for level in (*levels, None)]
             with self._calling():
                 self._visit(elements, columns, width, results)
-        self._count(points)
+        self.record.count(points)
         return self._gathered(results, len(levels))
 
+    def evaluate(self, points: Points, *, tolerant: bool = False) -> Iterator[tuple[range, Array | Exception]]:
+        for i in range(len(points)):
+            one = points.taken(i, i + 1)
+            try:
+                [value] = self.sample(one.elements, one.part, [one.numbers], one.width)
+            except Exception as error:
+                if not tolerant:
+                    raise
+                _restored(self.memory)
+                yield range(i, i + 1), error
+            else:
+                yield range(i, i + 1), value
+
     def blind(self) -> bool:
-        if self._varied or self._first is None or not self.memory.concrete:
-            return False
-        if not self.memory.size or not math.prod(self._first.shape):  # there is nothing to see, or nothing to show it
-            return False
-        # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
-        return not self._differs(self.base(range(1)))
+        return self.record.blind(lambda: self.base(range(1)))
 
     def _visit(self, elements: Sequence[int], columns: Columns, width: int, results: Results) -> None:
         if width > 1:
@@ -138,10 +141,6 @@ class LoopSession:
         """Return the context in which f is called: NumPy's settings as the user has them."""
         return np.errstate(**self._settings)
 
-    def _count(self, calls: int) -> None:
-        self.calls += calls
-        self.points += calls
-
     def _arguments(self, elements: Sequence[int]) -> Iterator[tuple[int, Array, Sequence[int]]]:
         """Split elements into runs that belong to one argument of f: all to x, or each to its row of a batch."""
         length = self._length
@@ -151,25 +150,10 @@ class LoopSession:
         for sample, run in _samples(elements, length):
             yield sample, self.memory.array[sample, ...], run
 
-    def _differs(self, values: Array) -> bool:
-        """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
-        xp = self.memory.xp
-        return not xp.all((values == self._first) & xp.isfinite(values))
-
     def _gathered(self, results: Any, columns: int) -> Sequence[Array]:
         values = self.memory.gathered(results, columns)
-        if self._first is None:
-            self._first = values[0][0, ...]
-        if not self._varied and self.memory.concrete:
-            self._varied = any(self._differs(column) for column in values)
+        self.record.look(values)
         return values
-
-
-def _kept(value: Any) -> Any:
-    """Return what f returned such that later calls cannot change it: f may return the same array each time."""
-    if isinstance(value, list):
-        return [_kept(part) for part in value]
-    return array_namespace(value).astype(value, value.dtype, copy=True) if is_array_api_obj(value) else value
 
 
 def _samples(elements: Sequence[int], length: int) -> Iterator[tuple[int, Sequence[int]]]:
