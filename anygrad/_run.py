@@ -25,7 +25,7 @@ def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Parti
     total = sum(job.calls() for job in jobs) if options.progress is not False else 0
     with meter(options.progress, total) as counter:
         parts = [partials(job, function, counter, known if not job.batch else {}) for job in jobs]
-    copied = [(job.name, part) for job, part in zip(jobs, parts, strict=True) if part.npoints and not part.in_place]
+    copied = [(job.name, part) for job, part in zip(jobs, parts, strict=True) if part.npoints and part.copied]
     if copied and all(part.blind for _, part in copied):
         warn_of_blindness([name for name, _ in copied], stacklevel=4)
     return parts

@@ -42,6 +42,10 @@ def context(x: Array) -> AbstractContextManager[object]:
     return device
 
 
+def forkable(x: Array) -> bool:
+    return False
+
+
 def memory(x: Array, *, in_place: bool) -> DeviceMemory:
     in_place = in_place and not overlapping(x.shape, x.strides, x.itemsize)
     array = x if in_place else x.copy(order="K")

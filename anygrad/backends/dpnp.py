@@ -43,6 +43,10 @@ def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()  # an array carries its queue; there is no current device
 
 
+def forkable(x: Array) -> bool:
+    return False
+
+
 def memory(x: Array, *, in_place: bool) -> DeviceMemory:
     in_place = in_place and x.flags.writable and not overlapping(x.shape, x.strides, x.itemsize)
     array = x if in_place else dpnp.copy(x, order="K")

@@ -46,6 +46,10 @@ def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def forkable(x: Array) -> bool:
+    return True
+
+
 def memory(x: Array, *, in_place: bool) -> DeviceMemory | FunctionalMemory:
     xp = array_namespace(x)
     own = type(x)

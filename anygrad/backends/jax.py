@@ -54,6 +54,10 @@ def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def forkable(x: jax.Array) -> bool:
+    return False  # JAX has threads, which are not there after a fork, but their locks are
+
+
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
     traced = isinstance(x, jax.core.Tracer)
     if not traced and x.is_fully_addressable and all(device.platform == "cpu" for device in x.devices()):

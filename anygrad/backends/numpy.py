@@ -51,6 +51,10 @@ def context(x: NDArray[Any]) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def forkable(x: NDArray[Any]) -> bool:
+    return True
+
+
 def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
     flags = x.flags
     in_place = in_place and flags.writeable and (flags.forc or not overlapping(x.shape, x.strides, x.itemsize))

@@ -62,6 +62,10 @@ def context(x: torch.Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
+def forkable(x: torch.Tensor) -> bool:
+    return bool(x.device.type == "cpu")
+
+
 def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
     in_place = in_place and not (x.is_conj() or x.is_neg() or overlapping(x.shape, x.stride()))
     array = x if in_place else _private_copy(x)

@@ -2,5 +2,6 @@
 
 from anygrad.evaluators._base import Evaluator, Session, Target
 from anygrad.evaluators.loop import Loop
+from anygrad.evaluators.pool import Pool
 
-__all__ = ["Evaluator", "Loop", "Session", "Target"]
+__all__ = ["Evaluator", "Loop", "Pool", "Session", "Target"]
