@@ -17,7 +17,20 @@ TEST = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "t
 # Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand to
 # pip. uv does not look there, which is why the sessions with PyTorch use pip.
 TORCH = "torch==2.13.0"
-EVERYWHERE = ["lint", "types", "numpy", "minimums", "strict", "dask", "jax", "torch", "parity", "examples", "bench"]
+EVERYWHERE = [
+    "lint",
+    "types",
+    "numpy",
+    "minimums",
+    "strict",
+    "dask",
+    "jax",
+    "torch",
+    "parity",
+    "engines",
+    "examples",
+    "bench",
+]
 
 
 def cuda_driver() -> ctypes.CDLL:
@@ -143,6 +156,13 @@ def parity(session: nox.Session) -> None:
         extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
     install(session, TORCH, "array-api-strict>=2.6", extras=extras)
     run_tests(session, *backends, select="tests/test_parity.py", workers="0")  # one process sees all of the matrix
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Pool on loky, process pools, Dask and MPI, started for the tests; workers are killed."""
+    install(session, "mpich", extras="pool,distributed,mpi4py")
+    run_tests(session, "numpy", select="tests/test_engines.py", workers="2")
 
 
 @nox.session
