@@ -203,6 +203,6 @@ def examples(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, measured side by side."""
-    session.install("-e", ".[jax]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "memory.py"):
+    session.install("-e", ".[jax,pool]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
+    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "memory.py", "pool.py"):
         session.run("python", f"benchmarks/{benchmark}")

@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.evaluators._base import Session, Target
 from anygrad.evaluators._channels import Processes, Threads
-from anygrad.evaluators._chunks import Chunks, Pace
+from anygrad.evaluators._portions import Portions, Pace
 from anygrad.evaluators._executors import Engine, forks, in_this_process, is_executor, require_executor
 from anygrad.evaluators._points import Points, in_columns
 from anygrad.evaluators._tasks import Answer, Failure, Parcel, Task, described
@@ -144,11 +144,11 @@ class PoolSession:
 
     def _answers(self, points: Points, *, tolerant: bool) -> Iterator[tuple[Task, Answer]]:
         channel = self._channel
-        chunks = Chunks(points, self._pool.chunk, channel.workers, self._pace, tolerant=tolerant)
+        portions = Portions(points, self._pool.chunk, channel.workers, self._pace, tolerant=tolerant)
         if not is_executor(self._pool.executor) and callable(self._pool.executor):
-            tasks = chunks.all()
+            tasks = portions.all()
             return zip(tasks, channel.mapped(tasks), strict=True)
-        return Window(channel, chunks.next, self._pool.retries, self._lost).answers()
+        return Window(channel, portions.next, self._pool.retries, self._lost).answers()
 
     def _parcel(self) -> Parcel:
         """Return what a worker is to know; asked for at the first task, when more is known of what f returns."""

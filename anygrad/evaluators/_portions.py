@@ -26,7 +26,7 @@ class Pace:
         self.seconds = taken if self.seconds is None else (self.seconds + taken) / 2
 
 
-class Chunks:
+class Portions:
     """The points, in tasks.
 
     Parameters
