@@ -36,7 +36,7 @@ class Desk:
         self._wanted = parcel.output_wanted
         self.output: Any = None
         with self._backend.context(self._x), np.errstate(**parcel.settings):
-            self._session = Loop(in_place=parcel.in_place).session(replace(target, f=self._call, done=None))
+            self._session = Loop(in_place=parcel.in_place).session(replace(target, f=self._call))
 
     def answer(self, task: Task) -> Answer:
         """Evaluate f at the points of a task."""

@@ -6,8 +6,6 @@ import os
 import sys
 from typing import Any
 
-from anygrad.evaluators._parcel import require_cloudpickle
-
 _EXPECTED = (
     "an executor such as concurrent.futures.ThreadPoolExecutor() or ProcessPoolExecutor(), a dask.distributed Client,"
     " the number of loky processes to use, or a function like map was expected"
@@ -142,7 +140,6 @@ def _loky(workers: int) -> Any:
             f"Pool({workers}) starts processes by loky, which is not installed: pip install"
             ' "anygrad-numdiff[pool]", or give Pool an executor such as concurrent.futures.ThreadPoolExecutor()'
         ) from None
-    require_cloudpickle()
     return loky.get_reusable_executor(max_workers=workers)
 
 

@@ -22,7 +22,7 @@ class Parcel:
     Attributes
     ----------
     target
-        The target, without what reports its progress.
+        The target, as far as f and x are concerned.
     settings
         NumPy's error settings, under which f is called.
     in_place
