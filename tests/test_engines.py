@@ -106,6 +106,10 @@ def test_exceptions_that_cannot_be_made_again(engine):
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
 
 
+def count(folder: Path, what: str) -> int:
+    return len(list(folder.glob(f"{what}*")))
+
+
 def killer(folder: Path, *, times: int = 1, where: int = 3):
     """Return a function that kills its process at one point, so many times; and keeps count in a folder."""
     folder.mkdir()
@@ -125,10 +129,6 @@ def killer(folder: Path, *, times: int = 1, where: int = 3):
     return f
 
 
-def count(folder: Path, what: str) -> int:
-    return len(list(folder.glob(f"{what}*")))
-
-
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_worker_that_dies_costs_its_tasks_only(name, tmp_path):
     expected = anygrad.numerical_gradient(lambda x: float(np.sum(np.sin(x))), X)
@@ -144,9 +144,16 @@ def test_a_worker_that_dies_costs_its_tasks_only(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["a number", "fork"])
 def test_what_always_dies_is_named(name, tmp_path):
-    with ENGINES[name]() as executor, pytest.raises(RuntimeError, match=r"x\[3\] \(element 3\) = 0.7001, 2 times"):
+    with (
+        ENGINES[name]() as executor,
+        pytest.raises(RuntimeError, match=r"died .* 2 times .* with x\[3\] \(element 3\) = 0.7001;"),
+    ):
         anygrad.numerical_gradient(
             killer(tmp_path / "a", times=99), X, evaluator=anygrad.Pool(executor, chunk=1, retries=1)
+        )
+    with ENGINES[name]() as executor, pytest.raises(RuntimeError, match=r"at several points.*chunk=1"):
+        anygrad.numerical_gradient(
+            killer(tmp_path / "b", times=99), X, evaluator=anygrad.Pool(executor, chunk=6, retries=0)
         )
 
 
@@ -157,6 +164,47 @@ def test_what_always_dies_beside_what_does_not(tmp_path):
         values = dict(session.evaluate(points, tolerant=True))
     assert [span.start for span, value in values.items() if isinstance(value, Exception)] == [3]
     assert sorted(span.start for span in values) == list(range(6))
+
+
+@pytest.mark.parametrize("name", ["a number", "loky", "fork"])
+def test_what_replaces_a_broken_executor_is_ended_at_once_where_f_raises(name, tmp_path):
+    deadly, start = killer(tmp_path / "a", where=1), time.monotonic()
+
+    def f(x):
+        value = deadly(x)
+        if x[4] > 1.1:
+            while not count(tmp_path / "a", "death"):  # the other worker may be starting yet
+                time.sleep(0.01)
+            raise ZeroDivisionError
+        if x[5] != 0.5:
+            time.sleep(10)
+        return value
+
+    before = set(multiprocessing.active_children())
+    with ENGINES[name]() as executor, pytest.raises(ZeroDivisionError):
+        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(executor, chunk=1))
+    assert count(tmp_path / "a", "death") == 1
+    assert time.monotonic() - start < 9
+    assert not set(multiprocessing.active_children()) - before
+
+
+def test_what_arrives_but_cannot_be_opened(forked):
+    here = os.getpid()
+
+    def opened():
+        if os.getpid() != here:
+            raise OSError("no device")
+        return 1.0
+
+    class Handle:
+        def __reduce__(self):
+            return opened, ()
+
+    handle = Handle()
+    with pytest.raises(
+        RuntimeError, match=r"arrived at a worker, but could not be opened there \(OSError: no device\)"
+    ):
+        anygrad.numerical_gradient(lambda x: x @ x * (handle is not None), X, evaluator=anygrad.Pool(forked))
 
 
 def test_functions_that_cannot_be_sent(forked):

@@ -120,10 +120,11 @@ class PoolSession:
 
     def _lost(self, task: Task, cause: BaseException) -> Answer:
         """Return the answer for a task whose workers have all died."""
+        several = len(task.points) > 1
         error = RuntimeError(
-            f"a worker died (of a crash, a signal, or for want of memory) while it evaluated f with"
-            f" {described(task.points, self._shapes())}, {task.deaths} times: to look into it, call f there without"
-            " a pool, or allow more retries"
+            f"a worker died (of a crash, a signal, or for want of memory) {task.deaths} times while it evaluated f"
+            f" {'at several points: ' if several else 'with '}{described(task.points, self._shapes())}; to look into"
+            f" it, {'find the point by Pool(..., chunk=1), and ' if several else ''}call f there without a pool"
         )
         error.__cause__ = cause
         if not task.tolerant:

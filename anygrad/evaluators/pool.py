@@ -14,7 +14,8 @@ from anygrad.evaluators._executors import require_executor
 class Pool:
     """Call f at many points at a time, in the threads or processes of an executor.
 
-    The values are those of `Loop`, to the last bit. f(x) itself is evaluated by the caller.
+    The values are those of `Loop`, to the last bit unless f rounds otherwise where x lies otherwise in memory. f(x)
+    itself is evaluated by the caller.
 
     Parameters
     ----------
