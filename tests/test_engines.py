@@ -168,23 +168,28 @@ def test_what_always_dies_beside_what_does_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["a number", "loky", "fork"])
 def test_what_replaces_a_broken_executor_is_ended_at_once_where_f_raises(name, tmp_path):
-    deadly, start = killer(tmp_path / "a", where=1), time.monotonic()
+    deadly, original, folder, start = killer(tmp_path / "a", where=1), X.copy(), tmp_path / "a", time.monotonic()
+
+    def wait_for(what):
+        while not count(folder, what):
+            time.sleep(0.01)
 
     def f(x):
-        value = deadly(x)
-        if x[4] > 1.1:
-            while not count(tmp_path / "a", "death"):  # the other worker may be starting yet
-                time.sleep(0.01)
+        if x[0] > original[0]:  # the first point, while the other worker has the second one
+            wait_for("death")
+        if x[4] < original[4]:
+            wait_for("sleeping")
             raise ZeroDivisionError
-        if x[5] != 0.5:
-            time.sleep(10)
-        return value
+        if x[5] < original[5]:
+            (folder / "sleeping").touch()
+            time.sleep(20)
+        return deadly(x)
 
     before = set(multiprocessing.active_children())
     with ENGINES[name]() as executor, pytest.raises(ZeroDivisionError):
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(executor, chunk=1))
-    assert count(tmp_path / "a", "death") == 1
-    assert time.monotonic() - start < 9
+    assert count(folder, "death") == 1
+    assert time.monotonic() - start < 15
     assert not set(multiprocessing.active_children()) - before
 
 

@@ -80,7 +80,7 @@ class Window:
     def _landed(self, done: set[Future[Answer | None]]) -> Iterator[tuple[Task, Answer]]:
         broken: BaseException | None = None
         self._alone = False
-        for future in done:
+        for future in self._sorted(done):
             task = self._flying.pop(future)
             try:
                 answer = future.result()
@@ -101,7 +101,7 @@ class Window:
 
         rest, _ = wait(self._flying)
         self._channel.renew(cause)
-        for future in rest:
+        for future in self._sorted(rest):
             task = self._flying.pop(future)
             error = future.exception()
             if error is None and (answer := future.result()) is not None:
@@ -112,6 +112,10 @@ class Window:
                 yield from self._died(task, error)
             else:
                 raise error
+
+    def _sorted(self, futures: set[Future[Answer | None]]) -> list[Future[Answer | None]]:
+        """Return futures in the order of their points: what happens is then the same each time."""
+        return sorted(futures, key=lambda future: self._flying[future].start)
 
     def _died(self, task: Task, cause: BaseException) -> Iterator[tuple[Task, Answer]]:
         task.deaths += 1
