@@ -59,7 +59,7 @@ class Finding:
         stuck = xp.isfinite(error) & (best.change > EXPLAINED * best.noise * condition)
         never = stuck & ~stuck
         unseen = never
-        if state.past is not None:  # there have been leaps
+        if state.past is not None and xp.any(state.leaps > 0.0):
             unseen = (state.leaps > 0.0) & ~best.seen(xp) & (best.change > best.noise)
         return cls(
             index=state.index,

@@ -119,9 +119,11 @@ class Judging:
         straight = early & (state.fresh.change <= state.fresh.noise)
         if not lines.any(straight):
             return None
-        straight = straight & ~self._kinked(lines, state)
         reach = self._reach(lines, state)
-        return lines.xp.where(straight & (reach > 16.0 * state.step), reach, 0.0)
+        straight = straight & (reach > 16.0 * state.step)
+        if not lines.any(straight):
+            return None
+        return lines.xp.where(straight & ~self._kinked(lines, state), reach, 0.0)
 
     def _kinked(self, lines: Lines, state: State) -> Array:
         """Return where the slopes on both sides go on to differ: what is 0 there is their mean, on the whole line."""
