@@ -13,7 +13,6 @@ from anygrad._job import Job, Options
 from anygrad._jobs import jobs_of, require_distinct
 from anygrad._partials import Partials
 from anygrad._run import assembled, run
-from anygrad._sparse import sparse_jacobian
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad._validate import require_callable
 from anygrad._variables import Variables
@@ -61,7 +60,8 @@ def jacobian(
         With ``sparsity``, a sparse array of shape ``(f(x).size, x.size)`` with all entries of the pattern: of SciPy, in
         the pattern's format (CSR for an array), ``cupyx.scipy.sparse.csr_matrix`` on CuPy, a COO tensor on PyTorch,
         ``jax.experimental.sparse.BCOO`` on JAX; of libraries without sparse arrays (Dask, dpnp, others) a dense one.
-        So are ``error`` and ``flags``. float16 becomes float32 with SciPy and CuPy, which have no such sparse arrays.
+        So are ``error`` and ``flags``. float16 becomes float32 with SciPy and CuPy, which have no such sparse arrays, and
+        bool becomes uint8 with JAX.
 
     Raises
     ------
@@ -113,6 +113,8 @@ def jacobian(
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
     variables.require_some()
     if sparsity is not None:
+        from anygrad._sparse import sparse_jacobian  # noqa: PLC0415 - half a dozen modules, needed for nothing else
+
         return sparse_jacobian(variables, function, options, sparsity)
     jobs = jobs_of(variables, function, options, vector=True)
     parts = run(jobs, function, options)

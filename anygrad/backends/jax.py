@@ -69,7 +69,8 @@ def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int,
     from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
 
     places = jnp.asarray(np.stack([rows, columns], axis=1).astype(np.int32))
-    return BCOO((values, places), shape=shape, indices_sorted=True, unique_indices=True)
+    entries = values.astype(np.uint8) if values.dtype == bool else values  # those of booleans cannot be made dense
+    return BCOO((entries, places), shape=shape, indices_sorted=True, unique_indices=True)
 
 
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
