@@ -60,8 +60,8 @@ def jacobian(
         With ``sparsity``, a sparse array of shape ``(f(x).size, x.size)`` with all entries of the pattern: of SciPy, in
         the pattern's format (CSR for an array), ``cupyx.scipy.sparse.csr_matrix`` on CuPy, a COO tensor on PyTorch,
         ``jax.experimental.sparse.BCOO`` on JAX; of libraries without sparse arrays (Dask, dpnp, others) a dense one.
-        So are ``error`` and ``flags``. float16 becomes float32 with SciPy and CuPy, which have no such sparse arrays, and
-        bool becomes uint8 with JAX.
+        So are ``error`` and ``flags``. Where sparse arrays have no such dtype, float16 becomes float32 (SciPy, CuPy),
+        and bool uint8 (JAX).
 
     Raises
     ------

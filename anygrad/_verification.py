@@ -17,8 +17,9 @@ from anygrad.schemes import Scheme
 _RELATIVE = 1e-3
 # Of the rounding in one value of f: that much, for each entry of the row and for the sum.
 _ROUNDING = 8.0
-# A difference of two step sizes shows the truncation error: it is no more than that much larger.
-_TRUNCATION = 10.0
+# The errors of truncation and rounding are no more than that much larger than what changes with steps of other lengths.
+_LENGTHS = (0.7, 0.5, 0.35)
+_VARIATION = 10.0
 
 
 @dataclass(eq=False)
@@ -108,11 +109,12 @@ def verify(scheme: Scheme, made: Contributions, again: Callable[[float], Contrib
     wrong = (off > allowed) & xp.isfinite(off)
     if not bool(xp.any(wrong)):
         return
-    # Steps that are too large for f make no wrong pattern.
-    half, made_by_half = _along(scheme, made, 0.5)[0], again(0.5)
-    truncation = xp.abs(along.value - half.value) + xp.abs(made.expected - made_by_half.expected)
-    off_by_half = xp.abs(half.value - _expected(xp, made_by_half, half))
-    wrong = wrong & (xp.minimum(off, off_by_half) > allowed + _TRUNCATION * truncation)
+    # Steps that are too large for f, or too small, make no wrong pattern: what an entry makes is the same with others.
+    for length in _LENGTHS:
+        shorter, made_shorter = _along(scheme, made, length)[0], again(length)
+        varied = xp.abs(along.value - shorter.value) + xp.abs(made.expected - made_shorter.expected)
+        still_off = xp.abs(shorter.value - _expected(xp, made_shorter, shorter))
+        wrong = wrong & (xp.minimum(off, still_off) > allowed + _VARIATION * varied)
     if bool(xp.any(wrong)):
         row = int(memory.indices(xp.nonzero(xp.reshape(wrong, (-1,)))[0])[0])
         raise ValueError(
