@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from anygrad._collected import Arrays
+from anygrad._collected import Arrays, arrays_of, mapped
 from anygrad._columns import Columns
 from anygrad._detection import detected
 from anygrad._function import Function
 from anygrad._job import Job, Options
 from anygrad._jobs import jobs_of
-from anygrad._lines import Space
 from anygrad._opened import opened
 from anygrad._partials import completed
 from anygrad._pattern import Indices, Pattern, given
 from anygrad._plan import Slopes
 from anygrad._progress import meter
+from anygrad._pytree import only
 from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import concatenated
 from anygrad._typing import Array
 from anygrad._variables import Variables
 from anygrad._verification import Contributions, verify
+from anygrad.backends import Memory
 from anygrad.schemes import Scheme
 
 
@@ -49,11 +50,11 @@ def sparse_jacobian(variables: Variables, function: Function, options: Options, 
             entries = _Compressed(columns, pattern, function, scheme).entries()
             if memory.size:
                 verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
-            arrays = _arrays(job, space, entries.slopes, pattern)
+            arrays = _arrays(job, memory, entries.slopes, pattern)
             step = memory.join([memory.narrow(entries.step)], job.x.shape)
             if session.blind():
                 warn_of_blindness([job.name], stacklevel=4)
-            counts = {"ncalls": session.calls, "npoints": session.points}
+            counts = session.record.counts
     return assembled([arrays], function.rebuilt, options, function, steps=step, **counts)
 
 
@@ -158,19 +159,13 @@ class _Compressed:
             )
 
 
-def _arrays(job: Job, space: Space, slopes: Slopes, pattern: Pattern) -> Arrays:
+def _arrays(job: Job, memory: Memory, slopes: Slopes, pattern: Pattern) -> Arrays:
     """Return the entries as sparse arrays of x's library."""
-    memory = space.memory
 
     def sparse(entries: Array) -> Array:
-        flat: Sequence[Array] = [memory.narrow(memory.xp.reshape(entries, (-1,)))]
-        values = memory.join(flat, entries.shape[:1])
-        return job.backend.sparse(values, pattern.rows, pattern.columns, pattern.shape, pattern.like)
+        return job.backend.sparse(entries, pattern.rows, pattern.columns, pattern.shape, pattern.like)
 
-    full = job.options.full_output
-    return Arrays(
-        value=sparse(slopes.value),
-        step=None,
-        error=sparse(slopes.error) if full and slopes.error is not None else None,
-        flags={name: sparse(flag) for name, flag in slopes.flags.items()} if full else {},
-    )
+    flat = arrays_of(memory, slopes, (slice(None), 0), (pattern.rows.size,))
+    if not job.options.full_output:
+        return Arrays(value=sparse(flat.value), step=None, error=None, flags={})
+    return mapped([flat], lambda entries: sparse(only(entries)))
