@@ -87,7 +87,8 @@ def jacobian(
     pattern by the derivative along one random direction. A tridiagonal Jacobian makes 3 groups, a banded one as many as
     the band is wide, a block diagonal one as many as the widest block is; but n columns with a row in common (an arrow)
     make n groups, and nothing is saved. Columns near ``bounds`` make groups of their own. A missing entry
-    is not seen if it contributes less than a thousandth of its row, or drowns in rounding; nor in lazy and traced arrays.
+    is not seen if it contributes less than a thousandth of its row, or drowns in rounding; in lazy and traced arrays
+    none is.
 
     ``"detect"`` changes blocks of elements of x at random by less than a step, and halves those with which f changes.
     That takes about twice as many calls for each halving as there are groups: some 45 for a tridiagonal Jacobian of

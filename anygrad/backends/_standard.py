@@ -132,7 +132,9 @@ def index_array(x: Array, elements: Sequence[int]) -> Array:
     if is_dask_array(x):
         return np.asarray(elements, dtype=np.int64)  # which are known, so that Dask need not find out what is taken
     xp = array_namespace(x)
-    return xp.asarray(list(elements), dtype=xp.int64, device=device(x))
+    # JAX may have no int64.
+    integer = xp.__array_namespace_info__().default_dtypes()["integral"]
+    return xp.asarray(list(elements), dtype=integer, device=device(x))
 
 
 def flattened(parts: Sequence[Array], xp: Namespace, dtype: Any, on: object) -> Array:
