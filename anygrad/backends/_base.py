@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
 
-Indices = NDArray[np.intp]
+Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Results(Protocol):
