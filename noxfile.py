@@ -17,20 +17,7 @@ TEST = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "t
 # Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand to
 # pip. uv does not look there, which is why the sessions with PyTorch use pip.
 TORCH = "torch==2.13.0"
-EVERYWHERE = [
-    "lint",
-    "types",
-    "numpy",
-    "minimums",
-    "strict",
-    "dask",
-    "jax",
-    "torch",
-    "parity",
-    "engines",
-    "examples",
-    "bench",
-]
+EVERYWHERE = ["lint", "types", "numpy", "minimums", "strict", "dask", "jax", "torch", "parity", "examples", "bench"]
 
 
 def cuda_driver() -> ctypes.CDLL:
@@ -57,10 +44,15 @@ def no_dpnp() -> str | None:
     return f"there are no wheels for {sys.platform} on {platform.machine()}"
 
 
+def no_engines() -> str | None:
+    """Return why processes cannot be started, looked for and killed as the tests do, or None if they can."""
+    return None if sys.platform == "linux" else "it is for Linux"
+
+
 def possible() -> list[str]:
     """Return the sessions for this machine, and say which are left out."""
     sessions = list(EVERYWHERE)
-    for name, obstacle in (("cupy", no_cuda()), ("dpnp", no_dpnp())):
+    for name, obstacle in (("cupy", no_cuda()), ("dpnp", no_dpnp()), ("engines", no_engines())):
         if obstacle is None:
             sessions.insert(sessions.index("parity"), name)
         else:
@@ -85,12 +77,13 @@ def run_tests(
 
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
     """Install anygrad, with extras, what the tests need, and more."""
-    session.install("-e", f".[{extras}]" if extras else ".", *TEST, *requirements)
+    extras = f"sparse,{extras}" if extras else "sparse"
+    session.install("-e", f".[{extras}]", *TEST, *requirements)
 
 
 @nox.session
 def numpy(session: nox.Session) -> None:
-    """NumPy, with nothing else installed."""
+    """NumPy, with nothing else installed but what sparse Jacobians need."""
     install(session)
     run_tests(session, "numpy")
 
@@ -168,7 +161,8 @@ def engines(session: nox.Session) -> None:
 @nox.session
 def minimums(session: nox.Session) -> None:
     """The oldest versions that pyproject.toml admits."""
-    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0")
+    sparse = ("scipy==1.13.0", "networkx==3.1")
+    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
     run_tests(session, "numpy")
 
 
@@ -203,6 +197,6 @@ def examples(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, measured side by side."""
-    session.install("-e", ".[jax,pool]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "memory.py", "pool.py"):
+    session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
+    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "sparse.py", "memory.py", "pool.py"):
         session.run("python", f"benchmarks/{benchmark}")
