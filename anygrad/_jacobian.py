@@ -77,7 +77,7 @@ def jacobian(
            [0., 2.]])
     """
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "jacobian"})
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
     variables.require_some()
     jobs = jobs_of(variables, function, options, vector=True)

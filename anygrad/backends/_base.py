@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from anygrad._typing import Array, Namespace
 
@@ -173,6 +175,10 @@ class Backend(Protocol):
 
     def floating(self, x: Array) -> bool:
         """Return whether x's dtype is real or complex floating; raise if x cannot be differentiated otherwise."""
+        ...
+
+    def host(self, x: Array) -> np.ndarray[Any, Any]:
+        """Return an array of any dtype on the host, as NumPy's; what NumPy lacks a dtype for, as bits."""
         ...
 
     def shares_memory(self, x: Array, y: Array) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import dpnp
+import numpy as np
+from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends._device import DeviceMemory
@@ -29,6 +32,10 @@ def is_array(x: object) -> bool:
 
 def floating(x: Array) -> bool:
     return bool(x.dtype.kind in "fc")
+
+
+def host(x: Array) -> NDArray[Any]:
+    return np.asarray(dpnp.asnumpy(x))
 
 
 def shares_memory(x: Array, y: Array) -> bool:

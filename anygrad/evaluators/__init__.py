@@ -1,6 +1,7 @@
 """Evaluators: how f is called at the points that a scheme asks for."""
 
 from anygrad.evaluators._base import Evaluator, Session, Target
+from anygrad.evaluators.journal import Journal
 from anygrad.evaluators.loop import Loop
 
-__all__ = ["Evaluator", "Loop", "Session", "Target"]
+__all__ = ["Evaluator", "Journal", "Loop", "Session", "Target"]
