@@ -103,7 +103,7 @@ def _both(memory: Memory, by_real: Slopes, by_imag: Slopes) -> Slopes:
 def _without_failed(xp: Namespace, slopes: Slopes, block: Sequence[int], failed: set[int]) -> Slopes:
     """Return slopes that are NaN, and flagged, by those of the elements at which f has failed."""
     mask = xp.asarray([[element in failed] for element in block], device=device(slopes.value))
-    flag = xp.broadcast_to(mask, slopes.value.shape)
+    flag = xp.asarray(xp.broadcast_to(mask, slopes.value.shape), copy=True)  # which not every library can read as it is
 
     def without(numbers: Array) -> Array:
         return xp.where(flag, xp.full_like(numbers, float("nan")), numbers)

@@ -163,7 +163,7 @@ class Ledger:
                 raise ValueError(f"the journal {self._path} is of another version of anygrad: give another path")
             found = self._pragma("quick_check(1)")
         if found != "ok":
-            raise _damaged(self._path, found)
+            raise _damaged(self._path, " ".join(found.split()))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

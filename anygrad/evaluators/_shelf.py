@@ -6,6 +6,8 @@ import io
 import pickle
 from typing import Any
 
+import numpy as np
+
 from anygrad import backends
 
 
@@ -46,7 +48,9 @@ def extra(aux: object) -> bytes:
 
 class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> tuple[int, ...] | None:
-        is_array = hasattr(value, "dtype") and hasattr(value, "shape") and backends.resolve(value) is not None
+        is_number = isinstance(value, np.generic)  # of which a list is a leaf, as it is
+        is_array = hasattr(value, "dtype") and hasattr(value, "shape") and not is_number
+        is_array = is_array and backends.resolve(value) is not None
         return tuple(value.shape) if is_array else None
 
 
