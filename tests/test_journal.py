@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sqlite3
 import subprocess
@@ -710,6 +711,14 @@ def test_failures_everywhere(path):
     path.unlink()
     with pytest.raises(ZeroDivisionError):  # f(x) itself
         anygrad.jacobian(f, X.copy(), evaluator=anygrad.Journal(path, on_error="nan"))
+
+
+def test_functions_that_are_not_written_in_python(path):
+    """Whose exceptions seem to come from the line that has called them."""
+    x = np.array(-1e-5)
+    journal = anygrad.Journal(path, on_error="nan")
+    assert np.isnan(anygrad.numerical_gradient(math.sqrt, x, evaluator=journal))
+    assert {failure.type for failure in journal.failures()} == {"ValueError"}
 
 
 def test_what_is_wrong_with_f_is_no_failure(path):

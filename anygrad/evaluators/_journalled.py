@@ -16,7 +16,7 @@ from anygrad._typing import Array
 from anygrad.evaluators import _shelf
 from anygrad.evaluators._base import Session, Target
 from anygrad.evaluators._digest import exact, hashed
-from anygrad.evaluators._failure import Failure, is_own
+from anygrad.evaluators._failure import Failure, is_marked
 from anygrad.evaluators._ledger import Ledger
 from anygrad.evaluators._points import Points, in_columns
 
@@ -159,7 +159,7 @@ class JournalSession:
             if not isinstance(values, Exception):
                 yield from zip(own, self._added([keys[i] for i in own], values), strict=True)
                 continue
-            if self.tolerant and is_own(values):
+            if self.tolerant and not is_marked(values):
                 raise values
             for i in own:
                 if self.tolerant:

@@ -55,6 +55,8 @@ class Ledger:
 
     def ignore(self, labels: Mapping[str, Fact]) -> None:
         """Compare these facts no more: they change while f runs."""
+        if not labels:
+            return
         with self._transaction() as connection:
             connection.executemany(
                 "INSERT INTO facts VALUES (?, ?, ?, 1) ON CONFLICT (label) DO UPDATE SET changes = 1",

@@ -113,19 +113,26 @@ class Journal:
     def session(self, target: Target) -> Iterator[Session]:
         """Open a target for sampling."""
         # Not imported before they are needed: sqlite3 and pickle take as long as a part of NumPy.
+        from anygrad.evaluators._failure import Marking  # noqa: PLC0415
         from anygrad.evaluators._fingerprint import changed, facts_of  # noqa: PLC0415
         from anygrad.evaluators._journalled import JournalSession, Unpacking  # noqa: PLC0415
         from anygrad.evaluators._ledger import opened  # noqa: PLC0415
 
         _require_numbers(target)
         unpacking = Unpacking(target)
-        watched = replace(target, unpack=None if target.unpack is None else unpacking, done=None)
+        tolerant = self.on_error == "nan"
+        watched = replace(
+            target,
+            f=Marking(target.f) if tolerant else target.f,
+            unpack=None if target.unpack is None else unpacking,
+            done=None,
+        )
         with opened(self.path) as ledger:
             facts = facts_of(target, leading=self.leading)
             ledger.require(facts)
             try:
                 with self.inner.session(watched) as inner:
-                    yield JournalSession(target, inner, ledger, unpacking, self._stride, self.on_error == "nan")
+                    yield JournalSession(target, inner, ledger, unpacking, self._stride, tolerant)
             except BaseException:
                 with suppress(Exception):  # what has happened matters more
                     ledger.ignore(changed(facts, target))
