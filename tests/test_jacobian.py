@@ -156,6 +156,17 @@ def test_an_empty_x_and_an_empty_value(lib):
     assert anygrad.jacobian(lambda _: x, none).shape == (3, 0, 2)
 
 
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_numpy_scalars_are_arrays_of_numpy(kind):
+    expected = np.cos(2) * np.ones(3)
+    assert np.allclose(anygrad.jacobian(lambda x: np.sin(x) * np.ones(3), kind(2)), expected, atol=1e-3)
+    tree = {"a": kind(2), "b": np.ones(2)}
+    assert np.allclose(
+        anygrad.jacobian(lambda t: np.sin(t["a"]) * np.append(t["b"], 1), tree)["a"], expected, atol=1e-3
+    )
+    assert np.allclose(anygrad.jvp(lambda x: np.sin(x) * np.ones(3), kind(2), kind(1)), expected, atol=1e-3)
+
+
 def test_integers_and_truth_values_are_numbers():
     x = np.array([1.0, 2.0])
     assert np.array_equal(anygrad.jacobian(lambda x: x > 5, x), np.zeros((2, 2)))

@@ -175,9 +175,12 @@ class HostMemory:
         return not _same_bits(self._stored, expected.reshape(self._stored.shape))
 
     def restore(self) -> bool:
-        changed = self.changed()
-        if changed:
-            self._stored[...] = self._original.reshape(self._stored.shape)
+        changed = True
+        try:
+            changed = self.changed()  # this takes memory, which f may have run out of
+        finally:
+            if changed:
+                self._stored[...] = self._original.reshape(self._stored.shape)
         return changed
 
     def _encoded(self, elements: Sequence[int], part: int | None, levels: Raw) -> Raw:

@@ -151,7 +151,14 @@ class JointMemory:
         return any(memory.changed(*pair) for memory, pair in zip(self._memories, inner, strict=True))
 
     def restore(self) -> bool:
-        changed = [memory.restore() for memory in self._memories]  # all of them, whatever the first one says
+        changed: list[bool] = []
+
+        def restore(memory: Memory) -> None:
+            changed.append(memory.restore())
+
+        with ExitStack() as stack:  # all of them, whatever comes of one
+            for memory in self._memories:
+                stack.callback(restore, memory)
         return any(changed)
 
     def _own(self, memory: Memory, levels: Array) -> Array:

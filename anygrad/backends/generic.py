@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -24,7 +25,7 @@ def available() -> str | None:
 
 
 def is_array(x: object) -> bool:
-    return bool(is_array_api_obj(x))
+    return bool(is_array_api_obj(x)) and not isinstance(x, numbers.Number)  # NumPy's scalars are taken for arrays
 
 
 def floating(x: Array) -> bool:
