@@ -178,6 +178,16 @@ def test_aux_and_the_value_at_x_are_kept(lib, scheme, path):
     assert lib.bits(third["a"]) == lib.bits(second["a"])
 
 
+@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+def test_a_value_that_was_given_once_and_then_not(scheme, path):
+    f, options = counted(lambda x: {"a": x**2}), {"scheme": scheme, "evaluator": anygrad.Journal(path)}
+    first = anygrad.jacobian(f, X.copy(), f0={"a": X**2}, **options)
+    calls = f.calls
+    second = anygrad.jacobian(f, X.copy(), **options)
+    assert np.array_equal(first["a"], second["a"])
+    assert f.calls <= calls + 1
+
+
 @pytest.mark.libraries(lambda lib: not lib.lazy)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
 def test_trees_and_vector_functions(lib, scheme, path):

@@ -48,7 +48,7 @@ class Failure:
 class Marking:
     """A function whose exceptions bear a mark, by which they are told from those about what it returns.
 
-    The traceback does not tell: a function written in C leaves nothing there.
+    The traceback alone does not tell: a function written in C leaves nothing there.
     """
 
     def __init__(self, f: Callable[[Any], object]) -> None:
@@ -62,6 +62,13 @@ class Marking:
             raise
 
 
-def is_marked(error: Exception) -> bool:
-    """Return whether an exception comes from a function that has been marked."""
-    return getattr(error, "raised_by_f", False)
+def is_own(error: Exception) -> bool:
+    """Return whether an exception was raised by this library, about what f returns or does, and not by f.
+
+    One that comes from another process, or in the place of one, has no traceback, and may have lost its mark.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    own = trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
+    return own and not getattr(error, "raised_by_f", False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,49 +12,12 @@ from array_api_compat import device
 
 from anygrad import backends
 from anygrad._typing import Array
-from anygrad.evaluators import _shelf
 from anygrad.evaluators._base import Session, Target
 from anygrad.evaluators._digest import exact, hashed
-from anygrad.evaluators._failure import Failure, is_marked
+from anygrad.evaluators._failure import Failure, is_own
 from anygrad.evaluators._ledger import Ledger
 from anygrad.evaluators._points import Points, in_columns
-
-_STRUCTURE, _AUX = "structure", "aux"
-
-
-class Unpacking:
-    """Takes apart what f returns, and remembers the first thing of all that it returned."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._returned: list[Any] = []
-        self._kept = False
-
-    def __call__(self, returned: Any) -> object:
-        assert self._target.unpack is not None
-        unpacked = self._target.unpack(returned)
-        if not self._returned:
-            self._returned.append(returned)
-        return unpacked
-
-    def replay(self, ledger: Ledger) -> None:
-        """Let the structure of f's values be known, and its extra output, as if f had been called."""
-        kept = None if self._target.unpack is None or self._returned else ledger.object(_STRUCTURE)
-        if kept is None:
-            return
-        self._kept = True
-        value, aux = _shelf.restored(kept), ledger.object(_AUX)
-        self((value, None if aux is None else pickle.loads(aux)) if self._target.has_aux else value)
-
-    def objects(self, *, base: bool) -> dict[str, bytes]:
-        """Return what is to be kept of the first thing that f returned; its extra output only if that is f(x)'s."""
-        if self._kept or not self._returned:
-            return {}
-        self._kept = True
-        [returned] = self._returned
-        value, aux = returned if self._target.has_aux else (returned, None)
-        own = {_AUX: _shelf.extra(aux)} if base and self._target.has_aux else {}
-        return {_STRUCTURE: _shelf.structure(value), **own}
+from anygrad.evaluators._unpacking import Unpacking
 
 
 @dataclass(eq=False)
@@ -159,7 +121,7 @@ class JournalSession:
             if not isinstance(values, Exception):
                 yield from zip(own, self._added([keys[i] for i in own], values), strict=True)
                 continue
-            if self.tolerant and not is_marked(values):
+            if self.tolerant and is_own(values):
                 raise values
             for i in own:
                 if self.tolerant:
@@ -168,7 +130,8 @@ class JournalSession:
 
     def _served(self, kept: np.ndarray[Any, Any]) -> Array:
         """Return a kept value as f would have given it."""
-        self.unpacking.replay(self.ledger)
+        if not self.unpacking.replay(self.ledger) and self.target.vector and 0 not in self.record.known:
+            self.base(range(1))  # of what shape f's values are was given with f0 at the time, and is not now
         self._alike = self._array(kept[None])
         self.record.look([self._alike])
         self._report(1)

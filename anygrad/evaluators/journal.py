@@ -115,8 +115,9 @@ class Journal:
         # Not imported before they are needed: sqlite3 and pickle take as long as a part of NumPy.
         from anygrad.evaluators._failure import Marking  # noqa: PLC0415
         from anygrad.evaluators._fingerprint import changed, facts_of  # noqa: PLC0415
-        from anygrad.evaluators._journalled import JournalSession, Unpacking  # noqa: PLC0415
+        from anygrad.evaluators._journalled import JournalSession  # noqa: PLC0415
         from anygrad.evaluators._ledger import opened  # noqa: PLC0415
+        from anygrad.evaluators._unpacking import Unpacking  # noqa: PLC0415
 
         _require_numbers(target)
         unpacking = Unpacking(target)
