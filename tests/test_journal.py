@@ -494,6 +494,40 @@ def test_lazy_arrays_are_refused(lib, path):
     assert not path.exists()
 
 
+# Sparse Jacobians
+
+
+@pytest.mark.parametrize("sparsity", ["detect", np.eye(20, dtype=bool) | np.eye(20, k=1, dtype=bool)])
+def test_sparse_jacobians(sparsity, path):
+    x = np.linspace(1.0, 2.0, 20)
+
+    def f(x):
+        return x**2 + np.append(x[1:] ** 3, 0.0)
+
+    plain = anygrad.jacobian(f, x, sparsity=sparsity, full_output=True)
+    f = counted(f, cut_at=plain.ncalls - 1)
+    with pytest.raises(PowerCutError):
+        anygrad.jacobian(f, x, sparsity=sparsity, evaluator=anygrad.Journal(path))
+    again = anygrad.jacobian(f, x, sparsity=sparsity, evaluator=anygrad.Journal(path), full_output=True)
+    assert again.ncalls in (1, 2)  # a point that is asked for twice is evaluated once
+    assert np.array_equal(again.value.todense(), plain.value.todense())
+    refused(path, "sparsity: .* there, .* here", f=f, x=x, operator=anygrad.jacobian, sparsity=np.eye(20))
+
+
+def test_failures_of_sparse_jacobians(path):
+    x = np.linspace(1.0, 2.0, 20)
+
+    def f(x):
+        if x[3] > np.linspace(1.0, 2.0, 20)[3]:
+            raise ZeroDivisionError
+        return x**2
+
+    journal = anygrad.Journal(path, on_error="nan")
+    result = anygrad.jacobian(f, x, sparsity=np.eye(20), evaluator=journal, full_output=True)
+    assert np.array_equal(np.isnan(result.value.todense()), result.flags["failed"].todense())
+    assert result.flags["failed"].todense().any()
+
+
 # Files that are none
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from anygrad._typing import Array, Namespace
+
+Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Results(Protocol):
@@ -191,6 +193,17 @@ class Backend(Protocol):
 
     def complexified(self, x: Array) -> Array:
         """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
+        ...
+
+    def to_host(self, x: Any) -> Any:
+        """Return an array of this library, sparse ones too, as NumPy's (SciPy's); all else as it is."""
+        ...
+
+    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        """Return a sparse array with values at these places, sorted by rows; a dense one if the library has no other.
+
+        ``like`` is a SciPy sparse array of the wanted format, or None; other libraries may have but one.
+        """
         ...
 
     def context(self, x: Array) -> AbstractContextManager[object]:

@@ -13,7 +13,7 @@ import numpy as np
 from array_api_compat import device
 
 from anygrad._typing import Array
-from anygrad.backends._base import Backend, Memory
+from anygrad.backends._base import Backend, Indices, Memory
 
 Place = tuple[int, int]  # which of the arrays, and which of its elements
 
@@ -49,6 +49,12 @@ class Joint:
 
     def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
         return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
+
+    def to_host(self, x: Any) -> Any:
+        raise NotImplementedError("several arrays have no pattern")
+
+    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        raise NotImplementedError("several arrays have no pattern")
 
     def context(self, x: Sequence[Array]) -> AbstractContextManager[object]:
         stack = ExitStack()

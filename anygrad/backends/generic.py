@@ -12,9 +12,10 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_lazy_
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
+from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._functional import FunctionalMemory
-from anygrad.backends._standard import complex_copy, device_array_reader, device_reader
+from anygrad.backends._standard import complex_copy, dense, device_array_reader, device_reader
 
 name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
@@ -59,6 +60,19 @@ def complexified(x: Array) -> Array:
 
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def to_host(x: Any) -> Any:
+    if not is_array(x):
+        return x
+    try:
+        return np.asarray(x)
+    except Exception:  # arrays on a device refuse in ways of their own
+        return x
+
+
+def sparse(values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    return dense(values, rows, columns, shape)
 
 
 def memory(x: Array, *, in_place: bool) -> DeviceMemory | FunctionalMemory:

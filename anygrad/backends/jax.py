@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from anygrad.backends._base import Indices
 from anygrad.backends._codec import Codec, cast, narrowed, real_dtype
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._host import HostMemory
@@ -56,6 +57,24 @@ def complexified(x: jax.Array) -> jax.Array:
 
 def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def to_host(x: Any) -> Any:
+    from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
+
+    if isinstance(x, BCOO):
+        import scipy.sparse  # noqa: PLC0415 - likewise
+
+        return scipy.sparse.coo_array((np.asarray(x.data), np.asarray(x.indices).T), shape=x.shape)
+    return np.asarray(x) if is_array(x) else x
+
+
+def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
+
+    places = jnp.asarray(np.stack([rows, columns], axis=1).astype(np.int32))
+    entries = values.astype(np.uint8) if values.dtype == bool else values  # those of booleans cannot be made dense
+    return BCOO((entries, places), shape=shape, indices_sorted=True, unique_indices=True)
 
 
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anygrad.backends._base import Indices
 from anygrad.backends._codec import Codec, numpy_codec
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._host import HostMemory
@@ -65,6 +66,23 @@ def complexified(x: torch.Tensor) -> torch.Tensor:
 
 def context(x: torch.Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+
+def to_host(x: Any) -> Any:
+    if not is_array(x):
+        return x
+    if x.layout == torch.strided:
+        return (x.detach() != 0).cpu().numpy()
+    import scipy.sparse  # noqa: PLC0415 - only here
+
+    entries = x.detach().cpu().to_sparse_coo().coalesce()
+    return scipy.sparse.coo_array((np.ones(entries.values().shape[0], bool), entries.indices().numpy()), shape=x.shape)
+
+
+def sparse(values: torch.Tensor, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> torch.Tensor:
+    places = torch.from_numpy(np.stack([rows, columns])).to(values.device)
+    # Of the layouts the one that is not in beta.
+    return torch.sparse_coo_tensor(places, values, shape, is_coalesced=True, check_invariants=False)
 
 
 def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
