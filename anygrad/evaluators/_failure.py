@@ -65,10 +65,13 @@ class Marking:
 def is_own(error: Exception) -> bool:
     """Return whether an exception was raised by this library, about what f returns or does, and not by f.
 
-    One that comes from another process, or in the place of one, has no traceback, and may have lost its mark.
+    One that comes from another process, or in the place of one, has no traceback, and may have lost its mark; but not
+    of these two classes, which keep it.
     """
+    if getattr(error, "raised_by_f", False):
+        return False
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    own = trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
-    return own and not getattr(error, "raised_by_f", False)
+    here = trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
+    return here or type(error) in (TypeError, ValueError)
