@@ -122,12 +122,8 @@ class Journal:
         _require_numbers(target)
         unpacking = Unpacking(target)
         tolerant = self.on_error == "nan"
-        watched = replace(
-            target,
-            f=Marking(target.f) if tolerant else target.f,
-            unpack=None if target.unpack is None else unpacking,
-            done=None,
-        )
+        f = Marking(target.f) if tolerant else target.f
+        watched = replace(unpacking.watched(target), f=f, done=None)
         with opened(self.path) as ledger:
             facts = facts_of(target, leading=self.leading)
             ledger.require(facts)
