@@ -44,6 +44,9 @@ class JournalSession:
     def __post_init__(self) -> None:
         self.memory, self.record = self.inner.memory, self.inner.record
         self.record.tolerant = self.tolerant
+        # What a session tells of itself is what the inner one does, as far as it does.
+        self.in_place: bool = getattr(self.inner, "in_place", self.memory.visible)
+        self.together: int = getattr(self.inner, "together", 1)
         self._numbers = self.memory.elements(range(0))
 
     def know(self, value: object) -> None:
