@@ -13,7 +13,7 @@ X = np.array([1.0, 2.0, -0.5, 3.0])
 SCHEMES = [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive(), anygrad.Complex()]
 INNER = {"copies": lambda: anygrad.Loop(in_place=False)}
 if hasattr(anygrad, "Batch"):
-    INNER |= {"batches": lambda: anygrad.Batch(), "small batches": lambda: anygrad.Batch(max_bytes=64)}
+    INNER |= {"batches": anygrad.Batch, "small batches": lambda: anygrad.Batch(max_bytes=64)}
 if hasattr(anygrad, "Pool"):
     INNER |= {"threads": lambda: anygrad.Pool(ThreadPoolExecutor(2))}
 
