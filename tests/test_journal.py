@@ -86,7 +86,7 @@ def test_killed_at_random_moments(case, path, tmp_path, monkeypatch):
     killed, value = process.communicate(timeout=120)[0].split()
     assert value == expected
     runs = calls_by_run(record)
-    assert KILLS - 4 <= int(killed) <= KILLS  # or it had come to its end before
+    assert KILLS // 2 <= int(killed) <= KILLS  # some may have come to their end before
     assert len([run for run in runs[:-1] if run]) >= KILLS // 4  # or it was killed too early each time to mean anything
     assert set(chain(*runs)) == set(points)
     # Evaluated again is at most what was in flight: the last call of a run that was killed.
