@@ -8,7 +8,7 @@ from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
-from anygrad.evaluators import Loop, Pool
+from anygrad.evaluators import Journal, Loop, Pool
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
@@ -20,6 +20,7 @@ __all__ = [
     "Complex",
     "ConstantFunctionWarning",
     "Forward",
+    "Journal",
     "Loop",
     "Pool",
     "Result",
