@@ -8,7 +8,7 @@ from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
-from anygrad.evaluators import Loop
+from anygrad.evaluators import Batch, Loop, Vmap
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
@@ -16,12 +16,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Adaptive",
     "Backward",
+    "Batch",
     "Central",
     "Complex",
     "ConstantFunctionWarning",
     "Forward",
     "Loop",
     "Result",
+    "Vmap",
     "derivative",
     "hessian",
     "hvp",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anygrad._typing import Array, Namespace
+from anygrad.backends._layout import Rows
+
+if TYPE_CHECKING:
+    from anygrad.backends._vectoriser import Vectoriser
 
 
 class Results(Protocol):
@@ -14,6 +18,26 @@ class Results(Protocol):
 
     def append(self, value: Array, /) -> None:
         """Keep one value."""
+        ...
+
+
+class Stack(Protocol):
+    """Copies of x along a leading axis, some of whose elements are set: many points at a time."""
+
+    def write(self, rows: Rows, elements: Sequence[int], part: int | None, levels: Array) -> None:
+        """Set an element of each of these copies to its level; ``rows`` is one number if all are in that copy."""
+        ...
+
+    def fill(self, rows: range, samples: Sequence[int]) -> None:
+        """Make these copies ones of other samples of a batch; needed before anything is written to them."""
+        ...
+
+    def argument(self, count: int) -> Array:
+        """Return what f is given: the first ``count`` copies."""
+        ...
+
+    def settle(self, *, look: bool) -> bool:
+        """Put back what was set; with ``look``, return whether the copies differed from what had been made of them."""
         ...
 
 
@@ -48,10 +72,19 @@ class Memory(Protocol):
         Whether values can be looked at: not so for lazy and traced arrays.
     eps, tiny
         Spacing at 1, and smallest positive number, of x's dtype.
+    nbytes
+        What x takes, in bytes.
+    chunk_bytes
+        How many bytes of points are best given to an f that takes many at a time.
+    vectoriser
+        How the library makes an f of many points of an f of one; None if it does not.
     """
 
     array: Array
     size: int
+    nbytes: int
+    chunk_bytes: int
+    vectoriser: Vectoriser | None
     visible: bool
     xp: Namespace
     cells: Array | None
@@ -80,6 +113,14 @@ class Memory(Protocol):
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         """Return ``array``, or a row of it, with one element replaced. Used where ``cells`` is None."""
+        ...
+
+    def stack(self, rows: int, length: int | None = None) -> Stack:
+        """Return as many copies of x, along a leading axis; in a batch, of its samples, of ``length`` elements each."""
+        ...
+
+    def fused(self, f: Callable[[Any], Any], rows: int) -> tuple[Callable[[Any], Any], Stack] | None:
+        """Return what the vectoriser's ``fused`` does, for x's own levels; None if it has none."""
         ...
 
     def whole(self, part: int | None, levels: Array) -> Array:
@@ -123,6 +164,10 @@ class Memory(Protocol):
 
     def read_all(self, values: Sequence[object]) -> Array:
         """Return what f returned, arrays of any shape, as one of one dimension that later writes cannot change."""
+        ...
+
+    def read_many(self, values: Sequence[object], count: int) -> Array:
+        """Return what f returned for so many points, arrays with a leading axis, as a copy with a row for each."""
         ...
 
     def gathered(self, results: Results, columns: int) -> Sequence[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from anygrad.backends._codec import Codec, numpy_codec
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._host import HostMemory
+from anygrad.backends._host_stack import CHUNK_BYTES
 from anygrad.backends._layout import extent, meeting, overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -23,6 +25,7 @@ from anygrad.backends._scalar import (
     require_same_device,
 )
 from anygrad.backends._standard import device_array_reader, device_reader
+from anygrad.backends._vectoriser import Function, Vectoriser
 
 name = "torch"
 cast_example = "x.double()"
@@ -118,6 +121,10 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
     def join(blocks: Sequence[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
         return torch.cat(list(blocks)).reshape(tuple(shape))
 
+    def buffer(shape: tuple[int, ...]) -> tuple[torch.Tensor, NDArray[Any]]:
+        points = torch.empty(shape, dtype=data.dtype)
+        return points, _memory(points).reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
+
     stored = _memory(data).view(codec.storage)
     return HostMemory(
         array,
@@ -130,6 +137,10 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         narrow=narrow,
         join=join,
         reattach=_reattach(array, data),
+        buffer=buffer,
+        given=_given(array),
+        chunk_bytes=CHUNK_BYTES,
+        vectoriser=_VECTORISER,
     )
 
 
@@ -153,7 +164,14 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         read_array=read_array,
         compose=torch.complex,
         reattach=_reattach(array, data),
+        given=_given(array),
+        vectoriser=_VECTORISER,
     )
+
+
+def _given(array: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what makes what f is given of a part of a buffer: it requires its gradient if x does."""
+    return (lambda points: points.detach().requires_grad_()) if array.requires_grad else lambda points: points
 
 
 def _detached(value: Any) -> Any:
@@ -220,3 +238,15 @@ def _small_codec(dtype: torch.dtype) -> Codec:
     tiny = limits.smallest_normal * limits.eps
     working = np.dtype(np.float64)
     return Codec(working, working, storage, decode, encode, nearest, limits.eps, tiny)
+
+
+def _vmap(f: Function) -> Function:
+    def of_tensors(x: Any) -> Any:
+        value = f(x)  # a number, or a list of them, is not let through by torch's vmap
+        return [torch.as_tensor(part) for part in value] if isinstance(value, list) else torch.as_tensor(value)
+
+    many: Function = torch.func.vmap(of_tensors)
+    return many
+
+
+_VECTORISER = Vectoriser(_vmap)

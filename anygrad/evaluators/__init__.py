@@ -1,6 +1,8 @@
 """Evaluators: how f is called at the points that a scheme asks for."""
 
 from anygrad.evaluators._base import Evaluator, Session, Target
+from anygrad.evaluators.batch import Batch
 from anygrad.evaluators.loop import Loop
+from anygrad.evaluators.vmap import Vmap
 
-__all__ = ["Evaluator", "Loop", "Session", "Target"]
+__all__ = ["Batch", "Evaluator", "Loop", "Session", "Target", "Vmap"]
