@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -240,13 +241,9 @@ def _small_codec(dtype: torch.dtype) -> Codec:
     return Codec(working, working, storage, decode, encode, nearest, limits.eps, tiny)
 
 
-def _vmap(f: Function) -> Function:
-    def of_tensors(x: Any) -> Any:
-        value = f(x)  # a number, or a list of them, is not let through by torch's vmap
-        return [torch.as_tensor(part) for part in value] if isinstance(value, list) else torch.as_tensor(value)
-
-    many: Function = torch.func.vmap(of_tensors)
-    return many
+def _in_tensors(f: Function, x: Any) -> Any:
+    value = f(x)  # torch's vmap lets no numbers through
+    return [torch.as_tensor(part) for part in value] if isinstance(value, list) else torch.as_tensor(value)
 
 
-_VECTORISER = Vectoriser(_vmap)
+_VECTORISER = Vectoriser(lambda f: torch.func.vmap(partial(_in_tensors, f)))

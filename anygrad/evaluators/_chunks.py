@@ -192,7 +192,7 @@ class ChunkSession:
             self._get_ready(1)
             with self._calling():
                 value, self._bases[0] = self._called(1)
-            self.record.keep(0, [part[0] for part in value] if self._vector else value[0])
+            self.record.keep(0, [_first(part) for part in value] if self._vector else _first(value))
             return self._bases[0]
         with self._calling():
             value = self._at_x()
@@ -216,6 +216,10 @@ class ChunkSession:
         numbered = {sample: i for i, sample in enumerate(dict.fromkeys(samples))}
         distinct = xp.concat([self._bases[sample] for sample in numbered])
         return xp.take(distinct, self.memory.index_array([numbered[sample] for sample in samples]), axis=0)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) else value[0, ...]
 
 
 def _rows(rows: range, width: int) -> Any:
