@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from anygrad.backends._layout import Rows, places, positions
 
 # What stays in the cache, with what f makes of it.
 CHUNK_BYTES = 2**17
+_LONG = 4096
 
 
 class HostStack:
@@ -85,6 +86,13 @@ class HostStack:
         self._written.clear()
         if not look or changed:
             return changed
+        return not all(same_bits(now, expected) for now, expected in self._copies())
+
+    def _copies(self) -> Iterator[tuple[Raw, Raw]]:
+        """Return what was given to f, and what it was made of: together, or row by row where that takes much memory."""
         count = self._count
-        expected = self._original if self._samples is None else self._original[self._samples[:count]]
-        return not same_bits(self._stored[:count], expected)
+        if self._samples is None and self._stored.shape[1] < _LONG:
+            yield self._stored[:count], self._original
+            return
+        for row in range(count):
+            yield self._stored[row], self._original[0 if self._samples is None else self._samples[row]]

@@ -46,8 +46,8 @@ class Batch:
 
     The first time that a function is given several points, the first of them is evaluated once more on its own, as one
     call that is counted like the others, and the values are compared: an f that forgets ``axis=-1`` in
-    ``x / x.max()`` returns the right shape all the same. That is not noticed of arrays that are lazy or traced, and not
-    where the difference is below a tenth of what the values differ by between points.
+    ``x / x.max()`` returns the right shape all the same. That is not noticed of arrays that are lazy or traced, nor
+    where the difference is below rounding (1000 times the spacing of x's dtype), or a tenth of what the points differ by.
 
     ``f0`` is f(x) without a leading axis; the extra output of ``has_aux`` is that of an x with one, of length 1.
 
@@ -121,14 +121,16 @@ def _separation(f: object, memory: Memory) -> Callable[[Array, Callable[[], Arra
 
 
 def _differs(memory: Memory, values: Array, single: Array) -> bool:
-    """Return whether the first value is not the one alone, by more than rounding and much of what values differ by."""
+    """Return whether the first value is not the one alone: by more than rounding, and as much as points matter."""
     xp, first = memory.xp, values[:1, ...]
     finite = xp.isfinite(first)
     if bool(xp.any(finite != xp.isfinite(single))):
         return True
     difference = _largest(memory, xp.where(finite, first - single, 0.0))
-    spread = _largest(memory, values - first)
-    return difference > 0.1 * spread + 1000 * memory.eps * _largest(memory, values)
+    matter = min(_largest(memory, values - first), _largest(memory, first))
+    # Values far below 1 may be what is left of terms that cancel.
+    rounding = 1000 * memory.eps * max(1.0, _largest(memory, values))
+    return difference > 0.1 * matter + rounding
 
 
 def _largest(memory: Memory, values: Array) -> float:
