@@ -184,5 +184,5 @@ def examples(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, measured side by side."""
     session.install("-e", ".[jax]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "memory.py"):
+    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "memory.py", "batch.py"):
         session.run("python", f"benchmarks/{benchmark}")

@@ -47,7 +47,7 @@ class Batch:
     The first time that a function is given several points, the first of them is evaluated once more on its own, as one
     call that is counted like the others, and the values are compared: an f that forgets ``axis=-1`` in
     ``x / x.max()`` returns the right shape all the same. That is not noticed of arrays that are lazy or traced, nor
-    where the difference is below rounding (1000 times the spacing of x's dtype), or a tenth of what the points differ by.
+    where the difference is below rounding (1000 times the spacing of x's dtype) or a tenth of what points differ by.
 
     ``f0`` is f(x) without a leading axis; the extra output of ``has_aux`` is that of an x with one, of length 1.
 
