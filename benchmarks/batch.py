@@ -73,6 +73,9 @@ def scipy_rows() -> list[tuple[str, ...]]:
         functions = {
             "scipy": partial(jacobian, lambda x: rosenbrock(np.moveaxis(x, 0, -1)), x),
             "batch": partial(anygrad.numerical_gradient, rosenbrock, x, evaluator=anygrad.Batch()),
+            "eighth": partial(
+                anygrad.numerical_gradient, rosenbrock, x, evaluator=anygrad.Batch(), scheme=anygrad.Central(order=8)
+            ),
             "adaptive": partial(
                 anygrad.numerical_gradient, rosenbrock, x, evaluator=anygrad.Batch(), scheme=anygrad.Adaptive()
             ),
@@ -81,6 +84,7 @@ def scipy_rows() -> list[tuple[str, ...]]:
         for name, label in (
             ("scipy", "scipy.differentiate.jacobian"),
             ("batch", "Batch()"),
+            ("eighth", "Batch(), Central(order=8)"),
             ("adaptive", "Batch(), Adaptive()"),
         ):
             memory = f"{peak(functions[name]) / 2**20:.1f} MiB"
