@@ -72,12 +72,13 @@ def run_tests(
 
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
     """Install anygrad, with extras, what the tests need, and more."""
-    session.install("-e", f".[{extras}]" if extras else ".", *TEST, *requirements)
+    extras = f"sparse,{extras}" if extras else "sparse"
+    session.install("-e", f".[{extras}]", *TEST, *requirements)
 
 
 @nox.session
 def numpy(session: nox.Session) -> None:
-    """NumPy, with nothing else installed."""
+    """NumPy, with nothing else installed but what sparse Jacobians need."""
     install(session)
     run_tests(session, "numpy")
 
@@ -148,7 +149,8 @@ def parity(session: nox.Session) -> None:
 @nox.session
 def minimums(session: nox.Session) -> None:
     """The oldest versions that pyproject.toml admits."""
-    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0")
+    sparse = ("scipy==1.13.0", "networkx==3.1")
+    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
     run_tests(session, "numpy")
 
 
@@ -183,6 +185,6 @@ def examples(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, measured side by side."""
-    session.install("-e", ".[jax]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "memory.py", "batch.py"):
+    session.install("-e", ".[jax,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
+    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "sparse.py", "memory.py", "batch.py"):
         session.run("python", f"benchmarks/{benchmark}")

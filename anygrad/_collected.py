@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from array_api_compat import device
+from array_api_compat import array_namespace, device
 
 from anygrad._plan import Slopes
 from anygrad._typing import Array
@@ -56,12 +56,14 @@ class Collected:
 
     def arrays(self, shape: Sequence[int], step_shape: Sequence[int]) -> Arrays:
         """Return everything in these shapes."""
-        join = self.memory.join
+        join, narrow = self.memory.join, self.memory.narrow
+        value = join(self._values, shape)
+        flags = {name: join([narrow(flag) for flag in flags], shape) for name, flags in self._flags.items()}
         return Arrays(
-            value=join(self._values, shape),
+            value=value,
             step=join(self._steps, step_shape) if self._steps else None,
             error=join(self._errors, shape) if self._errors else None,
-            flags={name: join([self.memory.narrow(f) for f in flags], shape) for name, flags in self._flags.items()},
+            flags=_as_rounded(flags, value),
         )
 
 
@@ -76,12 +78,18 @@ def arrays_of(memory: Memory, slopes: Slopes, part: tuple[Any, ...], shape: Sequ
     def convert(table: Array) -> Array:
         return array_of(memory, table[part], shape)
 
+    value = convert(slopes.value)
     return Arrays(
-        value=convert(slopes.value),
+        value=value,
         step=None,
         error=None if slopes.error is None else convert(slopes.error),
-        flags={name: convert(flag) for name, flag in slopes.flags.items()},
+        flags=_as_rounded({name: convert(flag) for name, flag in slopes.flags.items()}, value),
     )
+
+
+def _as_rounded(flags: dict[str, Array], value: Array) -> dict[str, Array]:
+    """Return the flags of values in x's dtype, in which a large one may have become infinite."""
+    return {**flags, "nonfinite": ~array_namespace(value).isfinite(value)} if "nonfinite" in flags else flags
 
 
 def mapped(arrays: Sequence[Arrays], assemble: Callable[[Sequence[Array]], Array]) -> Arrays:

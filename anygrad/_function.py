@@ -86,6 +86,11 @@ class Function:
         return self._rebuild(leaves)
 
     @property
+    def alone(self) -> bool:
+        """Whether f returned one array, and not a tree of them."""
+        return self._names == ["f(x)"]
+
+    @property
     def outputs(self) -> list[tuple[slice, tuple[int, ...]]]:
         """Where each array that f returns is among the elements of all of them, and its shape."""
         ends = list(accumulate(self.sizes, initial=0))

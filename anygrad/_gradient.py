@@ -54,8 +54,8 @@ def numerical_gradient(
         How f is called; see `Loop`.
     bounds
         ``(lower, upper)``, between which f is evaluated and nowhere else: None, a number, an array of x's shape, or
-        a pytree like x, each. Where there is no room for points on both sides they go to one, at the same order;
-        the flag ``"one_sided"`` says where.
+        a pytree like x of these, each; they are rounded to x's dtype. Where there is no room for points on both
+        sides they go to one, at the same order; the flag ``"one_sided"`` says where.
     f0
         f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
         pair that f returns.

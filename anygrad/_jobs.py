@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from anygrad._function import Function
 from anygrad._job import Job, Options
@@ -36,13 +38,18 @@ def joint_job(variables: Variables, function: Function, options: Options, *, vec
     variables.require_some()
     x, backend, rebuild = variables.joint()
     lower, upper = (
-        bound if variables.alone or bound is None else variables.leaves_of(bound, "a bound")
-        for bound in options.bounds or (None, None)
+        bound if variables.alone or bound is None else _numbers(variables.leaves_of(bound, "a bound"), endless)
+        for bound, endless in zip(options.bounds or (None, None), (-math.inf, math.inf), strict=True)
     )
     f = function.f if variables.alone else function.of(rebuild)
     options = replace(options, scheme=variables.joint_scheme(options.scheme))
     [first, *_] = [*variables.names, "x"]
     return Job(first, f, x, backend, options, (lower, upper), vector=vector)
+
+
+def _numbers(bounds: Sequence[Any], endless: float) -> list[Any]:
+    # All arrays of a joint memory have a bound, or none has.
+    return [endless if bound is None else bound for bound in bounds]
 
 
 def require_distinct(variables: Variables, in_place: Sequence[bool]) -> None:

@@ -67,22 +67,28 @@ def _blocks(memory: Memory, job: Job, sizes: Callable[[], Sequence[int]]) -> Ite
 
 
 def _slopes(space: Space, options: Options, block: Sequence[int], meter: Meter | None) -> Slopes:
-    """Differentiate along the elements of a block.
+    """Differentiate along the elements of a block."""
+    scheme = options.scheme
+
+    def along(part: int) -> Slopes:
+        lines = element_lines(space, block, part)
+        if part and meter is not None:
+            meter.total += scheme.calls(len(block))
+        return scheme.differentiate(lines, scheme.steps(lines))
+
+    return completed(space, along)
+
+
+def completed(space: Space, along: Callable[[int], Slopes]) -> Slopes:
+    """Return the derivatives by x, given what makes those along its real (0) and along its imaginary part (1).
 
     For complex x, f is differentiated along the real axis. Where f is complex, and taken to be holomorphic, that is
     its derivative; where f is real, the derivative along the imaginary axis is wanted as well.
     """
-    memory, scheme = space.memory, options.scheme
-
-    def along(part: int) -> Slopes:
-        lines = element_lines(space, block, part)
-        return scheme.differentiate(lines, scheme.steps(lines))
-
+    memory = space.memory
     by_real = along(0)
     if space.off_axis or not memory.complex or _is_complex(memory, by_real.value):
         return by_real
-    if meter is not None:
-        meter.total += scheme.calls(len(block))
     by_imag = along(1)
     if _is_complex(memory, by_imag.value):
         raise neither_real_nor_holomorphic()

@@ -17,18 +17,23 @@ Leaves = list[tuple[str, Any]]
 Rebuild = Callable[[Iterable[Any]], PyTree]
 
 
-def flatten(tree: PyTree, name: str = "x") -> tuple[Leaves, Rebuild]:
+def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> tuple[Leaves, Rebuild]:
     """Return the leaves with the expressions that name them, and the function that puts such leaves together.
 
     Dict, list, tuple, namedtuple, whatever is registered with optree in ``NAMESPACE``, and dataclass instances are
-    containers; a (nested) list of numbers is a leaf.
+    containers; a (nested) list of numbers is a leaf. None is an empty tree, or a leaf if that is asked for.
     """
     if hasattr(tree, "dtype") and hasattr(tree, "shape"):  # an array, which is nearly always what x is
         return [(name, tree)], only
     import optree  # noqa: PLC0415 - takes a fifth of NumPy's own import time, and arrays alone need none of it
 
-    accessors, nodes, structure = optree.tree_flatten_with_accessor(tree, is_leaf=is_number_list, namespace=NAMESPACE)
-    opened = [_open(node, accessor.codify(name)) for accessor, node in zip(accessors, nodes, strict=True)]
+    accessors, nodes, structure = optree.tree_flatten_with_accessor(
+        tree, is_leaf=is_number_list, none_is_leaf=none_is_leaf, namespace=NAMESPACE
+    )
+    opened = [
+        _open(node, accessor.codify(name), none_is_leaf=none_is_leaf)
+        for accessor, node in zip(accessors, nodes, strict=True)
+    ]
     leaves = [leaf for part, _ in opened for leaf in part]
 
     def rebuild(values: Iterable[Any]) -> PyTree:
@@ -54,12 +59,12 @@ def is_number(node: object) -> bool:
     return isinstance(node, numbers.Complex) and not isinstance(node, bool)
 
 
-def _open(node: Any, name: str) -> tuple[Leaves, Callable[[Iterator[Any]], Any]]:
+def _open(node: Any, name: str, *, none_is_leaf: bool) -> tuple[Leaves, Callable[[Iterator[Any]], Any]]:
     """Return the leaves below a leaf of optree, and the function that rebuilds it from an iterator of leaves."""
     if not dataclasses.is_dataclass(node) or isinstance(node, type):
         return [(name, node)], next
     fields = [field.name for field in dataclasses.fields(node) if field.init]
-    parts = [flatten(getattr(node, field), f"{name}.{field}") for field in fields]
+    parts = [flatten(getattr(node, field), f"{name}.{field}", none_is_leaf=none_is_leaf) for field in fields]
 
     def rebuild(values: Iterator[Any]) -> Any:
         # Not dataclasses.replace: it would run __post_init__ once more, and lose what is not a field.

@@ -120,11 +120,12 @@ def _mixed(both: Lines, scheme: Scheme, first: Curvatures, second: Curvatures) -
     """
     along_both = scheme.differentiate(both, both.xp.ones_like(both.at), 2)
     u, v = first.steps, second.steps
-    area = 2 * u * v
-    value = (along_both.value - u * u * first.slopes.value - v * v * second.slopes.value) / area
+    # Divided by one after the other: their product may be too small for a number.
+    value = (along_both.value - u * u * first.slopes.value - v * v * second.slopes.value) / u / v / 2
     error = None
     if along_both.error is not None:
-        error = (along_both.error + u * u * first.slopes.error + v * v * second.slopes.error) / both.xp.abs(area)
+        error = along_both.error + u * u * first.slopes.error + v * v * second.slopes.error
+        error = error / both.xp.abs(u) / both.xp.abs(v) / 2
     flags = {
         name: flag | first.slopes.flags[name] | second.slopes.flags[name] for name, flag in along_both.flags.items()
     }

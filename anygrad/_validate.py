@@ -97,6 +97,11 @@ def _require(value: object, method: str, name: str, expected: str) -> object:
 def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
     if isinstance(leaf, np.generic):
         return np.asarray(leaf)
+    if isinstance(leaf, (dict, tuple)):  # operators that take trees have taken it apart
+        raise TypeError(
+            f"{name} is {_article(leaf)}, but one array was expected: call this for each of its arrays, or"
+            " anygrad.jacobian for all of them"
+        )
     if not (is_number(leaf) or is_number_list(leaf)):
         raise TypeError(
             f"{name} is {_article(leaf)}, but an array, a number, a list of numbers, or a dict, list, tuple or"

@@ -102,7 +102,8 @@ class Variables:
         """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of them."""
         if self.alone or tree is None or is_number(tree) or is_number_list(tree) or hasattr(tree, "shape"):
             return [tree for _ in self.names]
-        leaves, _ = flatten(tree)
+        leaves, _ = flatten(tree, none_is_leaf=True)
+        leaves = [(place, leaf) for place, leaf in leaves if leaf is not None or place in self.names]
         if [place for place, _ in leaves] != list(self.names):
             raise ValueError(
                 f"{name} is {tree!r:.60}, but x consists of {', '.join(self.names)}: give a number, or one thing for"

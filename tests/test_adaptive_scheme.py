@@ -70,6 +70,9 @@ KINKS = {
     "max": (lambda x: np.maximum(x, x * x), 1.0, 1.5, 0.5),
     "abs at 3": (lambda x: np.abs(x - 3), 3.0, 0.0, 1.0),
     "a little kink": (lambda x: np.exp(x) + 1e-5 * np.abs(x), 0.0, 1.0, 1e-5),
+    # Slopes whose mean is 0 are no reason to go farther out.
+    "max of waves": (lambda x: np.maximum(np.sin(x), np.cos(x)), math.pi / 4, 0.0, math.sqrt(0.5)),
+    "abs at 1e-8": (lambda x: np.abs(x - 1e-8), 1e-8, 0.0, 1.0),
 }
 JUMPS = {
     "floor": (np.floor, 1.0),
@@ -102,6 +105,22 @@ SMOOTH = {
     "a steep sigmoid": (lambda x: np.tanh(1e3 * x), 0.0, 1e3),
     "two waves": (lambda x: np.sin(x) + np.sin(1024 * x) / 1024, 4.0, math.cos(4) + math.cos(4096)),
     "next to a pole": (lambda x: 1 / (x - 1), 1.001, -1 / (1.001 - 1) ** 2),
+    # The scale of f is seen of f(x) alone, or not before the step has shrunk by many powers of ten.
+    "very close to a pole": (lambda x: 1 / (x - 1), 1 + 2.0**-26, -(2.0**52)),
+    "a steep tangent": (np.tan, -1.5707963, 1.3928227166e15),
+    "a narrow peak on a line": (
+        lambda x: np.exp(-((x - 5) ** 2) * 2.0**26) + x,
+        5 + 2.0**-13,
+        1 - 2.0**14 * math.exp(-1),
+    ),
+    "a narrow peak alone": (lambda x: np.exp(-((x - 5) ** 2) * 2.0**26), 5 + 2.0**-13, -(2.0**14) * math.exp(-1)),
+    "between two poles": (
+        lambda x: 1 / ((x - 1) * (x - 1.0078125)),
+        1.00390625 - 2.0**-20,
+        2.0**-19 / (2.0**-40 - 2.0**-16) ** 2,
+    ),
+    "a wave at 1e8": (np.sin, 1e8, math.cos(1e8)),
+    "a step nearby": (lambda x: np.floor(x) + x, 1.999, 1.0),
 }
 
 
@@ -179,6 +198,51 @@ def test_points_outside_of_the_domain_shrink_the_step(f, at, exact):
     slopes, _ = derivative(f, at, scheme=Adaptive(step=2.0))
     assert flags(slopes) == set()
     assert abs(slopes.value[0, 0] - exact) <= slopes.error[0, 0] <= 1e-8 * abs(exact)
+
+
+@pytest.mark.parametrize("distance", [2.0**-10, 2.0**-24, 2.0**-34, 2.0**-40])
+@pytest.mark.parametrize("f", [np.log, np.sqrt])
+def test_the_edge_of_the_domain_may_be_very_close(f, distance):
+    slopes, _ = derivative(lambda x: f(x - 1), 1 + distance)
+    exact = 1 / distance if f is np.log else 0.5 / math.sqrt(distance)
+    assert flags(slopes) == set()
+    assert abs(slopes.value[0, 0] - exact) <= slopes.error[0, 0] <= 0.2 * exact
+
+
+@pytest.mark.parametrize("f", [np.cbrt, np.sqrt, lambda x: 1 / x, lambda x: np.sin(x) / x, lambda x: 1.0 * (x == 0)])
+def test_where_nothing_is_known_the_error_is_infinite(f):
+    slopes, sampled = derivative(f, 0.0)
+    assert flags(slopes) & {"unconverged", "nonfinite"}
+    assert slopes.error[0, 0] == math.inf
+    assert sampled.points <= 110
+
+
+def test_a_jump_is_noticed_in_single_precision():
+    slopes, _ = derivative(np.floor, 2.0, dtype="float32")
+    assert flags(slopes) == {"kink"}
+    assert slopes.error[0, 0] == math.inf
+
+
+def test_wider_steps_under_noise_do_not_lead_to_another_wave():
+    errors, covered = [], 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        slopes, _ = derivative(lambda x, r=random: np.cos(50 * x) * (1 + 1e-3 * r.standard_normal(x.shape)), 0.3)
+        errors.append(abs(slopes.value[0, 0] + 50 * math.sin(15)))
+        covered += errors[-1] <= slopes.error[0, 0]
+    assert np.median(errors) < 1
+    assert covered >= 57
+
+
+def test_a_second_derivative_next_to_0_is_found_under_a_large_value():
+    slopes, _ = derivative(lambda x: 1e8 + np.sin(x), 1e-3, 2)
+    assert abs(slopes.value[0, 0] + math.sin(1e-3)) <= slopes.error[0, 0] < 1e-4
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_an_estimate_is_a_number(n):
+    slopes, _ = derivative(lambda x: x**3, [1e100, 1e-100, 0.0, 1.0], n)
+    assert not np.isnan(slopes.error).any()
 
 
 def test_at_the_edge_of_the_domain_points_are_on_one_side():

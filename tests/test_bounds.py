@@ -168,6 +168,24 @@ def test_x_outside_of_its_bounds(lib, bounds):
             operator(cubes(lib), x, bounds=bounds)
 
 
+@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Adaptive()])
+def test_some_arrays_of_a_tree_have_a_bound_and_others_none(scheme):
+    x = {"a": np.ones(2), "b": np.zeros(1)}
+
+    def f(p):
+        assert np.all(p["a"] >= 1)
+        assert np.all(p["b"] <= 0)
+        return (p["a"] ** 3).sum() * (1 + p["b"].sum() ** 2)
+
+    options = {"scheme": scheme, "bounds": ({"a": 1.0, "b": None}, {"a": None, "b": np.zeros(1)})}
+    result = anygrad.numerical_gradient(f, x, full_output=True, **options)
+    assert np.allclose(result.value["a"], 3)
+    assert result.flags["one_sided"]["a"].all()
+    assert result.flags["one_sided"]["b"].all()
+    assert np.allclose(anygrad.hessian(f, x, **options)["a"]["a"], 6 * np.eye(2), atol=1e-6)
+    assert np.isclose(anygrad.jvp(f, x, {"a": np.ones(2), "b": -np.ones(1)}, **options), 6)
+
+
 def test_bounds_that_meet():
     with pytest.raises(ValueError, match=r"no room: they meet.*widen them, leave that element out"):
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(X, [1.0, 9.0, 9.0]))

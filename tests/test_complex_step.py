@@ -95,12 +95,15 @@ def test_they_are_noticed_and_named(lib, name, how):
 
 
 def test_half_of_the_imaginary_part(lib):
-    """x |x| keeps one of its two: at the first element that is noticed, too."""
+    """x |x| keeps one of its two: at the first element that is noticed, too, and for second derivatives at any."""
     if lib.lazy:
         return
     x = lib.asarray(X, "float32")
     with pytest.raises(TypeError, match="imaginary part"):
         anygrad.numerical_gradient(lambda x: lib.xp.sum(x * lib.xp.abs(x)), x, scheme=COMPLEX)
+    for operator in (anygrad.hessian, anygrad.laplacian):
+        with pytest.raises(TypeError, match="imaginary part"):
+            operator(lambda x: x[0] ** 2 + x[2] * lib.xp.abs(x[2]), x, scheme=COMPLEX)
 
 
 def test_elementwise_functions():

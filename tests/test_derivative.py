@@ -141,5 +141,5 @@ def test_functions_that_do_not_work_element_by_element():
 
 
 def test_trees_are_no_arrays():
-    with pytest.raises(TypeError, match="x is a dict"):
+    with pytest.raises(TypeError, match="x is a dict, but one array was expected"):
         anygrad.derivative(np.sin, {"a": 1.0})

@@ -147,6 +147,31 @@ def test_an_interrupt_while_x_is_put_back(monkeypatch):
     assert np.array_equal(x, [1, 2])
 
 
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.hessian])
+def test_no_memory_left_to_compare_x(monkeypatch, operator):
+    from anygrad.backends._host import HostMemory
+
+    x, f_failed = {"a": np.array([1.0, 2.0]), "b": np.array([3.0])}, False
+    changed = HostMemory.changed
+
+    def failing(memory, *of):
+        if f_failed:
+            raise MemoryError
+        return changed(memory, *of)
+
+    def f(_):
+        nonlocal f_failed
+        f_failed = True
+        x["a"][1] = x["b"][0] = 4
+        raise MemoryError
+
+    monkeypatch.setattr(HostMemory, "changed", failing)
+    with pytest.raises(MemoryError):
+        operator(f, x)
+    assert np.array_equal(x["a"], [1, 2])
+    assert x["b"][0] == 3 or operator is anygrad.numerical_gradient  # which opens array after array
+
+
 @pytest.mark.parametrize("dtype_name", ["float16", "float32", "float64", "complex64", ">f8"])
 def test_unaligned_memory(dtype_name):
     packed = np.zeros(3, dtype=[("tag", "u1"), ("value", dtype_name)])

@@ -93,3 +93,15 @@ def test_longdouble_is_not_narrowed(lib):
     gradient = anygrad.numerical_gradient(lambda x: np.exp(x).sum(), x, scheme=anygrad.Central(order=8))
     assert gradient.dtype == np.longdouble
     assert np.all(np.abs(gradient / np.exp(x) - 1) < 2e-15)  # float64 reaches 1e-13
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+def test_a_derivative_beyond_the_dtype_is_flagged(lib):
+    """1e30 x**2 at 1e20 has a derivative of 2e50, which float32 does not hold; at 1 it has one of 2e30."""
+    x = lib.asarray(np.array([1e20, 1.0]), "float32")
+    for scheme in (anygrad.Central(), anygrad.Adaptive()):
+        result = anygrad.numerical_gradient(
+            lambda x: 1e30 * sum(float(number) ** 2 for number in x), x, scheme=scheme, full_output=True
+        )
+        assert lib.numpy(result.flags["nonfinite"]).tolist() == [True, False]
+        assert not np.isfinite(lib.numpy(result.value)[0])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends._layout import Rows
+from anygrad.backends._stack import Stack
+from anygrad.backends._vectoriser import Vectoriser
 
-if TYPE_CHECKING:
-    from anygrad.backends._vectoriser import Vectoriser
+Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Results(Protocol):
@@ -18,26 +20,6 @@ class Results(Protocol):
 
     def append(self, value: Array, /) -> None:
         """Keep one value."""
-        ...
-
-
-class Stack(Protocol):
-    """Copies of x along a leading axis, some of whose elements are set: many points at a time."""
-
-    def write(self, rows: Rows, elements: Sequence[int], part: int | None, levels: Array) -> None:
-        """Set an element of each of these copies to its level; ``rows`` is one number if all are in that copy."""
-        ...
-
-    def fill(self, rows: range, samples: Sequence[int]) -> None:
-        """Make these copies ones of other samples of a batch; needed before anything is written to them."""
-        ...
-
-    def argument(self, count: int) -> Array:
-        """Return what f is given: the first ``count`` copies."""
-        ...
-
-    def settle(self, *, look: bool) -> bool:
-        """Put back what was set; with ``look``, return whether the copies differed from what had been made of them."""
         ...
 
 
@@ -230,6 +212,17 @@ class Backend(Protocol):
 
     def complexified(self, x: Array) -> Array:
         """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
+        ...
+
+    def to_host(self, x: Any) -> Any:
+        """Return an array of this library, sparse ones too, as NumPy's (SciPy's); all else as it is."""
+        ...
+
+    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        """Return a sparse array with values at these places, sorted by rows; a dense one if the library has no other.
+
+        ``like`` is a SciPy sparse array of the wanted format, or None; other libraries may have but one.
+        """
         ...
 
     def context(self, x: Array) -> AbstractContextManager[object]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from anygrad._typing import Array
-from anygrad.backends._base import Backend, Memory
+from anygrad.backends._base import Backend, Indices, Memory
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ class Complexified:
 
     def complexified(self, x: Array) -> Array:
         return self.real.complexified(x)
+
+    def to_host(self, x: Any) -> Any:
+        return self.real.to_host(x)
+
+    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        return self.real.sparse(values, rows, columns, shape, like)
 
     def context(self, x: Array) -> AbstractContextManager[object]:
         return self.real.context(x)

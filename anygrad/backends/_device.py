@@ -214,9 +214,10 @@ class DeviceMemory:
         return not self.xp.all(same)
 
     def restore(self) -> bool:
-        changed = self.changed()
-        self._data[...] = self.xp.reshape(self._original, self._data.shape)  # signs of zeros do not show in changed()
-        return changed
+        try:
+            return self.changed()  # this takes memory, which f may have run out of
+        finally:  # also if not: signs of zeros do not show in that
+            self._data[...] = self.xp.reshape(self._original, self._data.shape)
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:

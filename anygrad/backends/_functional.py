@@ -9,7 +9,7 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array
-from anygrad.backends._base import Stack
+from anygrad.backends._stack import Stack
 from anygrad.backends._stacks import CHUNK_BYTES, FunctionalStack, many_read
 from anygrad.backends._standard import (
     complex_dtype,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends._base import Stack
 from anygrad.backends._codec import Codec, Raw, composed, same_bits
 from anygrad.backends._host_stack import HostStack
 from anygrad.backends._layout import broadcast, multi_indices, positions
 from anygrad.backends._scalar import host_array
+from anygrad.backends._stack import Stack
 from anygrad.backends._vectoriser import Vectoriser
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
@@ -218,9 +218,12 @@ class HostMemory:
         return not same_bits(self._stored, expected.reshape(self._stored.shape))
 
     def restore(self) -> bool:
-        changed = self.changed()
-        if changed:
-            self._stored[...] = self._original.reshape(self._stored.shape)
+        changed = True
+        try:
+            changed = self.changed()  # this takes memory, which f may have run out of
+        finally:
+            if changed:
+                self._stored[...] = self._original.reshape(self._stored.shape)
         return changed
 
     def _encoded(self, elements: Sequence[int], part: int | None, levels: Raw) -> Raw:

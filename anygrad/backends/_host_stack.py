@@ -8,7 +8,8 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends._codec import Raw, same_bits
-from anygrad.backends._layout import Rows, places, positions
+from anygrad.backends._layout import places, positions
+from anygrad.backends._stack import Rows
 
 # What stays in the cache, with what f makes of it.
 CHUNK_BYTES = 2**17

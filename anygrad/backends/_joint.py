@@ -12,8 +12,8 @@ from typing import Any
 from array_api_compat import device
 
 from anygrad._typing import Array
-from anygrad.backends._base import Backend, Memory
-from anygrad.backends._stacks import JointStack
+from anygrad.backends._base import Backend, Indices, Memory
+from anygrad.backends._joint_stack import JointStack
 
 Place = tuple[int, int]  # which of the arrays, and which of its elements
 
@@ -46,6 +46,12 @@ class Joint:
 
     def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
         return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
+
+    def to_host(self, x: Any) -> Any:
+        raise NotImplementedError("several arrays have no pattern")
+
+    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        raise NotImplementedError("several arrays have no pattern")
 
     def context(self, x: Sequence[Array]) -> AbstractContextManager[object]:
         stack = ExitStack()
@@ -161,7 +167,14 @@ class JointMemory:
         return any(memory.changed(*pair) for memory, pair in zip(self._memories, inner, strict=True))
 
     def restore(self) -> bool:
-        changed = [memory.restore() for memory in self._memories]  # all of them, whatever the first one says
+        changed: list[bool] = []
+
+        def restore(memory: Memory) -> None:
+            changed.append(memory.restore())
+
+        with ExitStack() as stack:  # all of them, whatever comes of one
+            for memory in self._memories:
+                stack.callback(restore, memory)
         return any(changed)
 
     def _own(self, memory: Memory, levels: Array) -> Array:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anygrad._typing import Array
-
-Rows: TypeAlias = int | range | NDArray[Any]
+from anygrad.backends._stack import Rows
 
 
 def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
@@ -36,7 +34,7 @@ def positions(elements: Sequence[int]) -> slice | list[int]:
     return list(elements)
 
 
-def places(rows: Rows, elements: Sequence[int], length: int) -> slice | NDArray[Any]:
+def places(rows: Rows, elements: Sequence[int], length: int) -> slice | np.ndarray[Any, np.dtype[np.intp]]:
     """Return what to index the flat memory of rows of a length with, to get one element of each row, or all of one.
 
     Elements are counted on from row to row of x itself, of which those of a table are copies.

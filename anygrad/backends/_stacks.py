@@ -1,4 +1,4 @@
-"""Many points at a time on a device, in immutable arrays, and of several arrays; see `_host_stack` for the host."""
+"""Many points at a time on a device and in immutable arrays; see `_host_stack` for the host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends._layout import Rows, places
+from anygrad.backends._layout import places
+from anygrad.backends._stack import Rows
 from anygrad.backends._standard import index_array, reshaped, scattered, taken
 
 # What a GPU needs to be busy, and what leaves room on it for what f makes of it.
@@ -151,28 +152,36 @@ class FunctionalStack:
         return False
 
 
-class JointStack:
-    """A `Stack` of several arrays: a list of stacks of the same length."""
+class LevelStack:
+    """A `Stack` of what is to be set, for a function that sets it; always of the same length, to compile it once."""
 
-    def __init__(self, stacks: Sequence[Any], groups: Callable[..., Any], own: Callable[..., Array]) -> None:
-        self._stacks = stacks
-        self._groups = groups
-        self._own = own
+    def __init__(self, rows: int, rounded: Rounded) -> None:
+        self._rows = rows
+        self._rounded = rounded
+        self._elements: list[Any] = []
+        self._levels: list[Any] = []
 
-    def write(self, rows: Rows, elements: Sequence[int], part: int | None, levels: Array) -> None:
-        of_each = np.broadcast_to(np.asarray(rows, dtype=np.intp), (len(elements),))
-        for array, (there, here) in self._groups(elements).items():
-            self._stacks[array].write(of_each[here], there, part, self._own(array, levels, here))
+    def write(self, rows: Rows, elements: Sequence[int], part: int | None, levels: Any) -> None:
+        self._elements.append(np.asarray(elements, dtype=np.int32))
+        self._levels.append(self._rounded(elements, part, levels))
 
     def fill(self, rows: range, samples: Sequence[int]) -> None:
-        raise NotImplementedError("several arrays are no batch")
+        raise NotImplementedError("a batch is not made of levels")
 
-    def argument(self, count: int) -> list[Array]:
-        return [stack.argument(count) for stack in self._stacks]
+    def argument(self, count: int) -> tuple[int, Any, Any]:
+        """Return how many points there are, and the elements and levels of each; what is missing repeats the last."""
+        elements = np.concatenate(self._elements).reshape(count, -1)
+        xp = array_namespace(*self._levels)
+        levels = xp.reshape(xp.concat(self._levels), elements.shape)
+        missing = self._rows - count
+        if missing:
+            elements = np.concatenate([elements, elements[-1:].repeat(missing, axis=0)])
+            levels = xp.concat([levels, xp.repeat(levels[-1:, ...], missing, axis=0)])
+        return count, elements, levels
 
     def settle(self, *, look: bool) -> bool:
-        changed = [stack.settle(look=look) for stack in self._stacks]  # all of them, whatever the first one says
-        return any(changed)
+        self._elements, self._levels = [], []
+        return False
 
 
 def _at(flat: Array, where: slice | Array) -> Array:

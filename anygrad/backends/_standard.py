@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array
+from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends._layout import broadcast, positions
@@ -131,7 +132,9 @@ def index_array(x: Array, elements: Sequence[int]) -> Array:
     if is_dask_array(x):
         return np.asarray(elements, dtype=np.int64)  # which are known, so that Dask need not find out what is taken
     xp = array_namespace(x)
-    return xp.asarray(list(elements), dtype=xp.int64, device=device(x))
+    # JAX may have no int64.
+    integer = xp.__array_namespace_info__().default_dtypes()["integral"]
+    return xp.asarray(list(elements), dtype=integer, device=device(x))
 
 
 def flattened(parts: Sequence[Array], xp: Namespace, dtype: Any, on: object) -> Array:
@@ -155,6 +158,16 @@ def spread(value: Array, name: str, x: Array) -> Array:
 def reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
     """Reshape. Dask cannot do that to an empty array, of which there is nothing to keep."""
     return xp.reshape(x, shape) if math.prod(shape) else xp.zeros(shape, dtype=x.dtype, device=device(x))
+
+
+def dense(values: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> Array:
+    """Return an array of two dimensions that holds values at these places, and 0 (False) elsewhere."""
+    xp = array_namespace(values)
+    place = np.full(shape[0] * shape[1], rows.size)
+    place[rows * shape[1] + columns] = np.arange(rows.size)
+    nothing = xp.zeros((1,), dtype=values.dtype, device=device(values))
+    padded = xp.concat([values, nothing])
+    return reshaped(xp, xp.take(padded, index_array(padded, place.tolist()), axis=0), shape)
 
 
 def index_list(indices: Array) -> list[int]:

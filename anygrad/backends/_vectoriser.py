@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from anygrad._typing import Array
-from anygrad.backends._base import Stack
+from anygrad.backends._stack import Stack
 
 Function: TypeAlias = Callable[[Any], Any]
 Rounded: TypeAlias = Callable[[Sequence[int], int | None, Array], Array]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import cupy
+import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._layout import extent, meeting, overlapping
 from anygrad.backends._standard import complex_copy, composed_by_assignment, device_array_reader, device_reader
@@ -40,6 +43,20 @@ def complexified(x: Array) -> Array:
 def context(x: Array) -> AbstractContextManager[object]:
     device: AbstractContextManager[object] = x.device
     return device
+
+
+def to_host(x: Any) -> Any:
+    import cupyx.scipy.sparse  # noqa: PLC0415 - only here
+
+    return x.get() if is_array(x) or cupyx.scipy.sparse.issparse(x) else x
+
+
+def sparse(values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    import cupyx.scipy.sparse  # noqa: PLC0415 - only here
+
+    entries = values.astype(cupy.float32) if values.dtype == cupy.float16 else values  # there is no smaller one
+    starts = np.searchsorted(rows, np.arange(shape[0] + 1))
+    return cupyx.scipy.sparse.csr_matrix((entries, cupy.asarray(columns), cupy.asarray(starts)), shape=shape)
 
 
 def memory(x: Array, *, in_place: bool) -> DeviceMemory:

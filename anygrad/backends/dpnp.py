@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import dpnp
 
 from anygrad._typing import Array
+from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._layout import extent, meeting, overlapping
-from anygrad.backends._standard import complex_copy, composed_by_assignment, device_array_reader, device_reader
+from anygrad.backends._standard import complex_copy, composed_by_assignment, dense, device_array_reader, device_reader
 
 name = "dpnp"
 cast_example = "x.astype(float)"
@@ -41,6 +43,14 @@ def complexified(x: Array) -> Array:
 
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()  # an array carries its queue; there is no current device
+
+
+def to_host(x: Any) -> Any:
+    return dpnp.asnumpy(x) if is_array(x) else x
+
+
+def sparse(values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    return dense(values, rows, columns, shape)
 
 
 def memory(x: Array, *, in_place: bool) -> DeviceMemory:

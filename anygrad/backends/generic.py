@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import numbers
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array, is_lazy_array, is_writeable_array
 
 from anygrad._typing import Array
+from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._functional import FunctionalMemory
-from anygrad.backends._standard import complex_copy, device_array_reader, device_reader
+from anygrad.backends._standard import complex_copy, dense, device_array_reader, device_reader
 
 name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
@@ -22,7 +25,7 @@ def available() -> str | None:
 
 
 def is_array(x: object) -> bool:
-    return bool(is_array_api_obj(x))
+    return bool(is_array_api_obj(x)) and not isinstance(x, numbers.Number)  # NumPy's scalars are taken for arrays
 
 
 def floating(x: Array) -> bool:
@@ -44,6 +47,19 @@ def complexified(x: Array) -> Array:
 
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def to_host(x: Any) -> Any:
+    if not is_array(x):
+        return x
+    try:
+        return np.asarray(x)
+    except Exception:  # arrays on a device refuse in ways of their own
+        return x
+
+
+def sparse(values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    return dense(values, rows, columns, shape)
 
 
 def memory(x: Array, *, in_place: bool) -> DeviceMemory | FunctionalMemory:

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from anygrad.backends._base import Indices
 from anygrad.backends._codec import Codec, cast, narrowed, real_dtype
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._host import HostMemory
-from anygrad.backends._layout import Rows
 from anygrad.backends._scalar import (
     host_number,
     host_numbers,
@@ -25,6 +25,7 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
+from anygrad.backends._stacks import LevelStack
 from anygrad.backends._standard import device_array_reader, device_reader
 from anygrad.backends._vectoriser import Function, Rounded, Vectoriser
 
@@ -59,6 +60,24 @@ def complexified(x: jax.Array) -> jax.Array:
 
 def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def to_host(x: Any) -> Any:
+    from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
+
+    if isinstance(x, BCOO):
+        import scipy.sparse  # noqa: PLC0415 - likewise
+
+        return scipy.sparse.coo_array((np.asarray(x.data), np.asarray(x.indices).T), shape=x.shape)
+    return np.asarray(x) if is_array(x) else x
+
+
+def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
+
+    places = jnp.asarray(np.stack([rows, columns], axis=1).astype(np.int32))
+    entries = values.astype(np.uint8) if values.dtype == bool else values  # those of booleans cannot be made dense
+    return BCOO((entries, places), shape=shape, indices_sorted=True, unique_indices=True)
 
 
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
@@ -135,38 +154,6 @@ def _on_host(x: jax.Array) -> HostMemory:
         chunk_bytes=_CHUNK_BYTES,
         vectoriser=_vectoriser(x),
     )
-
-
-class LevelStack:
-    """A `Stack` of what is to be set, for a function that sets it; always of the same length, to compile it once."""
-
-    def __init__(self, rows: int, rounded: Rounded) -> None:
-        self._rows = rows
-        self._rounded = rounded
-        self._elements: list[NDArray[Any]] = []
-        self._levels: list[Any] = []
-
-    def write(self, rows: Rows, elements: Sequence[int], part: int | None, levels: Any) -> None:
-        self._elements.append(np.asarray(elements, dtype=np.int32))
-        self._levels.append(self._rounded(elements, part, levels))
-
-    def fill(self, rows: range, samples: Sequence[int]) -> None:
-        raise NotImplementedError("a batch is not made of levels")
-
-    def argument(self, count: int) -> tuple[int, Any, Any]:
-        """Return how many points there are, and the elements and levels of each; what is missing repeats the last."""
-        elements = np.concatenate(self._elements).reshape(count, -1)
-        xp = np if isinstance(self._levels[0], np.ndarray) else jnp
-        levels = xp.concatenate(self._levels).reshape(elements.shape)
-        missing = self._rows - count
-        if missing:
-            elements = np.concatenate([elements, elements[-1:].repeat(missing, axis=0)])
-            levels = xp.concatenate([levels, levels[-1:].repeat(missing, axis=0)])
-        return count, elements, levels
-
-    def settle(self, *, look: bool) -> bool:
-        self._elements, self._levels = [], []
-        return False
 
 
 def _vectoriser(x: jax.Array) -> Vectoriser:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anygrad.backends._base import Indices
 from anygrad.backends._codec import narrowed, numpy_codec
 from anygrad.backends._host import HostMemory
 from anygrad.backends._host_stack import CHUNK_BYTES
@@ -51,6 +52,18 @@ def complexified(x: NDArray[Any]) -> NDArray[Any]:
 
 def context(x: NDArray[Any]) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def to_host(x: Any) -> Any:
+    return x
+
+
+def sparse(values: NDArray[Any], rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+    import scipy.sparse  # noqa: PLC0415 - only here
+
+    kind = scipy.sparse.coo_matrix if scipy.sparse.isspmatrix(like) else scipy.sparse.coo_array
+    entries = values.astype(np.float32) if values.dtype == np.float16 else values  # SciPy has no smaller one
+    return kind((entries, (rows, columns)), shape=shape).asformat("csr" if like is None else like.format)
 
 
 def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anygrad.backends._codec import Codec, numpy_codec
+from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._host import HostMemory
 from anygrad.backends._host_stack import CHUNK_BYTES
@@ -26,6 +26,7 @@ from anygrad.backends._scalar import (
     require_same_device,
 )
 from anygrad.backends._standard import device_array_reader, device_reader
+from anygrad.backends._torch_codec import codec_of, memory_of
 from anygrad.backends._vectoriser import Function, Vectoriser
 
 name = "torch"
@@ -66,6 +67,23 @@ def context(x: torch.Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
+def to_host(x: Any) -> Any:
+    if not is_array(x):
+        return x
+    if x.layout == torch.strided:
+        return (x.detach() != 0).cpu().numpy()
+    import scipy.sparse  # noqa: PLC0415 - only here
+
+    entries = x.detach().cpu().to_sparse_coo().coalesce()
+    return scipy.sparse.coo_array((np.ones(entries.values().shape[0], bool), entries.indices().numpy()), shape=x.shape)
+
+
+def sparse(values: torch.Tensor, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> torch.Tensor:
+    places = torch.from_numpy(np.stack([rows, columns])).to(values.device)
+    # Of the layouts the one that is not in beta.
+    return torch.sparse_coo_tensor(places, values, shape, is_coalesced=True, check_invariants=False)
+
+
 def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
     in_place = in_place and not (x.is_conj() or x.is_neg() or overlapping(x.shape, x.stride()))
     array = x if in_place else _private_copy(x)
@@ -92,7 +110,7 @@ def _reattach(array: torch.Tensor, data: torch.Tensor) -> Callable[[], bool]:
 
 
 def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostMemory:
-    codec = _codec(data.dtype)
+    codec = codec_of(data.dtype)
     real = data.dtype.to_real()
 
     def read(value: object) -> Any:
@@ -124,9 +142,9 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
 
     def buffer(shape: tuple[int, ...]) -> tuple[torch.Tensor, NDArray[Any]]:
         points = torch.empty(shape, dtype=data.dtype)
-        return points, _memory(points).reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
+        return points, memory_of(points).reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
 
-    stored = _memory(data).view(codec.storage)
+    stored = memory_of(data).view(codec.storage)
     return HostMemory(
         array,
         stored,
@@ -198,47 +216,7 @@ def _interleaved(x: torch.Tensor, y: torch.Tensor) -> bool:
     """Return whether tensors whose extents meet are known to have no element in common: on a device that is not."""
     if x.device.type != "cpu" or any(t.is_conj() or t.is_neg() for t in (x, y)):
         return False
-    return not np.shares_memory(_memory(x.data), _memory(y.data))
-
-
-def _memory(data: torch.Tensor) -> NDArray[Any]:
-    """Return the memory of a CPU tensor; that of dtypes unknown to NumPy as integers."""
-    try:
-        return np.asarray(data)
-    except TypeError:
-        return np.asarray(data.view(_integers(data.dtype)))
-
-
-def _integers(dtype: torch.dtype) -> torch.dtype:
-    return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
-
-
-def _codec(dtype: torch.dtype) -> Codec:
-    try:
-        return numpy_codec(np.asarray(torch.empty(0, dtype=dtype, device="cpu")).dtype)
-    except TypeError:
-        return _small_codec(dtype)
-
-
-def _small_codec(dtype: torch.dtype) -> Codec:
-    """Return the codec of bfloat16 and the 8-bit formats, which NumPy lacks: their bits are kept as integers."""
-    integers = _integers(dtype)
-    storage = np.dtype(f"u{dtype.itemsize}")
-    limits = torch.finfo(dtype)
-
-    def decode(raw: NDArray[Any]) -> NDArray[Any]:
-        bits = torch.from_numpy(raw.view(f"i{dtype.itemsize}" if integers is torch.int16 else storage))
-        return np.asarray(bits.view(dtype).double())
-
-    def encode(numbers: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(torch.from_numpy(numbers).to(dtype).view(integers)).view(storage)
-
-    def nearest(numbers: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(torch.from_numpy(numbers).to(dtype).double())
-
-    tiny = limits.smallest_normal * limits.eps
-    working = np.dtype(np.float64)
-    return Codec(working, working, storage, decode, encode, nearest, limits.eps, tiny)
+    return not np.shares_memory(memory_of(x.data), memory_of(y.data))
 
 
 def _in_tensors(f: Function, x: Any) -> Any:

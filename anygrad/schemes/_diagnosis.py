@@ -9,9 +9,9 @@ from typing import TypeAlias
 from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import Row
-from anygrad.schemes._findings import Finding, together
+from anygrad.schemes._findings import SAFETY, Finding, together
 from anygrad.schemes._judging import FAILURES, LEAPS
-from anygrad.schemes._kinks import confirmed, suspected
+from anygrad.schemes._kinks import confirmed, isolated, suspected
 from anygrad.schemes._noise import measured
 from anygrad.schemes._search import Search
 from anygrad.schemes._state import State, merged, taken
@@ -24,6 +24,10 @@ MOST = 2.0
 WIDER = 3.0
 # A wave on top of a smooth function begins to be seen at steps as many times smaller than those that it disturbs.
 _CLOSER = 8.0
+# What f(x) alone tells of is looked for at steps as many times smaller, so often.
+_NEARER, _TIMES = 64.0, 3
+# As many levels more than it takes at the least.
+_MORE = 6
 
 Examination: TypeAlias = Callable[[Lines, State, Finding], Finding]
 
@@ -50,7 +54,9 @@ class Diagnosis:
         for ended in self.search.run(lines, steps, noise):
             state = ended.state
             found = Finding.of(xp, state, self.search)
-            doubt = xp.any(found.stuck | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error), axis=1)
+            doubt = xp.any(
+                found.stuck | found.poor | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error), axis=1
+            )
             if ended.mask is None and not lines.any(doubt):
                 yield found
                 continue
@@ -98,10 +104,11 @@ class Diagnosis:
             found = self._at_some(lines, state, found, found.stuck, self._noisy)
         if not self.search.side:
             found = self._at_some(lines, state, found, ((bend > 0.0) | found.poor) & ~found.noisy, self._bent)
+        unexplained = ~found.noisy & ~found.kink
+        lost = unexplained & (isolated(lines, state) | (found.poor & (state.leaps >= LEAPS)))
+        found = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
         if len(state.trail) < self.search.levels:
-            found = self._at_some(
-                lines, state, found, found.stuck & ~found.noisy & ~found.kink & (state.leaps < LEAPS), self._closer
-            )
+            found = self._at_some(lines, state, found, found.stuck & unexplained & ~lost, self._closer)
         return found
 
     def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
@@ -125,9 +132,16 @@ class Diagnosis:
         return self._at_some(lines, state, flagged, noise > 0.0, self._wider)
 
     def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:
-        noise = lines.xp.max(state.noise, axis=1, keepdims=True)
-        second = self._again(lines, WIDER * lines.xp.abs(state.trail[0].step), noise)
-        return found.revised(lines.xp, state.noise > lines.eps, second)
+        """Search again from farther out, unless that leads over to another wave."""
+        xp = lines.xp
+        noise = xp.max(state.noise, axis=1, keepdims=True)
+        second = self._again(lines, WIDER * xp.abs(state.trail[0].step), noise)
+        seen = state.chosen(xp)
+        reached = SAFETY * seen.change + seen.noise * (state.noise / lines.eps)
+        away = xp.abs(second.value - seen.value) > reached + second.error
+        known = state.noise > lines.eps
+        found = replace(found, error=xp.where(known & away, reached, found.error))
+        return found.revised(xp, known & ~away, second)
 
     def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
         xp = lines.xp
@@ -141,10 +155,24 @@ class Diagnosis:
         surer = second.error / lines.xp.abs(second.value) < found.error / lines.xp.abs(found.value)
         return found.revised(lines.xp, surer, second)
 
+    def _nearer(self, lines: Lines, state: State, found: Finding) -> Finding:
+        """Search again where nothing is known, nearer by and by as long as f(x) stands alone."""
+        xp = lines.xp
+        search = replace(self.search, levels=self.search.soonest + _MORE, widens=False)
+        step = xp.abs(state.trail[-1].step)
+        for _ in range(_TIMES):
+            step = step / _NEARER
+            second = replace(self, search=search)._again(lines, step, state.noise)
+            unknown = ~xp.isfinite(found.error)
+            found = found.revised(xp, unknown & xp.isfinite(second.error) & ~second.poor, second)
+            if not lines.any(unknown & ~xp.isfinite(second.error)):
+                break
+        return found
+
     def _again(self, lines: Lines, steps: Array, noise: Array) -> Finding:
         xp = lines.xp
         findings = []
         for ended in self.search.run(lines, steps, noise):
-            found = Finding.of(xp, ended.state, self.search)
+            found = Finding.of(xp, ended.state, self.search).lost(xp, isolated(lines, ended.state))
             findings.append(found if ended.mask is None else taken(xp, found, xp.nonzero(ended.mask)[0]))
         return together(xp, findings)

@@ -13,7 +13,7 @@ from anygrad.schemes._search import Search
 from anygrad.schemes._state import State
 
 # Differences tell the size of an error, give or take: as many times that covers it.
-_SAFETY = 3.0
+SAFETY = 3.0
 # Of a derivative above the fourth they tell less, as consecutive windows share most of their points.
 _HIGH, _WIDE_SAFETY = 4, 10.0
 # Above this part of the value, an error that nothing explains is worth a flag.
@@ -54,17 +54,20 @@ class Finding:
         best = state.chosen(xp)
         condition = state.condition
         assert condition is not None
-        safety = _SAFETY if search.n <= _HIGH else _WIDE_SAFETY
+        safety = SAFETY if search.n <= _HIGH else _WIDE_SAFETY
         error = safety * best.change + best.noise * (0.5 + 0.5 * condition)
         stuck = xp.isfinite(error) & (best.change > EXPLAINED * best.noise * condition)
         never = stuck & ~stuck
+        unseen = never
+        if state.past is not None and xp.any(state.leaps > 0.0):
+            unseen = (state.leaps > 0.0) & ~best.seen(xp) & (best.change > best.noise)
         return cls(
             index=state.index,
             value=best.value,
             error=error,
             step=xp.max(best.step, axis=1, keepdims=True),
             stuck=stuck,
-            poor=stuck & ~(error <= _POOR * xp.abs(best.value)),
+            poor=(stuck | unseen) & ~(error <= _POOR * xp.abs(best.value)),
             kink=never,
             noisy=never,
             one_sided=~never if search.side else never,
@@ -75,6 +78,10 @@ class Finding:
         found = mask & kink.found
         wider = found & (kink.half > self.error)
         return replace(self, kink=self.kink | found, error=xp.where(wider, kink.half, self.error))
+
+    def lost(self, xp: Namespace, mask: Array) -> Finding:
+        """Return the finding with nothing known where the mask is true."""
+        return replace(self, error=xp.where(mask, xp.inf, self.error), poor=self.poor | mask)
 
     def revised(self, xp: Namespace, mask: Array, other: Finding) -> Finding:
         """Return ``other``, of the same lines, where the mask is true."""
@@ -90,16 +97,17 @@ class Finding:
     def slopes(self, xp: Namespace) -> Slopes:
         """Return what the scheme returns."""
         finite = xp.isfinite(self.value)
+        known = finite & (self.error == self.error)
         return Slopes(
             value=self.value,
             step=self.step,
-            error=xp.where(finite, self.error, xp.inf),
+            error=xp.where(known, self.error, xp.inf),
             flags={
                 "kink": self.kink & finite,
                 "noisy": self.noisy & finite,
                 "nonfinite": ~finite,
                 "one_sided": self.one_sided,
-                "unconverged": finite & self.poor & ~self.kink & ~self.noisy,
+                "unconverged": finite & (self.poor | ~(self.error < xp.inf)) & ~self.kink & ~self.noisy,
             },
         )
 

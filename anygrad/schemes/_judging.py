@@ -16,8 +16,9 @@ _CONFIRMED = 3
 _PATIENCE = 3
 # By how much the step shrinks where f is not finite, or varies too fast for its derivative to be seen at all.
 _LEAP = 8.0
-# As many leaps from points where f is not finite: at 8^-8 of the first step it is not going to be.
-FAILURES = 8
+# As many leaps from points where f is not finite, ever wider after the first few: at 8^-15 of the first step, some
+# spacings of x, it is not going to be.
+FAILURES, _HASTY = 9, 5.0
 # As many leaps from points where nothing is seen of the derivative: f varies on no scale, as at a jump or a cusp.
 LEAPS = 5.0
 # Steps of fewer spacings of x's numbers are too coarse for their ratio to be what it should.
@@ -26,6 +27,10 @@ _COARSE = 4.0
 _GROWTHS, _GROWTH = 3, 2.0**16
 # Growing pays where the noise of the estimate is as many times that of f.
 _WORTHWHILE = 2e2
+# What is as many times its noise is no noise.
+_CLEAR = 32.0
+# A step whose n-th power is below this is very small.
+_STILL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +54,14 @@ class Judging:
         0 to take points on both sides of x, 1 or -1 to take them on one.
     levels
         How many levels there may be.
+    widens
+        Whether the step may grow.
     """
 
     n: int
     side: int
     levels: int
+    widens: bool = True
 
     @property
     def series(self) -> Series:
@@ -86,25 +94,46 @@ class Judging:
         converged = converged if reach is None else converged & (reach == 0.0)
         stalled = state.misses >= _PATIENCE
         stalled = stalled & state.best.seen(xp) if lines.any(stalled) else stalled
-        hopeless = (
-            (state.failures >= FAILURES) | (state.leaps >= LEAPS) | (state.step < _COARSE * lines.eps * state.scale)
-        )
-        done = every(xp, converged | stalled | hopeless)
+        done = every(xp, converged | stalled | self._hopeless(lines, state))
         reach = reach if reach is None or reach.shape[1] == 1 else xp.min(reach, axis=1, keepdims=True)
         if state.ended is not None:
             done = done | state.ended
             reach = reach if reach is None else xp.where(state.ended, 0.0, reach)
         return Judged(state, done, reach)
 
+    def _hopeless(self, lines: Lines, state: State) -> Array:
+        """Return where there is nothing to be found nearer to x: what the last leap has led to is looked at first."""
+        xp = lines.xp
+        failed, leapt = state.failures >= FAILURES, state.leaps >= LEAPS
+        failed = failed & ~state.trail[-1].finite(xp) if lines.any(failed) else failed
+        if lines.any(leapt):
+            leapt = leapt & (state.age >= float(self.soonest)) & ~state.best.seen(xp)
+        return failed | leapt | (state.step < _COARSE * lines.eps * state.scale)
+
     def _straight(self, lines: Lines, state: State) -> Array | None:
         """Return how far f is a straight line up to its noise, where there would be less of that; 0 elsewhere."""
         assert state.fresh is not None
+        if not self.widens:
+            return None
         early = (state.age == float(self.soonest)) & (state.growths < _GROWTHS)
         straight = early & (state.fresh.change <= state.fresh.noise)
         if not lines.any(straight):
             return None
         reach = self._reach(lines, state)
-        return lines.xp.where(straight & (reach > 16.0 * state.step), reach, 0.0)
+        straight = straight & (reach > 16.0 * state.step)
+        if not lines.any(straight):
+            return None
+        return lines.xp.where(straight & ~self._kinked(lines, state), reach, 0.0)
+
+    def _kinked(self, lines: Lines, state: State) -> Array:
+        """Return where the slopes on both sides go on to differ: what is 0 there is their mean, on the whole line."""
+        xp = lines.xp
+        before, level = state.trail[-2:]
+        if level.below is None or before.below is None:
+            return xp.abs(state.base) < 0.0
+        bend = xp.abs(level.bend(state.base))
+        noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) / level.step
+        return (bend > noise) & (bend > state.ratio**-0.5 * xp.abs(before.bend(state.base)))
 
     def _reach(self, lines: Lines, state: State) -> Array:
         """Return the step at which f will have changed by a quarter of itself; 0 where there is no need for it."""
@@ -116,7 +145,7 @@ class Judging:
         reach = 0.25 * (reach if self.n == 1 else reach ** (1.0 / self.n))
         reach = xp.where(state.fresh.noise > _WORTHWHILE * state.noise * slope, reach, 0.0)
         # An f that does not change at all, very close to 0, may do so on the scale of 1.
-        still = xp.where(state.step < 1e-6, 0.25, 0.0 * state.step)
+        still = xp.where(state.step < _STILL ** (1.0 / self.n), 0.25, 0.0 * state.step)
         most = xp.where(_GROWTH * state.step > 0.25, _GROWTH * state.step, 0.25)
         reach = xp.minimum(xp.where(slope > 0.0, reach, still), most)
         return reach if state.most is None else xp.minimum(reach, state.most)
@@ -128,7 +157,8 @@ class Judging:
         step, leap = state.step / state.ratio, ~state.trail[-1].finite(xp)
         leap = leap if state.ended is None else leap & ~state.ended
         if lines.any(leap):
-            step = xp.where(leap, state.step / _LEAP, step)
+            wider = 1.0 + xp.where(state.failures > _HASTY, state.failures - _HASTY, 0.0)
+            step = xp.where(leap, state.step / _LEAP**wider, step)
             state = replace(state, failures=xp.where(leap, state.failures + 1.0, state.failures))
         unseen = self._unseen(lines, state)
         if judged.reach is not None:

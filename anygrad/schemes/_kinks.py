@@ -1,4 +1,4 @@
-"""Kinks and jumps: points where f has a slope on each side, if that, but no derivative."""
+"""Kinks and jumps, where f has a slope on each side, if that, but no derivative; and values that stand alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _LEVELS = 4
 _CLOSE = 1e-8
 # By how many times its rounding f has to change for the change to be known to three digits.
 _DISTINCT = 1e3
+# Heights of f(x) above its surroundings that differ by less, as a part, are the same.
+_ALIKE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,24 @@ def _difference(lines: Lines, state: State, levels: Sequence[Level]) -> Array:
     return xp.where((size > noise) & (stays | (size > 4.0 * xp.abs(change))), size, 0.0)
 
 
+def isolated(lines: Lines, state: State) -> Array:
+    """Return where f(x) is as far from the values around it as it was two levels before, (k, p).
+
+    It is seen of f(x) alone, then, that f varies on a smaller scale: next to a pole, or on a narrow peak.
+    """
+    xp = lines.xp
+    if len(state.trail) < 3 or state.trail[-1].below is None:
+        return xp.abs(state.base) < 0.0
+    level = state.trail[-1]
+    heights = [other.step * other.bend(state.base) for other in state.trail[-3:]]
+    rounded = level.size + xp.abs(state.base) + state.scale * level.steepness(xp, state.base)
+    noise = 32.0 * state.noise * rounded
+    same = xp.abs(heights[-1]) > noise
+    for before, after in pairwise(heights):
+        same = same & (xp.abs(after - before) < _ALIKE * xp.abs(after))
+    return same
+
+
 def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     """Look for a kink of a size very close to x: 4 points a line."""
     xp = lines.xp
@@ -78,7 +98,8 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     wide, close = outer.bend(state.base), inner.bend(state.base)
     limit = xp.abs(close + (close - wide) / (float(RATIO) - 1.0))
     noise = _DISTINCT * (state.noise * (inner.size + xp.abs(state.base)) + lines.tiny)
-    near = outer.step <= state.chosen(xp).step
+    chosen = state.chosen(xp)
+    near = (outer.step <= chosen.step) | ~chosen.seen(xp)
     kink = (limit > 0.5 * size) & (limit * inner.step > noise)
     moved = xp.abs(2.0 * (outer.step * outer.slope(state.base) - inner.step * inner.slope(state.base)))
     moved = moved + xp.abs(outer.above - inner.above)

@@ -138,7 +138,10 @@ class State:
         if past is None:
             return best
         surer = best.surer(xp, past)
-        same = (xp.abs(best.value - past.value) <= 4.0 * past.error) & (best.change <= 2.0 * best.noise)
+        agreed = best.change <= 2.0 * best.noise
+        same = (xp.abs(best.value - past.value) <= 4.0 * past.error) & agreed
+        if xp.any(self.leaps > 0.0):  # closer to x f may really be flat
+            surer = surer | (agreed & (best.error < past.error) & ~past.seen(xp))
         return past.replaced(xp, ~xp.isfinite(past.error) | (surer & ((self.growths == 0.0) | same)), best)
 
 

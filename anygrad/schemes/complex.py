@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anygrad._plan import Lines, Slopes
-from anygrad._typing import Array
+from anygrad._typing import Array, Namespace
 from anygrad.schemes._stencil import centred
 from anygrad.schemes._step import NearOptimalStep
 
@@ -17,7 +17,7 @@ class Complex:
     f must take a complex array and be analytic: made of arithmetic, powers, exp, log, sin, …, without ``abs``, ``max``,
     comparisons or conversions to a real dtype. It is given a complex copy of x, so that it cannot read x through
     a closure. An f that drops the imaginary part is noticed, and is an error, if its result is real or the derivative
-    is 0 where f is not flat; one that drops a part of it at the first element as well.
+    is 0 where f is not flat; one that drops a part of it at the first element, and of second derivatives at any.
 
     A gradient of n elements costs n calls of f, and 4 more to see whether f keeps the imaginary part. x is of float32,
     float64 or longdouble; bounds are not obeyed, as points off the real axis are in no interval.
@@ -60,14 +60,19 @@ class Complex:
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the first or second derivatives of ``lines``."""
         _validate_n(n)
+        xp = lines.xp
         if n == 1:
-            value = _first_derivative(lines, lines.at, steps)
-            _require_kept(lines, value, always=True)
+            value = xp.imag(_sampled(lines, lines.at, steps)) / steps
+            # Nothing is known of f along the real axis: the first line stands for those that are not flat.
+            first = lines.numbers()[:, None] == 0
+            _require_kept(lines, value, (value == 0) | (first & ~xp.any(value == 0)))
         else:
             h = _imaginary_step(lines)
-            above, below = (_first_derivative(lines, point, h) for point in (lines.at + steps, lines.at - steps))
-            value = (above - below) / (2 * steps)
-            _require_kept(lines, (above + below) / 2, always=False)
+            above, below = (_sampled(lines, point, h) for point in (lines.at + steps, lines.at - steps))
+            value = (xp.imag(above) - xp.imag(below)) / h / (2 * steps)
+            slope = (xp.imag(above) + xp.imag(below)) / h / 2
+            along = _quotient(lines, xp.real(above), xp.real(below), steps)
+            _require_kept(lines, slope, (slope == 0) | ~_alike(xp, slope, along))
         return Slopes(value=value, step=steps, flags={"nonfinite": ~lines.xp.isfinite(value)})
 
     def calls(self, m: int, n: int = 1) -> int:
@@ -83,13 +88,12 @@ def _validate_n(n: int) -> None:
         )
 
 
-def _first_derivative(lines: Lines, at: Array, h: Array) -> Array:
-    xp = lines.xp
+def _sampled(lines: Lines, at: Array, h: Array) -> Array:
     assert lines.compose is not None
     [values] = lines.sample([lines.compose(at, h)])
-    if not xp.isdtype(values.dtype, "complex floating"):
+    if not lines.xp.isdtype(values.dtype, "complex floating"):
         raise _dropped("returned a real number for a complex x")
-    return xp.imag(values) / h
+    return values
 
 
 def _imaginary_step(lines: Lines) -> Array:
@@ -101,33 +105,38 @@ def _imaginary_step(lines: Lines) -> Array:
     return 2.0 ** xp.floor(xp.log2(wanted))
 
 
-def _require_kept(lines: Lines, value: Array, *, always: bool) -> None:
-    """Raise if f has lost imaginary parts: compare lines with a slope of 0 with f along the real axis.
-
-    If there are none, compare the first line, if that is asked for.
-    """
-    if not lines.concrete or not lines.at.shape[0]:
-        return
+def _require_kept(lines: Lines, slope: Array, suspect: Array) -> None:
+    """Raise if f has lost imaginary parts: compare the slope of suspects with that of f along the real axis."""
     xp = lines.xp
-    flat = xp.any(value == 0, axis=1)
-    if not always and not lines.any(flat):
+    if not lines.any(suspect):
         return
-    suspects = xp.nonzero(flat)[0] if lines.any(flat) else xp.nonzero(flat | True)[0][:1]
-    taken, claimed = lines.take(suspects), xp.take(value, suspects, axis=0)
+    suspects = xp.nonzero(xp.any(suspect, axis=1))[0]
+    taken, claimed = lines.take(suspects), xp.take(slope, suspects, axis=0)
     k = NearOptimalStep().steps(taken, centred(2))
     wide, narrow = (_real_slope(taken, step) for step in (k, k / 2))
     # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
     reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)
-    if lines.any(reliable & (xp.abs(narrow - claimed) > 0.25 * xp.abs(narrow))):
+    if lines.any(reliable & ~_alike(xp, claimed, narrow)):
         raise _dropped("does not change with the imaginary part of x as it does with the real one")
 
 
+def _alike(xp: Namespace, slope: Array, along: Array) -> Array:
+    """Return whether a slope is that along the real axis, if one is seen, give or take what that may be wrong by."""
+    return (along == 0) | (xp.abs(along - slope) <= 0.25 * xp.abs(along))
+
+
 def _real_slope(lines: Lines, k: Array) -> Array:
-    """Return the central difference along the real axis, or 0 where that is nothing but rounding."""
+    """Return the central difference along the real axis."""
     xp = lines.xp
     assert lines.compose is not None
     points = [lines.compose(lines.at + sign * k, xp.zeros_like(k)) for sign in (1, -1)]
     above, below = (xp.real(values) for values in lines.sample(points))
+    return _quotient(lines, above, below, k)
+
+
+def _quotient(lines: Lines, above: Array, below: Array, k: Array) -> Array:
+    """Return the central difference, or 0 where that is nothing but rounding."""
+    xp = lines.xp
     rounding = 100 * lines.eps * (xp.abs(above) + xp.abs(below))
     return xp.where(xp.abs(above - below) > rounding, (above - below) / (2 * k), 0.0)
 

@@ -1,0 +1,415 @@
+"""Sparse Jacobians: how many calls they take, that they are the dense ones, and that a wrong pattern is noticed."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from problems import grid, like
+
+import anygrad
+
+SETTINGS = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+SCHEMES = [
+    anygrad.Central(),
+    anygrad.Central(order=4),
+    anygrad.Forward(),
+    anygrad.Forward(order=3),
+    anygrad.Backward(),
+    anygrad.Backward(order=2),
+    anygrad.Adaptive(),
+    anygrad.Complex(),
+]
+
+
+def dense(lib, array):
+    """Read a Jacobian back, whatever it is."""
+    if isinstance(array, np.ndarray) or sp.issparse(array):
+        return np.asarray(array.toarray() if sp.issparse(array) else array)
+    for method in ("to_dense", "todense"):
+        if hasattr(array, method):
+            array = getattr(array, method)()
+    return lib.numpy(array)
+
+
+def banded(n, width=1):
+    return np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= width
+
+
+def arrow(n):
+    pattern = np.eye(n, dtype=bool)
+    pattern[0] = pattern[:, 0] = True
+    return pattern
+
+
+def blocks(n, length):
+    return np.kron(np.eye(n // length), np.ones((length, length))).astype(bool)
+
+
+def problem(pattern, seed=0):
+    """Return a function of NumPy arrays with this pattern, and its Jacobian."""
+    matrix = sp.csr_array(np.where(pattern, np.random.default_rng(seed).uniform(0.5, 2, pattern.shape), 0.0))
+
+    def f(x):
+        return matrix @ (x + x**2)
+
+    return f, lambda x: matrix.toarray() * (1 + 2 * x)
+
+
+PATTERNS = [
+    ("tridiagonal", banded(1000), 3),
+    ("banded", banded(500, 3), 7),
+    ("block diagonal", blocks(500, 5), 5),
+    ("arrow", arrow(200), 200),
+    ("long arrow", arrow(700), 700),
+    ("diagonal", np.eye(300, dtype=bool), 1),
+    ("one row", np.ones((1, 20), dtype=bool), 20),
+    ("one column", np.ones((20, 1), dtype=bool), 1),
+    ("nothing", np.zeros((20, 30), dtype=bool), 0),
+]
+
+
+@pytest.mark.parametrize(("pattern", "groups"), [rest for _, *rest in PATTERNS], ids=[name for name, *_ in PATTERNS])
+def test_the_calls_of_f(pattern, groups):
+    f, jacobian = problem(pattern)
+    x = grid(pattern.shape[1], seed=1)
+    calls = 0
+
+    def counted(x):
+        nonlocal calls
+        calls += 1
+        return f(x)
+
+    result = anygrad.jacobian(counted, x, sparsity=pattern, full_output=True)
+    # Two for each group, two for the random direction; and f(x) where there is nothing else to learn f's shape from.
+    assert calls == result.ncalls == result.npoints == 2 * groups + 2 + (not groups)
+    assert result.value.nnz == np.count_nonzero(pattern)
+    assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+def test_schemes(scheme):
+    """A tridiagonal Jacobian of any size costs what one of three elements does, and one direction."""
+    f, jacobian = problem(banded(1000))
+    x = grid(1000, seed=1)
+    result = anygrad.jacobian(f, x, sparsity=banded(1000), scheme=scheme, full_output=True)
+    if isinstance(scheme, (anygrad.Central, anygrad.Forward, anygrad.Backward)):
+        assert result.ncalls == scheme.calls(3 + 1)
+    else:
+        # Of Complex, each group with a zero is looked at along the real axis, too.
+        assert result.ncalls <= 4 * (5 if scheme.off_axis else 30)
+    if isinstance(scheme, anygrad.Adaptive):
+        assert np.all(np.abs(result.value.toarray() - jacobian(x)) <= result.error.toarray() + 1e-300)
+    assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-6, atol=1e-6)
+
+
+@SETTINGS
+@given(
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    density=st.floats(0, 0.6),
+    seed=st.integers(0, 999),
+    scheme=st.sampled_from(SCHEMES),
+    bounded=st.booleans(),
+)
+def test_random_patterns_give_the_dense_jacobian(shape, density, seed, scheme, bounded):
+    random = np.random.default_rng(seed)
+    pattern = random.uniform(size=shape) < density
+    pattern[0, 0] = True  # of a constant there is a warning
+    f, jacobian = problem(pattern, seed)
+    x = random.uniform(-2, 2, shape[1])
+    bounds = None
+    if bounded and not scheme.off_axis:
+        near = random.choice([0.0, 1e-3, 5.0], (2, shape[1]))
+        near[1] += near[0] == 0  # there must be room on one side
+        bounds = (x - near[0], x + near[1])
+
+    def inside(z):
+        if bounds is not None:
+            assert np.all((z >= bounds[0]) & (z <= bounds[1]))
+        return f(z)
+
+    got = anygrad.jacobian(inside, x, sparsity=pattern, scheme=scheme, bounds=bounds)
+    detected = anygrad.jacobian(inside, x, sparsity="detect", scheme=scheme, bounds=bounds)
+    assert got.nnz == np.count_nonzero(pattern)
+    for result in (got, detected):
+        assert np.allclose(result.toarray(), jacobian(x), rtol=1e-6, atol=1e-6)
+    assert np.array_equal(detected.toarray() != 0, pattern) or shape[1] == 1
+
+
+def test_libraries(lib, dtype):
+    """The entries are those of the dense Jacobian, whatever the library and its dtypes."""
+    n, pattern = 9, banded(9)
+    x = lib.asarray(np.linspace(-1.0, 2.0, n), dtype)
+
+    def f(x):
+        padded = lib.xp.concat([x[:1], x, x[:1]])
+        inner = padded[:-2] + x * x - padded[2:] * x
+        return inner[1:-1]
+
+    want = dense(lib, anygrad.jacobian(f, x))
+    result = anygrad.jacobian(f, x, sparsity=pattern[1:-1], full_output=True)
+    got = dense(lib, result.value)
+    assert got.shape == (n - 2, n)
+    eps = float(np.max(np.abs(want))) * {"float16": 0.05, "bfloat16": 0.3, "float32": 1e-3}.get(dtype, 1e-8)
+    assert np.max(np.abs(got - want)) <= eps
+    assert tuple(result.step.shape) == (n,)
+    for flag in result.flags.values():
+        assert not dense(lib, flag).any()
+    assert result.ncalls == 2 * 3 + (0 if lib.lazy else 2)
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+def test_detection_in_libraries(lib, dtype):
+    x = lib.asarray(np.linspace(-1.0, 2.0, 20), dtype)
+    result = anygrad.jacobian(lambda x: x[1:] * 2 - x[:-1], x, sparsity="detect", full_output=True)
+    want = np.eye(19, 20, 1) * 2 - np.eye(19, 20)
+    got = dense(lib, result.value)
+    assert np.array_equal(got != 0, want != 0)
+    assert np.max(np.abs(got - want)) < {"float16": 0.05, "bfloat16": 0.3, "float32": 1e-3}.get(dtype, 1e-8)
+    assert result.ncalls < 40
+
+
+def test_types(lib):
+    x = lib.asarray(np.ones(3), "float32")
+    result = anygrad.jacobian(lambda x: x * x, x, sparsity=np.eye(3, dtype=bool), full_output=True)
+    kinds = {
+        "numpy": "scipy.sparse._csr.csr_array",
+        "cupy": "cupyx.scipy.sparse._csr.csr_matrix",
+        "torch": "torch.Tensor",
+        "jax": "jax.experimental.sparse.bcoo.BCOO",
+    }
+    kind = type(result.value)
+    wanted = kinds.get(lib.name.partition("-")[0], f"{type(x).__module__}.{type(x).__qualname__}")
+    assert f"{kind.__module__}.{kind.__qualname__}" == wanted
+    if lib.name.startswith("torch"):
+        assert result.value.is_sparse
+        assert result.value.is_coalesced()
+    assert type(result.flags["nonfinite"]) is kind
+
+
+def test_dtypes_that_scipy_lacks():
+    x = np.ones(3, dtype=np.float16)
+    assert anygrad.jacobian(lambda x: x * x, x, sparsity=np.eye(3)).dtype == np.float32
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy and lib.name != "strict-device1")  # whose arrays NumPy cannot read
+def test_a_pattern_of_the_library_and_a_jacobian_as_a_pattern(lib):
+    x = lib.asarray(np.array([1.0, 2.0, 3.0]), "float32")
+    pattern = lib.xp.asarray([[True, False, False], [True, True, False], [False, False, True]], device=lib.device)
+
+    def f(x):
+        return lib.xp.concat([x[:1] * 0, x[:1] * x[1:2], x[2:]])
+
+    first = anygrad.jacobian(f, x, sparsity=pattern)
+    second = anygrad.jacobian(f, x, sparsity=first, full_output=True)
+    # Its stored zero is part of the pattern, where there are stored ones.
+    assert second.ncalls == 2 * 2 + 2
+    assert np.allclose(dense(lib, second.value), [[0, 0, 0], [2, 1, 0], [0, 0, 1]], atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array, sp.coo_array, sp.lil_array, sp.csr_matrix, sp.dok_array])
+def test_the_format_is_that_of_the_pattern(kind):
+    f, jacobian = problem(banded(6))
+    x = grid(6, seed=2)
+    result = anygrad.jacobian(f, x, sparsity=kind(banded(6)), full_output=True)
+    assert type(result.value) is type(result.flags["nonfinite"]) is kind
+    assert np.allclose(result.value.toarray(), jacobian(x))
+
+
+def test_lists_several_dimensions_and_empty_arrays():
+    x = grid(2, 3, seed=3)
+    jacobian = anygrad.jacobian(lambda x: (x**2).T, x, sparsity=np.eye(6)[[0, 3, 1, 4, 2, 5]].tolist())
+    assert np.allclose(jacobian.toarray(), anygrad.jacobian(lambda x: (x**2).T, x).reshape(6, 6))
+    assert anygrad.jacobian(lambda x: [x[0], 2.0], [1.0, 2.0], sparsity="detect").nnz == 1
+    for sparsity in (np.ones((2, 0)), "detect"):
+        assert anygrad.jacobian(lambda x: np.ones(2), np.ones(0), sparsity=sparsity).shape == (2, 0)
+    assert anygrad.jacobian(lambda x: x[:0], np.ones(2), sparsity="detect").shape == (0, 2)
+
+
+def test_functions_that_ignore_their_argument():
+    x = grid(50, seed=4)
+    before = x.tobytes()
+    result = anygrad.jacobian(lambda _: x[1:] * x[:-1], x, sparsity=banded(50)[1:], full_output=True)
+    assert np.allclose(result.value.toarray(), np.eye(49, 50) * x[1:, None] + np.eye(49, 50, 1) * x[:-1, None])
+    assert x.tobytes() == before
+    detected = anygrad.jacobian(lambda _: x[1:] * x[:-1], x, sparsity="detect")
+    assert detected.nnz == 98
+    x.flags.writeable = False
+    with pytest.warns(anygrad.ConstantFunctionWarning, match="copies of x"):
+        anygrad.jacobian(lambda _: x[1:] * x[:-1], x, sparsity="detect")
+
+
+def test_f0_aux_and_progress():
+    seen = []
+    (result, aux), x = (
+        anygrad.jacobian(
+            lambda x: (x**2, "aux"),
+            np.arange(1.0, 5.0),
+            sparsity=np.eye(4),
+            scheme=anygrad.Forward(),
+            f0=(np.arange(1.0, 5.0) ** 2, "known"),
+            has_aux=True,
+            progress=lambda done, total: seen.append((done, total)),
+            full_output=True,
+        ),
+        np.arange(1.0, 5.0),
+    )
+    assert aux == "known"
+    assert result.ncalls == 2
+    assert seen[-1] == (2, 2)
+    assert np.allclose(result.value.toarray(), np.diag(2 * x), atol=1e-6)
+
+
+@pytest.mark.parametrize("part", [abs, lambda z: z], ids=["real", "holomorphic"])
+def test_complex_x(part):
+    x = grid(6, seed=5) + 1j * grid(6, seed=6)
+
+    def f(x):
+        return part(x[1:] ** 2 + x[:-1])
+
+    got = anygrad.jacobian(f, x, sparsity=banded(6)[1:])
+    assert np.allclose(got.toarray(), anygrad.jacobian(f, x), atol=1e-7)
+    assert np.allclose(anygrad.jacobian(f, x, sparsity="detect").toarray(), got.toarray(), atol=1e-12)
+
+
+def test_steps_and_errors():
+    f, jacobian = problem(banded(30))
+    x, steps = grid(30, seed=7), np.linspace(1e-6, 1e-4, 30)
+    result = anygrad.jacobian(f, x, sparsity=banded(30), scheme=anygrad.Central(step=steps), full_output=True)
+    assert np.array_equal(result.step, steps)
+    assert result.error is None
+    pattern = banded(30)
+    pattern[:, 3] = False
+    ignorant = anygrad.jacobian(lambda x: f(np.where(np.arange(30) == 3, 0, x)), x, sparsity=pattern, full_output=True)
+    assert np.array_equal(ignorant.step == 0, np.arange(30) == 3)
+    assert np.allclose(ignorant.value.toarray(), jacobian(x) * pattern)
+
+
+def test_a_column_at_its_bound_leaves_the_others_alone():
+    """One near a bound on both sides, of one step's length, and one at a bound: the others have the same bits."""
+    f, _ = problem(banded(60))
+    x = grid(60, seed=8)
+    lower, upper = np.full(60, -np.inf), np.full(60, np.inf)
+    lower[10], upper[10] = x[10] - 1e-8, x[10] + 1e-7
+    upper[31] = x[31]
+    free = anygrad.jacobian(f, x, sparsity=banded(60), full_output=True)
+    bound = anygrad.jacobian(f, x, sparsity=banded(60), bounds=(lower, upper), full_output=True)
+    others = ~np.isin(np.arange(60), [10, 31])
+    assert np.array_equal(bound.value.toarray()[:, others], free.value.toarray()[:, others])
+    assert np.array_equal(bound.flags["one_sided"].toarray().any(axis=0), ~others)
+    assert np.allclose(bound.value.toarray(), free.value.toarray(), atol=1e-6)
+    assert bound.ncalls <= 2 * 3 + 3 * 2 + 3
+
+
+@pytest.mark.parametrize("missing", [(5, 6), (0, 0), (39, 38)])
+@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+def test_a_missing_entry_is_noticed(scheme, missing):
+    f, _ = problem(banded(40))
+    pattern = banded(40)
+    pattern[missing] = False
+    x = grid(40, seed=9)
+    with pytest.raises(
+        ValueError, match=rf"sparsity lacks entries of the Jacobian: .* of element {missing[0]} of f\(x\)"
+    ):
+        anygrad.jacobian(f, x, sparsity=pattern, scheme=scheme)
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+def test_a_missing_entry_is_noticed_in_libraries(lib):
+    x = lib.asarray(np.linspace(1, 2, 6), "float32")
+    matrix = np.triu(np.ones((6, 6)))
+    with pytest.raises(ValueError, match="lacks entries"):
+        anygrad.jacobian(lambda x: like(lib.xp, matrix, x) @ x, x, sparsity=banded(6))
+
+
+def test_crude_steps_and_rounding_make_no_wrong_pattern():
+    f, jacobian = problem(banded(40))
+    x = grid(40, seed=9)
+    crude = anygrad.jacobian(lambda x: np.sin(3 * f(x)), x, sparsity=banded(40), scheme=anygrad.Central(step=0.01))
+    assert np.allclose(crude.toarray(), 3 * np.cos(3 * f(x))[:, None] * jacobian(x), atol=0.5)
+    anygrad.jacobian(lambda x: f(x) + 1e6, x, sparsity=banded(40))
+    noise = np.random.default_rng(0)
+    noisy = anygrad.Central(noise=1e-5)
+    anygrad.jacobian(lambda x: f(x) * (1 + 1e-6 * noise.normal(size=40)), x, sparsity=banded(40), scheme=noisy)
+
+
+def test_not_finite_values_are_flagged():
+    x = np.array([1.0, 0.0, 2.0, 3.0])
+    with np.errstate(all="ignore"):
+        result = anygrad.jacobian(np.log, x, sparsity=np.eye(4), full_output=True)
+    assert np.array_equal(result.flags["nonfinite"].toarray(), np.diag([False, True, False, False]))
+
+
+def test_what_shows_at_the_second_point_alone_is_found():
+    """The first point takes 7 calls: f there, and two groups at three sizes of blocks."""
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return np.concatenate([x, x[:4] if len(calls) > 7 else np.zeros(4)])
+
+    jacobian = anygrad.jacobian(f, np.zeros(8), sparsity="detect")
+    assert np.allclose(jacobian.toarray(), np.concatenate([np.eye(8), np.eye(4, 8)]))
+
+
+def test_a_branch_that_shows_later_is_an_error():
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return x + (np.roll(x, 1) if len(calls) > 9 else 0.0)
+
+    with pytest.raises(ValueError, match="the pattern found lacks entries"):
+        anygrad.jacobian(f, np.zeros(8), sparsity="detect")
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "error", "message"),
+    [
+        ("auto", TypeError, "sparsity is 'auto', but a SciPy sparse array"),
+        (3, TypeError, "sparsity is 3, but"),
+        (np.array(["a"]), TypeError, "or 'detect' was expected"),
+        (np.eye(3), ValueError, r"sparsity has the shape \(3, 3\), but x has 4 elements"),
+        (np.ones(4), ValueError, r"sparsity has the shape \(4,\)"),
+        (sp.eye_array(3, 4), ValueError, "sparsity has 3 rows, but f returned 4 elements"),
+        (np.zeros((3, 4)), ValueError, "sparsity has 3 rows, but f returned 4 elements"),
+    ],
+)
+def test_bad_patterns(sparsity, error, message):
+    with pytest.raises(error, match=message):
+        anygrad.jacobian(lambda x: x, np.ones(4), sparsity=sparsity)
+
+
+def test_trees_are_to_be_ravelled():
+    with pytest.raises(TypeError, match=r"x consists of x\['a'\], but with sparsity= it must be one array: ravel"):
+        anygrad.jacobian(lambda x: x["a"], {"a": np.ones(2)}, sparsity=np.eye(2))
+    for sparsity in (np.eye(2), "detect"):
+        with pytest.raises(TypeError, match="f returned a tree, but with sparsity= it must return one array: ravel"):
+            anygrad.jacobian(lambda x: (x,), np.ones(2), sparsity=sparsity)
+
+
+@pytest.mark.libraries(lambda lib: lib.lazy)
+def test_nothing_is_detected_in_lazy_arrays(lib):
+    with pytest.raises(TypeError, match="lazy or traced array, whose values cannot be looked at: give the pattern"):
+        anygrad.jacobian(lambda x: x, lib.asarray(np.ones(2), "float32"), sparsity="detect")
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "jax")
+def test_inside_jit(lib):
+    import jax
+
+    jacobian = jax.jit(lambda x: anygrad.jacobian(lambda x: x**2, x, sparsity=np.eye(3)))(lib.xp.arange(3.0))
+    assert np.allclose(jacobian.todense(), np.diag([0, 2, 4]), atol=1e-2)
+
+
+@pytest.mark.parametrize("library", ["networkx", "scipy.sparse"])
+def test_what_is_not_installed_is_named(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=rf"{library} is not installed: write pip install '\.\[sparse\]'"):
+        anygrad.jacobian(lambda x: x, np.ones(2), sparsity=np.eye(2))
