@@ -33,7 +33,7 @@ name = "jax"
 cast_example = "x.astype(float)"
 
 # On the CPU, where a call costs more than one of NumPy's and XLA needs less memory for the same.
-_CHUNK_BYTES = 2**22
+_CHUNK_BYTES = 2**23
 
 
 def available() -> str | None:
