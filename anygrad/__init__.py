@@ -8,7 +8,7 @@ from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
-from anygrad.evaluators import Batch, Loop, Vmap
+from anygrad.evaluators import Batch, Journal, Loop, Vmap
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ __all__ = [
     "Complex",
     "ConstantFunctionWarning",
     "Forward",
+    "Journal",
     "Loop",
     "Result",
     "Vmap",

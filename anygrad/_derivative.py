@@ -78,7 +78,9 @@ def derivative(
     require_callable(f)
     require_order(n)
     array, backend = as_array(x, "x")
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(
+        scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "derivative", "n": n}
+    )
     function = Function(f, has_aux=has_aux, vector=True, shape=tuple(array.shape))
     job = Job("x", f, array, backend, options, bounds or (None, None), vector=True)
     with meter(progress, scheme.calls(1, n)) as counter, opened(job, function, counter) as space:

@@ -80,7 +80,7 @@ def jvp(
     array([ 2., 40.])
     """
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "jvp", "v": v})
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
     job = joint_job(variables, function, options, vector=True)
     scheme = job.options.scheme
@@ -171,7 +171,7 @@ def hvp(
         variables.require_like(product.value if full_output else product, "grad")
         return product
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hvp", "v": v})
     function = Function(f, has_aux=has_aux)
     job = joint_job(variables, function, options)
     scheme = job.options.scheme

@@ -115,7 +115,16 @@ def numerical_gradient(
     array([5.])
     """
     require_callable(f)
-    options = Options(reference_scheme(h, scheme), evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(
+        reference_scheme(h, scheme),
+        evaluator,
+        bounds,
+        f0,
+        has_aux,
+        progress,
+        full_output,
+        plan={"operator": "numerical_gradient"},
+    )
     variables, function = Variables.of(x), Function(f, has_aux=has_aux)
     jobs = jobs_of(variables, function, options)
     parts = run(jobs, function, options)
@@ -158,7 +167,14 @@ def numerical_gradient_1d(
             f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
             " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
         )
-    options = Options(reference_scheme(h, scheme), evaluator, bounds, progress=progress, full_output=full_output)
+    options = Options(
+        reference_scheme(h, scheme),
+        evaluator,
+        bounds,
+        progress=progress,
+        full_output=full_output,
+        plan={"operator": "numerical_gradient_1d"},
+    )
     job = Job("x", f, array, backend, options, bounds or (None, None))
     function = Function(f)
     return _assembled(run([job], function, options), only, options, function)
@@ -207,7 +223,14 @@ def numerical_gradient_2d(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
     array, backend = as_array(X, "X")
-    options = Options(reference_scheme(h, scheme), evaluator, bounds, progress=progress, full_output=full_output)
+    options = Options(
+        reference_scheme(h, scheme),
+        evaluator,
+        bounds,
+        progress=progress,
+        full_output=full_output,
+        plan={"operator": "numerical_gradient_2d"},
+    )
     job = Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1)
     function = Function(f)
     return _assembled(run([job], function, options), only, options, function)

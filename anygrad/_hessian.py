@@ -98,7 +98,7 @@ def hessian(
         )
         return symmetrised(rows, variables)
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hessian"})
     function = Function(f, has_aux=has_aux)
     job = joint_job(variables, function, options)
     scheme = job.options.scheme
@@ -164,7 +164,7 @@ def laplacian(
     require_callable(f)
     variables = Variables.of(x)
     variables.require_real("a Laplacian")
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "laplacian"})
     function = Function(f, has_aux=has_aux)
     job = joint_job(variables, function, options)
     scheme = job.options.scheme

@@ -110,7 +110,8 @@ def jacobian(
     ((1000, 1000), 2000, True)
     """
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    plan = {"operator": "jacobian", "sparsity": sparsity}
+    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan=plan)
     variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
     variables.require_some()
     if sparsity is not None:

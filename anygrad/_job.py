@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from anygrad._typing import Array, ProgressCallback
@@ -16,7 +16,7 @@ from anygrad.schemes import Central, ReferenceStep, Scheme
 
 @dataclass(eq=False)
 class Options:
-    """What the user chose, checked: the keyword arguments that all operators share."""
+    """What the user chose, checked: the keyword arguments that all operators share, and what else makes the plan."""
 
     scheme: Scheme
     evaluator: Evaluator
@@ -25,18 +25,22 @@ class Options:
     has_aux: bool = False
     progress: bool | ProgressCallback = False
     full_output: bool = False
+    plan: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_scheme(self.scheme)
         require_evaluator(self.evaluator)
         require_bounds(self.bounds, self.scheme)
+        # Replaced for one array of a tree, the scheme is its own; the plan is that of all.
+        self.plan = {"scheme": self.scheme, "bounds": self.bounds, **self.plan}
 
 
 @dataclass(eq=False)
 class Job:
     """A function of one array, and where and how to differentiate it; the array's name in the user's words.
 
-    In a batch, f is a function of one row. If it is a vector function, it returns several arrays.
+    In a batch, f is a function of one row. If it is a vector function, it returns several arrays. ``arrays`` are all
+    those of x by their names, if there are others.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Job:
     bounds: tuple[Any, Any] = (None, None)
     batch: bool = False
     vector: bool = False
+    arrays: Mapping[str, Array] | None = None
 
     def calls(self) -> int:
         """Return how often f will be called, f(x) included."""

@@ -16,6 +16,7 @@ from anygrad._variables import Variables
 def jobs_of(variables: Variables, function: Function, options: Options, *, vector: bool = False) -> list[Job]:
     """Return what there is to do for each array of x."""
     with_leaf = variables.with_leaves if options.evaluator.leading else variables.with_leaf
+    arrays = variables.by_name
     lowers, uppers = (variables.leaves_of(bound, "a bound") for bound in options.bounds or (None, None))
     return [
         Job(
@@ -26,6 +27,7 @@ def jobs_of(variables: Variables, function: Function, options: Options, *, vecto
             options if scheme is options.scheme else replace(options, scheme=scheme),
             (lowers[position], uppers[position]),
             vector=vector,
+            arrays=arrays,
         )
         for position, (name, array, backend, scheme) in enumerate(
             zip(variables.names, variables.arrays, variables.backends, variables.schemes(options.scheme), strict=True)
@@ -44,7 +46,7 @@ def joint_job(variables: Variables, function: Function, options: Options, *, vec
     f = function.f if variables.alone else function.of(rebuild)
     options = replace(options, scheme=variables.joint_scheme(options.scheme))
     [first, *_] = [*variables.names, "x"]
-    return Job(first, f, x, backend, options, (lower, upper), vector=vector)
+    return Job(first, f, x, backend, options, (lower, upper), vector=vector, arrays=variables.by_name)
 
 
 def _numbers(bounds: Sequence[Any], endless: float) -> list[Any]:

@@ -36,6 +36,9 @@ def opened(
         vector=job.vector,
         batch=job.batch,
         done=None if meter is None else meter.advance,
+        name=job.name,
+        has_aux=job.options.has_aux,
+        plan={"f": function.f, "x": job.arrays or {job.name: job.x}, **job.options.plan},
     )
     known = {} if known is None else known
     # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from array_api_compat import device
+
 from anygrad._collected import Arrays, Collected, nothing
 from anygrad._function import Function
 from anygrad._job import Job, Options
@@ -12,7 +14,7 @@ from anygrad._lines import Space, element_lines
 from anygrad._opened import opened
 from anygrad._plan import Slopes
 from anygrad._progress import Meter
-from anygrad._typing import Array
+from anygrad._typing import Array, Namespace
 from anygrad.backends import Memory, neither_real_nor_holomorphic
 
 
@@ -39,6 +41,8 @@ def partials(job: Job, function: Function, meter: Meter | None, known: dict[int,
         width = 1
         for block in _blocks(memory, job, lambda: function.sizes):
             slopes = _slopes(space, job.options, block, meter)
+            if session.record.tolerant:
+                slopes = _without_failed(memory.xp, slopes, block, session.record.failed)
             width = slopes.value.shape[1]
             collected.add(slopes)
         if not memory.size:
@@ -100,6 +104,18 @@ def _both(memory: Memory, by_real: Slopes, by_imag: Slopes) -> Slopes:
     error = None if by_real.error is None or by_imag.error is None else by_real.error + by_imag.error
     flags = {name: flag | by_imag.flags[name] for name, flag in by_real.flags.items()}
     return replace(by_real, value=value, error=error, flags=flags)
+
+
+def _without_failed(xp: Namespace, slopes: Slopes, block: Sequence[int], failed: set[int]) -> Slopes:
+    """Return slopes that are NaN, and flagged, by those of the elements at which f has failed."""
+    mask = xp.asarray([[element in failed] for element in block], device=device(slopes.value))
+    flag = xp.asarray(xp.broadcast_to(mask, slopes.value.shape), copy=True)  # which not every library can read as it is
+
+    def without(numbers: Array) -> Array:
+        return xp.where(flag, xp.full_like(numbers, float("nan")), numbers)
+
+    error = None if slopes.error is None else without(slopes.error)
+    return replace(slopes, value=without(slopes.value), error=error, flags={**slopes.flags, "failed": flag})
 
 
 def _is_complex(memory: Memory, values: Array) -> bool:

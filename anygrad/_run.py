@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
+
+from array_api_compat import array_namespace
 
 from anygrad._collected import Arrays, mapped
 from anygrad._function import Function
 from anygrad._job import Job, Options
 from anygrad._partials import Partials, partials
 from anygrad._progress import meter
+from anygrad._pytree import flatten
 from anygrad._result import ConstantFunctionWarning, Result
 from anygrad._typing import Array, PyTree
 
@@ -25,7 +29,11 @@ def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Parti
     total = sum(job.calls() for job in jobs) if options.progress is not False else 0
     with meter(options.progress, total) as counter:
         parts = [partials(job, function, counter, known if not job.batch else {}) for job in jobs]
-    copied = [(job.name, part) for job, part in zip(jobs, parts, strict=True) if part.npoints and not part.in_place]
+    copied = [
+        (job.name, part)
+        for job, part in zip(jobs, parts, strict=True)
+        if math.prod(job.x.shape) and not part.in_place  # of an empty array there is nothing to see
+    ]
     if copied and all(part.blind for _, part in copied):
         warn_of_blindness([name for name, _ in copied], stacklevel=4)
     return parts
@@ -51,21 +59,33 @@ def assembled(
     ncalls: int,
     npoints: int,
     steps: PyTree = None,
+    failed: bool | None = None,
 ) -> Any:
     """Return what the user asked for: the derivatives, put together, or all that is known of them; and aux with it.
 
-    ``steps`` are given where they are not to be put together like the derivatives.
+    ``steps`` are given where they are not to be put together like the derivatives; ``failed``, if derivatives that are
+    NaN are to be flagged: whether f has failed at any point.
     """
     value = assemble([part.value for part in parts])
     if not options.full_output:
         return (value, function.aux) if options.has_aux else value
     whole = mapped(parts, assemble)
+    flags = dict(whole.flags)
+    if failed is not None:
+        flags["failed"] = _missing(whole.value, failed)
     result = Result(
         value=whole.value,
         error=whole.error,
         step=whole.step if steps is None else steps,
-        flags=MappingProxyType(dict(whole.flags)),
+        flags=MappingProxyType(flags),
         ncalls=ncalls,
         npoints=npoints,
     )
     return (result, function.aux) if options.has_aux else result
+
+
+def _missing(value: PyTree, failed: bool) -> PyTree:
+    """Return which derivatives are NaN, if any point has failed; none, if not."""
+    leaves, rebuild = flatten(value, "the derivative")
+    masks = [array_namespace(leaf).isnan(leaf) for _, leaf in leaves]
+    return rebuild(mask if failed else mask & False for mask in masks)

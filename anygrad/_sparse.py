@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,11 +50,15 @@ def sparse_jacobian(variables: Variables, function: Function, options: Options, 
             entries = _Compressed(columns, pattern, function, scheme).entries()
             if memory.size:
                 verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
-            arrays = _arrays(job, memory, entries.slopes, pattern)
+            slopes, counts = entries.slopes, session.record.counts
+            failed = counts.pop("failed")
+            if failed is not None:
+                missing = memory.xp.isnan(slopes.value) & failed
+                slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
+            arrays = _arrays(job, memory, slopes, pattern)
             step = memory.join([memory.narrow(entries.step)], job.x.shape)
             if session.blind():
                 warn_of_blindness([job.name], stacklevel=4)
-            counts = session.record.counts
     return assembled([arrays], function.rebuilt, options, function, steps=step, **counts)
 
 

@@ -51,6 +51,11 @@ class Variables:
         return len(self.names) == 1 and self.names[0] == "x"
 
     @property
+    def by_name(self) -> dict[str, Array]:
+        """The arrays by their names."""
+        return dict(zip(self.names, self.arrays, strict=True))
+
+    @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shapes of the arrays."""
         return [tuple(array.shape) for array in self.arrays]

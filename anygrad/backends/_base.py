@@ -202,6 +202,10 @@ class Backend(Protocol):
         """Return whether x's dtype is real or complex floating; raise if x cannot be differentiated otherwise."""
         ...
 
+    def host(self, x: Array) -> np.ndarray[Any, Any]:
+        """Return an array of any dtype on the host, as NumPy's; what NumPy lacks a dtype for, as bits."""
+        ...
+
     def shares_memory(self, x: Array, y: Array) -> bool:
         """Return whether writing an element of x may change one of y."""
         ...

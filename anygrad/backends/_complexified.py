@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from anygrad._typing import Array
 from anygrad.backends._base import Backend, Indices, Memory
 
@@ -26,6 +28,9 @@ class Complexified:
 
     def floating(self, x: Array) -> bool:
         return self.real.floating(x)
+
+    def host(self, x: Array) -> np.ndarray[Any, Any]:
+        return self.real.host(x)
 
     def shares_memory(self, x: Array, y: Array) -> bool:
         return False

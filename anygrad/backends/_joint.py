@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 from array_api_compat import device
 
 from anygrad._typing import Array
@@ -34,6 +35,9 @@ class Joint:
 
     def floating(self, x: Sequence[Array]) -> bool:
         return all(part.floating(array) for part, array in zip(self.parts, x, strict=True))
+
+    def host(self, x: Array) -> np.ndarray[Any, Any]:
+        raise NotImplementedError("a list of arrays is read array by array")
 
     def shares_memory(self, x: Array, y: Array) -> bool:
         raise NotImplementedError("a list of arrays is compared array by array")

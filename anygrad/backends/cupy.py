@@ -7,6 +7,7 @@ from typing import Any
 
 import cupy
 import numpy as np
+from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends._base import Indices
@@ -30,6 +31,10 @@ def is_array(x: object) -> bool:
 
 def floating(x: Array) -> bool:
     return bool(x.dtype.kind in "fc")
+
+
+def host(x: Array) -> NDArray[Any]:
+    return np.asarray(cupy.asnumpy(x))
 
 
 def shares_memory(x: Array, y: Array) -> bool:

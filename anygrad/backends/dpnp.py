@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import dpnp
+import numpy as np
+from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends._base import Indices
@@ -31,6 +33,10 @@ def is_array(x: object) -> bool:
 
 def floating(x: Array) -> bool:
     return bool(x.dtype.kind in "fc")
+
+
+def host(x: Array) -> NDArray[Any]:
+    return np.asarray(dpnp.asnumpy(x))
 
 
 def shares_memory(x: Array, y: Array) -> bool:

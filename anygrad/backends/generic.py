@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array, is_lazy_array, is_writeable_array
+from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends._base import Indices
@@ -35,6 +36,18 @@ def floating(x: Array) -> bool:
             " lengths first (in Dask: x.compute_chunk_sizes())"
         )
     return bool(array_namespace(x).isdtype(x.dtype, ("real floating", "complex floating")))
+
+
+def host(x: Array) -> NDArray[Any]:
+    try:
+        return np.asarray(x)
+    except (RuntimeError, TypeError):  # on a device from which the standard knows no way but one element at a time
+        xp = array_namespace(x)
+        flat = xp.reshape(x, (-1,))
+        kinds: dict[str, type] = {"bool": bool, "integral": int, "real floating": float, "complex floating": complex}
+        item = next(item for kind, item in kinds.items() if xp.isdtype(x.dtype, kind))
+        items = [item(flat[i]) for i in range(flat.shape[0])]
+        return np.asarray(items, dtype=str(x.dtype).rpartition(".")[2]).reshape(x.shape)
 
 
 def shares_memory(x: Array, y: Array) -> bool:

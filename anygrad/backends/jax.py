@@ -48,6 +48,10 @@ def floating(x: jax.Array) -> bool:
     return bool(jnp.issubdtype(x.dtype, jnp.inexact))
 
 
+def host(x: jax.Array) -> NDArray[Any]:
+    return np.asarray(x)
+
+
 def shares_memory(x: jax.Array, y: jax.Array) -> bool:
     return False  # nothing is written
 

@@ -40,6 +40,10 @@ def floating(x: NDArray[Any]) -> bool:
     return x.dtype.kind in "fc"
 
 
+def host(x: NDArray[Any]) -> NDArray[Any]:
+    return x
+
+
 def shares_memory(x: NDArray[Any], y: NDArray[Any]) -> bool:
     return np.shares_memory(x, y)
 

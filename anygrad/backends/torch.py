@@ -53,6 +53,11 @@ def floating(x: torch.Tensor) -> bool:
     return bool(x.dtype.is_floating_point or x.dtype.is_complex)
 
 
+def host(x: torch.Tensor) -> NDArray[Any]:
+    dense = x.detach().to_dense() if x.layout != torch.strided else x.detach()
+    return memory_of(dense.resolve_conj().resolve_neg().cpu())
+
+
 def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
     return x.device == y.device and meeting(_extent(x), _extent(y)) and not _interleaved(x, y)
 

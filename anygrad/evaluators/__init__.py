@@ -2,7 +2,8 @@
 
 from anygrad.evaluators._base import Evaluator, Session, Target
 from anygrad.evaluators.batch import Batch
+from anygrad.evaluators.journal import Journal
 from anygrad.evaluators.loop import Loop
 from anygrad.evaluators.vmap import Vmap
 
-__all__ = ["Batch", "Evaluator", "Loop", "Session", "Target", "Vmap"]
+__all__ = ["Batch", "Evaluator", "Journal", "Loop", "Session", "Target", "Vmap"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from anygrad._typing import Array
@@ -33,6 +33,13 @@ class Target:
         Whether f is given the row of x that an element belongs to.
     done
         Is told of how many points have been evaluated, after each call of f; None if nobody wants to know.
+    name
+        The array's name in the user's words.
+    has_aux
+        Whether ``f`` returns a pair, of which ``unpack`` keeps the second one.
+    plan
+        What the user asked for, by name: the operator, the user's own ``f``, the arrays of ``x`` by their names, the
+        scheme, the bounds. By these an evaluator knows again what it has begun earlier.
     """
 
     f: Callable[[Any], object]
@@ -43,6 +50,9 @@ class Target:
     vector: bool = False
     batch: bool = False
     done: Callable[[int], object] | None = None
+    name: str = "x"
+    has_aux: bool = False
+    plan: Mapping[str, object] = field(default_factory=dict)
 
     def one_by_one(self) -> Callable[[Any], object]:
         """Return f with what it returns unpacked, and each call reported."""

@@ -24,6 +24,8 @@ class Record:
         number.
     failed
         The elements of which a point could not be evaluated.
+    tolerant
+        Whether points that could not be evaluated have the value NaN, instead of being an error.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -31,14 +33,15 @@ class Record:
         self.points = 0
         self.known: dict[int, object] = {}
         self.failed: set[int] = set()
+        self.tolerant = False
         self._memory = memory
         self._first: Array | None = None
         self._varied = memory.visible
 
     @property
-    def counts(self) -> dict[str, int]:
-        """What `Result` says of them."""
-        return {"ncalls": self.calls, "npoints": self.points}
+    def counts(self) -> dict[str, Any]:
+        """What `Result` says of them, and whether any point failed; None where that is an error."""
+        return {"ncalls": self.calls, "npoints": self.points, "failed": bool(self.failed) if self.tolerant else None}
 
     def count(self, points: int, calls: int | None = None) -> None:
         """Add points, and calls if they are not as many."""

@@ -1,0 +1,108 @@
+"""A run that is killed and goes on: what `test_journal.py` starts as a process of its own.
+
+    RECORD=LOG python journalled.py PATH CASE KILLS SEED
+
+Each call of f appends a line to LOG, on the disk before f returns. With KILLS, a copy of this process (forked, as
+importing takes longest) is killed so often, at random moments; then one runs to the end, and its result is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+import warnings
+from zlib import crc32
+
+import numpy as np
+
+import anygrad
+import anygrad.evaluators._journalled
+import anygrad.evaluators._ledger  # imported here, and not by every copy
+
+SIZE = 300
+SCALE = np.linspace(0.5, 2.0, SIZE)
+
+
+def log(line):
+    file = os.open(os.environ["RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"{line}\n".encode())
+    os.fsync(file)
+    os.close(file)
+
+
+def gradient(path, evaluator=None):
+    x = np.linspace(-1.0, 2.0, SIZE)
+
+    def f(_):  # which reads the array that is perturbed, as the book's do
+        log(crc32(x))
+        time.sleep(float(os.environ.get("PAUSE", "0")))
+        return float(np.sin(SCALE * x).sum())
+
+    return anygrad.numerical_gradient(f, x, evaluator=evaluator or anygrad.Journal(path))
+
+
+def adaptive(path, evaluator=None):
+    x = np.linspace(0.5, 2.0, 24)
+
+    def f(x):
+        log(crc32(x))
+        return np.stack([np.exp(x).sum(), np.sin(x).sum(), abs(x - 1.0).sum()])
+
+    return anygrad.jacobian(f, x, scheme=anygrad.Adaptive(), evaluator=evaluator or anygrad.Journal(path))
+
+
+def hessian(path, evaluator=None):
+    x = {"a": np.linspace(0.5, 2.0, 12), "b": np.ones((2, 4))}
+
+    def f(x):
+        log(crc32(x["b"], crc32(x["a"])))
+        return (float((x["a"] ** 3).sum() * x["b"].sum()), "aux")
+
+    tree, aux = anygrad.hessian(f, x, has_aux=True, evaluator=evaluator or anygrad.Journal(path))
+    assert aux == "aux"
+    return np.concatenate([part.reshape(-1) for row in tree.values() for part in row.values()])
+
+
+CASES = {"gradient": gradient, "adaptive": adaptive, "hessian": hessian}
+
+
+def killed_at_random(run, chance):
+    """Run in a copy of this process, and kill it after some time, or some calls; return whether it was killed."""
+    child = os.fork()
+    if not child:
+        log("run")
+        run()
+        os._exit(0)
+    if chance.random() < 0.5:
+        time.sleep(chance.uniform(0.0, 0.04))
+    else:
+        begun, length, deadline = recorded(), 10 * chance.randrange(1, 15), time.monotonic() + 5.0
+        while recorded() < begun + length and time.monotonic() < deadline:
+            time.sleep(0.0002)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def recorded():
+    return os.stat(os.environ["RECORD"]).st_size
+
+
+def main(path, case, kills="0", seed="0"):
+    def run():
+        return CASES[case](path)
+
+    anygrad.numerical_gradient(np.sum, np.ones(2), scheme=anygrad.Adaptive())  # imported once, like the above
+    warnings.simplefilter("ignore")
+    chance = random.Random(int(seed))
+    log("begun")
+    killed = sum(killed_at_random(run, chance) for _ in range(int(kills)))
+    log("run")
+    print(killed, run().tobytes().hex())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
