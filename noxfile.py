@@ -44,10 +44,15 @@ def no_dpnp() -> str | None:
     return f"there are no wheels for {sys.platform} on {platform.machine()}"
 
 
+def no_engines() -> str | None:
+    """Return why processes cannot be started, looked for and killed as the tests do, or None if they can."""
+    return None if sys.platform == "linux" else "it is for Linux"
+
+
 def possible() -> list[str]:
     """Return the sessions for this machine, and say which are left out."""
     sessions = list(EVERYWHERE)
-    for name, obstacle in (("cupy", no_cuda()), ("dpnp", no_dpnp())):
+    for name, obstacle in (("cupy", no_cuda()), ("dpnp", no_dpnp()), ("engines", no_engines())):
         if obstacle is None:
             sessions.insert(sessions.index("parity"), name)
         else:
@@ -147,6 +152,13 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Pool on loky, process pools, Dask and MPI, started for the tests; workers are killed."""
+    install(session, "mpich", extras="pool,distributed,mpi4py")
+    run_tests(session, "numpy", select="tests/test_engines.py", workers="2")
+
+
+@nox.session
 def minimums(session: nox.Session) -> None:
     """The oldest versions that pyproject.toml admits."""
     sparse = ("scipy==1.13.0", "networkx==3.1")
@@ -185,6 +197,15 @@ def examples(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, measured side by side."""
-    session.install("-e", ".[jax,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "sparse.py", "memory.py", "batch.py"):
+    session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
+    for benchmark in (
+        "overhead.py",
+        "others.py",
+        "adaptive.py",
+        "hessians.py",
+        "sparse.py",
+        "memory.py",
+        "batch.py",
+        "pool.py",
+    ):
         session.run("python", f"benchmarks/{benchmark}")

@@ -8,7 +8,7 @@ from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
-from anygrad.evaluators import Batch, Journal, Loop, Vmap
+from anygrad.evaluators import Batch, Journal, Loop, Pool, Vmap
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "Forward",
     "Journal",
     "Loop",
+    "Pool",
     "Result",
     "Vmap",
     "derivative",

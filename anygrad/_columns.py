@@ -71,7 +71,7 @@ class Columns:
         memory = self.space.memory
         count = int(np.max(groups, initial=-1)) + 1
         own = memory.index_array(groups.tolist())
-        length = max(1, memory.block // max(1, memory.size, height))
+        length = max(self.space.session.together, memory.block // max(1, memory.size, height))
         for start in range(0, count, length):
             block = range(start, min(start + length, count))
             yield block, own[None, :] == memory.index_array(block)[:, None]

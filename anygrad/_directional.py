@@ -86,7 +86,7 @@ def jvp(
     scheme = job.options.scheme
     with meter(progress, scheme.calls(1)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
-        require_distinct(variables, [memory.visible] * len(variables.names))
+        require_distinct(variables, [session.in_place] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
         lines = direction_lines(space, range(memory.size), direction)
         slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines)), length)
@@ -178,7 +178,7 @@ def hvp(
     total = scheme.calls(2 * variables.size + 1, 2)
     with meter(progress, total) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
-        require_distinct(variables, [memory.visible] * len(variables.names))
+        require_distinct(variables, [session.in_place] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
         diagonal = along_elements(space, scheme)
         along = along_direction(space, scheme, direction)

@@ -46,6 +46,10 @@ class Function:
         self._aux_known = False
         self._names: list[str] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to take apart what f returns: not f itself, nor what f returned here."""
+        return {**self.__dict__, "f": None, "aux": None, "_rebuild": None}
+
     def of(self, argument: Callable[[Any], Any]) -> Callable[[Any], object]:
         """Return f as a function of what ``argument`` makes its argument of."""
         f = self.f

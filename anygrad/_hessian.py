@@ -105,7 +105,7 @@ def hessian(
     lines = variables.size * (variables.size + 1) // 2
     with meter(progress, scheme.calls(lines, 2)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
-        require_distinct(variables, [memory.visible] * len(variables.names))
+        require_distinct(variables, [session.in_place] * len(variables.names))
         diagonal = along_elements(space, scheme)
         mixed = by_pairs(space, scheme, diagonal)
         rows = [mapped(row, variables.rebuild) for row in blocks(memory, diagonal.slopes, mixed, variables.shapes)]
@@ -170,7 +170,7 @@ def laplacian(
     scheme = job.options.scheme
     with meter(progress, scheme.calls(variables.size, 2)) as counter, opened(job, function, counter) as space:
         memory, session, xp = space.memory, space.session, space.memory.xp
-        require_distinct(variables, [memory.visible] * len(variables.names))
+        require_distinct(variables, [session.in_place] * len(variables.names))
         slopes = along_elements(space, scheme).slopes
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}

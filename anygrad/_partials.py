@@ -23,13 +23,15 @@ class Partials:
     """The derivatives by each element, and the account of the calls.
 
     The arrays are of x's shape; of a vector function of p values of shape (n, p), and the steps (n, 1). ``in_place``
-    says that x itself was perturbed; ``blind``, that f was given copies and never returned another value.
+    says that f saw x itself change, or what is x in another process; ``copied``, that f was given copies of the x here,
+    and ``blind``, that besides it never returned another value.
     """
 
     arrays: Arrays
     ncalls: int
     npoints: int
     in_place: bool
+    copied: bool
     blind: bool
 
 
@@ -39,7 +41,7 @@ def partials(job: Job, function: Function, meter: Meter | None, known: dict[int,
         session, memory = space.session, space.memory
         collected = Collected(memory, job.options.full_output)
         width = 1
-        for block in _blocks(memory, job, lambda: function.sizes):
+        for block in _blocks(memory, job, session.together, lambda: function.sizes):
             slopes = _slopes(space, job.options, block, meter)
             if session.record.tolerant:
                 slopes = _without_failed(memory.xp, slopes, block, session.record.failed)
@@ -54,20 +56,21 @@ def partials(job: Job, function: Function, meter: Meter | None, known: dict[int,
             arrays=collected.arrays(shape, step_shape),
             ncalls=session.record.calls,
             npoints=session.record.points,
-            in_place=memory.visible,
+            in_place=session.in_place,
+            copied=not memory.visible,
             blind=blind,
         )
 
 
-def _blocks(memory: Memory, job: Job, sizes: Callable[[], Sequence[int]]) -> Iterator[Sequence[int]]:
+def _blocks(memory: Memory, job: Job, least: int, sizes: Callable[[], Sequence[int]]) -> Iterator[Sequence[int]]:
     """Split the elements; the values of an f that returns many are to need no more room than those of one."""
     start = 0
     # How many f returns is known after the first element.
-    length = 1 if job.vector and memory.concrete else memory.block
+    length = least if job.vector and memory.concrete else memory.block
     while start < memory.size:
         yield range(start, min(start + length, memory.size))
         start += length
-        length = max(1, memory.block // max(1, sum(sizes()))) if job.vector else memory.block
+        length = max(least, memory.block // max(1, sum(sizes()))) if job.vector else memory.block
 
 
 def _slopes(space: Space, options: Options, block: Sequence[int], meter: Meter | None) -> Slopes:

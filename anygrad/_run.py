@@ -32,7 +32,7 @@ def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Parti
     copied = [
         (job.name, part)
         for job, part in zip(jobs, parts, strict=True)
-        if math.prod(job.x.shape) and not part.in_place  # of an empty array there is nothing to see
+        if math.prod(job.x.shape) and part.copied  # of an empty array there is nothing to see
     ]
     if copied and all(part.blind for _, part in copied):
         warn_of_blindness([name for name, _ in copied], stacklevel=4)

@@ -85,7 +85,9 @@ def by_direction(space: Space, scheme: Scheme, diagonal: Curvatures, direction: 
         return diagonal.slopes
     every = memory.index_array(range(memory.size))[None, :]
     parts = []
-    for own in _batches(range(memory.size), max(1, memory.block // memory.size)):  # each changes all elements
+    for own in _batches(
+        range(memory.size), max(space.session.together, memory.block // memory.size)
+    ):  # each changes all elements
         chosen = memory.index_array(own)
         first = diagonal.at(xp, chosen)
         directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction

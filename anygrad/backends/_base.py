@@ -210,6 +210,10 @@ class Backend(Protocol):
         """Return whether writing an element of x may change one of y."""
         ...
 
+    def forkable(self, x: Array) -> bool:
+        """Return whether a process forked from this one can use arrays like x: after CUDA has been used, it cannot."""
+        ...
+
     def memory(self, x: Array, *, in_place: bool) -> Memory:
         """Return x opened for perturbation; in place only if that is asked for and x can be written safely."""
         ...

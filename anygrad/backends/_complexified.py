@@ -35,6 +35,9 @@ class Complexified:
     def shares_memory(self, x: Array, y: Array) -> bool:
         return False
 
+    def forkable(self, x: Array) -> bool:
+        return self.real.forkable(x)
+
     def memory(self, x: Array, *, in_place: bool) -> Memory:
         return self.real.memory(self.real.complexified(x), in_place=False)
 

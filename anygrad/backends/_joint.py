@@ -42,6 +42,9 @@ class Joint:
     def shares_memory(self, x: Array, y: Array) -> bool:
         raise NotImplementedError("a list of arrays is compared array by array")
 
+    def forkable(self, x: Sequence[Array]) -> bool:
+        return all(part.forkable(array) for part, array in zip(self.parts, x, strict=True))
+
     def memory(self, x: Sequence[Array], *, in_place: bool) -> JointMemory:
         if any(part is not self.parts[0] for part in self.parts):
             raise _of_several_libraries()

@@ -50,6 +50,10 @@ def context(x: Array) -> AbstractContextManager[object]:
     return device
 
 
+def forkable(x: Array) -> bool:
+    return False
+
+
 def to_host(x: Any) -> Any:
     import cupyx.scipy.sparse  # noqa: PLC0415 - only here
 

@@ -51,6 +51,10 @@ def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()  # an array carries its queue; there is no current device
 
 
+def forkable(x: Array) -> bool:
+    return False
+
+
 def to_host(x: Any) -> Any:
     return dpnp.asnumpy(x) if is_array(x) else x
 

@@ -62,6 +62,10 @@ def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def forkable(x: Array) -> bool:
+    return True
+
+
 def to_host(x: Any) -> Any:
     if not is_array(x):
         return x

@@ -66,6 +66,10 @@ def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def forkable(x: jax.Array) -> bool:
+    return False  # JAX has threads, which are not there after a fork, but their locks are
+
+
 def to_host(x: Any) -> Any:
     from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
 

@@ -72,6 +72,10 @@ def context(x: torch.Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
+def forkable(x: torch.Tensor) -> bool:
+    return bool(x.device.type == "cpu")
+
+
 def to_host(x: Any) -> Any:
     if not is_array(x):
         return x

@@ -4,6 +4,7 @@ from anygrad.evaluators._base import Evaluator, Session, Target
 from anygrad.evaluators.batch import Batch
 from anygrad.evaluators.journal import Journal
 from anygrad.evaluators.loop import Loop
+from anygrad.evaluators.pool import Pool
 from anygrad.evaluators.vmap import Vmap
 
-__all__ = ["Batch", "Evaluator", "Journal", "Loop", "Session", "Target", "Vmap"]
+__all__ = ["Batch", "Evaluator", "Journal", "Loop", "Pool", "Session", "Target", "Vmap"]

@@ -77,10 +77,21 @@ class Session(Protocol):
         The array's elements, as numbers.
     record
         How often f has been called, and what it returned for x itself.
+    in_place
+        Whether f sees x change through a closure, too: whether what is set is x itself, or another process's likeness
+        of it. Arrays that share memory with x change with it.
+    together
+        How many elements are to be sampled at a time at least, for their points to be evaluated side by side.
     """
 
     memory: Memory
     record: Record
+
+    @property
+    def in_place(self) -> bool: ...
+
+    @property
+    def together(self) -> int: ...
 
     def know(self, value: object) -> None:
         """Take ``value``, unpacked, for f(x), which the caller knows: f is then not called for it."""

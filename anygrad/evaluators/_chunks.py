@@ -40,6 +40,9 @@ class ChunkSession:
         Looks at the values of the first chunk of several points; it may ask for those of the first one alone.
     """
 
+    in_place = False
+    together = 1
+
     def __init__(
         self,
         target: Target,

@@ -55,9 +55,12 @@ class Loop:
 class LoopSession:
     """A `Session` of `Loop`, and the context that it lasts for."""
 
+    together = 1
+
     def __init__(self, target: Target, memory: Memory) -> None:
         self.memory = memory
         self.record = Record(memory)
+        self.in_place = memory.visible
         self._f = f = target.one_by_one()
         self._read: Callable[[Any], Any] = memory.read_all if target.vector else memory.read
         self._perturber = Perturber(f, memory, self._read, frozenset() if target.vector else memory.plain)

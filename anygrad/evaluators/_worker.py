@@ -1,0 +1,70 @@
+"""What a worker process runs: a task, at a desk that it keeps for the next one."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
+
+from anygrad.evaluators._desk import Desk, Desks, failure
+from anygrad.evaluators._tasks import Answer, Failure, Task
+
+# Module state, for a task that knows no more than a key finds its target here, which came with an earlier one. The
+# oldest are forgotten: a worker that is asked for one of those says so, and is sent it again.
+_MOST = 3
+_known: OrderedDict[str, Desks] = OrderedDict()
+_lock = threading.Lock()
+
+
+def work(key: str, parcel: bytes | None, task: Task) -> Answer | None:
+    """Return the answer to a task; None if its target is not known here and not given, pickled, as ``parcel``."""
+    desks = _desks(key, parcel)
+    if desks is None:
+        return None
+    try:
+        desk = desks.take()
+    except Exception as error:
+        return Answer(unopened=_packed(failure(error)))
+    answer = desk.answer(task)
+    output, desk.output = desk.output, None
+    desks.give_back(desk)
+    return replace(
+        answer,
+        pieces=[(span, _packed(value) if isinstance(value, Failure) else value) for span, value in answer.pieces],
+        output=None if output is None else pickled(output),
+    )
+
+
+def pickled(value: Any) -> bytes:
+    """Pickle anything that cloudpickle can."""
+    import cloudpickle  # noqa: PLC0415 - an extra
+
+    data: bytes = cloudpickle.dumps(value)
+    return data
+
+
+def _desks(key: str, parcel: bytes | None) -> Desks | None:
+    with _lock:
+        desks = _known.get(key)
+        if desks is None and parcel is not None:
+            # Each desk unpickles a target of its own: threads of one process must not share an x.
+            desks = _known[key] = Desks(lambda: Desk(pickle.loads(parcel)))
+            while len(_known) > _MOST:
+                _known.popitem(last=False)
+        if desks is not None:
+            _known.move_to_end(key)
+        return desks
+
+
+def _packed(failed: Failure) -> Failure:
+    """Pickle an exception; one that cannot be becomes a RuntimeError that says the same."""
+    error = failed.error
+    assert isinstance(error, Exception)
+    try:
+        data = pickled(error)
+        pickle.loads(data)  # many exceptions can be pickled, but not made again
+    except Exception:
+        return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {error}")), failed.trace)
+    return Failure(data, failed.trace)

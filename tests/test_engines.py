@@ -1,0 +1,432 @@
+"""Pool on real engines: processes, loky, Dask and MPI, started here and stopped after; workers killed in between."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+
+import distributed
+import loky
+import numpy as np
+import pytest
+from pooled import DERIVATIVES, require_equal
+from problems import TwoLayerNet
+
+import anygrad
+from anygrad.backends import load
+
+NOT_LAZY = pytest.mark.libraries(lambda lib: not lib.lazy)
+X = np.array([0.3, 1.2, -2.0, 0.7, 1.1, 0.5])
+
+
+@contextlib.contextmanager
+def dask():
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def processes(method):
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method))
+
+
+ENGINES = {
+    "a number": lambda: contextlib.nullcontext(2),
+    "loky": lambda: loky.ProcessPoolExecutor(2),
+    "fork": lambda: processes("fork"),
+    "spawn": lambda: processes("spawn"),
+    "dask": dask,
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request):
+    with ENGINES[request.param]() as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def forked():
+    with processes("fork") as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_every_operator_as_by_loop(lib, engine, name):
+    require_equal(lib, name, anygrad.Pool(engine))
+
+
+def test_the_books_closure(engine):
+    """A loss that ignores its argument: the worker perturbs its own copy of the very array that the loss reads."""
+    start = TwoLayerNet.start()
+    net = TwoLayerNet(np, {key: value.copy() for key, value in start.items()})
+    gradient = anygrad.numerical_gradient(lambda w: net.loss(net.images, net.labels), net.params)
+    by_pool = anygrad.numerical_gradient(
+        lambda w: net.loss(net.images, net.labels), net.params, evaluator=anygrad.Pool(engine)
+    )
+    for key in start:
+        assert np.array_equal(by_pool[key], gradient[key])
+        assert np.array_equal(net.params[key], start[key])
+
+
+def test_an_exception_comes_back_as_it_is(engine):
+    class OutOfRangeError(Exception):
+        pass
+
+    def f(x):
+        if x[3] > 0.7:
+            raise OutOfRangeError("far")
+        return x @ x
+
+    with pytest.raises(OutOfRangeError, match=r"far[\s\S]*x\[3\] \(element 3\) = 0.7001[\s\S]*in f\n"):
+        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+
+
+def test_exceptions_that_cannot_be_made_again(engine):
+    class TwoError(Exception):
+        def __init__(self, one, other):
+            super().__init__(f"{one} {other}")
+
+    def f(x):
+        raise TwoError(1, 2)
+
+    with pytest.raises(RuntimeError, match=r"TwoError: 1 2"):
+        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+
+
+def count(folder: Path, what: str) -> int:
+    return len(list(folder.glob(f"{what}*")))
+
+
+def killer(folder: Path, *, times: int = 1, where: int = 3):
+    """Return a function that kills its process at one point, so many times; and keeps count in a folder."""
+    folder.mkdir()
+    original = float(X[where])  # not X itself, which the worker perturbs, as this function refers to it
+
+    def once(name):
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(folder / name, os.O_CREAT | os.O_EXCL))
+            return True
+
+    def f(x):
+        next(i for i in range(1000) if once(f"call{i}"))
+        if x[where] > original and any(once(f"death{i}") for i in range(times)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(np.sum(np.sin(x)))
+
+    return f
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_worker_that_dies_costs_its_tasks_only(name, tmp_path):
+    expected = anygrad.numerical_gradient(lambda x: float(np.sum(np.sin(x))), X)
+    with ENGINES[name]() as executor:
+        f, pool = killer(tmp_path / "a"), anygrad.Pool(executor, chunk=1)
+        assert np.array_equal(anygrad.numerical_gradient(f, X, evaluator=pool), expected)
+        # And a pool that has broken is good for the next one.
+        f, pool = killer(tmp_path / "b", times=2), anygrad.Pool(executor)
+        assert np.array_equal(anygrad.numerical_gradient(f, X, evaluator=pool), expected)
+    assert [count(tmp_path / folder, "death") for folder in "ab"] == [1, 2]
+    assert count(tmp_path / "a", "call") <= 12 + 4  # those in flight
+
+
+@pytest.mark.parametrize("name", ["a number", "fork"])
+def test_what_always_dies_is_named(name, tmp_path):
+    with (
+        ENGINES[name]() as executor,
+        pytest.raises(RuntimeError, match=r"died .* 2 times .* with x\[3\] \(element 3\) = 0.7001;"),
+    ):
+        anygrad.numerical_gradient(
+            killer(tmp_path / "a", times=99), X, evaluator=anygrad.Pool(executor, chunk=1, retries=1)
+        )
+    with ENGINES[name]() as executor, pytest.raises(RuntimeError, match=r"at several points.*chunk=1"):
+        anygrad.numerical_gradient(
+            killer(tmp_path / "b", times=99), X, evaluator=anygrad.Pool(executor, chunk=6, retries=0)
+        )
+
+
+def test_what_always_dies_beside_what_does_not(tmp_path):
+    points = anygrad.evaluators._points.Points(range(6), None, X + 1)
+    target = anygrad.evaluators.Target(killer(tmp_path / "a", times=99), X, load("numpy"))
+    with anygrad.Pool(2, retries=1).session(target) as session:
+        values = dict(session.evaluate(points, tolerant=True))
+    assert [span.start for span, value in values.items() if isinstance(value, Exception)] == [3]
+    assert sorted(span.start for span in values) == list(range(6))
+
+
+@pytest.mark.parametrize("name", ["a number", "loky", "fork"])
+def test_what_replaces_a_broken_executor_is_ended_at_once_where_f_raises(name, tmp_path):
+    deadly, original, folder, start = killer(tmp_path / "a", where=1), X.copy(), tmp_path / "a", time.monotonic()
+
+    def wait_for(what):
+        while not count(folder, what):
+            time.sleep(0.01)
+
+    def f(x):
+        if x[0] > original[0] and not count(folder, "held"):
+            # The first point: it is held until the other worker dies, of the second one, and both are ended.
+            (folder / "held").touch()
+            time.sleep(60)
+        if x[1] > original[1]:
+            wait_for("held")
+        if x[4] < original[4]:
+            wait_for("sleeping")
+            raise ZeroDivisionError
+        if x[5] < original[5]:
+            (folder / "sleeping").touch()
+            time.sleep(20)
+        return deadly(x)
+
+    before = set(multiprocessing.active_children())
+    with ENGINES[name]() as executor:
+        with pytest.raises(ZeroDivisionError):
+            anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(executor, chunk=1))
+        assert time.monotonic() - start < 18
+    assert count(folder, "death") == 1
+    assert not set(multiprocessing.active_children()) - before
+
+
+def test_what_arrives_but_cannot_be_opened(forked):
+    here = os.getpid()
+
+    def opened():
+        if os.getpid() != here:
+            raise OSError("no device")
+        return 1.0
+
+    class Handle:
+        def __reduce__(self):
+            return opened, ()
+
+    handle = Handle()
+    with pytest.raises(
+        RuntimeError, match=r"arrived at a worker, but could not be opened there \(OSError: no device\)"
+    ):
+        anygrad.numerical_gradient(lambda x: x @ x * (handle is not None), X, evaluator=anygrad.Pool(forked))
+
+
+def test_functions_that_cannot_be_sent(forked):
+    lock = threading.Lock()
+
+    def inner(x):
+        with lock:
+            return x @ x
+
+    with pytest.raises(TypeError, match=r"'lock', of type lock, which f refers to, cannot be sent.*ThreadPoolExecutor"):
+        anygrad.numerical_gradient(lambda x: inner(x) + 1, X, evaluator=anygrad.Pool(forked))
+
+
+def test_an_x_that_cannot_be_sent(forked):
+    class Stubborn(np.ndarray):
+        def __reduce__(self):
+            raise TypeError("cannot pickle this")
+
+    with pytest.raises(TypeError, match=r"x, of type .*Stubborn, cannot be sent.*ThreadPoolExecutor"):
+        anygrad.numerical_gradient(np.sum, X.view(Stubborn), evaluator=anygrad.Pool(forked))
+
+
+def test_extra_output_that_cannot_be_sent(forked):
+    gradient, aux = anygrad.numerical_gradient(
+        lambda x: (x @ x, threading.Lock()), X, has_aux=True, evaluator=anygrad.Pool(forked)
+    )
+    assert np.allclose(gradient, 2 * X)
+    assert aux.acquire(blocking=False)
+
+
+def test_what_is_forked_with_a_device_is_refused(forked, monkeypatch):
+    monkeypatch.setattr(load("numpy"), "forkable", lambda x: False)
+    with pytest.raises(ValueError, match=r'forked.*get_context\("spawn"\)'):
+        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(forked))
+    with multiprocessing.get_context("fork").Pool(1) as pool, pytest.raises(ValueError, match="forked"):
+        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(pool.map))
+
+
+def test_arrays_that_are_one(forked):
+    w = X.copy()
+    with pytest.raises(ValueError, match="share memory"):
+        anygrad.numerical_gradient(lambda p: p["a"] @ p["b"], {"a": w, "b": w}, evaluator=anygrad.Pool(forked))
+
+
+def test_a_module_that_the_worker_imports_anew_hides_the_perturbation(tmp_path):
+    (tmp_path / "model.py").write_text("import numpy as np\nw = np.ones(2)\ndef loss(_): return float(w @ w)\n")
+    code = f"""
+        import sys; sys.path.insert(0, {str(tmp_path)!r})
+        import anygrad, model, warnings
+        warnings.simplefilter("error")
+        if __name__ == "__main__":
+            print(anygrad.numerical_gradient(model.loss, model.w))
+            anygrad.numerical_gradient(model.loss, model.w, evaluator=anygrad.Pool(1))
+        """
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert run.stdout.strip() == "[2. 2.]"
+    assert "ConstantFunctionWarning" in run.stderr
+
+
+def test_results_of_different_shapes_in_different_workers(forked):
+    def f(x):
+        time.sleep(0.01)
+        return np.zeros(3 if x[0] > X[0] else 4)
+
+    with pytest.raises(ValueError, match=r"at one point and .* at another"):
+        anygrad.jacobian(f, X[:1], evaluator=anygrad.Pool(forked, chunk=1))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_functions_like_map(method):
+    expected = anygrad.numerical_gradient(lambda x: float(np.sum(np.sin(x))), X)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        evaluator = anygrad.Pool(pool.map)
+        for _ in range(2):
+            gradient = anygrad.numerical_gradient(lambda x: float(np.sum(np.sin(x))), X, evaluator=evaluator)
+            assert np.array_equal(gradient, expected)
+        with pytest.raises(ZeroDivisionError, match=r"x\[0\]"):
+            anygrad.numerical_gradient(lambda x: 1 // 0, X, evaluator=evaluator)
+
+
+def test_more_targets_than_a_worker_remembers():
+    """Sessions that are open side by side: a worker that has forgotten one of them is sent it again."""
+    points = anygrad.evaluators._points.Points(range(3), None, X[:3] + 1)
+    with ProcessPoolExecutor(1) as executor, contextlib.ExitStack() as stack:
+        targets = [anygrad.evaluators.Target(lambda x, i=i: x[0] * 0 + i, X, load("numpy")) for i in range(5)]
+        sessions = [stack.enter_context(anygrad.Pool(executor).session(target)) for target in targets]
+        for _ in range(3):
+            for i, session in enumerate(sessions):
+                assert {float(v) for _, values in session.evaluate(points) for v in values} == {i}
+
+
+class Counting(Executor):
+    """Runs what it is given here and now, and counts the bytes that it would have sent and received."""
+
+    _max_workers = 2
+
+    def __init__(self):
+        self.bytes = 0
+
+    def submit(self, fn, /, *args):
+        sent = pickle.dumps((fn, args))
+        fn, args = pickle.loads(sent)
+        received = pickle.dumps(fn(*args))
+        self.bytes += len(sent) + len(received)
+        future = Future()
+        future.set_result(pickle.loads(received))
+        return future
+
+
+@NOT_LAZY
+def test_bytes(lib):
+    """x travels once per worker, and of the points numbers alone."""
+    x = lib.asarray(np.linspace(1, 2, 2000), "float32")
+    itemsize = len(lib.bits(x)) // 2000
+    executor = Counting()
+    anygrad.numerical_gradient(lib.xp.sum, x, evaluator=anygrad.Pool(executor))
+    # Of 4,000 points, a number each way and the number of an element; and room for 200 tasks.
+    assert executor.bytes < 2 * 2000 * itemsize + 4000 * (8 + 8 + 4) + 200 * 1000
+
+
+INTERRUPTED = """
+    import sys, time, numpy as np, anygrad
+    from concurrent.futures import ProcessPoolExecutor
+    def f(x):
+        time.sleep(0.05)
+        return float(x.sum())
+    if __name__ == "__main__":
+        print("started", flush=True)
+        with ProcessPoolExecutor(2) as executor:
+            pool = anygrad.Pool({executor})
+            anygrad.numerical_gradient(f, np.ones(10_000), evaluator=pool)
+    """
+
+
+@pytest.mark.parametrize("executor", ["2", "executor"])
+@pytest.mark.parametrize("group", [True, False], ids=["Ctrl-C", "SIGINT to the parent"])
+def test_an_interrupt_leaves_no_process_behind(executor, group, tmp_path):
+    script, marker = tmp_path / "script.py", f"ANYGRAD_MARKER={tmp_path}"
+    script.write_text(textwrap.dedent(INTERRUPTED).format(executor=executor))
+    run = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "ANYGRAD_MARKER": str(tmp_path)},
+    )
+    assert run.stdout.readline() == b"started\n"
+    deadline = time.monotonic() + 20
+    while len(marked(marker)) < 3 and time.monotonic() < deadline:  # the script, and two workers at least
+        time.sleep(0.05)
+    time.sleep(0.5)
+    (os.killpg if group else os.kill)(run.pid, signal.SIGINT)
+    start = time.monotonic()
+    assert run.wait(20) != 0
+    assert time.monotonic() - start < 5  # 10,000 calls would take minutes
+    while marked(marker) and time.monotonic() < start + 15:  # what loky has for its semaphores ends by itself
+        time.sleep(0.1)
+    assert not marked(marker)
+    run.stdout.close()
+
+
+def marked(marker: str) -> list[int]:
+    """Return the processes that have a variable in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if marker.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+MPI = """
+    import sys
+    import numpy as np, anygrad
+    from mpi4py.futures import MPIPoolExecutor
+    def f(x):
+        return float(np.sum(np.sin(x)))
+    def main():
+        x = np.linspace(1, 2, 30)
+        with MPIPoolExecutor() as executor:
+            pool = anygrad.Pool(executor)
+            scale = 2.0
+            value = anygrad.numerical_gradient(lambda x: scale * f(x), x, evaluator=pool)
+            assert np.array_equal(value, anygrad.numerical_gradient(lambda x: scale * f(x), x))
+            w = x.copy()
+            assert np.array_equal(anygrad.numerical_gradient(lambda _: f(w), w, evaluator=pool),
+                                  anygrad.numerical_gradient(lambda _: f(w), w))
+            try:
+                anygrad.numerical_gradient(lambda x: 1 // int(x[8] < 1.2759), x, evaluator=pool)
+            except ZeroDivisionError as error:
+                assert "element 8" in error.__notes__[0], error.__notes__
+            else:
+                raise AssertionError
+        print("as by Loop")
+    if __name__ == "__main__":
+        main()
+    """
+
+
+def test_mpi(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(MPI))
+    mpiexec = Path(sys.executable).parent / "mpiexec"
+    run = subprocess.run(
+        [str(mpiexec), "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stdout.strip()) == (0, "as by Loop"), run.stderr
