@@ -198,5 +198,14 @@ def examples(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, measured side by side."""
     session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in ("overhead.py", "others.py", "adaptive.py", "hessians.py", "sparse.py", "memory.py", "pool.py"):
+    for benchmark in (
+        "overhead.py",
+        "others.py",
+        "adaptive.py",
+        "hessians.py",
+        "sparse.py",
+        "memory.py",
+        "batch.py",
+        "pool.py",
+    ):
         session.run("python", f"benchmarks/{benchmark}")

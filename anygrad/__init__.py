@@ -8,7 +8,7 @@ from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
-from anygrad.evaluators import Journal, Loop, Pool
+from anygrad.evaluators import Batch, Journal, Loop, Pool, Vmap
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
 __version__ = "0.1.0"
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Adaptive",
     "Backward",
+    "Batch",
     "Central",
     "Complex",
     "ConstantFunctionWarning",
@@ -24,6 +25,7 @@ __all__ = [
     "Loop",
     "Pool",
     "Result",
+    "Vmap",
     "derivative",
     "hessian",
     "hvp",

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 
 import pytest
+from evaluators import EVALUATORS
 from layouts import LAYOUTS
 from libraries import LIBRARIES, Library
 
@@ -52,7 +53,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that asks for ``lib`` on every library, and for ``dtype`` on every real dtype of it."""
+    """Run each test that asks for ``lib`` on every library, for ``dtype`` on every real dtype of it, and so on."""
+    if "called" in metafunc.fixturenames:
+        metafunc.parametrize("called", EVALUATORS, ids=repr)
     libraries = metafunc.config.stash[_libraries]
     names = metafunc.fixturenames
     if "lib" not in names:
@@ -79,7 +82,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _without_library(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
-    return callspec is not None and "lib" in callspec.params and not isinstance(callspec.params["lib"], Library)
+    if callspec is None or "lib" not in callspec.params:
+        return False
+    library, called = callspec.params["lib"], callspec.params.get("called")
+    return not isinstance(library, Library) or (called is not None and not called.on(library))
 
 
 @pytest.hookimpl(wrapper=True)

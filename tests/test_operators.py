@@ -112,6 +112,16 @@ CASES = [(o, p) for o in OF_NUMBERS for p in SECOND] + [(o, p) for o in OF_ARRAY
 ON_SQUARES = [(o, WAVES) for o in OF_NUMBERS] + [(o, CUBES) for o in OF_ARRAYS]
 
 
+def bound_on(
+    lib: Any, case: tuple[Operator, Second | Vector], tried: Tried, result: Any, v: np.ndarray, *, dtype: str
+) -> float:
+    """Bound the error of a result, but for its own rounding."""
+    (operator, problem), step = case, lib.numpy(result.step)
+    eps = float(np.finfo(dtype).eps)
+    bound = tried.error(problem.magnitude, problem.operations, eps, step, operator.n, spread=operator.spread)
+    return bound * operator.factor(problem.x.size, float(np.max(np.abs(v))))
+
+
 def check(lib: Any, operator: Operator, problem: Second | Vector, tried: Tried, x: Array, *, dtype: str) -> None:
     direction = np.linspace(-1, 2, problem.x.size).reshape(problem.x.shape)
     v, before, seen = lib.asarray(direction, dtype), lib.bits(x), [0]
@@ -124,10 +134,9 @@ def check(lib: Any, operator: Operator, problem: Second | Vector, tried: Tried, 
     result = operator.differentiate(lib, problem, f, x, v, scheme=tried.scheme, full_output=True)
     expected = operator.expected(problem, problem.x, lib.numpy(v).astype(float))
 
-    eps, size = float(np.finfo(dtype).eps), problem.x.size
-    step = lib.numpy(result.step)
-    bound = tried.error(problem.magnitude, problem.operations, eps, step, operator.n, spread=operator.spread)
-    bound = bound * operator.factor(size, float(np.max(np.abs(direction)))) + eps * np.max(np.abs(expected))
+    size = problem.x.size
+    bound = bound_on(lib, (operator, problem), tried, result, direction, dtype=dtype)
+    bound += float(np.finfo(dtype).eps) * np.max(np.abs(expected))
     assert np.all(np.abs(lib.numpy(result.value) - expected) <= bound)
     assert (tuple(result.value.shape), result.value.dtype) == (np.shape(expected), x.dtype)
     assert device(result.value) == device(x)

@@ -10,6 +10,8 @@ from anygrad.backends._base import Backend, Memory, Results
 from anygrad.backends._complexified import Complexified
 from anygrad.backends._joint import Joint
 from anygrad.backends._scalar import neither_real_nor_holomorphic
+from anygrad.backends._stack import Stack
+from anygrad.backends._vectoriser import Vectoriser
 
 __all__ = [
     "Backend",
@@ -17,6 +19,8 @@ __all__ = [
     "Joint",
     "Memory",
     "Results",
+    "Stack",
+    "Vectoriser",
     "load",
     "names",
     "neither_real_nor_holomorphic",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from anygrad._typing import Array, Namespace
+from anygrad.backends._stack import Stack
+from anygrad.backends._vectoriser import Vectoriser
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -52,10 +54,19 @@ class Memory(Protocol):
         Whether values can be looked at: not so for lazy and traced arrays.
     eps, tiny
         Spacing at 1, and smallest positive number, of x's dtype.
+    nbytes
+        What x takes, in bytes.
+    chunk_bytes
+        How many bytes of points are best given to an f that takes many at a time.
+    vectoriser
+        How the library makes an f of many points of an f of one; None if it does not.
     """
 
     array: Array
     size: int
+    nbytes: int
+    chunk_bytes: int
+    vectoriser: Vectoriser | None
     visible: bool
     xp: Namespace
     cells: Array | None
@@ -84,6 +95,14 @@ class Memory(Protocol):
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         """Return ``array``, or a row of it, with one element replaced. Used where ``cells`` is None."""
+        ...
+
+    def stack(self, rows: int, length: int | None = None) -> Stack:
+        """Return as many copies of x, along a leading axis; in a batch, of its samples, of ``length`` elements each."""
+        ...
+
+    def fused(self, f: Callable[[Any], Any], rows: int) -> tuple[Callable[[Any], Any], Stack] | None:
+        """Return what the vectoriser's ``fused`` does, for x's own levels; None if it has none."""
         ...
 
     def whole(self, part: int | None, levels: Array) -> Array:
@@ -127,6 +146,10 @@ class Memory(Protocol):
 
     def read_all(self, values: Sequence[object]) -> Array:
         """Return what f returned, arrays of any shape, as one of one dimension that later writes cannot change."""
+        ...
+
+    def read_many(self, values: Sequence[object], count: int) -> Array:
+        """Return what f returned for so many points, arrays with a leading axis, as a copy with a row for each."""
         ...
 
     def gathered(self, results: Results, columns: int) -> Sequence[Array]:

@@ -12,6 +12,7 @@ from array_api_compat import array_namespace, device
 from anygrad._typing import Array, Namespace
 from anygrad.backends._layout import multi_indices
 from anygrad.backends._scalar import neither_real_nor_holomorphic
+from anygrad.backends._stacks import CHUNK_BYTES, DeviceStack, many_read
 from anygrad.backends._standard import (
     complex_dtype,
     composed,
@@ -25,6 +26,11 @@ from anygrad.backends._standard import (
     with_part,
     working_dtype,
 )
+from anygrad.backends._vectoriser import Vectoriser
+
+
+def _as_it_is(points: Array) -> Array:
+    return points
 
 
 class DeviceResults:
@@ -78,9 +84,14 @@ class DeviceMemory:
         Makes complex numbers of real and imaginary parts.
     reattach
         Gives ``array`` the memory of ``data`` again, and returns whether it had been given another.
+    given
+        Makes what f is given of a part of a buffer of many points.
+    vectoriser
+        As in `Memory`.
     """
 
     block = 65536
+    chunk_bytes = CHUNK_BYTES
     concrete = True
     plain: frozenset[type] = frozenset()
 
@@ -95,6 +106,8 @@ class DeviceMemory:
         read_array: Callable[[Any], Any],
         compose: Callable[[Array, Array], Array] = composed,
         reattach: Callable[[], bool] = bool,
+        given: Callable[[Array], Array] = _as_it_is,
+        vectoriser: Vectoriser | None = None,
     ) -> None:
         xp = self.xp = array_namespace(data)
         self.array = array
@@ -107,6 +120,8 @@ class DeviceMemory:
         self._data = data
         self.compose = compose
         self._reattach = reattach
+        self._given = given
+        self.vectoriser = vectoriser
         self._real = real_dtype(xp, data.dtype)
         self._working = working_dtype(xp, data)
         # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.
@@ -115,6 +130,7 @@ class DeviceMemory:
         limits = xp.finfo(self._real)
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
+        self.nbytes = self.size * limits.bits // 8 * (2 if self.complex else 1)
 
     def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
         if self.cells is not None and self.cells.ndim == 1:
@@ -128,6 +144,14 @@ class DeviceMemory:
     def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
         numbers = taken(self._original, elements) if levels is None else self._rounded(elements, part, levels)
         return (numbers[i] for i in range(len(elements)))
+
+    def stack(self, rows: int, length: int | None = None) -> DeviceStack:
+        samples = 1 if length is None else self._data.shape[0]
+        shape = self._data.shape if length is None else self._data.shape[1:]
+        return DeviceStack(self._original, rows, tuple(shape), samples, rounded=self._rounded, given=self._given)
+
+    def fused(self, f: Callable[[Any], Any], rows: int) -> None:
+        return None
 
     def whole(self, part: int | None, levels: Array) -> Array:
         numbers = self._rounded(range(self.size), part, levels)
@@ -157,6 +181,10 @@ class DeviceMemory:
 
     def read_all(self, values: Sequence[object]) -> Array:
         return flattened([self._read_array(value) for value in values], self.xp, self._working, device(self._data))
+
+    def read_many(self, values: Sequence[object], count: int) -> Array:
+        parts = [self._read_array(value) for value in values]
+        return many_read(parts, count, self.xp, self._working, device(self._data))
 
     def results(self, count: int) -> DeviceResults:
         return DeviceResults(self.xp, count, self._working, device(self._data))

@@ -9,6 +9,8 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array
+from anygrad.backends._stack import Stack
+from anygrad.backends._stacks import CHUNK_BYTES, FunctionalStack, many_read
 from anygrad.backends._standard import (
     complex_dtype,
     composed,
@@ -22,6 +24,7 @@ from anygrad.backends._standard import (
     with_part,
     working_dtype,
 )
+from anygrad.backends._vectoriser import Vectoriser
 
 
 class FunctionalMemory:
@@ -37,11 +40,14 @@ class FunctionalMemory:
         ``replace(x, element, number)`` returns a new array with one element replaced, or several, for arrays of them.
     concrete
         Whether values can be looked at without forcing a lazy computation.
+    vectoriser
+        As in `Memory`.
     """
 
     cells = None
     visible = False
     plain: frozenset[type] = frozenset()
+    chunk_bytes = CHUNK_BYTES
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class FunctionalMemory:
         read_array: Callable[[Any], Any],
         replace: Callable[[Array, Any, object], Array],
         concrete: bool,
+        vectoriser: Vectoriser | None = None,
     ) -> None:
         xp = self.xp = array_namespace(x)
         self.array = xp.asarray(x, copy=True)  # f may assign to a lazy array, and JAX may be told to donate one
@@ -61,12 +68,14 @@ class FunctionalMemory:
         self.size = math.prod(x.shape)
         self.block = max(1, self.size)  # a library that works lazily is best given everything at once
         self._replace = replace
+        self.vectoriser = vectoriser
         self._real = real_dtype(xp, x.dtype)
         self._working = working_dtype(xp, x)
         self._flat = reshaped(xp, x, (self.size,))
         limits = xp.finfo(self._real)
         self.eps = float(limits.eps)
         self.tiny = float(limits.smallest_normal) * self.eps
+        self.nbytes = self.size * limits.bits // 8 * (2 if self.complex else 1)
 
     def window(self, elements: Sequence[int]) -> tuple[None, Iterable[object]]:
         return None, elements
@@ -80,6 +89,15 @@ class FunctionalMemory:
             return [None] * len(elements)  # nothing is written, and nothing put back
         numbers = self._rounded(elements, part, levels)
         return (numbers[i] for i in range(len(elements)))
+
+    def stack(self, rows: int, length: int | None = None) -> FunctionalStack:
+        samples = 1 if length is None else self.array.shape[0]
+        shape = self.array.shape if length is None else self.array.shape[1:]
+        return FunctionalStack(self._flat, shape, samples, rounded=self._rounded, replace=self._replace)
+
+    def fused(self, f: Callable[[Any], Any], rows: int) -> tuple[Callable[[Any], Any], Stack] | None:
+        fused = None if self.vectoriser is None else self.vectoriser.fused
+        return None if fused is None else fused(f, rows, self._rounded)
 
     def whole(self, part: int | None, levels: Array) -> Array:
         return reshaped(self.xp, self._rounded(range(self.size), part, levels), self.array.shape)
@@ -108,6 +126,10 @@ class FunctionalMemory:
     def read_all(self, values: Sequence[object]) -> Array:
         on = device(self.array)
         return flattened([self._read_array(value) for value in values], self.xp, self._working, on)
+
+    def read_many(self, values: Sequence[object], count: int) -> Array:
+        parts = [self._read_array(value) for value in values]
+        return many_read(parts, count, self.xp, self._working, device(self.array))
 
     def results(self, count: int) -> list[Any]:
         return []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends._codec import Codec, Raw, composed
+from anygrad.backends._codec import Codec, Raw, composed, same_bits
+from anygrad.backends._host_stack import HostStack
 from anygrad.backends._layout import broadcast, multi_indices, positions
 from anygrad.backends._scalar import host_array
+from anygrad.backends._stack import Stack
+from anygrad.backends._vectoriser import Vectoriser
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
 _PACKABLE = frozenset("dBHILQ")
@@ -43,6 +47,12 @@ class HostMemory:
         ``replace(array, element, number)`` returns a new array with one element replaced.
     reattach
         Gives ``array`` the memory ``stored`` again, and returns whether it had been given another.
+    buffer
+        ``buffer(shape)`` returns a new array of x's dtype, and its memory, as ``stored`` is viewed.
+    given
+        Makes what f is given of a part of that.
+    chunk_bytes, vectoriser
+        As in `Memory`.
     """
 
     xp = np
@@ -63,6 +73,10 @@ class HostMemory:
         join: Callable[[Sequence[Array], Sequence[int]], Array],
         replace: Callable[[Array, int, object], Array] | None = None,
         reattach: Callable[[], bool] = bool,
+        buffer: Callable[[tuple[int, ...]], tuple[Array, Raw]],
+        given: Callable[[Array], Array],
+        chunk_bytes: int,
+        vectoriser: Vectoriser | None = None,
     ) -> None:
         self.array = array
         self.visible = visible
@@ -71,6 +85,9 @@ class HostMemory:
         self.join = join
         self.codec = codec
         self.size = stored.size
+        self.nbytes = stored.nbytes
+        self.chunk_bytes = chunk_bytes
+        self.vectoriser = vectoriser
         self.eps = codec.eps
         self.tiny = codec.tiny
         self.complex = codec.dtype.kind == "c"
@@ -81,6 +98,8 @@ class HostMemory:
         self._original: Raw = self._stored.flatten() if writable else stored.reshape(-1)
         self._replace = replace
         self._reattach = reattach
+        self._buffer = buffer
+        self._given = given
         self.cells: Array | None = None
         if writable:
             self.cells = self._stored.data if self._packable and self._stored.flags.aligned else self._stored
@@ -100,6 +119,17 @@ class HostMemory:
         raw = self._original[positions(elements)] if levels is None else self._encoded(elements, part, levels)
         return raw.data if self._packable else raw  # both make the items one at a time
 
+    def stack(self, rows: int, length: int | None = None) -> HostStack:
+        shape = self.array.shape if length is None else self.array.shape[1:]
+        array, stored = self._buffer((rows, *shape))
+        samples = (1, self.size) if length is None else (-1, length)
+        original = self._original.reshape(samples)
+        return HostStack(array, stored, original, self._encoded, self._given, private=self.cells is None)
+
+    def fused(self, f: Callable[[Any], Any], rows: int) -> tuple[Callable[[Any], Any], Stack] | None:
+        fused = None if self.vectoriser is None else self.vectoriser.fused
+        return None if fused is None else fused(f, rows, self._encoded)
+
     def whole(self, part: int | None, levels: Raw) -> Array:
         raw = self._encoded(range(self.size), part, levels).reshape(self._stored.shape)
         if self.cells is None:
@@ -109,7 +139,7 @@ class HostMemory:
 
     def holds(self, part: int | None, levels: Raw) -> bool:
         raw = self._encoded(range(self.size), part, levels)
-        return self.cells is None or _same_bits(self._stored, raw.reshape(self._stored.shape))
+        return self.cells is None or same_bits(self._stored, raw.reshape(self._stored.shape))
 
     def nearest(self, elements: Sequence[int], levels: Raw) -> Raw:
         return self.codec.nearest(levels)
@@ -147,6 +177,19 @@ class HostMemory:
         dtype = np.result_type(working, *parts)
         return parts[0].astype(dtype) if len(parts) == 1 else np.concatenate(parts).astype(dtype, copy=False)
 
+    def read_many(self, values: Sequence[object], count: int) -> Raw:
+        working = self.codec.working
+        parts = [np.asarray(part) for part in map(self._read_array, values)]
+        # Copied once: what f returned may be a view of its argument.
+        if len(parts) == 1:
+            [part] = parts
+            table: Raw = part.astype(working if part.dtype == working else np.result_type(working, part))
+            return table.reshape(count, math.prod(part.shape[1:]))
+        if not parts:
+            return np.empty((count, 0), working)
+        tables = [part.reshape(count, math.prod(part.shape[1:])) for part in parts]
+        return np.concatenate(tables, axis=1).astype(np.result_type(working, *tables), copy=False)
+
     def gathered(self, results: Any, columns: int) -> Sequence[Raw]:
         if isinstance(results[0], np.ndarray):
             if len(results) == columns:
@@ -172,7 +215,7 @@ class HostMemory:
             expected = expected.copy()
             for element, item in zip(elements, raw, strict=True):
                 expected[element] = item
-        return not _same_bits(self._stored, expected.reshape(self._stored.shape))
+        return not same_bits(self._stored, expected.reshape(self._stored.shape))
 
     def restore(self) -> bool:
         changed = True
@@ -193,8 +236,3 @@ class HostMemory:
 
 def _packable(dtype: np.dtype[Any]) -> bool:
     return dtype.isbuiltin == 1 and dtype.isnative and dtype.char in _PACKABLE
-
-
-def _same_bits(a: Raw, b: Raw) -> bool:
-    pattern = "u8" if a.dtype == np.float64 else a.dtype
-    return not np.count_nonzero(a.view(pattern) != b.view(pattern))  # unlike any(), this is not written in Python

@@ -14,6 +14,7 @@ from array_api_compat import device
 
 from anygrad._typing import Array
 from anygrad.backends._base import Backend, Indices, Memory
+from anygrad.backends._joint_stack import JointStack
 
 Place = tuple[int, int]  # which of the arrays, and which of its elements
 
@@ -89,6 +90,9 @@ class JointMemory:
         widest = self._widest = min(memories, key=lambda memory: memory.eps)
         self.xp = widest.xp
         self.size = self._starts[-1]
+        self.nbytes = sum(memory.nbytes for memory in memories)
+        self.chunk_bytes = widest.chunk_bytes
+        self.vectoriser = widest.vectoriser
         self.block = min(memory.block for memory in memories)
         self.visible = all(memory.visible for memory in memories)
         self.concrete = all(memory.concrete for memory in memories)
@@ -103,6 +107,7 @@ class JointMemory:
         self.results = widest.results
         self.read = widest.read
         self.read_all = widest.read_all
+        self.read_many = widest.read_many
         self.gathered = widest.gathered
         self.compose = widest.compose
         self.narrow = widest.narrow
@@ -127,6 +132,15 @@ class JointMemory:
             return list(memory.raw(inner, part, chosen))
 
         return self._merged(elements, raw)
+
+    def stack(self, rows: int, length: int | None = None) -> JointStack:
+        def own(array: int, levels: Array, here: list[int]) -> Array:
+            return self._own(self._memories[array], self._taken(levels, here))
+
+        return JointStack([memory.stack(rows) for memory in self._memories], self._groups, own)
+
+    def fused(self, f: Callable[[Any], Any], rows: int) -> None:
+        return None
 
     def whole(self, part: int | None, levels: Array) -> list[Array]:
         return [memory.whole(part, self._own(memory, levels[span])) for memory, span in self._spans()]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends._stack import Rows
 
 
 def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
@@ -30,6 +32,20 @@ def positions(elements: Sequence[int]) -> slice | list[int]:
     if isinstance(elements, range) and elements.step == 1:
         return slice(elements.start, elements.stop)
     return list(elements)
+
+
+def places(rows: Rows, elements: Sequence[int], length: int) -> slice | np.ndarray[Any, np.dtype[np.intp]]:
+    """Return what to index the flat memory of rows of a length with, to get one element of each row, or all of one.
+
+    Elements are counted on from row to row of x itself, of which those of a table are copies.
+    """
+    if isinstance(elements, range) and elements.step == 1 and elements.stop <= length:
+        if isinstance(rows, int):
+            return slice(rows * length + elements.start, rows * length + elements.stop)
+        if isinstance(rows, range):  # down the diagonal, which copies nothing
+            start = rows.start * length + elements.start
+            return slice(start, start + len(rows) * (length + 1) - length, length + 1)
+    return np.asarray(rows, dtype=np.intp) * length + np.asarray(elements, dtype=np.intp) % length
 
 
 def broadcast(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj, is_lazy_array, is_writeable_array
+from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array, is_lazy_array, is_writeable_array
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
@@ -110,6 +110,10 @@ def _replace(x: Array, element: Any, number: Any) -> Array:
     positions = xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)
     if isinstance(element, int):
         return xp.where(positions == element, number, x)
+    if is_dask_array(x):  # as lazily, in one step
+        x = x.copy()
+        x[element] = number
+        return x
     for i in range(element.shape[0]):
         x = xp.where(positions == element[i], number[i], x)
     return x

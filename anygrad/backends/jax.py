@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -23,10 +25,15 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
+from anygrad.backends._stacks import LevelStack
 from anygrad.backends._standard import device_array_reader, device_reader
+from anygrad.backends._vectoriser import Function, Rounded, Vectoriser
 
 name = "jax"
 cast_example = "x.astype(float)"
+
+# On the CPU, where a call costs more than one of NumPy's and XLA needs less memory for the same.
+_CHUNK_BYTES = 2**23
 
 
 def available() -> str | None:
@@ -92,6 +99,7 @@ def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
         read_array=device_array_reader(x, name, is_array),
         replace=_replace,
         concrete=not traced,
+        vectoriser=_vectoriser(x),
     )
 
 
@@ -128,6 +136,15 @@ def _on_host(x: jax.Array) -> HostMemory:
         array = np.concatenate(blocks).reshape(tuple(shape))
         return jax.device_put(array, x.sharding) if x.committed else jax.device_put(array)
 
+    def buffer(shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
+        points = np.empty(shape, x.dtype)
+        return points, points.reshape(shape[0], math.prod(shape[1:]))
+
+    def given(points: NDArray[Any]) -> jax.Array:
+        # A copy: jax.device_put alone may use the memory of a NumPy array, which is written to later.
+        array = jnp.array(points)
+        return jax.device_put(array, next(iter(x.devices()))) if x.committed else array
+
     stored = np.asarray(x)
     return HostMemory(
         x,
@@ -140,7 +157,52 @@ def _on_host(x: jax.Array) -> HostMemory:
         narrow=narrow,
         join=join,
         replace=_replace,
+        buffer=buffer,
+        given=given,
+        chunk_bytes=_CHUNK_BYTES,
+        vectoriser=_vectoriser(x),
     )
+
+
+def _vectoriser(x: jax.Array) -> Vectoriser:
+    return Vectoriser(lambda f: jax.jit(jax.vmap(f)), _is_compiled, partial(_fused, x))
+
+
+def _is_compiled(f: object) -> bool:
+    return isinstance(f, jax.stages.Wrapped)
+
+
+def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Function, LevelStack]:
+    """Return an f of points that are made where it is called, so that XLA makes one loop of both.
+
+    What is compiled of a compiled function is kept: it does not change. Others may be closures over what does.
+    """
+    many = _compiled(f) if _is_compiled(f) else _at_levels(f)
+
+    def of_levels(argument: tuple[int, Any, Any]) -> Any:
+        count, elements, levels = argument
+        values = many(x, elements, levels)
+        return values if count == rows else jax.tree.map(lambda value: value[:count], values)
+
+    return of_levels, LevelStack(rows, rounded)
+
+
+def _at_levels(f: Callable[[Any], Any]) -> Callable[..., Any]:
+    def one(x: jax.Array, elements: jax.Array, levels: jax.Array) -> Any:
+        return f(_with(x, elements, levels))
+
+    many: Callable[..., Any] = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+    return many
+
+
+_compiled = lru_cache(maxsize=32)(_at_levels)
+
+
+def _with(x: jax.Array, elements: jax.Array, levels: jax.Array) -> jax.Array:
+    if elements.shape[0] == 1:  # unlike a scatter, this becomes part of the loops in which f reads x
+        places = jnp.arange(x.size, dtype=elements.dtype).reshape(x.shape)
+        return jnp.where(places == elements[0], levels[0], x)
+    return x.reshape(-1).at[elements].set(levels).reshape(x.shape)
 
 
 def _codec(dtype: np.dtype[Any]) -> Codec:

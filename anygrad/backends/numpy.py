@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from anygrad.backends._base import Indices
 from anygrad.backends._codec import narrowed, numpy_codec
 from anygrad.backends._host import HostMemory
+from anygrad.backends._host_stack import CHUNK_BYTES
 from anygrad.backends._layout import overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -98,6 +100,10 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
     def join(blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> NDArray[Any]:
         return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)).reshape(tuple(shape))
 
+    def buffer(shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
+        points = np.empty(shape, x.dtype)
+        return points, points.reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
+
     # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
     stored = np.asarray(array).view(codec.storage)
     return HostMemory(
@@ -110,4 +116,11 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
         read_array=read_array,
         narrow=narrow,
         join=join,
+        buffer=buffer,
+        given=_as_it_is,
+        chunk_bytes=CHUNK_BYTES,
     )
+
+
+def _as_it_is(points: NDArray[Any]) -> NDArray[Any]:
+    return points

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from anygrad.backends._base import Indices
-from anygrad.backends._codec import Codec, numpy_codec
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._host import HostMemory
+from anygrad.backends._host_stack import CHUNK_BYTES
 from anygrad.backends._layout import extent, meeting, overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -24,6 +26,8 @@ from anygrad.backends._scalar import (
     require_same_device,
 )
 from anygrad.backends._standard import device_array_reader, device_reader
+from anygrad.backends._torch_codec import codec_of, memory_of
+from anygrad.backends._vectoriser import Function, Vectoriser
 
 name = "torch"
 cast_example = "x.double()"
@@ -51,7 +55,7 @@ def floating(x: torch.Tensor) -> bool:
 
 def host(x: torch.Tensor) -> NDArray[Any]:
     dense = x.detach().to_dense() if x.layout != torch.strided else x.detach()
-    return _memory(dense.resolve_conj().resolve_neg().cpu())
+    return memory_of(dense.resolve_conj().resolve_neg().cpu())
 
 
 def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
@@ -115,7 +119,7 @@ def _reattach(array: torch.Tensor, data: torch.Tensor) -> Callable[[], bool]:
 
 
 def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostMemory:
-    codec = _codec(data.dtype)
+    codec = codec_of(data.dtype)
     real = data.dtype.to_real()
 
     def read(value: object) -> Any:
@@ -145,7 +149,11 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
     def join(blocks: Sequence[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
         return torch.cat(list(blocks)).reshape(tuple(shape))
 
-    stored = _memory(data).view(codec.storage)
+    def buffer(shape: tuple[int, ...]) -> tuple[torch.Tensor, NDArray[Any]]:
+        points = torch.empty(shape, dtype=data.dtype)
+        return points, memory_of(points).reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
+
+    stored = memory_of(data).view(codec.storage)
     return HostMemory(
         array,
         stored,
@@ -157,6 +165,10 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         narrow=narrow,
         join=join,
         reattach=_reattach(array, data),
+        buffer=buffer,
+        given=_given(array),
+        chunk_bytes=8 * CHUNK_BYTES,  # a call costs more than one of NumPy's
+        vectoriser=_VECTORISER,
     )
 
 
@@ -180,7 +192,14 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         read_array=read_array,
         compose=torch.complex,
         reattach=_reattach(array, data),
+        given=_given(array),
+        vectoriser=_VECTORISER,
     )
+
+
+def _given(array: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what makes what f is given of a part of a buffer: it requires its gradient if x does."""
+    return (lambda points: points.detach().requires_grad_()) if array.requires_grad else lambda points: points
 
 
 def _detached(value: Any) -> Any:
@@ -206,44 +225,12 @@ def _interleaved(x: torch.Tensor, y: torch.Tensor) -> bool:
     """Return whether tensors whose extents meet are known to have no element in common: on a device that is not."""
     if x.device.type != "cpu" or any(t.is_conj() or t.is_neg() for t in (x, y)):
         return False
-    return not np.shares_memory(_memory(x.data), _memory(y.data))
+    return not np.shares_memory(memory_of(x.data), memory_of(y.data))
 
 
-def _memory(data: torch.Tensor) -> NDArray[Any]:
-    """Return the memory of a CPU tensor; that of dtypes unknown to NumPy as integers."""
-    try:
-        return np.asarray(data)
-    except TypeError:
-        return np.asarray(data.view(_integers(data.dtype)))
+def _in_tensors(f: Function, x: Any) -> Any:
+    value = f(x)  # torch's vmap lets no numbers through
+    return [torch.as_tensor(part) for part in value] if isinstance(value, list) else torch.as_tensor(value)
 
 
-def _integers(dtype: torch.dtype) -> torch.dtype:
-    return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
-
-
-def _codec(dtype: torch.dtype) -> Codec:
-    try:
-        return numpy_codec(np.asarray(torch.empty(0, dtype=dtype, device="cpu")).dtype)
-    except TypeError:
-        return _small_codec(dtype)
-
-
-def _small_codec(dtype: torch.dtype) -> Codec:
-    """Return the codec of bfloat16 and the 8-bit formats, which NumPy lacks: their bits are kept as integers."""
-    integers = _integers(dtype)
-    storage = np.dtype(f"u{dtype.itemsize}")
-    limits = torch.finfo(dtype)
-
-    def decode(raw: NDArray[Any]) -> NDArray[Any]:
-        bits = torch.from_numpy(raw.view(f"i{dtype.itemsize}" if integers is torch.int16 else storage))
-        return np.asarray(bits.view(dtype).double())
-
-    def encode(numbers: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(torch.from_numpy(numbers).to(dtype).view(integers)).view(storage)
-
-    def nearest(numbers: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(torch.from_numpy(numbers).to(dtype).double())
-
-    tiny = limits.smallest_normal * limits.eps
-    working = np.dtype(np.float64)
-    return Codec(working, working, storage, decode, encode, nearest, limits.eps, tiny)
+_VECTORISER = Vectoriser(lambda f: torch.func.vmap(partial(_in_tensors, f)))

@@ -24,8 +24,9 @@ class Target:
     x, backend
         The array (a list of arrays, for a backend of several), and the library that it is of.
     unpack
-        Takes what f returns to one number, or to a list of arrays for a vector function; for an evaluator of which
-        ``leading`` is true, to numbers or arrays with a leading axis. None where f returns just that.
+        Takes what f returns to one number, or to a list of arrays for a vector function; None where it returns that.
+    unpack_many
+        The same where f is given many points, and what it returns has a leading axis.
     vector
         Whether f returns arrays, all of whose elements are values, instead of one number.
     batch
@@ -45,6 +46,7 @@ class Target:
     x: Array
     backend: Backend
     unpack: Callable[[Any], object] | None = None
+    unpack_many: Callable[[Any], object] | None = None
     vector: bool = False
     batch: bool = False
     done: Callable[[int], object] | None = None
@@ -130,7 +132,7 @@ class Evaluator(Protocol):
     Attributes
     ----------
     leading
-        Whether many points go into one call, along a leading axis, and as many values come out of it.
+        Whether f is written for many points, along a leading axis of its argument and of what it returns.
     """
 
     @property

@@ -1,0 +1,143 @@
+"""Calls of f with many points at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+
+from anygrad._typing import Array
+from anygrad.backends import Memory, Stack
+from anygrad.evaluators._base import Target
+from anygrad.evaluators._chunks import ChunkSession
+from anygrad.evaluators._leading import points_in, reader, validate_max_bytes
+
+# Functions that have been seen to treat the points of a chunk each on its own: they are not looked at again.
+_SEPARATING: WeakSet[Any] = WeakSet()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Call f with many points at a time, along a leading axis.
+
+    f is given an array of shape ``(k, *x.shape)`` and returns one of shape ``(k,)``, or ``(k, *shape)`` where it is to
+    return arrays. Where x is a tree, each of its arrays has the leading axis; in `numerical_gradient_2d`, f is given
+    ``(k, *X.shape[1:])``. k is what it happens to be, 1 included.
+
+    Parameters
+    ----------
+    max_bytes
+        How many bytes of points f may be given in one call; f itself may need several times as much. None is what is
+        usually fastest: what stays in the cache of a CPU (128 KiB on NumPy, 1 MiB on PyTorch, 8 MiB on JAX), and what
+        keeps a GPU busy (256 MiB).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``max_bytes`` is no positive integer; when used, if it is less than one point takes.
+        If f does not return one value for each point, or if the value of a point depends on the others.
+
+    Notes
+    -----
+    x itself is left alone: f must use its argument. The points are written into one buffer, which is used again for the
+    next chunk; what f keeps of its argument changes.
+
+    The first time that a function is given several points, the first of them is evaluated once more on its own, as one
+    call that is counted like the others, and the values are compared: an f that forgets ``axis=-1`` in
+    ``x / x.max()`` returns the right shape all the same. That is not noticed of arrays that are lazy or traced, nor
+    where the difference is below rounding (1000 times the spacing of x's dtype) or a tenth of what points differ by.
+
+    ``f0`` is f(x) without a leading axis; the extra output of ``has_aux`` is that of an x with one, of length 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> f = lambda x: (x**2).sum(axis=-1)
+    >>> anygrad.numerical_gradient(f, np.array([3.0, 4.0]), evaluator=anygrad.Batch()).round(6)
+    array([6., 8.])
+    """
+
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        validate_max_bytes("Batch", self.max_bytes)
+
+    @property
+    def leading(self) -> bool:
+        """Whether many points go into one call of f: they do."""
+        return True
+
+    def session(self, target: Target) -> ChunkSession:
+        """Open a target for sampling."""
+        memory = target.backend.memory(target.x, in_place=False)
+        f, unpack = target.f, target.unpack_many
+        many = f if unpack is None else lambda points: unpack(f(points))
+        length = memory.size // max(1, target.x.shape[0]) if target.batch else None
+
+        def prepare(rows: int) -> tuple[Callable[[Any], Any], Stack]:
+            return many, memory.stack(rows, length)
+
+        return ChunkSession(
+            target,
+            memory,
+            prepare=prepare,
+            limit=points_in(self.max_bytes, target, memory),
+            read=reader(memory, vector=target.vector, evaluator="Batch()"),
+            check=_separation(f, memory) if memory.concrete and not _is_known(f) else None,
+        )
+
+
+def _is_known(f: object) -> bool:
+    try:
+        return f in _SEPARATING
+    except TypeError:  # it has no hash
+        return False
+
+
+def _separation(f: object, memory: Memory) -> Callable[[Array, Callable[[], Array]], None]:
+    """Return the check that f's values are those of the points on their own."""
+
+    def check(values: Array, alone: Callable[[], Array]) -> None:
+        single = alone()
+        with np.errstate(all="ignore"):
+            differs = _differs(memory, values, single)
+        # An f that is random differs from itself.
+        if differs and bool(memory.xp.all(single == alone())):
+            raise ValueError(
+                f"f returned another value for the first of {values.shape[0]} points than for that point alone"
+                f" (a difference of {_largest(memory, values[:1, ...] - single):.1e}): it mixes the points that are"
+                " along the first axis of its argument; let it work along the axes behind that, as in"
+                " x.max(axis=-1, keepdims=True), or use Loop()"
+            )
+        try:
+            _SEPARATING.add(f)
+        except TypeError:  # it has no hash, or no weak references
+            return
+
+    return check
+
+
+def _differs(memory: Memory, values: Array, single: Array) -> bool:
+    """Return whether the first value is not the one alone: by more than rounding, and as much as points matter."""
+    xp, first = memory.xp, values[:1, ...]
+    finite = xp.isfinite(first)
+    if bool(xp.any(finite != xp.isfinite(single))):
+        return True
+    difference = _largest(memory, xp.where(finite, first - single, 0.0))
+    matter = min(_largest(memory, values - first), _largest(memory, first))
+    # Values far below 1 may be what is left of terms that cancel.
+    rounding = 1000 * memory.eps * max(1.0, _largest(memory, values))
+    return difference > 0.1 * matter + rounding
+
+
+def _largest(memory: Memory, values: Array) -> float:
+    """Return the largest magnitude that is finite."""
+    xp = memory.xp
+    if not all(values.shape):
+        return 0.0
+    sizes = xp.abs(values)
+    return float(xp.max(xp.where(xp.isfinite(sizes), sizes, 0.0)))

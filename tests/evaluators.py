@@ -1,0 +1,80 @@
+"""The evaluators under test, and how a function of one point is written for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import optree
+from libraries import Library
+
+import anygrad
+
+Array = Any
+
+
+def stacked(lib: Library, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return f for points along a leading axis, its values those of f to the last bit. With aux, that of the last."""
+
+    def many(points: Any) -> Any:
+        count = optree.tree_leaves(points)[0].shape[0]
+        values = [f(optree.tree_map(lambda leaf: leaf[i, ...], points)) for i in range(count)]
+        aux = None
+        if isinstance(values[0], tuple):
+            values, aux = [value for value, _ in values], values[-1][1]
+        joined = optree.tree_map(lambda *parts: _joined(lib, parts), *values)
+        return joined if aux is None else (joined, aux)
+
+    return many
+
+
+def _joined(lib: Library, parts: tuple[Any, ...]) -> Any:
+    return lib.xp.stack(list(parts)) if hasattr(parts[0], "shape") and lib.xp.asarray is not None else list(parts)
+
+
+def as_it_is(lib: Library, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return f."""
+    return f
+
+
+@dataclass(frozen=True)
+class Called:
+    """An evaluator.
+
+    Attributes
+    ----------
+    evaluator
+        With its options.
+    of
+        ``of(lib, f)`` is f, a function of one point, as this evaluator is given it.
+    on
+        Whether a library has what it takes.
+    exact
+        Whether f's values are those of `Loop` to the last bit: not so where they are compiled.
+    in_place
+        Whether x itself is perturbed, where it can be.
+    """
+
+    evaluator: Any
+    of: Callable[[Library, Callable[[Any], Any]], Callable[[Any], Any]] = as_it_is
+    on: Callable[[Library], bool] = lambda lib: True
+    exact: bool = True
+    in_place: bool = False
+
+    def __repr__(self) -> str:
+        return repr(self.evaluator)
+
+
+def has_vmap(lib: Library) -> bool:
+    return lib.name.startswith(("torch", "jax"))
+
+
+EVALUATORS = [
+    Called(anygrad.Loop(), in_place=True),
+    Called(anygrad.Loop(in_place=False)),
+    Called(anygrad.Batch(), stacked),
+    Called(anygrad.Batch(max_bytes=100), stacked),
+    Called(anygrad.Vmap(), on=has_vmap, exact=False),
+    Called(anygrad.Vmap(max_bytes=100), on=has_vmap, exact=False),
+]

@@ -1,0 +1,166 @@
+"""Vmap: functions of one point, vectorised by PyTorch and JAX."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from evaluators import has_vmap
+
+import anygrad
+from anygrad import Vmap
+
+vectorised = pytest.mark.libraries.with_args(has_vmap)
+jax_alone = pytest.mark.libraries(lambda lib: lib.name == "jax")
+
+
+def array(lib, *numbers):
+    return lib.asarray(np.array(numbers), "float32")
+
+
+@pytest.mark.libraries(lambda lib: not has_vmap(lib))
+def test_libraries_without_it(lib):
+    with pytest.raises(TypeError, match=r"Vmap\(\) was given for an array of .*which has no vmap.*use Batch\(\)"):
+        anygrad.numerical_gradient(lib.xp.sum, array(lib, 1.0, 2.0), evaluator=Vmap())
+
+
+@vectorised
+def test_all_points_in_one_call(lib):
+    seen = []
+
+    def f(x):
+        seen.append(tuple(x.shape))
+        return lib.xp.sum(x**2)
+
+    x = array(lib, 1.0, 2.0, 3.0)
+    result = anygrad.numerical_gradient(f, x, evaluator=Vmap(), full_output=True)
+    assert np.allclose(lib.numpy(result.value), [2, 4, 6], atol=0.02)
+    assert (result.ncalls, result.npoints) == (1, 6)
+    assert seen == [(3,)]
+    result = anygrad.numerical_gradient(f, x, evaluator=Vmap(max_bytes=24), full_output=True)
+    assert (result.ncalls, result.npoints) == (3, 6)
+
+
+@vectorised
+def test_less_than_a_point(lib):
+    with pytest.raises(ValueError, match="max_bytes is 7, but one point takes 8 bytes"):
+        anygrad.numerical_gradient(lib.xp.sum, array(lib, 1.0, 2.0), evaluator=Vmap(max_bytes=7))
+
+
+@vectorised
+@pytest.mark.parametrize("points", [1, 2, 5, 6, 7])
+def test_every_boundary_of_chunks(lib, points):
+    x = array(lib, 1.0, 2.0, 3.0)
+
+    def f(x):
+        return x[0] * x[1] + x[2]
+
+    for operator in (anygrad.numerical_gradient, anygrad.hessian):
+        value = operator(f, x, evaluator=Vmap(max_bytes=12 * points))
+        assert np.allclose(lib.numpy(value), lib.numpy(operator(f, x)), atol=0.03)
+
+
+@vectorised
+def test_what_cannot_be_traced(lib):
+    x = array(lib, 1.0, 2.0)
+    for f in (
+        lambda x: lib.xp.sum(x) if x[0] > 0 else x[1],
+        lambda x: float(x[0]) * 2,
+        lambda x: lib.xp.sum(x) * np.asarray(lib.numpy(x))[0],
+    ):
+        with pytest.raises(TypeError, match=r"works for one point, but .*vmap cannot.*use Loop\(\)") as caught:
+            anygrad.numerical_gradient(f, x, evaluator=Vmap())
+        assert caught.value.__cause__ is not None
+        assert np.isfinite(lib.numpy(anygrad.numerical_gradient(f, x))).all()
+
+
+@vectorised
+def test_an_error_of_fs_own_is_its_own(lib):
+    def f(x):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        anygrad.numerical_gradient(f, array(lib, 1.0), evaluator=Vmap())
+
+
+@vectorised
+def test_numbers_and_constants(lib):
+    x = array(lib, 1.0, 2.0)
+    with pytest.warns(anygrad.ConstantFunctionWarning):
+        assert np.all(lib.numpy(anygrad.numerical_gradient(lambda x: 1.5, x, evaluator=Vmap())) == 0)
+    value = anygrad.jacobian(lambda x: {"a": x[0] ** 2, "b": 2.0}, x, evaluator=Vmap())
+    assert np.allclose(lib.numpy(value["a"]), [2, 0], atol=0.01)
+    assert np.all(lib.numpy(value["b"]) == 0)
+
+
+@vectorised
+def test_several_values_for_a_point(lib):
+    with pytest.raises(ValueError, match=r"use anygrad.jacobian"):
+        anygrad.numerical_gradient(lambda x: x * 2, array(lib, 1.0, 2.0), evaluator=Vmap())
+
+
+@vectorised
+def test_extra_output_is_of_numbers_and_of_any_type(lib):
+    """No tracer among it."""
+    x = array(lib, 1.0, 2.0)
+    for scheme in (None, anygrad.Forward()):
+        _, aux = anygrad.numerical_gradient(
+            lambda x: (lib.xp.sum(x), {"x": x * 2, "name": "f"}), x, evaluator=Vmap(), has_aux=True, scheme=scheme
+        )
+        assert aux["name"] == "f"
+        assert np.array_equal(lib.numpy(aux["x"]), [2, 4])
+
+
+@vectorised
+def test_a_closure_over_what_changes(lib):
+    """What was compiled for the first gradient is not used for the second."""
+    x, factor = array(lib, 1.0, 2.0), [1.0]
+
+    def f(x):
+        return lib.xp.sum(x) * factor[0]
+
+    for factor[0] in (1.0, 5.0):
+        value = anygrad.numerical_gradient(f, x, evaluator=Vmap())
+        assert np.allclose(lib.numpy(value), factor[0], rtol=1e-2)
+
+
+@jax_alone
+def test_what_is_compiled_already_is_traced_once(lib):
+    import jax
+
+    from anygrad.backends.jax import _compiled
+
+    traced, known = [], _compiled.cache_info().hits
+
+    @jax.jit
+    def f(x):
+        traced.append(1)
+        return lib.xp.sum(x**2)
+
+    @jax.jit
+    def vector(x):
+        traced.append(1)
+        return {"squares": x**2}, x.shape[0] * 2
+
+    x = array(lib, 1.0, 2.0, 3.0, 4.0)
+    for factor in (1.0, 2.0):
+        for evaluator in (Vmap(), Vmap(max_bytes=80)):  # chunks of 4 points
+            value = anygrad.numerical_gradient(f, x * factor, evaluator=evaluator)
+            assert np.allclose(value, 2 * factor * np.arange(1, 5), atol=0.03)
+    assert len(traced) == 1
+    assert _compiled.cache_info().hits == known + 3
+    traced.clear()
+    for _ in range(2):
+        value, aux = anygrad.jacobian(vector, x, evaluator=Vmap(), has_aux=True)
+        assert np.allclose(np.diag(value["squares"]), 2 * x, atol=0.03)
+        assert aux == 8
+    assert len(traced) <= 3  # for x itself, for the first element, for the others
+
+
+@jax_alone
+def test_inside_a_compiled_function(lib):
+    import jax
+
+    def gradient(x):
+        return anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), x, evaluator=Vmap())
+
+    assert np.allclose(jax.jit(gradient)(array(lib, 1.0, 2.0)), [2, 4], rtol=1e-2)
