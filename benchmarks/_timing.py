@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 
 def medians(functions: Mapping[str, Callable[[], object]], *, seconds: float = 2.0, least: int = 5) -> dict[str, float]:
@@ -19,6 +21,24 @@ def medians(functions: Mapping[str, Callable[[], object]], *, seconds: float = 2
             function()
             times[name].append(time.perf_counter() - start)
     return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def medians_apart(script: str, names: Iterable[str], *, rounds: int = 5) -> dict[str, float]:
+    """Return the median of the times that ``python script NAME`` prints, of processes that are run in turn.
+
+    For functions that allocate a lot: in one process, what is fast depends on the memory that the others have left.
+    """
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name, taken in times.items():
+            run = subprocess.run([sys.executable, script, name], check=True, capture_output=True, text=True)
+            taken.append(float(run.stdout))
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def typical(function: Callable[[], object], *, least: int = 5) -> float:
+    """Return the median time of a function, after a call that does not count."""
+    return medians({"": function}, seconds=0.0, least=least)[""]
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numdifftools
 import numpy as np
-from _timing import medians, table
+from _timing import medians, medians_apart, table, typical
 from jacobi import jacobi
 from scipy import differentiate
 from scipy.optimize import rosen, rosen_der
@@ -30,49 +31,55 @@ class Counted:
         return self.f(x)
 
 
-def compared(
-    contenders: dict[str, Callable[[Any], Array]], f: Any, exact: Array, points: Callable[[Array], int]
+Contender = Callable[[Any], Array]
+
+POINTS = np.random.default_rng(0).uniform(-1.0, 1.0, 1_000_000)
+ELEMENTWISE: dict[str, Contender] = {
+    "anygrad.derivative, Adaptive()": lambda f: anygrad.derivative(f, POINTS),
+    "scipy.differentiate.derivative": lambda f: differentiate.derivative(f, POINTS).df,
+    "scipy.differentiate.derivative, rtol 1e-13": lambda f: (
+        differentiate.derivative(f, POINTS, tolerances={"rtol": 1e-13, "atol": 1e-13}).df
+    ),
+}
+HEADER = ("", "time", "relative", "points an element", "median error", "mean error", "largest error")
+
+
+def rows(
+    contenders: dict[str, Contender], took: dict[str, float], f: Any, exact: Array, points: Callable[[Array], int]
 ) -> list[tuple[str, ...]]:
     """Return rows of time, points and error; the first of the contenders is what times are relative to."""
-    took = medians({name: partial(contender, f) for name, contender in contenders.items()}, least=3)
     unit = next(iter(took.values()))
-    rows = []
+    found = []
     for name, contender in contenders.items():
         counted = Counted(f, points)
         error = np.abs(contender(counted) - exact) / np.max(np.abs(exact))
         evaluated = f"{counted.count / exact.size:.1f}"
         row = f"{took[name] * 1e3:.1f} ms", f"{took[name] / unit:.2f}", evaluated
-        rows.append((name, *row, f"{np.median(error):.1e}", f"{np.max(error):.1e}"))
-    return rows
-
-
-HEADER = ("", "time", "relative", "points an element", "median error", "largest error")
+        found.append((name, *row, *(f"{figure(error):.1e}" for figure in (np.median, np.mean, np.max))))
+    return found
 
 
 def elementwise() -> None:
-    x = np.random.default_rng(0).uniform(-1.0, 1.0, 1_000_000)
-    contenders: dict[str, Callable[[Any], Array]] = {
-        "anygrad.derivative, Adaptive()": lambda f: anygrad.derivative(f, x),
-        "scipy.differentiate.derivative": lambda f: differentiate.derivative(f, x).df,
-        "scipy.differentiate.derivative, tightest": lambda f: (
-            differentiate.derivative(f, x, tolerances={"rtol": 1e-14, "atol": 1e-14}).df
-        ),
-    }
-    print("\nDerivative of exp at 1,000,000 points (errors relative to the largest)\n")
-    print(table(HEADER, compared(contenders, np.exp, np.exp(x), np.size)))
+    took = medians_apart(__file__, ELEMENTWISE)
+    print("\nDerivative of exp at 1,000,000 points (errors relative to the largest), a process each\n")
+    print(table(HEADER, rows(ELEMENTWISE, took, np.exp, np.exp(POINTS), np.size)))
 
 
 def gradient() -> None:
     x = np.random.default_rng(0).uniform(0.5, 1.5, 100)
-    contenders: dict[str, Callable[[Any], Array]] = {
+    contenders: dict[str, Contender] = {
         "anygrad, Adaptive()": lambda f: anygrad.numerical_gradient(f, x, scheme=anygrad.Adaptive()),
         "numdifftools.Gradient": lambda f: numdifftools.Gradient(f)(x),
         "jacobi": lambda f: jacobi(f, x)[0],
     }
+    took = medians({name: partial(contender, rosen) for name, contender in contenders.items()}, least=3)
     print("\nGradient of Rosenbrock, n = 100 (errors relative to the largest element)\n")
-    print(table(HEADER, compared(contenders, rosen, rosen_der(x), lambda x: 1)))
+    print(table(HEADER, rows(contenders, took, rosen, rosen_der(x), lambda x: 1)))
 
 
 if __name__ == "__main__":
-    elementwise()
-    gradient()
+    if len(sys.argv) > 1:
+        print(typical(partial(ELEMENTWISE[sys.argv[1]], np.exp)))
+    else:
+        elementwise()
+        gradient()

@@ -19,8 +19,8 @@ from zlib import crc32
 import numpy as np
 
 import anygrad
-import anygrad.evaluators._journalled
-import anygrad.evaluators._ledger  # imported here, and not by every copy
+import anygrad.evaluators._journal.ledger  # imported here, and not by every copy
+import anygrad.evaluators._journal.session
 
 SIZE = 300
 SCALE = np.linspace(0.5, 2.0, SIZE)

@@ -18,7 +18,7 @@ from journalled import CASES
 from test_aux_and_f0 import OPERATORS, function
 
 import anygrad
-from anygrad.evaluators import _ledger
+from anygrad.evaluators._journal import ledger
 
 SCRIPT = Path(__file__).with_name("journalled.py")
 ROOT = str(Path(anygrad.__file__).parents[1])
@@ -575,14 +575,14 @@ def test_truncated_files(path):
 def test_a_full_disk(path, monkeypatch):
     """SQLite is told that there are no more pages: it fails as on a full disk, and so does the journal."""
     x, f = np.linspace(0, 1, 500), counted(squares)
-    keep = _ledger.Ledger.prepare
+    keep = ledger.Ledger.prepare
 
     def prepare(ledger):
         keep(ledger)
         ledger._connection.execute(f"PRAGMA max_page_count = {12}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_ledger.Ledger, "prepare", prepare)
+        patch.setattr(ledger.Ledger, "prepare", prepare)
         with pytest.raises(
             OSError, match=r"cannot be read or written \(database or disk is full\).*goes on from the last"
         ):

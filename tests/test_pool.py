@@ -18,8 +18,8 @@ import anygrad
 from anygrad.backends import load
 from anygrad.evaluators import Target
 from anygrad.evaluators._points import Points
-from anygrad.evaluators._tasks import Answer, Task
-from anygrad.evaluators._window import Window
+from anygrad.evaluators._pool.tasks import Answer, Task
+from anygrad.evaluators._pool.window import Window
 
 NOT_LAZY = pytest.mark.libraries(lambda lib: not lib.lazy)
 

@@ -12,8 +12,8 @@ from anygrad.evaluators._base import Evaluator, Session, Target
 from anygrad.evaluators.loop import Loop
 
 if TYPE_CHECKING:
-    from anygrad.evaluators._failure import Failure
-    from anygrad.evaluators._ledger import Ledger
+    from anygrad.evaluators._journal.failure import Failure
+    from anygrad.evaluators._journal.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ class Journal:
     def session(self, target: Target) -> Iterator[Session]:
         """Open a target for sampling."""
         # Not imported before they are needed: sqlite3 and pickle take as long as a part of NumPy.
-        from anygrad.evaluators._failure import Marking  # noqa: PLC0415
-        from anygrad.evaluators._fingerprint import changed, facts_of  # noqa: PLC0415
-        from anygrad.evaluators._journalled import JournalSession  # noqa: PLC0415
-        from anygrad.evaluators._ledger import opened  # noqa: PLC0415
-        from anygrad.evaluators._unpacking import Unpacking  # noqa: PLC0415
+        from anygrad.evaluators._journal.failure import Marking  # noqa: PLC0415
+        from anygrad.evaluators._journal.fingerprint import changed, facts_of  # noqa: PLC0415
+        from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415
+        from anygrad.evaluators._journal.session import JournalSession  # noqa: PLC0415
+        from anygrad.evaluators._journal.unpacking import Unpacking  # noqa: PLC0415
 
         _require_numbers(target)
         unpacking = Unpacking(target)
@@ -151,7 +151,7 @@ class Journal:
 
     @contextmanager
     def _existing(self) -> Iterator[Ledger]:
-        from anygrad.evaluators._ledger import opened  # noqa: PLC0415 - as above
+        from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415 - as above
 
         with opened(self.path, create=False) as ledger:
             yield ledger

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anygrad.evaluators._base import Session, Target
-from anygrad.evaluators._executors import require_executor
+from anygrad.evaluators._pool.executors import require_executor
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Pool:
 
     def session(self, target: Target) -> AbstractContextManager[Session]:
         """Open a target for sampling."""
-        from anygrad.evaluators._pooled import PoolSession  # noqa: PLC0415 - not every gradient needs a pool
+        from anygrad.evaluators._pool.session import PoolSession  # noqa: PLC0415 - not every gradient needs a pool
 
         return PoolSession(self, target)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-from anygrad.evaluators import _shelf
 from anygrad.evaluators._base import Target
-from anygrad.evaluators._ledger import Ledger
+from anygrad.evaluators._journal import shelf
+from anygrad.evaluators._journal.ledger import Ledger
 
 _STRUCTURE, _AUX = "structure", "aux"
 _WAYS = [field.name for field in fields(Target) if field.name.startswith("unpack")]
@@ -45,7 +45,7 @@ class Unpacking:
         if kept is None:
             return False
         self._kept = True
-        (way, value), aux = _shelf.restored(kept), ledger.object(_AUX)
+        (way, value), aux = shelf.restored(kept), ledger.object(_AUX)
         returned = (value, None if aux is None else pickle.loads(aux)) if self._has_aux else value
         self._ways[way](returned)
         self.remember(way, returned)
@@ -58,8 +58,8 @@ class Unpacking:
         self._kept = True
         way, returned = self._returned[0]
         value, aux = returned if self._has_aux else (returned, None)
-        own = {_AUX: _shelf.extra(aux)} if base and self._has_aux else {}
-        return {_STRUCTURE: _shelf.structure((way, value)), **own}
+        own = {_AUX: shelf.extra(aux)} if base and self._has_aux else {}
+        return {_STRUCTURE: shelf.structure((way, value)), **own}
 
 
 class _Way:

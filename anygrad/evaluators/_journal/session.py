@@ -13,11 +13,11 @@ from array_api_compat import device
 from anygrad import backends
 from anygrad._typing import Array
 from anygrad.evaluators._base import Session, Target
-from anygrad.evaluators._digest import exact, hashed
-from anygrad.evaluators._failure import Failure, is_own
-from anygrad.evaluators._ledger import Ledger
+from anygrad.evaluators._journal.digest import exact, hashed
+from anygrad.evaluators._journal.failure import Failure, is_own
+from anygrad.evaluators._journal.ledger import Ledger
+from anygrad.evaluators._journal.unpacking import Unpacking
 from anygrad.evaluators._points import Points, in_columns
-from anygrad.evaluators._unpacking import Unpacking
 
 
 @dataclass(eq=False)

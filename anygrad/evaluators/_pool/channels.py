@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from array_api_compat import array_namespace
 
-from anygrad.evaluators._desk import Desk, Desks
-from anygrad.evaluators._executors import Engine
-from anygrad.evaluators._parcel import packed
-from anygrad.evaluators._tasks import Answer, Parcel, Task
-from anygrad.evaluators._worker import work
+from anygrad.evaluators._pool.desk import Desk, Desks
+from anygrad.evaluators._pool.executors import Engine
+from anygrad.evaluators._pool.parcel import packed
+from anygrad.evaluators._pool.tasks import Answer, Parcel, Task
+from anygrad.evaluators._pool.worker import work
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

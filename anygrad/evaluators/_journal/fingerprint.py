@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anygrad.evaluators._base import Target
-from anygrad.evaluators._digest import digest, library, parts_of
-from anygrad.evaluators._makeup import named
+from anygrad.evaluators._journal.digest import digest, library, parts_of
+from anygrad.evaluators._journal.makeup import named
 
 # How much is shown of what differs.
 _SHOWN = 60

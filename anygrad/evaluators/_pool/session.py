@@ -10,12 +10,12 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.evaluators._base import Session, Target
-from anygrad.evaluators._channels import Processes, Threads
-from anygrad.evaluators._executors import Engine, forks, in_this_process, is_executor
 from anygrad.evaluators._points import Points, in_columns
-from anygrad.evaluators._portions import Pace, Portions
-from anygrad.evaluators._tasks import Answer, Failure, Parcel, Task, described
-from anygrad.evaluators._window import Window
+from anygrad.evaluators._pool.channels import Processes, Threads
+from anygrad.evaluators._pool.executors import Engine, forks, in_this_process, is_executor
+from anygrad.evaluators._pool.portions import Pace, Portions
+from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task, described
+from anygrad.evaluators._pool.window import Window
 from anygrad.evaluators.loop import Loop
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
-from anygrad.evaluators._desk import Desk, Desks, failure
-from anygrad.evaluators._tasks import Answer, Failure, Task
+from anygrad.evaluators._pool.desk import Desk, Desks, failure
+from anygrad.evaluators._pool.tasks import Answer, Failure, Task
 
 # Module state, for a task that knows no more than a key finds its target here, which came with an earlier one. The
 # oldest are forgotten: a worker that is asked for one of those says so, and is sent it again.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from anygrad.evaluators._points import Points
-from anygrad.evaluators._tasks import Answer, Task
+from anygrad.evaluators._pool.tasks import Answer, Task
 
 # A task is to take so long at least, for what sending it costs, and at most, for what cancelling it costs.
 _LEAST_SECONDS = 0.01

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from anygrad.evaluators._executors import breaks_all, broken_types
-from anygrad.evaluators._tasks import Answer, Task
+from anygrad.evaluators._pool.executors import breaks_all, broken_types
+from anygrad.evaluators._pool.tasks import Answer, Task
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -12,7 +12,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.evaluators._points import Points
-from anygrad.evaluators._tasks import Answer, Failure, Parcel, Task
+from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task
 from anygrad.evaluators.loop import Loop
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from anygrad.evaluators._failure import Failure
-from anygrad.evaluators._fingerprint import Fact, Facts, differences
+from anygrad.evaluators._journal.failure import Failure
+from anygrad.evaluators._journal.fingerprint import Fact, Facts, differences
 
 # "anyg": by this a file of ours is told from other SQLite databases; and what is in it, by the version.
 _APPLICATION, _VERSION = 0x616E7967, 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anygrad import backends
-from anygrad.evaluators._makeup import attributes_of, is_plain_object, named, of_class, of_function
+from anygrad.evaluators._journal.makeup import attributes_of, is_plain_object, named, of_class, of_function
 
 # Deeper than anything that a function is made of; what is below is known by its type.
 _DEEPEST = 60

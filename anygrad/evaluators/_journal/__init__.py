@@ -1,0 +1,1 @@
+"""How `Journal` works: a file of values, and what it is known by."""

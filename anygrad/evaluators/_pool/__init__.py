@@ -1,0 +1,1 @@
+"""How `Pool` works: tasks handed out to workers, who keep f and an x of their own."""
