@@ -32,6 +32,7 @@ class Library:
     writable: bool = True
     lazy: bool = False
     negative_strides: bool = True
+    complex_powers: bool = True  # whether those of numbers left of the imaginary axis keep their imaginary part
     device: Any = None
     other_device: Callable[[], Array] | None = None
 
@@ -189,7 +190,7 @@ def _dpnp() -> Library:
     import dpnp
 
     dpnp.empty(0)
-    return Library("dpnp", dpnp, lambda a, dtype: dpnp.array(a, dtype=dtype), dpnp.asnumpy)
+    return Library("dpnp", dpnp, lambda a, dtype: dpnp.array(a, dtype=dtype), dpnp.asnumpy, complex_powers=False)
 
 
 # From what --backend takes to the libraries that it stands for.

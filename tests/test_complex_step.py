@@ -9,6 +9,8 @@ from second_problems import SECOND, VECTOR
 
 import anygrad
 
+pytestmark = pytest.mark.libraries(lambda lib: lib.complex_powers)
+
 COMPLEX = anygrad.Complex()
 X = np.array([1.0, -0.5, 2.0])
 DOUBLE = pytest.mark.libraries(lambda lib: "float64" in lib.real)

@@ -64,7 +64,9 @@ def test_ten_variables_take_111_points(lib):
 @pytest.mark.parametrize("problem", SECOND, ids=str)
 @pytest.mark.parametrize("tried", TRIED, ids=repr)
 def test_symmetric_to_the_last_bit(lib, problem, tried):
-    for bounds in [None] if tried.off_axis else [None, (float(problem.x.min()), None)]:
+    # What is lazy is slow: the case with more to decide.
+    every = [(float(problem.x.min()), None)] if lib.lazy else [None, (float(problem.x.min()), None)]
+    for bounds in [None] if tried.off_axis else every:
         x = lib.asarray(problem.x, "float32")
         hessian = lib.numpy(anygrad.hessian(problem.on(lib), x, scheme=tried.scheme, bounds=bounds))
         square = hessian.reshape(problem.x.size, problem.x.size)
@@ -156,7 +158,7 @@ def test_without_it_a_product_takes_4n_and_3(lib, size):
 def test_the_laplacian_is_the_trace(lib):
     x = lib.asarray(X, widest(lib))
     result = anygrad.laplacian(cubic, x, full_output=True)
-    assert lib.numpy(result.value) == pytest.approx(np.trace(cubic_hessian(X)), abs=rounding(lib, 30))
+    assert lib.numpy(result.value) == pytest.approx(np.trace(cubic_hessian(X)), abs=float(rounding(lib, 30)))
     assert (result.value.shape, result.value.dtype, result.step.shape) == ((), x.dtype, (3,))
     assert (result.ncalls, result.npoints) == (7, 7)
     assert all(flag.shape == () for flag in result.flags.values())

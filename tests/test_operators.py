@@ -237,7 +237,7 @@ def test_nothing_is_computed_before_it_is_asked_for(lib, operator, problem, trie
         raise AssertionError("something was computed")
 
     x, v = lib.asarray(problem.x, "float32"), lib.asarray(np.ones(problem.x.shape), "float32")
-    bounds = None if tried.off_axis else (-9.0, 9.0)  # the case with more to decide
+    bounds = None if tried.off_axis or operator.n == 2 else (-9.0, 9.0)  # with which there is more to decide
     with dask.config.set(scheduler=computing):
         value = operator.differentiate(lib, problem, problem.on(lib), x, v, scheme=tried.scheme, bounds=bounds)
     assert np.isfinite(lib.numpy(value)).all()
