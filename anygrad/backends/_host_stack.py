@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -11,9 +12,19 @@ from anygrad.backends._codec import Raw, same_bits
 from anygrad.backends._layout import places, positions
 from anygrad.backends._stack import Rows
 
-# What stays in the cache, with what f makes of it.
-CHUNK_BYTES = 2**17
 _LONG = 4096
+# More than the arrays that f makes of a chunk.
+_LARGE = 2**22
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory that f's intermediate arrays free, once in a process.
+
+    Until a piece as large as this has been freed, glibc gives each of them back to the system, and getting it anew for
+    every chunk takes longer than f. Elsewhere this does nothing.
+    """
+    np.empty(_LARGE, dtype=np.uint8)
 
 
 class HostStack:
@@ -45,6 +56,7 @@ class HostStack:
         *,
         private: bool,
     ) -> None:
+        keep_freed_memory()
         self._array = array
         self._stored = stored
         self._flat = stored.reshape(-1)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from anygrad.backends._base import Indices
 from anygrad.backends._codec import narrowed, numpy_codec
 from anygrad.backends._host import HostMemory
-from anygrad.backends._host_stack import CHUNK_BYTES
 from anygrad.backends._layout import overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -23,6 +22,9 @@ from anygrad.backends._scalar import (
     require_one_element,
     require_real,
 )
+
+# What stays in the cache, with what f makes of it.
+_CHUNK_BYTES = 192 * 2**10
 
 name = "numpy"
 cast_example = "x.astype(float)"
@@ -118,7 +120,7 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
         join=join,
         buffer=buffer,
         given=_as_it_is,
-        chunk_bytes=CHUNK_BYTES,
+        chunk_bytes=_CHUNK_BYTES,
     )
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._host import HostMemory
-from anygrad.backends._host_stack import CHUNK_BYTES
 from anygrad.backends._layout import extent, meeting, overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -28,6 +27,8 @@ from anygrad.backends._scalar import (
 from anygrad.backends._standard import device_array_reader, device_reader
 from anygrad.backends._torch_codec import codec_of, memory_of
 from anygrad.backends._vectoriser import Function, Vectoriser
+
+_CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 
 name = "torch"
 cast_example = "x.double()"
@@ -167,7 +168,7 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         reattach=_reattach(array, data),
         buffer=buffer,
         given=_given(array),
-        chunk_bytes=8 * CHUNK_BYTES,  # a call costs more than one of NumPy's
+        chunk_bytes=_CHUNK_BYTES,
         vectoriser=_VECTORISER,
     )
 
