@@ -41,24 +41,24 @@ def sparse_jacobian(variables: Variables, function: Function, options: Options, 
     pattern = None if detecting else given(sparsity, job.backend, variables.size)
     scheme = options.scheme
     groups = 0 if pattern is None else int(np.max(pattern.groups, initial=-1)) + 1
-    with meter(options.progress, scheme.calls(groups) + scheme.calls(1)) as counter:  # noqa: SIM117
-        with opened(job, function, counter) as space:
-            session, memory = space.session, space.memory
-            columns = Columns.of(space, scheme)
-            if pattern is None:
-                pattern = detected(columns)
-            entries = _Compressed(columns, pattern, function, scheme).entries()
-            if memory.size:
-                verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
-            slopes, counts = entries.slopes, session.record.counts
-            failed = counts.pop("failed")
-            if failed is not None:
-                missing = memory.xp.isnan(slopes.value) & failed
-                slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
-            arrays = _arrays(job, memory, slopes, pattern)
-            step = memory.join([memory.narrow(entries.step)], job.x.shape)
-            if session.blind():
-                warn_of_blindness([job.name], stacklevel=4)
+    total = scheme.calls(groups) + scheme.calls(1)
+    with meter(options.progress, total) as counter, opened(job, function, counter) as space:
+        session, memory = space.session, space.memory
+        columns = Columns.of(space, scheme)
+        if pattern is None:
+            pattern = detected(columns)
+        entries = _Compressed(columns, pattern, function, scheme).entries()
+        if memory.size:
+            verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
+        slopes, counts = entries.slopes, session.record.counts
+        failed = counts.pop("failed")
+        if failed is not None:
+            missing = memory.xp.isnan(slopes.value) & failed
+            slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
+        arrays = _arrays(job, memory, slopes, pattern)
+        step = memory.join([memory.narrow(entries.step)], job.x.shape)
+        if session.blind():
+            warn_of_blindness([job.name], stacklevel=4)
     return assembled([arrays], function.rebuilt, options, function, steps=step, **counts)
 
 

@@ -82,7 +82,9 @@ class ChunkSession:
     def know(self, value: object) -> None:
         self.record.known[0] = value
         results = self.memory.results(1)
-        results.append(self.memory.read_all(value) if self._vector else self.memory.read(value))  # type: ignore[arg-type]
+        # What is unpacked of a vector function is a list, which types do not tell from a number.
+        read: Callable[[Any], Array] = self.memory.read_all if self._vector else self.memory.read
+        results.append(read(value))
         [self._bases[0]] = self.memory.gathered(results, 1)
 
     def base(self, elements: Sequence[int]) -> Array:

@@ -122,10 +122,10 @@ class Perturber:
         for key, cells[key], second, original in visits:
             value = f(argument)
             results.append(value if value.__class__ is plain else read(value))
-            cells[key] = second  # noqa: PLW2901
+            cells[key] = second  # noqa: PLW2901 - see above
             value = f(argument)
             results.append(value if value.__class__ is plain else read(value))
-            cells[key] = original  # noqa: PLW2901
+            cells[key] = original  # noqa: PLW2901 - see above
 
     def _write_watched(
         self, argument: Array, elements: Sequence[int], columns: Columns, results: Results, *, first: bool = False

@@ -58,7 +58,7 @@ class Marking:
         try:
             return self._f(x)
         except Exception as error:
-            error.raised_by_f = True  # type: ignore[attr-defined]
+            error.raised_by_f = True  # type: ignore[attr-defined]  # exceptions take any attribute
             raise
 
 
