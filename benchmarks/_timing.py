@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 
-def medians(functions: Mapping[str, Callable[[], object]], *, seconds: float = 2.0, least: int = 5) -> dict[str, float]:
+def medians(functions: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, least: int = 5) -> dict[str, float]:
     """Return the median time of each function, from rounds in which each is called once."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
