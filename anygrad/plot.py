@@ -1,4 +1,4 @@
-"""Pictures. They need matplotlib, which is imported when one is drawn: ``pip install "anygrad-numdiff[plot]"``."""
+"""Pictures. They need matplotlib, which is imported when one is drawn: ``pip install '.[plot]'`` in a checkout."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def require_cloudpickle() -> None:
         import cloudpickle  # noqa: F401, PLC0415 - an extra
     except ImportError:
         raise ImportError(
-            "Pool sends f to worker processes by cloudpickle, which is not installed: pip install"
-            ' "anygrad-numdiff[pool]", or give Pool a concurrent.futures.ThreadPoolExecutor()'
+            "Pool sends f to worker processes by cloudpickle, which is not installed: write pip install '.[pool]' in"
+            " a checkout of anygrad, or give Pool a concurrent.futures.ThreadPoolExecutor()"
         ) from None
 
 
