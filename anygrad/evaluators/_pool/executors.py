@@ -137,8 +137,8 @@ def _loky(workers: int) -> Any:
         import loky  # noqa: PLC0415 - an extra
     except ImportError:
         raise ImportError(
-            f"Pool({workers}) starts processes by loky, which is not installed: write pip install '.[pool]' in a checkout"
-            " of anygrad, or give Pool an executor such as concurrent.futures.ThreadPoolExecutor()"
+            f"Pool({workers}) starts processes by loky, which is not installed: write pip install '.[pool]' in a"
+            " checkout of anygrad, or give Pool an executor such as concurrent.futures.ThreadPoolExecutor()"
         ) from None
     return loky.get_reusable_executor(max_workers=workers)
 
