@@ -175,9 +175,7 @@ def numerical_gradient_1d(
         full_output=full_output,
         plan={"operator": "numerical_gradient_1d"},
     )
-    job = Job("x", f, array, backend, options, bounds or (None, None))
-    function = Function(f)
-    return _assembled(run([job], function, options), only, options, function)
+    return _of_one(Job("x", f, array, backend, options, bounds or (None, None)))
 
 
 def numerical_gradient_2d(
@@ -231,9 +229,13 @@ def numerical_gradient_2d(
         full_output=full_output,
         plan={"operator": "numerical_gradient_2d"},
     )
-    job = Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1)
-    function = Function(f)
-    return _assembled(run([job], function, options), only, options, function)
+    return _of_one(Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1))
+
+
+def _of_one(job: Job) -> Any:
+    """Return the gradient of a function of one array."""
+    function = Function(job.f)
+    return _assembled(run([job], function, job.options), only, job.options, function)
 
 
 def _assembled(parts: Sequence[Partials], rebuild: Rebuild, options: Options, function: Function) -> Any:

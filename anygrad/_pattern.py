@@ -47,7 +47,7 @@ class Pattern:
 def given(sparsity: Any, backend: Backend, size: int) -> Pattern:
     """Return the pattern that the user gave for x of so many elements; raise if it is none."""
     sparse, _ = libraries()
-    pattern = sparsity if sparse.issparse(sparsity) else backend.to_host(sparsity)
+    pattern = sparsity if sparse.issparse(sparsity) else backend.pattern(sparsity)
     like = pattern if sparse.issparse(sparsity) else None
     if isinstance(pattern, (list, tuple)):
         pattern = np.asarray(pattern)
@@ -106,8 +106,8 @@ def grouped(pattern: Pattern) -> Indices:
 def libraries() -> Sequence[Any]:
     """Return SciPy's module of sparse arrays and networkx, which are needed for nothing else."""
     try:
-        import networkx  # noqa: PLC0415
-        import scipy.sparse  # noqa: PLC0415
+        import networkx  # noqa: PLC0415 - an extra
+        import scipy.sparse  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ImportError(
             f"sparsity= needs SciPy and networkx, but {error.name} is not installed: write pip install '.[sparse]' in a"

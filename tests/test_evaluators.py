@@ -245,7 +245,7 @@ def test_points_one_after_the_other_whatever_fails():
     """What a journal asks of an evaluator that it wraps."""
     from anygrad.backends import resolve
     from anygrad.evaluators import Target
-    from anygrad.evaluators._points import Points, in_columns
+    from anygrad.evaluators._points import Points, sampled
 
     x = np.array([1.0, 2.0, 3.0])
 
@@ -260,8 +260,8 @@ def test_points_one_after_the_other_whatever_fails():
             found = dict(session.evaluate(points, tolerant=True))
             assert isinstance(found.pop(range(1, 2)), ZeroDivisionError)
             assert [float(value[0]) for value in found.values()] == [15.0, 33.0]
-            two = Points([0, 1, 2, 0], 0, np.array([5.0, 6.0, 7.0, 8.0]), width=2)
-            [first, second] = in_columns(np, session.evaluate, two, 2)
-            assert (first.tolist(), second.tolist()) == ([14.0], [17.0])
+            first, second = np.array([5.0, 6.0, 7.0, 8.0]), np.array([1.0, 1.0, 1.0, 1.0])
+            columns = sampled(session, [0, 1, 2, 0], 0, [first, second], width=2)
+            assert [column.tolist() for column in columns] == [[14.0, 17.0], [5.0, 4.0]]
         with pytest.raises(ZeroDivisionError), evaluator.session(Target(f, x, resolve(x))) as session:
             list(session.evaluate(points))

@@ -222,8 +222,8 @@ class Backend(Protocol):
         """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
         ...
 
-    def to_host(self, x: Any) -> Any:
-        """Return an array of this library, sparse ones too, as NumPy's (SciPy's); all else as it is."""
+    def pattern(self, x: Any) -> Any:
+        """Return a dense or sparse array of this library by whose entries NumPy's (SciPy's) has; all else as it is."""
         ...
 
     def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:

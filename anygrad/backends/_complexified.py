@@ -44,8 +44,8 @@ class Complexified:
     def complexified(self, x: Array) -> Array:
         return self.real.complexified(x)
 
-    def to_host(self, x: Any) -> Any:
-        return self.real.to_host(x)
+    def pattern(self, x: Any) -> Any:
+        return self.real.pattern(x)
 
     def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
         return self.real.sparse(values, rows, columns, shape, like)

@@ -54,7 +54,7 @@ class Joint:
     def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
         return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
 
-    def to_host(self, x: Any) -> Any:
+    def pattern(self, x: Any) -> Any:
         raise NotImplementedError("several arrays have no pattern")
 
     def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:

@@ -54,7 +54,7 @@ def forkable(x: Array) -> bool:
     return False
 
 
-def to_host(x: Any) -> Any:
+def pattern(x: Any) -> Any:
     import cupyx.scipy.sparse  # noqa: PLC0415 - only here
 
     return x.get() if is_array(x) or cupyx.scipy.sparse.issparse(x) else x

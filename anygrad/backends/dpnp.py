@@ -55,8 +55,8 @@ def forkable(x: Array) -> bool:
     return False
 
 
-def to_host(x: Any) -> Any:
-    return dpnp.asnumpy(x) if is_array(x) else x
+def pattern(x: Any) -> Any:
+    return host(x) if is_array(x) else x
 
 
 def sparse(values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:

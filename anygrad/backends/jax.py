@@ -70,14 +70,14 @@ def forkable(x: jax.Array) -> bool:
     return False  # JAX has threads, which are not there after a fork, but their locks are
 
 
-def to_host(x: Any) -> Any:
+def pattern(x: Any) -> Any:
     from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
 
     if isinstance(x, BCOO):
         import scipy.sparse  # noqa: PLC0415 - likewise
 
         return scipy.sparse.coo_array((np.asarray(x.data), np.asarray(x.indices).T), shape=x.shape)
-    return np.asarray(x) if is_array(x) else x
+    return host(x) if is_array(x) else x
 
 
 def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:

@@ -77,7 +77,7 @@ def forkable(x: torch.Tensor) -> bool:
     return bool(x.device.type == "cpu")
 
 
-def to_host(x: Any) -> Any:
+def pattern(x: Any) -> Any:
     if not is_array(x):
         return x
     if x.layout == torch.strided:

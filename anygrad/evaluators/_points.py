@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from anygrad._typing import Array, Namespace
+
+if TYPE_CHECKING:
+    from anygrad.evaluators._base import Session
 
 
 @dataclass(eq=False)
@@ -47,11 +51,16 @@ class Points:
         return Points(self.elements[span], self.part, self.numbers[span], self.width)
 
 
-def in_columns(
-    xp: Namespace, evaluate: Callable[[Points], Iterable[tuple[range, Array]]], points: Points, columns: int
+def sampled(
+    session: Session, elements: Sequence[int], part: int | None, levels: Sequence[Array], width: int
 ) -> list[Array]:
-    """Return f's values at points, those of a sample, as so many arrays, from those of some points at a time."""
-    pieces = sorted(evaluate(points), key=lambda piece: piece[0].start)
-    values = pieces[0][1] if len(pieces) == 1 else xp.concat([values for _, values in pieces])
-    count = len(points) // columns
+    """Return what `Session.sample` does, of a session that evaluates some points at a time."""
+    if not width:  # x is empty, and f(x) its only value
+        return [session.base(range(1))] * len(levels)
+    xp = session.memory.xp
+    points = Points.of(xp, elements, part, levels, width)
+    pieces = sorted(session.evaluate(points), key=lambda piece: piece[0].start)
+    parts: list[Array] = [values for _, values in pieces]
+    values = parts[0] if len(parts) == 1 else xp.concat(parts)
+    count = len(points) // len(levels)
     return [values[start : start + count, ...] for start in range(0, len(points), count)]

@@ -113,11 +113,11 @@ class Journal:
     def session(self, target: Target) -> Iterator[Session]:
         """Open a target for sampling."""
         # Not imported before they are needed: sqlite3 and pickle take as long as a part of NumPy.
-        from anygrad.evaluators._journal.failure import Marking  # noqa: PLC0415
-        from anygrad.evaluators._journal.fingerprint import changed, facts_of  # noqa: PLC0415
-        from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415
-        from anygrad.evaluators._journal.session import JournalSession  # noqa: PLC0415
-        from anygrad.evaluators._journal.unpacking import Unpacking  # noqa: PLC0415
+        from anygrad.evaluators._journal.failure import Marking  # noqa: PLC0415 - as said
+        from anygrad.evaluators._journal.fingerprint import changed, facts_of  # noqa: PLC0415 - as said
+        from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415 - as said
+        from anygrad.evaluators._journal.session import JournalSession  # noqa: PLC0415 - as said
+        from anygrad.evaluators._journal.unpacking import Unpacking  # noqa: PLC0415 - as said
 
         _require_numbers(target)
         unpacking = Unpacking(target)

@@ -17,7 +17,7 @@ from anygrad.evaluators._journal.digest import exact, hashed
 from anygrad.evaluators._journal.failure import Failure, is_own
 from anygrad.evaluators._journal.ledger import Ledger
 from anygrad.evaluators._journal.unpacking import Unpacking
-from anygrad.evaluators._points import Points, in_columns
+from anygrad.evaluators._points import Points, sampled
 
 
 @dataclass(eq=False)
@@ -44,9 +44,7 @@ class JournalSession:
     def __post_init__(self) -> None:
         self.memory, self.record = self.inner.memory, self.inner.record
         self.record.tolerant = self.tolerant
-        # What a session tells of itself is what the inner one does, as far as it does.
-        self.in_place: bool = getattr(self.inner, "in_place", self.memory.visible)
-        self.together: int = getattr(self.inner, "together", 1)
+        self.in_place, self.together = self.inner.in_place, self.inner.together
         self._numbers = self.memory.elements(range(0))
 
     def know(self, value: object) -> None:
@@ -62,10 +60,7 @@ class JournalSession:
     def sample(
         self, elements: Sequence[int], part: int | None, levels: Sequence[Array], width: int = 1
     ) -> Sequence[Array]:
-        if not width:  # x is empty, and f(x) its only value
-            return [self.base(range(1))] * len(levels)
-        xp = self.memory.xp
-        return in_columns(xp, self.evaluate, Points.of(xp, elements, part, levels, width), len(levels))
+        return sampled(self, elements, part, levels, width)
 
     def evaluate(self, points: Points, *, tolerant: bool = False) -> Iterator[tuple[range, Array | Exception]]:
         """Yield f's values: those that are kept, those that are not yet, and NaN where it has failed."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.evaluators._base import Session, Target
-from anygrad.evaluators._points import Points, in_columns
+from anygrad.evaluators._points import Points, sampled
 from anygrad.evaluators._pool.channels import Processes, Threads
 from anygrad.evaluators._pool.executors import Engine, forks, in_this_process, is_executor
 from anygrad.evaluators._pool.portions import Pace, Portions
@@ -60,10 +60,7 @@ class PoolSession:
     def sample(
         self, elements: Sequence[int], part: int | None, levels: Sequence[Array], width: int = 1
     ) -> Sequence[Array]:
-        if not width:  # x is empty, and f(x) its only value
-            return [self.base(range(1))] * len(levels)
-        xp = self.memory.xp
-        return in_columns(xp, self.evaluate, Points.of(xp, elements, part, levels, width), len(levels))
+        return sampled(self, elements, part, levels, width)
 
     def evaluate(self, points: Points, *, tolerant: bool = False) -> Iterator[tuple[range, Array | Exception]]:
         for task, answer in self._answers(points, tolerant=tolerant):
