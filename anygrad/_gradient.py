@@ -175,7 +175,8 @@ def numerical_gradient_1d(
         full_output=full_output,
         plan={"operator": "numerical_gradient_1d"},
     )
-    return _of_one(Job("x", f, array, backend, options, bounds or (None, None)))
+    job, function = Job("x", f, array, backend, options, bounds or (None, None)), Function(f)
+    return _assembled(run([job], function, options), only, options, function)
 
 
 def numerical_gradient_2d(
@@ -229,13 +230,9 @@ def numerical_gradient_2d(
         full_output=full_output,
         plan={"operator": "numerical_gradient_2d"},
     )
-    return _of_one(Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1))
-
-
-def _of_one(job: Job) -> Any:
-    """Return the gradient of a function of one array."""
-    function = Function(job.f)
-    return _assembled(run([job], function, job.options), only, job.options, function)
+    job = Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1)
+    function = Function(f)
+    return _assembled(run([job], function, options), only, options, function)
 
 
 def _assembled(parts: Sequence[Partials], rebuild: Rebuild, options: Options, function: Function) -> Any:

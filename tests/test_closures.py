@@ -78,11 +78,26 @@ def test_immutable_arrays_hide_the_perturbation_from_a_closure(lib):
         assert caught[0].filename == __file__
 
 
-def test_read_only_memory_hides_the_perturbation_from_a_closure():
+@pytest.mark.parametrize(
+    "differentiate",
+    [
+        anygrad.numerical_gradient,
+        anygrad.numerical_gradient_1d,
+        anygrad.numerical_gradient_2d,
+        anygrad.jacobian,
+        anygrad.hessian,
+        anygrad.laplacian,
+        anygrad.derivative,
+        lambda f, x: anygrad.jvp(f, x, np.ones(2)),
+        lambda f, x: anygrad.hvp(f, x, np.ones(2)),
+    ],
+)
+def test_read_only_memory_hides_the_perturbation_from_a_closure(differentiate):
     w = np.array([1.0, 2.0])
     w.flags.writeable = False
-    with pytest.warns(ConstantFunctionWarning):
-        anygrad.numerical_gradient(lambda _: np.sum(w**2), w)
+    with pytest.warns(ConstantFunctionWarning) as caught:
+        differentiate(lambda x: np.sum(w**2) + (0 * x if differentiate is anygrad.derivative else 0), w)
+    assert caught[0].filename == __file__
 
 
 def test_an_even_function_at_zero_is_no_reason_to_warn(lib):
