@@ -1,0 +1,1 @@
+"""What `check_gradient` is made of."""

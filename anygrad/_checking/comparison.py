@@ -1,0 +1,42 @@
+"""What is claimed, beside what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One array of derivatives as claimed and as found numerically, on the host; all of them are of its shape.
+
+    Attributes
+    ----------
+    name
+        The array in the user's words: ``x``, or ``x['W1']``.
+    claimed, numerical
+        The derivatives, in float64 or complex128.
+    tolerance
+        How far the two may be apart for all that is known of the errors of both.
+    """
+
+    name: str
+    claimed: HostArray
+    numerical: HostArray
+    tolerance: HostArray
+
+    @property
+    def difference(self) -> HostArray:
+        """How far the two are apart."""
+        distance: HostArray = np.abs(self.claimed - self.numerical)
+        return distance
+
+    @property
+    def wrong(self) -> HostArray:
+        """Where they are further apart than the errors of both allow."""
+        beyond: HostArray = ~(self.difference <= self.tolerance)
+        return beyond
