@@ -29,6 +29,8 @@ FLOORS = [
     {"_detection", "_verification"},
     {"_sparse"},
     {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},
+    {"_checking"},
+    {"_check"},
     {"__init__"},
 ]
 # Whoever is on a floor below another may still have no business with it.
