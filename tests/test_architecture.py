@@ -31,6 +31,7 @@ FLOORS = [
     {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},
     {"_checking"},
     {"_check"},
+    {"testing"},
     {"__init__"},
 ]
 # Whoever is on a floor below another may still have no business with it.
