@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from anygrad._checking.answer import answered
-from anygrad._checking.question import asked, require_options, the_only
+from anygrad._checking.question import asked, default_scheme, require_options, the_only
 from anygrad._checking.report import CheckReport
 from anygrad._job import Options
 from anygrad._typing import Bounds, ProgressCallback, PyTree
 from anygrad._validate import require_callable
+from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.schemes import Adaptive, Scheme
+from anygrad.schemes import Scheme
 
 
 def check_gradient(
@@ -29,7 +30,7 @@ def check_gradient(
     directions: int | None = None,
     rtol: float | None = None,
     seed: int = 0,
-    scheme: Scheme = Adaptive(),
+    scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
     progress: bool | ProgressCallback = False,
@@ -61,8 +62,9 @@ def check_gradient(
     seed
         Of the random numbers: the same seed checks along the same directions.
     scheme
-        How f is differentiated. One that estimates its error, as `Adaptive` does, is used once; any other twice, at its
-        own step and at twice that.
+        How f is differentiated: by default `Adaptive`; for float16 and bfloat16, which have too few digits for
+        extrapolation, `Central` with steps of 0.2 |x|. A scheme that estimates no error is used twice, at its own step
+        and at twice that. Steps for each element are, along a direction, the most that none of them moves.
     evaluator, bounds, progress
         As in `numerical_gradient`. What is claimed is always called with one x at a time.
 
@@ -113,7 +115,8 @@ def check_gradient(
     require_callable(f)
     claim = the_only(grad=grad, jac=jac, hess=hess, vjp=vjp)
     require_options(claim[0], directions=directions, rtol=rtol)
-    options = Options(scheme, evaluator, bounds)
+    variables = Variables.of(x)
+    options = Options(default_scheme(variables) if scheme is None else scheme, evaluator, bounds)
     started, rng = time.perf_counter(), np.random.default_rng(seed)
     question = asked(f, x, claim, options, rng)
     return answered(question, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)

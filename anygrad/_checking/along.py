@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,15 @@ import numpy as np
 
 from anygrad._checking.claim import Claim
 from anygrad._checking.comparison import Comparison, HostArray
+from anygrad._checking.hosted import on_host
 from anygrad._checking.measured import measured
 from anygrad._checking.opinion import CONFIDENCE
+from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, sizes
 from anygrad._directional import jvp
+from anygrad._pytree import is_number
 from anygrad._variables import Variables
+from anygrad.schemes import Scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +34,15 @@ class Found:
         As claimed and as found, (p,).
     flags
         Those of the scheme, (p,) each.
+    natural
+        What size is normal for the derivatives: that of the root of the sum of squares of what adds up to them, (p,).
     blind, ncalls
         Whether f, given copies of x, never returned another value; how often it was called.
     """
 
     comparison: Comparison
     flags: Mapping[str, HostArray]
+    natural: HostArray
     blind: bool
     ncalls: int
 
@@ -49,8 +57,8 @@ class Along:
         What is checked, and x.
     table, uncertainty
         What is claimed of the p values of f, and how sure it is, (p, n).
-    spread
-        How far f(x) is apart when f is called several times.
+    spread, rounding
+        How far f(x) is apart when f is called several times, and how well it is rounded.
     eps, rtol
         The spacing at 1 of the dtypes, and what else is tolerated.
     """
@@ -60,6 +68,7 @@ class Along:
     table: HostArray
     uncertainty: HostArray
     spread: float
+    rounding: float
     eps: float
     rtol: float
 
@@ -69,7 +78,8 @@ class Along:
         tree = self.variables.rebuild(_parted(self.variables, v))
         own = question.options
         options: dict[str, Any] = {"evaluator": own.evaluator, "bounds": own.bounds, "full_output": True}
-        result = measured(partial(jvp, question.f, question.x, tree, **options), own.scheme, "f(x)", 0.0)
+        scheme = _with_one_step(own.scheme, self.variables, v)
+        result = measured(partial(jvp, question.f, question.x, tree, **options), scheme, "f(x)", self.rounding)
         numerical, error = _joined(result.values), _joined(result.errors)
         claimed = self.table @ v
         if claimed.shape != numerical.shape:
@@ -85,7 +95,8 @@ class Along:
         tolerance = CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
         tolerance = tolerance + (varied if self.spread else 0.0)
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
-        return Found(Comparison("", claimed, numerical, tolerance), flags, result.blind, result.ncalls)
+        natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
+        return Found(Comparison("", claimed, numerical, tolerance), flags, natural, result.blind, result.ncalls)
 
 
 def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:
@@ -109,7 +120,7 @@ def table_of(question: Question, variables: Variables, arrays: Sequence[HostArra
 
 
 def along(
-    question: Question, variables: Variables, claim: Claim, *, eps: Sequence[float], spread: float, rtol: float
+    question: Question, variables: Variables, claim: Claim, probe: Probe, *, eps: Sequence[float], rtol: float
 ) -> Along:
     """Return what is claimed as a function of directions."""
     doubts = [
@@ -121,7 +132,8 @@ def along(
         variables,
         table=table_of(question, variables, claim.values),
         uncertainty=table_of(question, variables, doubts),
-        spread=spread,
+        spread=probe.spread,
+        rounding=0.0 if question.options.scheme.off_axis else probe.rounding(max(eps)),
         eps=max([*eps, *claim.eps]),
         rtol=rtol,
     )
@@ -143,6 +155,19 @@ def directions(of: Along, count: int, rng: np.random.Generator) -> list[HostArra
     shares = [min(max(middle / effect, 1 / room), room) if effect else room for effect in effects]
     weights = np.concatenate([np.zeros(0), *(share * scale for share, scale in zip(shares, scales, strict=True))])
     return [weights * rng.choice([-1.0, 1.0], weights.size) * rng.uniform(0.5, 1.5, weights.size) for _ in range(count)]
+
+
+def _with_one_step(scheme: Scheme, variables: Variables, v: HostArray) -> Scheme:
+    """Return a scheme whose steps for each element have become one: the most by which none of them moves further."""
+    step = getattr(scheme, "step", None)
+    if step is None or is_number(step) or hasattr(step, "steps") or not dataclasses.is_dataclass(scheme):
+        return scheme
+    leaves = zip(variables.leaves_of(step, "the step"), variables.shapes, strict=True)
+    steps = _joined([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
+    moved = v != 0
+    lengths = steps[moved] / np.abs(v[moved])
+    one: Scheme = dataclasses.replace(scheme, step=float(np.min(lengths, initial=1.0) * np.max(np.abs(v))))
+    return one
 
 
 def _flat(array: HostArray, shape: tuple[int, ...]) -> HostArray:

@@ -41,7 +41,7 @@ def answered(
         finding = whole(question, variables, claim, probe, direction, rtol=rtol, progress=progress)
     else:
         finding = along_directions(
-            along(question, variables, claim, eps=spacing_of(variables), spread=probe.spread, rtol=rtol),
+            along(question, variables, claim, probe, eps=spacing_of(variables), rtol=rtol),
             directions,
             rng,
             natural=natural_slope(probe),

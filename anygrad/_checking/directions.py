@@ -37,7 +37,10 @@ def along_directions(
     if all(one.blind for one in found):
         return Finding(comparisons, [unseen(one) for one in comparisons], ncalls, directional=True, blind=True)
     bounded = along.question.options.bounds is not None
-    states = [judged(one.comparison, Circumstances(one.flags, natural, deterministic, bounded)) for one in found]
+    states = [
+        judged(one.comparison, Circumstances(one.flags, np.maximum(natural, one.natural), deterministic, bounded))
+        for one in found
+    ]
     located: list[Comparison] = []
     worst = max(range(count), key=lambda i: float(np.max(found[i].comparison.ratio, initial=0.0)))
     if np.any(found[worst].comparison.wrong):

@@ -12,7 +12,7 @@ from anygrad._checking.comparison import Comparison, HostArray
 # From the gravest to the least; an element is what the first of them says that holds for it.
 VERDICTS = ("wrong", "nonfinite", "kink", "nondeterministic", "noisy", "inconclusive", "agrees")
 
-# A difference that is less than this share of the derivatives themselves is a certainty of some use.
+# An uncertainty that is less than this share of the derivatives themselves is of some use.
 _RESOLVED = 0.5
 
 
@@ -76,11 +76,10 @@ def counted(states: Sequence[HostArray]) -> dict[str, int]:
 
 
 def _undecided(comparison: Comparison, natural: HostArray | float) -> HostArray:
-    """Return where the claim agrees, but so would many others."""
+    """Return where the claim agrees, but so would any other that is as large as derivatives by this array are."""
     claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
-    finite = numerical[np.isfinite(numerical)]
-    typical = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-    size = np.maximum(np.maximum(claimed, numerical), np.maximum(typical, natural))
+    largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
+    size = np.maximum(claimed, np.maximum(largest, natural))
     flat = (claimed == 0) & (numerical == 0)
     undecided: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
     return undecided

@@ -59,7 +59,7 @@ def measured(differentiate: Callable[..., Result], scheme: Scheme, name: str, ro
     steps = _steps(result.step, values)
     if other is not None:
         errors = [
-            2 * np.abs(value - wide) + 2**n * rounding / step**n
+            np.abs(value - wide) + 2**n * rounding / step**n
             for value, wide, step in zip(values, errors, steps, strict=True)
         ]
     return Measured(
@@ -94,8 +94,13 @@ def _doubled(scheme: Scheme, result: Result) -> Scheme:
     if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
         return scheme
     leaves, rebuild = flatten(result.step, "the step")
-    doubled: Scheme = dataclasses.replace(scheme, step=rebuild(2 * leaf for _, leaf in leaves))
+    doubled: Scheme = dataclasses.replace(scheme, step=rebuild(_twice(leaf) for _, leaf in leaves))
     return doubled
+
+
+def _twice(step: Array) -> Array | float:
+    """Return twice a step; along a direction it is a number, and none of a device."""
+    return 2 * step if step.ndim else 2 * float(step)
 
 
 def _with(differentiate: Callable[..., Result], scheme: Scheme) -> tuple[Result, bool]:

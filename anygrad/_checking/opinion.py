@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from anygrad._checking.comparison import Comparison, HostArray
-from anygrad._checking.hosted import on_host
 from anygrad._checking.measured import measured
 from anygrad._checking.question import Question, sizes
 from anygrad._directional import jvp
 from anygrad._function import Function
 from anygrad._variables import Variables
-from anygrad.schemes import Adaptive, Scheme
+from anygrad.schemes import Adaptive, Central, Scheme
 
 # How much of the numerical error estimate is allowed for: in one case of 200 the error is larger than the estimate.
 CONFIDENCE = 2.0
-_AT_ONCE = 8
 _AT_MOST = 32
 _SHARE = 0.11  # the first step, as a share of x: not a power of the ratio of Adaptive's steps from where it begins
 
@@ -31,34 +31,46 @@ class Opinions:
     ncalls: int
 
 
-def confirmed(question: Question, variables: Variables, comparisons: Sequence[Comparison]) -> Opinions:
-    """Return comparisons in which all that is wrong has been found so twice, or is less certain than what has."""
+def confirmed(question: Question, variables: Variables, comparisons: Sequence[Comparison], rounding: float) -> Opinions:
+    """Return comparisons in which all that is wrong has been found so by other schemes too, or they could not tell.
+
+    ``rounding`` is that of a value of f.
+    """
     if not any(np.any(comparison.wrong) for comparison in comparisons):
         return Opinions(list(comparisons), 0)
     if question.kind == "grad":
-        return _by_elements(question, variables, comparisons)
-    found = measured(question.operator(), _beginning(question.options.scheme, _steps(variables)), question.name, 0.0)
-    pairs = zip(comparisons, found.values, found.errors, strict=True)
-    return Opinions([_revised(comparison, value, error) for comparison, value, error in pairs], found.ncalls)
+        return _by_elements(question, variables, comparisons, rounding)
+    revised, ncalls = list(comparisons), 0
+    for scheme in _others(question, variables.rebuild(_SHARE * size for size in sizes(variables))):
+        found = measured(question.operator(), scheme, question.name, rounding, question.n)
+        revised = [_revised(*of_array) for of_array in zip(revised, found.values, found.errors, strict=True)]
+        ncalls += found.ncalls
+    return Opinions(revised, ncalls)
 
 
-def _by_elements(question: Question, variables: Variables, comparisons: Sequence[Comparison]) -> Opinions:
-    """Differentiate again by the elements that are most in doubt, until some are confirmed."""
-    revised, ncalls, refuted = list(comparisons), 0, 0
+def _by_elements(
+    question: Question, variables: Variables, comparisons: Sequence[Comparison], rounding: float
+) -> Opinions:
+    """Differentiate again by the elements that are most in doubt."""
+    revised, ncalls = list(comparisons), 0
     magnitudes = sizes(variables)
-    suspects = _suspects(comparisons)
-    while refuted < _AT_MOST:
-        group = [suspect for _, suspect in zip(range(_AT_ONCE), suspects, strict=False)]
-        for leaf, element in group:
-            value, error, calls = _again(question, variables, leaf, element, magnitudes[leaf])
-            ncalls += calls
-            revised[leaf] = _revised_at(revised[leaf], element, value, error)
-        refuted += len(group)
-        if not group or any(revised[leaf].wrong.reshape(-1)[element] for leaf, element in group):
-            return Opinions(revised, ncalls)
-    # The worst of them were false alarms: f is not what error estimates are made for, and the others no proof.
-    lenient = [replace(one, tolerance=np.fmax(one.tolerance, np.nan_to_num(one.difference))) for one in revised]
-    return Opinions(lenient, ncalls)
+    suspects = list(_suspects(comparisons))
+    for leaf, element in suspects[:_AT_MOST]:
+        operator = _by_element(question, variables, leaf, element)
+        for scheme in _others(question, _SHARE * float(magnitudes[leaf].reshape(-1)[element])):
+            if revised[leaf].wrong.reshape(-1)[element]:
+                found = measured(operator, scheme, "f(x)", rounding)
+                revised[leaf] = _revised_at(revised[leaf], element, found.values[0], found.errors[0])
+                ncalls += found.ncalls
+    if len(suspects) > _AT_MOST and not any(revised[leaf].wrong.reshape(-1)[at] for leaf, at in suspects[:_AT_MOST]):
+        # The worst of them were false alarms: f is not what error estimates are made for, and the others no proof.
+        revised = [replace(one, tolerance=np.fmax(one.tolerance, np.nan_to_num(one.difference))) for one in revised]
+    return Opinions(revised, ncalls)
+
+
+def _others(question: Question, step: object) -> tuple[Scheme, Scheme]:
+    """Return schemes that sample f at other points: one from another first step, and one that does not look far."""
+    return Adaptive(step=step, noise=getattr(question.options.scheme, "noise", None)), Central(order=4)
 
 
 def _suspects(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, int]]:
@@ -72,35 +84,22 @@ def _suspects(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, int]]:
     yield from (places[i] for i in order)
 
 
-def _again(
-    question: Question, variables: Variables, leaf: int, element: int, magnitudes: HostArray
-) -> tuple[HostArray, HostArray, int]:
-    """Return the derivative by one element, its error and the calls of f, with another first step."""
+def _by_element(question: Question, variables: Variables, leaf: int, element: int) -> Callable[..., Any]:
+    """Return the derivative by one element as a function of the scheme."""
     put = (variables.with_leaves if question.options.evaluator.leading else variables.with_leaf)(leaf)
     f = question.f if variables.alone else Function(question.f).of(put)
-    unit = np.zeros(magnitudes.shape)
+    unit = np.zeros(variables.shapes[leaf])
     unit.reshape(-1)[element] = 1.0
-    step = _SHARE * float(magnitudes.reshape(-1)[element])
-    lower, upper = (variables.leaves_of(bound, "a bound")[leaf] for bound in question.options.bounds or (None, None))
-    result = jvp(
+    bounds = question.options.bounds
+    return partial(
+        jvp,
         f,
         variables.arrays[leaf],
         unit,
-        scheme=_beginning(question.options.scheme, step),
         evaluator=question.options.evaluator,
-        bounds=None if question.options.bounds is None else (lower, upper),
+        bounds=bounds and tuple(variables.leaves_of(bound, "a bound")[leaf] for bound in bounds),
         full_output=True,
     )
-    return on_host(result.value, "f(x)"), on_host(result.error, "f(x)"), result.ncalls
-
-
-def _beginning(scheme: Scheme, step: object) -> Scheme:
-    """Return a scheme that estimates its error, with a first step."""
-    return Adaptive(step=step, noise=getattr(scheme, "noise", None))
-
-
-def _steps(variables: Variables) -> object:
-    return variables.rebuild(_SHARE * size for size in sizes(variables))
 
 
 def _revised_at(comparison: Comparison, element: int, value: HostArray, error: HostArray) -> Comparison:

@@ -52,6 +52,10 @@ class Probe:
         finite = self.repeated[:, np.all(np.isfinite(self.repeated), axis=0)]
         return float(np.max(np.abs(finite - finite[:1]), initial=0.0))
 
+    def rounding(self, eps: float) -> float:
+        """Return how far a value of f may be off by rounding, given the spacing at 1 of its dtype."""
+        return eps * float(np.max(np.abs(self.repeated), initial=0.0))
+
 
 def probed(
     f: Callable[[Any], Any],

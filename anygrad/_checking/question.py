@@ -23,6 +23,10 @@ from anygrad._pytree import flatten
 from anygrad._result import Result
 from anygrad._typing import PyTree
 from anygrad._variables import Variables
+from anygrad.schemes import Adaptive, Central, Scheme
+
+_FEW_DIGITS = 1e-4
+_SHARE = 0.2  # of x, as a step
 
 OPERATORS: dict[str, Callable[..., Any]] = {"grad": numerical_gradient, "jac": jacobian, "hess": hessian}
 
@@ -155,8 +159,18 @@ def sizes(variables: Variables) -> list[HostArray]:
 
 def _sizes(array: HostArray) -> HostArray:
     magnitudes = np.where(np.isfinite(array), np.abs(array), 0.0)
-    typical = float(np.sqrt(np.mean(magnitudes**2))) if magnitudes.size else 0.0
-    return np.where(magnitudes > 0, magnitudes, typical or 1.0)
+    return np.where(magnitudes > 0, magnitudes, _typical(magnitudes) or 1.0)
+
+
+def _typical(magnitudes: HostArray) -> float:
+    return float(np.sqrt(np.mean(magnitudes**2))) if magnitudes.size else 0.0
+
+
+def default_scheme(variables: Variables) -> Scheme:
+    """Return the scheme for x; one that makes do with few digits, if any of its arrays has few."""
+    if max(spacing_of(variables), default=0.0) < _FEW_DIGITS:
+        return Adaptive()
+    return Central(step=variables.rebuild(_SHARE * np.maximum(size, _typical(size) / 2) for size in sizes(variables)))
 
 
 def random_direction(variables: Variables, rng: np.random.Generator) -> HostArray:

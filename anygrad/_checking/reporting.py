@@ -40,7 +40,7 @@ def reported(
 ) -> CheckReport:
     """Return what has been found as a report."""
     verdict = verdict_of(finding.states)
-    remarks = [*_variation(claim, probe)]
+    remarks = [*_variation(claim, probe), *(_uncertainty(finding) if verdict == "agrees" else ())]
     if finding.blind:
         remarks.append(_BLIND)
     elif finding.located:
@@ -61,6 +61,22 @@ def reported(
         claim_ncalls=claim.ncalls,
         seconds=seconds,
     )
+
+
+def _uncertainty(finding: Finding) -> list[str]:
+    """Say of how many elements little but the size is known."""
+    vague = np.concatenate([np.zeros(0), *map(_vague, finding.comparisons)])
+    if not vague.size:
+        return []
+    return [
+        f"Of {vague.size:,} what is tolerated is more than the derivative itself, up to {np.max(vague):.1e}: a smaller"
+        " mistake does not show."
+    ]
+
+
+def _vague(comparison: Comparison) -> HostArray:
+    vague: HostArray = (comparison.tolerance > np.abs(comparison.numerical)) & (comparison.claimed != 0)
+    return comparison.tolerance[vague]
 
 
 def _variation(claim: Claim, probe: Probe) -> list[str]:

@@ -32,10 +32,11 @@ def whole(
     """Compare what is claimed with what is found, element by element."""
     eps = spacing_of(variables)
     scheme = question.options.scheme
-    # Complex steps take no differences, in which rounding would grow.
-    rounding = 0.0 if scheme.off_axis else 4 * max(eps) * float(np.max(np.abs(probe.repeated), initial=0.0))
+    rounding = probe.rounding(max(eps))
     name = "x" if question.kind == "grad" else question.name
-    found = measured(question.operator(progress), scheme, name, rounding, question.n)
+    # Complex steps take no differences, in which rounding would grow.
+    in_steps = 0.0 if scheme.off_axis else rounding
+    found = measured(question.operator(progress), scheme, name, in_steps, question.n)
     require_alike(claim, found)
     each = eps if question.kind == "grad" else [max(eps)] * len(found.values)
     tolerances = _tolerances(claim, found, each, probe.spread, rtol)
@@ -44,7 +45,7 @@ def whole(
     ]
     if found.blind:
         return Finding(comparisons, [unseen(one) for one in comparisons], found.ncalls, blind=True)
-    opinions = confirmed(question, variables, comparisons)
+    opinions = confirmed(question, variables, comparisons, rounding)
     natural = _natural(question, found, natural_slopes(probe, direction[: probe.width]))
     bounded = question.options.bounds is not None
     deterministic = claim.deterministic and not probe.spread
