@@ -31,7 +31,9 @@ FLOORS = [
     {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},
     {"_checking"},
     {"_check"},
+    {"_cli"},
     {"__init__"},
+    {"__main__"},
 ]
 # Whoever is on a floor below another may still have no business with it.
 STRANGERS = {
