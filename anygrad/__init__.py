@@ -1,6 +1,8 @@
 """Numerical differentiation of Python functions of arrays, on whatever array library the array came from."""
 
 from anygrad import plot
+from anygrad._check import check_gradient
+from anygrad._checking.report import CheckReport
 from anygrad._derivative import derivative
 from anygrad._directional import hvp, jvp
 from anygrad._gradient import numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
@@ -18,6 +20,7 @@ __all__ = [
     "Backward",
     "Batch",
     "Central",
+    "CheckReport",
     "Complex",
     "ConstantFunctionWarning",
     "Forward",
@@ -26,6 +29,7 @@ __all__ = [
     "Pool",
     "Result",
     "Vmap",
+    "check_gradient",
     "derivative",
     "hessian",
     "hvp",

@@ -31,6 +31,7 @@ FLOORS = [
     {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},
     {"_checking"},
     {"_check"},
+    {"testing"},
     {"_cli"},
     {"__init__"},
     {"__main__"},

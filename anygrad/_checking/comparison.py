@@ -32,11 +32,20 @@ class Comparison:
     @property
     def difference(self) -> HostArray:
         """How far the two are apart."""
-        distance: HostArray = np.abs(self.claimed - self.numerical)
+        with np.errstate(invalid="ignore"):
+            distance: HostArray = np.abs(self.claimed - self.numerical)
         return distance
 
     @property
     def wrong(self) -> HostArray:
-        """Where they are further apart than the errors of both allow."""
-        beyond: HostArray = ~(self.difference <= self.tolerance)
+        """Where they are further apart than the errors of both allow; what was not found is no proof."""
+        found = np.isfinite(self.numerical) & np.isfinite(self.tolerance)
+        beyond: HostArray = found & ~(self.difference <= self.tolerance)
         return beyond
+
+    @property
+    def ratio(self) -> HostArray:
+        """The difference as a multiple of what is tolerated; infinite where one of the two is not finite."""
+        with np.errstate(all="ignore"):
+            ratio = np.where(self.difference == 0, 0.0, self.difference / self.tolerance)
+        return np.nan_to_num(ratio, nan=np.inf, posinf=np.inf)

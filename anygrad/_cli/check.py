@@ -6,9 +6,11 @@ import argparse
 import importlib.util
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from anygrad._check import check_gradient
+from anygrad._checking.report import CheckReport
 from anygrad._cli.arrays import converted
 from anygrad._cli.common import add_function, wants_progress, x_of
 from anygrad._cli.reading import is_data, read
@@ -20,13 +22,13 @@ from anygrad.schemes import named
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    add_function(parser)
+    add_function(parser, scheme="adaptive")
     parser.add_argument(
         "--grad", required=True, help="the gradient to be checked: a function of x, as f is, or its value in a file"
     )
     parser.add_argument("--directions", metavar="K", type=int, help="compare along K random directions")
     parser.add_argument("--rtol", metavar="R", type=float, help="the relative error that is allowed")
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the random directions (default: 0)")
+    parser.add_argument("--seed", metavar="S", type=_seed, default=0, help="of the random directions (default: 0)")
     parser.add_argument("--plot", metavar="FILE", help="draw the comparison, to a file such as check.png")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
@@ -47,18 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if report else 1
 
 
-def _report(arguments: argparse.Namespace) -> Any:
-    scheme = {} if arguments.scheme is None else {"scheme": named(arguments.scheme)}
-    f, grad = function(arguments.f), _claimed(arguments)
+def _report(arguments: argparse.Namespace) -> CheckReport:
+    scheme = named(arguments.scheme)
+    f, grad, x = function(arguments.f), _claimed(arguments), x_of(arguments)
     return check_gradient(
         f,
         grad,
-        x_of(arguments),
+        x,
         directions=arguments.directions,
         rtol=arguments.rtol,
         seed=arguments.seed,
+        scheme=scheme,
         progress=wants_progress(arguments),
-        **scheme,
     )
 
 
@@ -69,16 +71,31 @@ def _claimed(arguments: argparse.Namespace) -> Any:
     return function(arguments.grad)
 
 
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} was given, but 0 or a positive integer was expected")
+    return seed
+
+
 def _require_drawable(path: str) -> None:
+    """Raise if there will be no picture, and see to it that drawing one needs no screen."""
     require_writable(path)
     if importlib.util.find_spec("matplotlib") is None:
         raise Refusal("--plot needs matplotlib, which is not installed: pip install matplotlib")
     import matplotlib  # noqa: PLC0415 - an extra, imported when a picture is wanted
+    from matplotlib.backend_bases import FigureCanvasBase  # noqa: PLC0415 - likewise
 
-    matplotlib.use("Agg")  # which draws files, and needs no screen
+    matplotlib.use("Agg")
+    suffix, known = Path(path).suffix.lower().removeprefix("."), FigureCanvasBase.get_supported_filetypes()
+    if suffix and suffix not in known:
+        raise Refusal(f"{path} is to be a picture, but .{suffix} is none that matplotlib writes: call it .png or .svg")
 
 
-def _draw(report: Any, path: str) -> None:
+def _draw(report: CheckReport, path: str) -> None:
     try:
         report.plot().savefig(path)
     except OSError as error:

@@ -10,8 +10,8 @@ from anygrad._cli.reading import Tree, read
 from anygrad.backends.libraries import names
 
 
-def add_function(parser: argparse.ArgumentParser) -> None:
-    """Describe f, x and how f is called."""
+def add_function(parser: argparse.ArgumentParser, scheme: str | None = None) -> None:
+    """Describe f, x and how f is called; ``scheme`` is the default one, None that of `numerical_gradient`."""
     parser.add_argument("f", metavar="MODULE:F", help="the function: package.module:f, module:net.loss, or file.py:f")
     parser.add_argument(
         "--x",
@@ -24,7 +24,10 @@ def add_function(parser: argparse.ArgumentParser) -> None:
         help=f"the library of the array that f is given: {', '.join(names())} (default: numpy)",
     )
     parser.add_argument(
-        "--scheme", help="adaptive, central, forward, backward or complex; an order may follow, as in central4"
+        "--scheme",
+        default=scheme,
+        help="adaptive, central, forward, backward or complex; an order may follow, as in central4 (default:"
+        f" {scheme or 'central, with the step 1e-4'})",
     )
     parser.add_argument(
         "--progress",

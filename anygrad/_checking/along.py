@@ -1,0 +1,159 @@
+"""What is claimed and what is found, along directions instead of by elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from anygrad._checking.claim import Claim
+from anygrad._checking.comparison import Comparison, HostArray
+from anygrad._checking.measured import measured
+from anygrad._checking.opinion import CONFIDENCE
+from anygrad._checking.question import Question, sizes
+from anygrad._directional import jvp
+from anygrad._variables import Variables
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The derivatives of the p values of f along one direction.
+
+    Attributes
+    ----------
+    comparison
+        As claimed and as found, (p,).
+    flags
+        Those of the scheme, (p,) each.
+    blind, ncalls
+        Whether f, given copies of x, never returned another value; how often it was called.
+    """
+
+    comparison: Comparison
+    flags: Mapping[str, HostArray]
+    blind: bool
+    ncalls: int
+
+
+@dataclass(frozen=True, eq=False)
+class Along:
+    """f and what is claimed of it, as functions of a direction through all n elements of x.
+
+    Attributes
+    ----------
+    question, variables
+        What is checked, and x.
+    table, uncertainty
+        What is claimed of the p values of f, and how sure it is, (p, n).
+    spread
+        How far f(x) is apart when f is called several times.
+    eps, rtol
+        The spacing at 1 of the dtypes, and what else is tolerated.
+    """
+
+    question: Question
+    variables: Variables
+    table: HostArray
+    uncertainty: HostArray
+    spread: float
+    eps: float
+    rtol: float
+
+    def found(self, v: HostArray) -> Found:
+        """Differentiate f along v, (n,)."""
+        question = self.question
+        tree = self.variables.rebuild(_parted(self.variables, v))
+        own = question.options
+        options: dict[str, Any] = {"evaluator": own.evaluator, "bounds": own.bounds, "full_output": True}
+        result = measured(partial(jvp, question.f, question.x, tree, **options), own.scheme, "f(x)", 0.0)
+        numerical, error = _joined(result.values), _joined(result.errors)
+        claimed = self.table @ v
+        if claimed.shape != numerical.shape:
+            raise ValueError(
+                f"what is claimed has {claimed.size} rows, but f returned {numerical.size} elements: a Jacobian has the"
+                " shape f(x).shape + x.shape"
+            )
+        # Roundings that know nothing of each other add up as the root of their squares does.
+        rounded = np.sqrt((self.uncertainty**2 + (4 * self.eps * np.abs(self.table)) ** 2) @ v**2)
+        size = np.maximum(np.abs(claimed), np.abs(numerical))
+        with np.errstate(all="ignore"):
+            varied = 2 * self.spread * float(np.max(np.abs(v))) / float(np.max(result.steps[0]))
+        tolerance = CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
+        tolerance = tolerance + (varied if self.spread else 0.0)
+        flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
+        return Found(Comparison("", claimed, numerical, tolerance), flags, result.blind, result.ncalls)
+
+
+def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:
+    """Return arrays, of the structure of a gradient or of a Jacobian, as one table: a row for each value of f."""
+    width = len(variables.shapes)
+    if question.kind == "grad":
+        return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])[None, :]
+    if len(arrays) % width or any(
+        array.shape[array.ndim - len(shape) :] != shape
+        for array, shape in zip(arrays, variables.shapes * (len(arrays) // width), strict=True)
+    ):
+        raise ValueError(
+            f"what is claimed has the shapes {', '.join(str(array.shape) for array in arrays)}, but arrays of"
+            f" f(x).shape + x.shape were expected, where x has {', '.join(map(str, variables.shapes))}"
+        )
+    blocks = [
+        np.concatenate([_flat(array, shape) for array, shape in zip(row, variables.shapes, strict=True)], axis=1)
+        for row in (arrays[start : start + width] for start in range(0, len(arrays), width))
+    ]
+    return np.concatenate(blocks)
+
+
+def along(
+    question: Question, variables: Variables, claim: Claim, *, eps: Sequence[float], spread: float, rtol: float
+) -> Along:
+    """Return what is claimed as a function of directions."""
+    doubts = [
+        4 * rounding + 2 * float(np.max(own, initial=0.0))
+        for rounding, own in zip(claim.rounding, claim.spread, strict=True)
+    ]
+    return Along(
+        question,
+        variables,
+        table=table_of(question, variables, claim.values),
+        uncertainty=table_of(question, variables, doubts),
+        spread=spread,
+        eps=max([*eps, *claim.eps]),
+        rtol=rtol,
+    )
+
+
+def directions(of: Along, count: int, rng: np.random.Generator) -> list[HostArray]:
+    """Return random directions in which each array of x counts: by as much as it is large, and its derivatives small.
+
+    No array moves by more than ``eps**(-1/4)`` times more or less than is its share: its steps would drown in rounding.
+    """
+    room = of.eps**-0.25
+    scales = [size.reshape(-1) for size in sizes(of.variables)]
+    ends = np.cumsum([0, *(scale.size for scale in scales)])
+    effects = [
+        float(np.linalg.norm(np.nan_to_num(of.table[:, start:stop]) * scale))
+        for start, stop, scale in zip(ends, ends[1:], scales, strict=False)
+    ]
+    middle = float(np.median([effect for effect in effects if effect] or [1.0]))
+    shares = [min(max(middle / effect, 1 / room), room) if effect else room for effect in effects]
+    weights = np.concatenate([np.zeros(0), *(share * scale for share, scale in zip(shares, scales, strict=True))])
+    return [weights * rng.choice([-1.0, 1.0], weights.size) * rng.uniform(0.5, 1.5, weights.size) for _ in range(count)]
+
+
+def _flat(array: HostArray, shape: tuple[int, ...]) -> HostArray:
+    rows = math.prod(array.shape[: array.ndim - len(shape)])
+    return array.reshape(rows, math.prod(shape))
+
+
+def _joined(arrays: Sequence[HostArray]) -> HostArray:
+    return np.concatenate([array.reshape(-1) for array in arrays])
+
+
+def _parted(variables: Variables, v: HostArray) -> list[HostArray]:
+    ends = np.cumsum([0, *map(math.prod, variables.shapes)])
+    return [v[start:stop].reshape(shape) for start, stop, shape in zip(ends, ends[1:], variables.shapes, strict=False)]

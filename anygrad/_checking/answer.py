@@ -1,0 +1,80 @@
+"""The way from a question to a report."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from anygrad._checking.along import along, table_of
+from anygrad._checking.claim import Claim, claimed
+from anygrad._checking.comparison import HostArray
+from anygrad._checking.directions import along_directions
+from anygrad._checking.finding import Finding
+from anygrad._checking.probe import Probe
+from anygrad._checking.question import Question, random_direction, spacing_of
+from anygrad._checking.report import CheckReport
+from anygrad._checking.reporting import reported
+from anygrad._checking.taylor import LENGTHS, Taylor, natural_slope, taylor
+from anygrad._checking.whole import whole
+from anygrad._variables import Variables
+
+
+def answered(
+    question: Question,
+    rng: np.random.Generator,
+    started: float,
+    *,
+    directions: int | None,
+    rtol: float,
+    progress: Any,
+) -> CheckReport:
+    """Return what there is to say of a claim."""
+    variables = Variables.of(question.x)
+    variables.require_some()
+    direction = random_direction(variables, rng)
+    claim = claimed(question.claim, question.name, variables, direction, question.options.bounds)
+    probe = question.probe(variables, direction, LENGTHS)
+    if directions is None:
+        finding = whole(question, variables, claim, probe, direction, rtol=rtol, progress=progress)
+    else:
+        finding = along_directions(
+            along(question, variables, claim, eps=spacing_of(variables), spread=probe.spread, rtol=rtol),
+            directions,
+            rng,
+            natural=natural_slope(probe),
+            deterministic=claim.deterministic and not probe.spread,
+        )
+    test = _tested(question, variables, claim, probe, direction)
+    return reported(
+        finding,
+        claim,
+        probe,
+        test,
+        tangent_error=_tangent_error(question, variables, finding, direction),
+        hints=(),
+        ncalls=probe.ncalls + question.ncalls,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _tested(
+    question: Question, variables: Variables, claim: Claim, probe: Probe, direction: HostArray
+) -> Taylor | None:
+    if question.kind == "hess":
+        return None
+    table = table_of(question, variables, claim.values)[:, : probe.width]
+    tangent = table @ direction[: probe.width]
+    # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
+    tangent = tangent if np.any(np.imag(probe.values)) else np.real(tangent)
+    return taylor(probe, tangent, max(spacing_of(variables)))
+
+
+def _tangent_error(question: Question, variables: Variables, finding: Finding, direction: HostArray) -> float:
+    """Return how far a derivative along the direction may be off, if those by the elements are not wrong."""
+    if question.kind == "hess" or finding.directional:
+        return math.inf
+    tolerances = table_of(question, variables, [comparison.tolerance for comparison in finding.comparisons])
+    return float(np.linalg.norm(tolerances @ np.abs(direction)))

@@ -1,0 +1,111 @@
+"""What is claimed to be the derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anygrad._checking.comparison import HostArray
+from anygrad._checking.hosted import leaves_on_host, spacings
+from anygrad._checking.probe import probed
+from anygrad._job import Options
+from anygrad._typing import PyTree
+from anygrad._variables import Variables
+from anygrad.evaluators import Loop
+from anygrad.schemes import Central
+
+Named = list[tuple[str, HostArray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What is claimed, and how sure it can be; lists have an entry for each array.
+
+    Attributes
+    ----------
+    names, values
+        The arrays, and the expressions that name them.
+    spread
+        How far what was returned for the same x is apart.
+    rounding
+        How much it changes with x changed by its own rounding.
+    eps
+        The spacing at 1 of the dtype that it is in.
+    ncalls
+        How often it was called.
+    """
+
+    names: Sequence[str]
+    values: Sequence[HostArray]
+    spread: Sequence[HostArray]
+    rounding: Sequence[HostArray]
+    eps: Sequence[float]
+    ncalls: int
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same x gave the same."""
+        return not any(np.any(spread) for spread in self.spread)
+
+
+def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, bounds: Any = None) -> Claim:
+    """Return what a function of x claims, or what is claimed as arrays.
+
+    A function is called three times at x, and twice at x changed by a few roundings along ``direction``.
+    """
+    if not callable(claim):
+        named = _named(claim, name, name)
+        nothing = [np.zeros(value.shape) for _, value in named]
+        return _of(named, nothing, nothing, spacings(claim), 0)
+    seen: list[Named] = []
+    eps_claimed: list[float] = []
+
+    def kept(x: Any) -> float:
+        """Keep what is claimed at x; what is returned is of no interest."""
+        returned = claim(x)
+        seen.append([(place, value.copy()) for place, value in _named(returned, name, f"{name}(x)")])
+        eps_claimed[:] = spacings(returned)
+        return 0.0
+
+    eps = max(spacings(list(variables.arrays)))
+    probe = probed(kept, variables, direction, (2 * eps, 4 * eps), Options(Central(), Loop(), bounds))
+    at_x, beside = seen[: len(probe.repeated)], seen[len(probe.repeated) :]
+    return _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), eps_claimed, len(seen))
+
+
+def _named(tree: PyTree, kind: str, name: str) -> Named:
+    """Return arrays by the names of those of x that they belong to; those of a Jacobian or a Hessian by their own."""
+    own = kind in {"grad", "vjp"}
+    return [
+        ("x" + place.removeprefix(name) if own else place.replace("(x)", "", 1), value)
+        for place, value in leaves_on_host(tree, name)
+    ]
+
+
+def _of(
+    named: Named, spread: Sequence[HostArray], rounding: Sequence[HostArray], eps: Sequence[float], ncalls: int
+) -> Claim:
+    names, values = [place for place, _ in named], [value for _, value in named]
+    return Claim(names, values, spread, rounding, eps, ncalls)
+
+
+def _distances(first: Named, others: Sequence[Named]) -> list[HostArray]:
+    """Return the largest distance of any of the others from the first one, for each array; NaN has none."""
+    return [
+        np.max([_distance(value, other[place][1]) for other in others], axis=0, initial=0.0)
+        for place, (_, value) in enumerate(first)
+    ]
+
+
+def _distance(one: HostArray, other: HostArray) -> HostArray:
+    if one.shape != other.shape:
+        raise ValueError(
+            f"an array of shape {one.shape} was claimed at x, but one of shape {other.shape} next to it: the same is"
+            " expected of a derivative at all points"
+        )
+    with np.errstate(all="ignore"):
+        distance: HostArray = np.nan_to_num(np.abs(other - one), nan=0.0, posinf=0.0)
+    return distance

@@ -1,0 +1,165 @@
+"""What is to be checked: f, x, and what is claimed of them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from anygrad._checking.comparison import HostArray
+from anygrad._checking.hosted import on_host, spacings
+from anygrad._checking.probe import Probe, probed
+from anygrad._gradient import numerical_gradient
+from anygrad._hessian import hessian
+from anygrad._jacobian import jacobian
+from anygrad._job import Options
+from anygrad._pytree import flatten
+from anygrad._result import Result
+from anygrad._typing import PyTree
+from anygrad._variables import Variables
+
+OPERATORS: dict[str, Callable[..., Any]] = {"grad": numerical_gradient, "jac": jacobian, "hess": hessian}
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Whether what is claimed is a derivative of f at x.
+
+    Attributes
+    ----------
+    kind
+        Which one: ``grad``, ``jac`` or ``hess``.
+    name
+        What the user calls what is claimed.
+    f, x, claim
+        As the user has given them; of a vector-Jacobian product, made into a gradient.
+    options
+        How f is differentiated.
+    ncalls
+        How often f had to be called to know what to ask.
+    """
+
+    kind: str
+    name: str
+    f: Callable[[Any], Any]
+    x: PyTree
+    claim: Any
+    options: Options
+    ncalls: int = 0
+
+    @property
+    def vector(self) -> bool:
+        """Whether f returns arrays."""
+        return self.kind == "jac"
+
+    @property
+    def n(self) -> int:
+        """Which derivative of f it is: a second one or a first one."""
+        return 2 if self.kind == "hess" else 1
+
+    def operator(self, progress: Any = False) -> Callable[..., Result]:
+        """Return the derivative as a function of the scheme."""
+        return partial(
+            OPERATORS[self.kind],
+            self.f,
+            self.x,
+            evaluator=self.options.evaluator,
+            bounds=self.options.bounds,
+            progress=progress,
+            full_output=True,
+        )
+
+    def probe(self, variables: Variables, direction: HostArray, lengths: Sequence[float]) -> Probe:
+        """Return f along a line."""
+        return probed(self.f, variables, direction, lengths, self.options, vector=self.vector)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """The sum of the elements of f(x), each times a weight; many at a time if f is written for that."""
+
+    f: Callable[[Any], Any]
+    weights: PyTree
+    leading: bool
+
+    def __call__(self, x: Any) -> Any:
+        """Return one number, or one for each point."""
+        values, weights = flatten(self.f(x), "f(x)")[0], flatten(self.weights, "f(x)")[0]
+        total: Any = 0.0
+        for (_, value), (_, weight) in zip(values, weights, strict=True):
+            xp = array_namespace(weight)
+            product = xp.asarray(value) * weight
+            axes = tuple(range(1, product.ndim)) if self.leading else None
+            total = total + xp.sum(product, axis=axes)
+        return total
+
+
+def asked(
+    f: Callable[[Any], Any], x: PyTree, claim: tuple[str, Any], options: Options, rng: np.random.Generator
+) -> Question:
+    """Return the question whether something claimed is a derivative; a vector-Jacobian product is made a gradient.
+
+    The output gradient of that is random.
+    """
+    kind, claimed = claim
+    if kind != "vjp":
+        return Question(kind, kind, f, x, claimed, options)
+    variables = Variables.of(x)
+    variables.require_real("a vector-Jacobian product")
+    if not callable(claimed):
+        raise TypeError(f"vjp is {claimed!r:.60}, but a function was expected: vjp(x, g), with g like what f returns")
+    still = np.zeros(variables.size)
+    probe = probed(f, variables, still, (), options, vector=True, repeats=1, cotangent=rng)
+    weights = probe.cotangent
+    weighted = Weighted(f, weights, options.evaluator.leading)
+    return Question("grad", "vjp", weighted, x, lambda point: claimed(point, weights), options, probe.ncalls)
+
+
+def the_only(**claims: Any) -> tuple[str, Any]:
+    """Return the one thing that is claimed, and its name; raise if there is not exactly one."""
+    given = {name: claim for name, claim in claims.items() if claim is not None}
+    if len(given) == 1:
+        return given.popitem()
+    raise ValueError(
+        f"{' and '.join(given) or 'nothing'} was given, but one thing is checked at a time: check_gradient(f, grad, x),"
+        " or check_gradient(f, None, x, jac=jac), hess=hess, or vjp=vjp"
+    )
+
+
+def require_options(*, directions: Any, rtol: Any) -> None:
+    """Raise unless the number of directions is positive, and what is tolerated is not negative."""
+    countable = isinstance(directions, numbers.Integral) and not isinstance(directions, bool)
+    if directions is not None and not (countable and directions > 0):
+        raise ValueError(f"directions is {directions!r}, but a number of directions was expected, such as 3, or None")
+    if rtol is not None and not (isinstance(rtol, numbers.Real) and 0.0 <= float(rtol) < math.inf):
+        raise ValueError(
+            f"rtol is {rtol!r}, but a relative difference of 0 or more was expected, such as 1e-3, or None"
+        )
+
+
+def sizes(variables: Variables) -> list[HostArray]:
+    """Return the magnitude of each element of x; where it is 0, that of the others of its array, or else 1."""
+    return [_sizes(on_host(array, name)) for name, array in zip(variables.names, variables.arrays, strict=True)]
+
+
+def _sizes(array: HostArray) -> HostArray:
+    magnitudes = np.where(np.isfinite(array), np.abs(array), 0.0)
+    typical = float(np.sqrt(np.mean(magnitudes**2))) if magnitudes.size else 0.0
+    return np.where(magnitudes > 0, magnitudes, typical or 1.0)
+
+
+def random_direction(variables: Variables, rng: np.random.Generator) -> HostArray:
+    """Return by how much each element of x changes, (n,): as much as it is large, to a random side."""
+    parts = [size.reshape(-1) * rng.choice([-1.0, 1.0], size.size) for size in sizes(variables)]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def spacing_of(variables: Variables) -> list[float]:
+    """Return the spacing at 1 of the dtype of each array."""
+    return spacings(list(variables.arrays))

@@ -1,0 +1,72 @@
+"""The Taylor test: how f differs from its tangent, along a random direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anygrad._checking.comparison import HostArray
+from anygrad._checking.probe import Probe
+
+# From a tenth of x's size down, each a quarter of the one before.
+LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
+_ABOVE_ROUNDING = 100.0
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """How fast |f(x + t d) - f(x) - t g.d| shrinks with t.
+
+    Attributes
+    ----------
+    slope
+        The exponent of t: 2 if g is the gradient (more, if f is nearly linear along d), 1 if it is not; None if what is
+        left is all rounding.
+    remainder
+        The remainder divided by t at the shortest length above rounding: an error of g along d that is larger would
+        have been noticed.
+    """
+
+    slope: float | None
+    remainder: float
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the slope is that of a gradient; None if there is none."""
+        return None if self.slope is None else self.slope > 1.5
+
+
+def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+    """Return the test of a claim that f changes by ``t * tangent``, (p,); None if f is not finite along the line."""
+    base = probe.repeated[0]
+    if not (np.all(np.isfinite(base)) and np.all(np.isfinite(tangent))):
+        return None
+    linear = probe.t[:, None] * tangent
+    remainders = np.linalg.norm(probe.values - base - linear, axis=1)
+    sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
+    floor = _ABOVE_ROUNDING * (eps * sizes + probe.spread)
+    lengths = np.abs(probe.t)
+    clear = np.isfinite(remainders) & (remainders > floor) & (lengths > 0)
+    left = remainders[clear]
+    if left.size < 3:
+        finite = np.isfinite(remainders) & (lengths > 0)
+        largest = float(np.max(np.minimum(remainders, floor)[finite] / lengths[finite], initial=0.0))
+        return Taylor(None, largest) if np.any(finite) else None
+    slope, _ = np.polyfit(np.log(lengths[clear][-3:]), np.log(left[-3:]), 1)
+    return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
+
+
+def natural_slope(probe: Probe) -> float:
+    """Return of what size the derivative along the line is normally: by how much f changes with t."""
+    changes = np.max(np.abs(probe.values - probe.repeated[0]), axis=1, initial=0.0)
+    finite = np.isfinite(changes)
+    longest = float(np.max(np.abs(probe.t[finite]), initial=0.0))
+    return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0
+
+
+def natural_slopes(probe: Probe, direction: HostArray) -> HostArray:
+    """Return the same of the derivative by each element, which changes by ``direction`` along the line."""
+    speeds = np.abs(direction)
+    natural: HostArray = np.where(speeds > 0, natural_slope(probe) / np.where(speeds > 0, speeds, 1.0), 0.0)
+    return natural

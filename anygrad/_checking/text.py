@@ -1,0 +1,87 @@
+"""A report in words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from anygrad._checking.report import CheckReport, Element
+from anygrad._checking.taylor import Taylor
+
+_SENTENCES = {
+    "agrees": "Agrees: what is claimed is what was found numerically for all {total}, to within the errors of both.",
+    "wrong": "Wrong: {count} of {total} differ from what was found numerically by more than the errors of both allow.",
+    "kink": "Kink: f has no derivative at x for {count} of {total}: the slopes on both sides differ, or f jumps."
+    " What is claimed lies between them. Check at another x.",
+    "nonfinite": "Not finite: f or its derivative is NaN or infinite for {count} of {total}: nothing to compare.",
+    "nondeterministic": "Not deterministic: f or what is claimed varies too much from call to call to tell for {count}"
+    " of {total}. Fix the random numbers: a seed for each call, no dropout.",
+    "noisy": "Noisy: f varies too much from point to point to tell for {count} of {total}. Compute it more exactly, in"
+    " a wider dtype if there is one.",
+    "inconclusive": "Inconclusive: for {count} of {total} the errors are too large to tell. Compute f more exactly, in"
+    " a wider dtype if there is one, or check at another x.",
+}
+_HEADINGS = ("", "claimed", "numerical", "certain to", "off by", "verdict")
+
+
+def described(report: CheckReport) -> str:
+    """Return a paragraph, a table of the worst elements, and what else there is to say."""
+    blocks = [textwrap.fill(_verdict(report), 100)]
+    if report.worst:
+        blocks.append(_table(report.worst))
+    more = [*report.hints, *report.remarks, *_taylor(report.taylor), _effort(report)]
+    return "\n\n".join([*blocks, "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in more)])
+
+
+def _verdict(report: CheckReport) -> str:
+    total = sum(report.counts.values())
+    noun = "direction" if report.directional else "element"
+    totals = f"{total:,} {noun}{'' if total == 1 else 's'}"
+    return _SENTENCES[report.verdict].format(count=f"{report.counts.get(report.verdict, 0):,}", total=totals)
+
+
+def _table(elements: Sequence[Element]) -> str:
+    rows = [_HEADINGS, *map(_row, elements)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column in {0, 5} else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _row(element: Element) -> tuple[str, ...]:
+    difference = abs(element.claimed - element.numerical)
+    digits = _digits(element)
+    return (
+        element.name,
+        f"{element.claimed:.{digits}g}",
+        f"{element.numerical:.{digits}g}",
+        f"{element.error:.1e}",
+        f"{difference:.1e}",
+        element.verdict,
+    )
+
+
+def _digits(element: Element) -> int:
+    """Return how many digits show the difference, and one more."""
+    size, difference = abs(element.numerical), abs(element.claimed - element.numerical)
+    return next((digits for digits in range(6, 17) if not difference or difference > size * 10.0 ** (2 - digits)), 17)
+
+
+def _taylor(test: Taylor | None) -> list[str]:
+    if test is None:
+        return []
+    if test.slope is None:
+        return ["Taylor test: along a random direction, what f has beyond its tangent is rounding."]
+    judgement = "right" if test.right else "not right"
+    return [
+        f"Taylor test: along a random direction, what f has beyond its tangent shrinks as step**{test.slope:.2f} (2 is"
+        f" right, 1 is not): {judgement}; an error of more than {test.remainder:.0e} would show."
+    ]
+
+
+def _effort(report: CheckReport) -> str:
+    return f"{report.ncalls:,} calls of f and {report.claim_ncalls:,} of what is claimed, in {report.seconds:.2g} s."

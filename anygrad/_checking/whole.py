@@ -1,0 +1,94 @@
+"""The check of every element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from anygrad._checking.claim import Claim
+from anygrad._checking.comparison import Comparison, HostArray
+from anygrad._checking.finding import Finding
+from anygrad._checking.judgement import Circumstances, judged
+from anygrad._checking.measured import Measured, measured
+from anygrad._checking.opinion import CONFIDENCE, confirmed
+from anygrad._checking.probe import Probe
+from anygrad._checking.question import Question, spacing_of
+from anygrad._checking.taylor import natural_slopes
+from anygrad._variables import Variables
+
+
+def whole(
+    question: Question,
+    variables: Variables,
+    claim: Claim,
+    probe: Probe,
+    direction: HostArray,
+    *,
+    rtol: float,
+    progress: Any,
+) -> Finding:
+    """Compare what is claimed with what is found, element by element."""
+    eps = spacing_of(variables)
+    rounding = 4 * max(eps, default=0.0) * float(np.max(np.abs(probe.repeated), initial=0.0))
+    found = measured(question.operator(progress), question.options.scheme, question.name, rounding, question.n)
+    require_alike(claim, found)
+    each = eps if question.kind == "grad" else [max(eps)] * len(found.values)
+    tolerances = _tolerances(claim, found, each, probe.spread, rtol)
+    comparisons = [
+        Comparison(*of_array) for of_array in zip(claim.names, claim.values, found.values, tolerances, strict=True)
+    ]
+    opinions = confirmed(question, variables, comparisons)
+    natural = _natural(question, found, natural_slopes(probe, direction[: probe.width]))
+    deterministic = claim.deterministic and not probe.spread
+    states = [
+        judged(comparison, Circumstances(flags, size, deterministic))
+        for comparison, flags, size in zip(opinions.comparisons, found.flags, natural, strict=True)
+    ]
+    return Finding(opinions.comparisons, states, found.ncalls + opinions.ncalls, blind=found.blind)
+
+
+def require_alike(claim: Claim, found: Measured) -> None:
+    """Raise unless what is claimed has the structure and the shapes of what is found."""
+    theirs = [value.shape for value in claim.values]
+    ours = [value.shape for value in found.values]
+    if theirs == ours and len(claim.names) == len(found.names):
+        return
+    raise ValueError(
+        f"what is claimed has the shapes {_listed(claim.names, theirs)}, but {_listed(found.names, ours)} was expected:"
+        " the structure of x for a gradient, that of anygrad.jacobian for a Jacobian, of anygrad.hessian for a Hessian"
+    )
+
+
+def _listed(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=True))
+
+
+def _tolerances(claim: Claim, found: Measured, eps: Sequence[float], spread: float, rtol: float) -> list[HostArray]:
+    """Return how far the elements of each array may be apart for all that is known of the errors of both."""
+    tolerances = []
+    for i, (value, numerical) in enumerate(zip(claim.values, found.values, strict=True)):
+        size = np.maximum(np.abs(value), np.abs(numerical))
+        with np.errstate(all="ignore"):
+            noise = 2 * spread / found.steps[i]
+        # All of an array varies as much as its most variable element: three calls do not show the variation of each.
+        varied = 2 * float(np.max(claim.spread[i], initial=0.0))
+        rounded = 4 * (eps[i] + claim.eps[i]) * size
+        smooth = CONFIDENCE * found.errors[i] + 4 * claim.rounding[i]
+        # The error at a kink covers the slopes of both sides already.
+        kink = found.flags[i].get("kink", np.zeros(value.shape, dtype=bool))
+        tolerance = np.where(kink, found.errors[i], smooth) + noise + varied + rounded + rtol * size
+        tolerances.append(np.where(np.isfinite(size), tolerance, 0.0))
+    return tolerances
+
+
+def _natural(question: Question, found: Measured, slopes: HostArray) -> list[HostArray | float]:
+    """Return the size that is normal for each derivative of a gradient; nothing is known of others."""
+    if question.kind != "grad":
+        return [0.0] * len(found.values)
+    ends = np.cumsum([0, *(value.size for value in found.values)])
+    return [
+        slopes[start:stop].reshape(value.shape) if stop <= slopes.size else 0.0
+        for start, stop, value in zip(ends, ends[1:], found.values, strict=False)
+    ]
