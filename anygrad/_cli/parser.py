@@ -11,7 +11,9 @@ from anygrad._cli.refusal import Refusal
 
 _TROUBLE = "2 where something given cannot be used, or f fails; 130 after Ctrl-C"
 _STATUS = f"exit status: 0; {_TROUBLE}"
-_STATUS_OF_CHECK = f"exit status: 0 where the gradient is right, 1 where it is not; {_TROUBLE}"
+_STATUS_OF_CHECK = (
+    f"exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told; {_TROUBLE}"
+)
 
 
 class _Parser(argparse.ArgumentParser):
