@@ -22,4 +22,4 @@ def devices() -> Sequence[str]:
 
 
 def asarray(x: NDArray[Any], /) -> NDArray[Any]:
-    return x.copy(order="K")
+    return np.array(x, order="K")
