@@ -54,7 +54,7 @@ def test_numpy_is_where_it_was_installed():
 
 
 def test_a_library_that_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
     found = libraries.describe("cupy")
     assert (found.version, found.array_api, found.devices) == (None, None, ())
     assert found.obstacle.startswith("not installed: pip install cupy")

@@ -12,6 +12,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.quiver import Quiver
 
 import anygrad
+from anygrad._cli import main
 
 X = np.array([0.5, 100.0, -3.0])
 
@@ -239,3 +240,16 @@ def test_a_field_by_the_complex_step():
 def test_a_field_asked_for_wrongly(wrong, expected):
     with pytest.raises(ValueError, match=expected):
         anygrad.plot.gradient_field(bowl, **{"xlim": (-1, 1), "ylim": (-1, 1)} | wrong)
+
+
+def test_the_picture_of_a_check_from_the_command_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pictured.py").write_text("def f(x):\n    return (x**2).sum()\ndef grad(x):\n    return 2 * x\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["check", "pictured.py:f", "--grad", "pictured.py:grad", "--x", "[1.0, 2.0]", "--plot"]
+    assert main([*words, "check.png"]) == 0
+    assert (tmp_path / "check.png").stat().st_size > 10_000
+    assert capsys.readouterr().err == ""
+    assert main([*words, "check.xyz"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("anygrad: check.xyz is to be a picture, but .xyz is none that matplotlib writes")

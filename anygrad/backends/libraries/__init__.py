@@ -53,14 +53,21 @@ def describe(name: str) -> Description:
     found = _found(name)
     if isinstance(found, str):
         return Description(name, obstacle=found)
-    if obstacle := found.available():
-        return Description(name, version=found.version(), obstacle=obstacle)
-    xp = array_namespace(found.asarray(np.zeros(1)))
+    try:
+        return _described(name, found)
+    except Exception as error:  # a library that is not as it was installed may raise anything
+        return Description(name, version=found.version(), obstacle=f"it fails: {in_one_line(error)}")
+
+
+def _described(name: str, library: Library) -> Description:
+    if obstacle := library.available():
+        return Description(name, version=library.version(), obstacle=obstacle)
+    xp = array_namespace(library.asarray(np.zeros(1)))
     return Description(
         name,
-        version=found.version(),
+        version=library.version(),
         array_api=getattr(xp, "__array_api_version__", None),
-        devices=tuple(found.devices()),
+        devices=tuple(library.devices()),
     )
 
 
@@ -70,5 +77,5 @@ def _found(name: str) -> Library | str:
         return f"not installed: pip install {_REQUIREMENTS[name]}"
     try:
         return cast(Library, import_module(f"anygrad.backends.libraries.{name}"))
-    except Exception as error:  # a library that is not as it was installed may raise anything
+    except Exception as error:  # likewise
         return f"it cannot be imported: {in_one_line(error)}"
