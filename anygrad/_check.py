@@ -111,9 +111,9 @@ def check_gradient(
     'wrong'
     """
     require_callable(f)
-    require_options(directions=directions, rtol=rtol)
-    options = Options(scheme, evaluator, bounds)
     claim = the_only(grad=grad, jac=jac, hess=hess, vjp=vjp)
+    require_options(claim[0], directions=directions, rtol=rtol)
+    options = Options(scheme, evaluator, bounds)
     started, rng = time.perf_counter(), np.random.default_rng(seed)
     question = asked(f, x, claim, options, rng)
     return answered(question, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)

@@ -65,7 +65,13 @@ def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, b
 
     def kept(x: Any) -> float:
         """Keep what is claimed at x; what is returned is of no interest."""
+        before = _bits(x)
         returned = claim(x)
+        if _bits(x) != before:
+            raise ValueError(
+                f"{name} modifies its argument: let it work on a copy, as in lambda x: {name}(x.copy()); x has been put"
+                " back to what it was"
+            )
         seen.append([(place, value.copy()) for place, value in _named(returned, name, f"{name}(x)")])
         eps_claimed[:] = spacings(returned)
         return 0.0
@@ -90,6 +96,10 @@ def _of(
 ) -> Claim:
     names, values = [place for place, _ in named], [value for _, value in named]
     return Claim(names, values, spread, rounding, eps, ncalls)
+
+
+def _bits(x: PyTree) -> list[bytes]:
+    return [value.tobytes() for _, value in leaves_on_host(x, "x")]
 
 
 def _distances(first: Named, others: Sequence[Named]) -> list[HostArray]:

@@ -11,7 +11,7 @@ import numpy as np
 from anygrad._checking.along import Along, Found, directions
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.finding import Finding
-from anygrad._checking.judgement import Circumstances, judged
+from anygrad._checking.judgement import Circumstances, judged, unseen
 
 _LOCATED = 4  # elements that are looked for: others may be wrong as well
 
@@ -32,16 +32,18 @@ def along_directions(
     """Compare what is claimed with what is found along random directions; of a wrong one, look for the elements."""
     chosen = directions(along, count, rng)
     found = [along.found(v) for v in chosen]
-    states = [judged(one.comparison, Circumstances(one.flags, natural, deterministic)) for one in found]
     ncalls = sum(one.ncalls for one in found)
+    comparisons = [replace(one.comparison, name=f"direction {i + 1}") for i, one in enumerate(found)]
+    if all(one.blind for one in found):
+        return Finding(comparisons, [unseen(one) for one in comparisons], ncalls, directional=True, blind=True)
+    bounded = along.question.options.bounds is not None
+    states = [judged(one.comparison, Circumstances(one.flags, natural, deterministic, bounded)) for one in found]
     located: list[Comparison] = []
     worst = max(range(count), key=lambda i: float(np.max(found[i].comparison.ratio, initial=0.0)))
     if np.any(found[worst].comparison.wrong):
         located, calls = _located(along, chosen[worst], found[worst])
         ncalls += calls
-    comparisons = [replace(one.comparison, name=f"direction {i + 1}") for i, one in enumerate(found)]
-    blind = all(one.blind for one in found)
-    return Finding(comparisons, states, ncalls, located=located, directional=True, blind=blind)
+    return Finding(comparisons, states, ncalls, located=located, directional=True)
 
 
 def _located(along: Along, v: HostArray, whole: Found) -> tuple[list[Comparison], int]:

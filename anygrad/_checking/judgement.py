@@ -13,7 +13,7 @@ from anygrad._checking.comparison import Comparison, HostArray
 VERDICTS = ("wrong", "nonfinite", "kink", "nondeterministic", "noisy", "inconclusive", "agrees")
 
 # A difference that is less than this share of the derivatives themselves is a certainty of some use.
-_RESOLVED = 0.2
+_RESOLVED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,31 +29,39 @@ class Circumstances:
         against.
     deterministic
         Whether f and what is claimed give the same for the same x.
+    bounded
+        Whether f is bound to be evaluated on one side of x alone.
     """
 
     flags: Mapping[str, HostArray]
     natural: HostArray | float
     deterministic: bool
+    bounded: bool
 
 
 def judged(comparison: Comparison, circumstances: Circumstances) -> HostArray:
     """Return what each element is, as an index into `VERDICTS`."""
     claimed, numerical = comparison.claimed, comparison.numerical
     flags = circumstances.flags
-    nonfinite = ~np.isfinite(numerical) | ~np.isfinite(comparison.tolerance)
     undecided = _undecided(comparison, circumstances.natural)
     state = np.full(claimed.shape, VERDICTS.index("agrees"))
     reasons = {
         "inconclusive": undecided,
         "noisy": undecided & _flag(flags, "noisy", claimed),
-        "nondeterministic": undecided & (not circumstances.deterministic),
         "kink": _flag(flags, "kink", claimed),
-        "nonfinite": nonfinite,
+        "nondeterministic": undecided & (not circumstances.deterministic),  # and a kink may be its doing
+        # f ends at x, where no bounds say so.
+        "nonfinite": ~np.isfinite(numerical) | (_flag(flags, "one_sided", claimed) & (not circumstances.bounded)),
         "wrong": comparison.wrong,
     }
     for verdict, holds in reasons.items():
         state = np.where(holds, VERDICTS.index(verdict), state)
     return state
+
+
+def unseen(comparison: Comparison) -> HostArray:
+    """Return what each element is where f has not seen x change: that it is constant is all that can agree."""
+    return np.where(comparison.claimed == 0, VERDICTS.index("agrees"), VERDICTS.index("inconclusive"))
 
 
 def verdict_of(states: Sequence[HostArray]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ROWS = 4  # arrays that still make a picture
 _STRIP = 64  # elements of an array of one dimension in a row of its map
+_LEAST = -3.0
 _BLUE, _RED = "#1f6fb4", "#c43c2f"
 
 
@@ -28,9 +29,10 @@ def drawn(report: CheckReport) -> Figure:
     figure, axes = pyplot.subplots(
         len(chosen), 2, figsize=(10, 4.2 * len(chosen)), squeeze=False, layout="constrained", width_ratios=(1, 1.25)
     )
+    worst = max(float(np.max(_decades(one), initial=1.0)) for one in chosen)
     for (left, right), comparison in zip(axes, chosen, strict=True):
         _scatter(left, comparison)
-        _map(figure, right, comparison)
+        _map(figure, right, comparison, worst)
     figure.suptitle(f"{report.verdict}: claimed against numerical", fontweight="bold")
     return figure
 
@@ -62,18 +64,27 @@ def _scatter(ax: Axes, comparison: Comparison) -> None:
     ax.legend(loc="upper left", fontsize="small")
 
 
-def _map(figure: Figure, ax: Axes, comparison: Comparison) -> None:
+def _map(figure: Figure, ax: Axes, comparison: Comparison, worst: float) -> None:
     """Draw the difference as a multiple of what is tolerated, over the shape of the array."""
     from matplotlib.colors import TwoSlopeNorm  # noqa: PLC0415 - as above
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
 
-    table = _table(np.log10(np.clip(comparison.ratio, 1e-3, 1e12)))
-    norm = TwoSlopeNorm(vcenter=0.0, vmin=-3.0, vmax=max(1.0, float(np.nanmax(table, initial=1.0))))
+    table = _table(_decades(comparison))
+    norm = TwoSlopeNorm(vcenter=0.0, vmin=_LEAST, vmax=worst)
     image = ax.imshow(table, cmap="RdBu_r", norm=norm, aspect="auto", interpolation="nearest")
     bar = figure.colorbar(image, ax=ax)
     bar.set_label("log10(difference / tolerance): red is wrong")
     shape = " x ".join(map(str, comparison.claimed.shape)) or "one number"
     ax.set_title(f"{comparison.name}: {shape}")
-    ax.set_xlabel("last axis" if comparison.claimed.ndim > 1 else f"element, {table.shape[1]} in a row")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(table) == 1:
+        ax.set_yticks([])
+
+
+def _decades(comparison: Comparison) -> HostArray:
+    decades: HostArray = np.log10(np.clip(comparison.ratio, 10**_LEAST, 1e12))
+    return decades
 
 
 def _table(array: HostArray) -> HostArray:

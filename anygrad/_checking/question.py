@@ -132,11 +132,16 @@ def the_only(**claims: Any) -> tuple[str, Any]:
     )
 
 
-def require_options(*, directions: Any, rtol: Any) -> None:
+def require_options(kind: str, *, directions: Any, rtol: Any) -> None:
     """Raise unless the number of directions is positive, and what is tolerated is not negative."""
     countable = isinstance(directions, numbers.Integral) and not isinstance(directions, bool)
     if directions is not None and not (countable and directions > 0):
         raise ValueError(f"directions is {directions!r}, but a number of directions was expected, such as 3, or None")
+    if directions is not None and kind == "hess":
+        raise ValueError(
+            f"directions is {directions}, but a Hessian takes as many calls along them: check it as the Jacobian of"
+            " the gradient, check_gradient(grad, None, x, jac=hess, directions=3), or leave out directions"
+        )
     if rtol is not None and not (isinstance(rtol, numbers.Real) and 0.0 <= float(rtol) < math.inf):
         raise ValueError(
             f"rtol is {rtol!r}, but a relative difference of 0 or more was expected, such as 1e-3, or None"

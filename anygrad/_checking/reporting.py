@@ -20,6 +20,7 @@ _BLIND = (
     "Every value of f is the same, and it was given copies of x: it may read x through a closure instead of its"
     " argument, and then there is nothing to compare. Write it as a function of its argument, or pass a writable array."
 )
+_LOCATED = "Found by halving a direction: others may be wrong as well. Without directions= every element is checked."
 _NO_TANGENT = (
     "Along a random direction f changes otherwise than its derivatives by the elements say: it has these, but no"
     " tangent at x."
@@ -41,8 +42,9 @@ def reported(
     verdict = verdict_of(finding.states)
     remarks = [*_variation(claim, probe)]
     if finding.blind:
-        verdict = "inconclusive" if any(np.any(value) for value in claim.values) else verdict
         remarks.append(_BLIND)
+    elif finding.located:
+        remarks.append(_LOCATED)
     if verdict == "agrees" and taylor is not None and taylor.right is False and taylor.remainder > tangent_error:
         verdict = "kink"
         remarks.append(_NO_TANGENT)

@@ -53,7 +53,10 @@ def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
         finite = np.isfinite(remainders) & (lengths > 0)
         largest = float(np.max(np.minimum(remainders, floor)[finite] / lengths[finite], initial=0.0))
         return Taylor(None, largest) if np.any(finite) else None
-    slope, _ = np.polyfit(np.log(lengths[clear][-3:]), np.log(left[-3:]), 1)
+    shorter = np.flatnonzero(clear)[-1] + 1
+    slope, _ = np.polyfit(np.log(lengths[clear][-3:]), np.log(left[-3:]).astype(np.float64), 1)
+    if shorter < lengths.size and left[-1] * (lengths[shorter] / lengths[shorter - 1]) ** slope > floor[shorter]:
+        return Taylor(None, float(floor[shorter] / lengths[shorter]))  # gone all at once: a kink or a jump further away
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
 
 

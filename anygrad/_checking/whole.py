@@ -10,7 +10,7 @@ import numpy as np
 from anygrad._checking.claim import Claim
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.finding import Finding
-from anygrad._checking.judgement import Circumstances, judged
+from anygrad._checking.judgement import Circumstances, judged, unseen
 from anygrad._checking.measured import Measured, measured
 from anygrad._checking.opinion import CONFIDENCE, confirmed
 from anygrad._checking.probe import Probe
@@ -31,29 +31,35 @@ def whole(
 ) -> Finding:
     """Compare what is claimed with what is found, element by element."""
     eps = spacing_of(variables)
-    rounding = 4 * max(eps, default=0.0) * float(np.max(np.abs(probe.repeated), initial=0.0))
-    found = measured(question.operator(progress), question.options.scheme, question.name, rounding, question.n)
+    scheme = question.options.scheme
+    # Complex steps take no differences, in which rounding would grow.
+    rounding = 0.0 if scheme.off_axis else 4 * max(eps) * float(np.max(np.abs(probe.repeated), initial=0.0))
+    name = "x" if question.kind == "grad" else question.name
+    found = measured(question.operator(progress), scheme, name, rounding, question.n)
     require_alike(claim, found)
     each = eps if question.kind == "grad" else [max(eps)] * len(found.values)
     tolerances = _tolerances(claim, found, each, probe.spread, rtol)
     comparisons = [
         Comparison(*of_array) for of_array in zip(claim.names, claim.values, found.values, tolerances, strict=True)
     ]
+    if found.blind:
+        return Finding(comparisons, [unseen(one) for one in comparisons], found.ncalls, blind=True)
     opinions = confirmed(question, variables, comparisons)
     natural = _natural(question, found, natural_slopes(probe, direction[: probe.width]))
+    bounded = question.options.bounds is not None
     deterministic = claim.deterministic and not probe.spread
     states = [
-        judged(comparison, Circumstances(flags, size, deterministic))
+        judged(comparison, Circumstances(flags, size, deterministic, bounded))
         for comparison, flags, size in zip(opinions.comparisons, found.flags, natural, strict=True)
     ]
-    return Finding(opinions.comparisons, states, found.ncalls + opinions.ncalls, blind=found.blind)
+    return Finding(opinions.comparisons, states, found.ncalls + opinions.ncalls)
 
 
 def require_alike(claim: Claim, found: Measured) -> None:
     """Raise unless what is claimed has the structure and the shapes of what is found."""
     theirs = [value.shape for value in claim.values]
     ours = [value.shape for value in found.values]
-    if theirs == ours and len(claim.names) == len(found.names):
+    if theirs == ours and list(claim.names) == list(found.names):
         return
     raise ValueError(
         f"what is claimed has the shapes {_listed(claim.names, theirs)}, but {_listed(found.names, ours)} was expected:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -59,9 +60,9 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     def nearest(numbers: Raw) -> Raw:
         return cast(numbers, real).astype(real_working, copy=False)
 
-    return Codec(
-        dtype, real_working, storage, decode, encode, nearest, float(limits.eps), float(limits.smallest_subnormal)
-    )
+    # That of longdouble is 0 as a Python float.
+    tiny = float(limits.smallest_subnormal) or math.ulp(0.0)
+    return Codec(dtype, real_working, storage, decode, encode, nearest, float(limits.eps), tiny)
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -1,0 +1,397 @@
+"""check_gradient: what it says of right and of wrong derivatives, of functions without one, and of mistaken calls."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import anygrad
+from anygrad import check_gradient
+
+X = np.array([1.0, -2.0, 0.5])
+W = np.random.default_rng(0).normal(size=(4, 3))
+
+
+def cubes(x):
+    return (x**3).sum()
+
+
+def slope_of_cubes(x):
+    return 3 * x**2
+
+
+def layer(x):
+    return np.tanh(W @ x)
+
+
+def jacobian_of_layer(x):
+    return (1 - np.tanh(W @ x) ** 2)[:, None] * W
+
+
+def off_at(place, size, gradient=slope_of_cubes):
+    """Return a gradient that is wrong at one element, by a share of it."""
+
+    def claimed(x):
+        wrong = np.array(gradient(x))
+        wrong[place] *= 1 + size
+        return wrong
+
+    return claimed
+
+
+# What is right
+
+
+def test_a_right_gradient_agrees_on_every_library(lib, dtype):
+    xp = lib.xp
+    x = lib.asarray(X, dtype)
+    report = check_gradient(lambda x: xp.sum(x**2), lambda x: 2 * x, x)
+    assert report, report
+    assert report.counts == {"agrees": 3}
+    assert np.array_equal(lib.numpy(x).astype(float), X)
+
+
+def test_a_wrong_element_is_named_on_every_library(lib, dtype):
+    xp = lib.xp
+    x = lib.asarray(X, dtype)
+    factors = lib.asarray(np.array([2.0, 5.0, 2.0]), dtype)
+    report = check_gradient(lambda x: xp.sum(x**2), lambda x: factors * x, x)
+    assert report.verdict == "wrong"
+    assert [element.name for element in report.worst] == ["x[1]"]
+
+
+def test_every_evaluator(lib, called):
+    xp = lib.xp
+    x = lib.asarray(X, lib.real[-1])
+    f = called.of(lib, lambda x: xp.sum(xp.sin(x)))
+    assert check_gradient(f, xp.cos, x, evaluator=called.evaluator)
+    assert check_gradient(f, xp.sin, x, evaluator=called.evaluator).counts == {"wrong": 3}
+    assert check_gradient(f, xp.cos, x, evaluator=called.evaluator, directions=2)
+
+
+def test_a_pool():
+    with ThreadPoolExecutor(2) as executor:
+        pool = anygrad.Pool(executor)
+        assert check_gradient(cubes, slope_of_cubes, X, evaluator=pool)
+        assert check_gradient(cubes, off_at(1, 1e-6), X, evaluator=pool).worst[0].name == "x[1]"
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=6), anygrad.Forward(), anygrad.Complex()])
+def test_schemes_that_estimate_no_error(scheme):
+    assert check_gradient(cubes, slope_of_cubes, X, scheme=scheme)
+    assert check_gradient(cubes, off_at(2, 1e-3), X, scheme=scheme).worst[0].name == "x[2]"
+
+
+@pytest.mark.parametrize("x", [3.0, [1.0, 2.0], np.array(3.0), np.zeros((2, 0))])
+def test_numbers_lists_and_arrays_of_any_shape(x):
+    assert check_gradient(lambda x: (np.asarray(x) ** 2).sum(), lambda x: 2 * np.asarray(x), x)
+
+
+def test_trees():
+    tree = {"W": W.copy(), "b": [np.ones(2), 3.0]}
+
+    def f(p):
+        return (p["W"] ** 2).sum() * p["b"][1] + p["b"][0].sum()
+
+    def grad(p):
+        return {"W": 2 * p["W"] * p["b"][1], "b": [np.ones(2), (p["W"] ** 2).sum()]}
+
+    assert check_gradient(f, grad, tree)
+    wrong = check_gradient(f, lambda p: grad(p) | {"b": [np.array([1.0, 1.001]), (p["W"] ** 2).sum()]}, tree)
+    assert [element.name for element in wrong.worst] == ["x['b'][0][1]"]
+
+
+def test_the_book_s_idiom_in_which_both_ignore_their_argument():
+    params = X.copy()
+    assert check_gradient(lambda _: cubes(params), lambda _: slope_of_cubes(params), params)
+
+
+def test_complex_numbers():
+    z = np.array([1 + 2j, 3 - 1j])
+    assert check_gradient(lambda z: (z**3).sum(), lambda z: 3 * z**2, z)
+    assert check_gradient(lambda z: float((abs(z) ** 2).sum()), lambda z: 2 * z, z)
+    assert check_gradient(lambda z: float((abs(z) ** 2).sum()), lambda z: 2 * z.conj(), z).verdict == "wrong"
+
+
+def test_a_gradient_that_has_been_computed_already():
+    report = check_gradient(cubes, slope_of_cubes(X), X)
+    assert report
+    assert report.claim_ncalls == 0
+
+
+def test_bounds_are_kept():
+    lower = X.copy()
+
+    def f(x):
+        assert (x >= lower).all()
+        return ((x - lower) ** 3).sum()
+
+    assert check_gradient(f, lambda x: 3 * (x - lower) ** 2, X, bounds=(lower, None))
+    assert check_gradient(f, lambda x: 3 * (x - lower) ** 2 + 1, X, bounds=(lower, None)).counts == {"wrong": 3}
+
+
+# Other derivatives
+
+
+def test_jacobians():
+    assert check_gradient(layer, None, X, jac=jacobian_of_layer)
+    assert check_gradient(layer, None, X, jac=jacobian_of_layer, directions=2)
+    wrong = jacobian_of_layer(X)
+    wrong[2, 1] += 1e-6
+    assert [element.name for element in check_gradient(layer, None, X, jac=wrong).worst] == ["jac[2, 1]"]
+    [found] = check_gradient(layer, None, X, jac=wrong, directions=2).worst
+    assert found.name == "value 2 of f by x[1]"
+
+
+def test_jacobians_of_trees():
+    tree = {"a": np.ones(2), "b": 2.0}
+    jac = {"y": {"a": 2 * np.eye(2), "b": np.zeros(2)}, "z": {"a": np.zeros(2), "b": 4.0}}
+
+    def f(p):
+        return {"y": 2 * p["a"], "z": p["b"] ** 2}
+
+    assert check_gradient(f, None, tree, jac=jac)
+    assert check_gradient(f, None, tree, jac=jac, directions=3)
+    jac["z"]["b"] = 4.1
+    assert check_gradient(f, None, tree, jac=jac).worst[0].name == "jac['z']['b']"
+
+
+def test_hessians():
+    hess = W.T @ W
+    assert check_gradient(lambda x: x @ hess @ x / 2, None, X, hess=lambda x: hess)
+    assert check_gradient(lambda x: x @ hess @ x / 2, None, X, hess=2 * hess).counts == {"wrong": 9}
+
+
+def test_vector_jacobian_products():
+    assert check_gradient(layer, None, X, vjp=lambda x, g: jacobian_of_layer(x).T @ g)
+    assert check_gradient(layer, None, X, vjp=lambda x, g: jacobian_of_layer(x).T @ g, directions=2)
+    # A backward pass that ignores the output gradient is right for a loss that is a sum, and for no other.
+    report = check_gradient(layer, None, X, vjp=lambda x, g: jacobian_of_layer(x).T @ np.ones_like(g))
+    assert report.verdict == "wrong"
+
+
+def test_vector_jacobian_products_of_trees(lib):
+    xp = lib.xp
+    tree = {"a": lib.asarray(X, lib.real[-1])}
+    assert check_gradient(lambda p: (2 * p["a"], xp.sum(p["a"])), None, tree, vjp=lambda p, g: {"a": 2 * g[0] + g[1]})
+
+
+# Along directions
+
+
+@pytest.mark.parametrize("n", [1_000, 100_000])
+def test_the_calls_along_directions_do_not_depend_on_n_and_those_that_find_an_element_on_its_logarithm(n):
+    x = np.random.default_rng(0).normal(size=n)
+    right = check_gradient(lambda x: float(x @ x), lambda x: 2 * x, x, directions=2)
+    assert right
+    assert right.ncalls < 80
+    wrong = check_gradient(lambda x: float(x @ x), off_at(n * 7 // 9, 1e-3, lambda x: 2 * x), x, directions=2)
+    assert [element.name for element in wrong.worst] == [f"x[{n * 7 // 9}]"]
+    assert wrong.ncalls < right.ncalls + 30 * math.log2(2 * n)
+
+
+def test_large_and_small_arrays_of_a_tree_both_count():
+    tree = {"large": np.full(50, 1e4), "small": np.full(50, 1e-4)}
+
+    def grad(p, factor):
+        return {"large": 2e4 * p["large"], "small": 2e-4 * p["small"] * factor}
+
+    def f(p):
+        return 1e4 * (p["large"] ** 2).sum() + 1e-4 * (p["small"] ** 2).sum()
+
+    assert check_gradient(f, lambda p: grad(p, 1.0), tree, directions=2)
+    # These are 1e-24 of the value of f, which no direction shows; but at a size at which they can be seen, they are.
+    tree = {"large": np.full(50, 1e2), "small": np.full(50, 1e-2)}
+    assert check_gradient(f, lambda p: grad(p, 1.5), tree, directions=2, seed=1).verdict in {"wrong", "inconclusive"}
+
+
+# Not right and not wrong
+
+
+def test_a_kink_where_the_claim_lies_between_both_slopes():
+    relu = check_gradient(lambda x: np.maximum(x, 0).sum(), lambda x: (x > 0) * 1.0, np.array([0.0, 1.0]))
+    assert relu.verdict == "kink"
+    assert relu.counts == {"kink": 1, "agrees": 1}
+    outside = check_gradient(lambda x: np.maximum(x, 0).sum(), lambda x: np.full_like(x, 3.0), np.array([0.0, 1.0]))
+    assert outside.counts == {"wrong": 2}
+
+
+def test_partial_derivatives_without_a_tangent():
+    report = check_gradient(lambda x: float(np.sqrt(abs(x[0] * x[1]))), np.zeros_like, np.zeros(2))
+    assert report.verdict == "kink"
+    assert report.taylor.slope == pytest.approx(1.0, abs=0.05)
+
+
+def test_dropout_is_not_deterministic():
+    rng = np.random.default_rng(1)
+    report = check_gradient(lambda x: (x * (rng.random(3) > 0.5)).sum(), lambda x: (rng.random(3) > 0.5) * 1.0, X)
+    assert report.verdict == "nondeterministic"
+    assert "f is not deterministic" in str(report)
+
+
+def test_variation_of_the_size_of_rounding_is_allowed_for_and_told():
+    rng = np.random.default_rng(1)
+    by_f = check_gradient(lambda x: float(cubes(x)) * (1 + 1e-7 * rng.normal()), slope_of_cubes, X)
+    by_grad = check_gradient(cubes, lambda x: slope_of_cubes(x) * (1 + 1e-7 * rng.normal(size=3)), X)
+    assert by_f
+    assert by_grad
+    assert "f is not deterministic" in by_f.remarks[0]
+    assert "What is claimed is not deterministic" in by_grad.remarks[0]
+
+
+def test_noise_that_drowns_the_derivative():
+    report = check_gradient(lambda x: cubes(x) + (hash(x.tobytes()) % 1000) / 5, slope_of_cubes, X)
+    assert report.verdict == "noisy"
+
+
+def test_what_is_not_finite():
+    assert check_gradient(lambda x: math.nan, slope_of_cubes, X).verdict == "nonfinite"
+    claimed_nan = check_gradient(cubes, lambda x: x * math.nan, X)
+    assert claimed_nan.counts == {"wrong": 3}
+
+
+def test_a_value_so_large_that_the_derivative_drowns_in_it():
+    assert check_gradient(lambda x: 1e16 + (x**2).sum(), lambda x: 2 * x, X / 100).verdict == "inconclusive"
+
+
+def test_an_f_that_does_not_see_its_argument(lib):
+    x = lib.asarray(X, lib.real[-1])
+    if lib.writable:
+        assert check_gradient(lambda _: lib.xp.sum(x**2), lambda _: 2 * x, x)
+        return
+    report = check_gradient(lambda _: lib.xp.sum(x**2), lambda _: 2 * x, x)
+    assert report.verdict in ({"wrong"} if lib.lazy else {"inconclusive"})
+
+
+# Tolerance
+
+
+def test_float64_is_wrong_in_the_eighth_digit_and_float32_right_to_its_own():
+    assert check_gradient(cubes, off_at(0, 1e-8), X).counts == {"wrong": 1, "agrees": 2}
+    assert check_gradient(cubes, off_at(0, 1e-8), X.astype(np.float32))
+    assert check_gradient(cubes, off_at(0, 1e-3), X.astype(np.float32)).counts == {"wrong": 1, "agrees": 2}
+
+
+def test_a_float32_gradient_of_a_float64_function():
+    assert check_gradient(cubes, lambda x: slope_of_cubes(x).astype(np.float32), X)
+
+
+def test_rtol_only_loosens():
+    wrong = off_at(0, 1e-4)
+    assert not check_gradient(cubes, wrong, X)
+    assert check_gradient(cubes, wrong, X, rtol=1e-3)
+    assert check_gradient(cubes, slope_of_cubes, X, rtol=0.0)
+
+
+def test_the_same_seed_gives_the_same_report():
+    first, second = (check_gradient(cubes, off_at(1, 1e-5), X, directions=3, seed=7) for _ in range(2))
+    other = check_gradient(cubes, off_at(1, 1e-5), X, directions=3, seed=8)
+    assert first.as_dict() | {"seconds": 0} == second.as_dict() | {"seconds": 0}
+    assert first.comparisons[0].claimed != other.comparisons[0].claimed
+
+
+# The Taylor test
+
+
+def test_the_remainder_shrinks_as_the_square_of_the_step_for_a_gradient_and_as_the_step_for_none():
+    assert check_gradient(cubes, slope_of_cubes, X).taylor.slope == pytest.approx(2.0, abs=0.02)
+    assert check_gradient(cubes, lambda x: x, X).taylor.slope == pytest.approx(1.0, abs=0.02)
+    assert check_gradient(lambda x: x.sum(), np.ones_like, X).taylor.slope is None
+
+
+# The report
+
+
+def test_a_report_is_frozen_true_if_it_agrees_and_can_be_written_as_json():
+    report = check_gradient(cubes, off_at(0, 1.0), X)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.verdict = "agrees"
+    written = json.loads(json.dumps(report.as_dict()))
+    assert written["verdict"] == "wrong"
+    assert written["worst"][0]["name"] == "x[0]"
+    assert written["worst"][0]["claimed"] == pytest.approx(6.0)
+    assert written["ncalls"] == report.ncalls > 0
+    z = np.array([1 + 2j])
+    assert json.dumps(check_gradient(lambda z: (z**2).sum(), lambda z: z, z).as_dict())
+
+
+def test_a_report_reads_as_a_paragraph_and_a_table():
+    text = str(check_gradient(cubes, off_at(0, 1e-6), X))
+    assert text.startswith("Wrong: 1 of 3 elements differ")
+    assert "x[0]" in text
+    assert "3.000003" in text  # as many digits as show the difference
+    assert "x[1]" not in text
+
+
+def test_calls_are_counted():
+    calls = {"f": 0, "grad": 0}
+
+    def counted(name, function):
+        def call(x):
+            calls[name] += 1
+            return function(x)
+
+        return call
+
+    report = check_gradient(counted("f", cubes), counted("grad", off_at(0, 1e-6)), X)
+    assert (report.ncalls, report.claim_ncalls) == (calls["f"], calls["grad"])
+
+
+# Restoration and mistaken calls
+
+
+@pytest.mark.parametrize("failing", range(1, 60, 4))
+def test_x_comes_back_whatever_f_raises(failing):
+    x = np.array([1.0, -0.0, math.nan])
+    before, calls = x.tobytes(), iter(range(1, 1000))
+
+    def f(x):
+        if next(calls) == failing:
+            raise KeyboardInterrupt
+        return cubes(x)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        check_gradient(f, slope_of_cubes, x)
+    assert x.tobytes() == before
+
+
+def modifying(x):
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: check_gradient(cubes, None, X), ValueError, "nothing was given"),
+        (lambda: check_gradient(cubes, X, X, jac=X), ValueError, "grad and jac was given"),
+        (lambda: check_gradient(X, slope_of_cubes, X), TypeError, "f comes first"),
+        (lambda: check_gradient(cubes, lambda x: None, X), TypeError, r"grad\(x\) is None"),
+        (lambda: check_gradient(cubes, "right", X), TypeError, "grad is 'right'"),
+        (lambda: check_gradient(cubes, np.ones(4), X), ValueError, r"x of shape \(4,\), but x of shape \(3,\)"),
+        (lambda: check_gradient(cubes, {"a": X}, X), ValueError, "structure of x"),
+        (lambda: check_gradient(layer, None, X, jac=np.ones((3, 4))), ValueError, r"\(3, 4\)"),
+        (lambda: check_gradient(layer, None, X, jac=np.ones((3, 4)), directions=1), ValueError, r"\(3, 4\)"),
+        (lambda: check_gradient(layer, None, X, jac=np.ones((5, 3)), directions=1), ValueError, "5 rows"),
+        (lambda: check_gradient(layer, None, X, vjp=X), TypeError, r"vjp\(x, g\)"),
+        (lambda: check_gradient(cubes, None, X, hess=np.eye(3), directions=1), ValueError, "jac=hess"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, directions=0), ValueError, "directions is 0"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, directions=2.0), ValueError, "directions is 2.0"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, rtol=-1), ValueError, "rtol is -1"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, scheme="adaptive"), TypeError, "scheme"),
+        (lambda: check_gradient(cubes, modifying, X), ValueError, "grad modifies its argument"),
+        (lambda: check_gradient(cubes, slope_of_cubes, {}), ValueError, "tree without an array"),
+        (lambda: check_gradient(cubes, slope_of_cubes, np.array([1, 2])), TypeError, "int64"),
+    ],
+)
+def test_a_mistaken_call_is_told_in_a_sentence(call, error, says):
+    before = X.tobytes()
+    with pytest.raises(error, match=says):
+        call()
+    assert X.tobytes() == before
