@@ -80,7 +80,8 @@ def interrupted(x):
     raise KeyboardInterrupt
 
 def slow(x):
-    time.sleep(0.05)
+    print("called", flush=True)
+    time.sleep(60)
     return (x**2).sum()
 """
 
@@ -531,14 +532,12 @@ class TestProcesses:
         assert "--directions" in shown
 
     def test_ctrl_c(self):
-        process = self.process("gradient", "net:slow", "--x", str([1.0] * 2000), "--progress")
-        assert process.stderr.read(1)  # the bar is there: f is being called
+        process = self.process("gradient", "net:slow", "--x", "x.npy")
+        assert process.stderr.readline() == "called\n"
         process.send_signal(signal.SIGINT)
         shown, told = process.communicate()
         assert process.returncode == 130
-        assert shown == ""
-        assert told.endswith("anygrad: interrupted\n")
-        assert "Traceback" not in told
+        assert (shown, told) == ("", "anygrad: interrupted\n")
 
     def test_a_reader_that_has_gone(self):
         reading, writing = os.pipe()
