@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from array_api_compat import array_namespace
 from anygrad import backends
 from anygrad._checking.comparison import HostArray
 from anygrad._pytree import flatten
-from anygrad._typing import PyTree
+from anygrad._typing import Array, PyTree
 
 
 def on_host(leaf: Any, name: str) -> HostArray:
@@ -29,6 +30,29 @@ def on_host(leaf: Any, name: str) -> HostArray:
     if numbers.dtype.kind not in "iufc":
         raise TypeError(f"{name} is {leaf!r:.60}, but a number or an array of numbers was expected")
     return numbers.astype(np.result_type(numbers.dtype, np.float64))
+
+
+def together_on_host(arrays: Sequence[Array], name: str) -> list[HostArray]:
+    """Return arrays of one shape on the host, numbers and masks, by one transfer: what is lazy is computed once."""
+    if backends.resolve(arrays[0]) is None:
+        return [on_host(array, name) for array in arrays]
+    xp = array_namespace(*arrays)
+    parts = [part for array in arrays for part in _parts(xp, array)]
+    real = next(part.dtype for part in parts if xp.isdtype(part.dtype, "real floating"))
+    table = iter(on_host(xp.stack([xp.astype(part, real) for part in parts]), name))
+    return [_whole(xp, array, table) for array in arrays]
+
+
+def _parts(xp: Any, array: Array) -> list[Array]:
+    return [xp.real(array), xp.imag(array)] if xp.isdtype(array.dtype, "complex floating") else [array]
+
+
+def _whole(xp: Any, array: Array, parts: Iterator[HostArray]) -> HostArray:
+    """Return an array from the parts that it is made of, which are next."""
+    if xp.isdtype(array.dtype, "complex floating"):
+        return next(parts) + 1j * next(parts)
+    part = next(parts)
+    return part != 0 if xp.isdtype(array.dtype, "bool") else part
 
 
 def leaves_on_host(tree: PyTree, name: str) -> list[tuple[str, HostArray]]:

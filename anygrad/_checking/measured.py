@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from anygrad._checking.comparison import HostArray
-from anygrad._checking.hosted import leaves_on_host
+from anygrad._checking.hosted import leaves_on_host, together_on_host
 from anygrad._pytree import flatten
 from anygrad._result import ConstantFunctionWarning, Result
-from anygrad._typing import PyTree
+from anygrad._typing import Array, PyTree
 from anygrad.schemes import Scheme
 
 
@@ -52,34 +52,33 @@ def measured(differentiate: Callable[..., Result], scheme: Scheme, name: str, ro
     """
     result, blind = _with(differentiate, scheme)
     other = _with(differentiate, _doubled(scheme, result))[0] if result.error is None else None
-    named = leaves_on_host(result.value, name)
-    values = [value for _, value in named]
+    second = result.error if other is None else other.value
+    columns = [_leaves(tree) for tree in (result.value, second, *result.flags.values())]
+    tables = [together_on_host(arrays, name) for arrays in zip(*columns, strict=True)]
+    values, errors = [table[0] for table in tables], [table[1] for table in tables]
     steps = _steps(result.step, values)
-    if other is None:
-        errors = _arrays(result.error)
-    else:
+    if other is not None:
         errors = [
             2 * np.abs(value - wide) + 2**n * rounding / step**n
-            for value, wide, step in zip(values, _arrays(other.value), steps, strict=True)
+            for value, wide, step in zip(values, errors, steps, strict=True)
         ]
-    flags = {key: _arrays(flag) for key, flag in result.flags.items()}
     return Measured(
-        names=[place for place, _ in named],
+        names=[place for place, _ in flatten(result.value, name)[0]],
         values=values,
         errors=errors,
         steps=steps,
-        flags=[{key: flag[i] for key, flag in flags.items()} for i in range(len(values))],
+        flags=[dict(zip(result.flags, table[2:], strict=True)) for table in tables],
         blind=blind,
         ncalls=result.ncalls + (other.ncalls if other else 0),
     )
 
 
-def _arrays(tree: PyTree) -> list[HostArray]:
-    return [value for _, value in leaves_on_host(tree, "the derivative")]
+def _leaves(tree: PyTree) -> list[Array]:
+    return [leaf for _, leaf in flatten(tree)[0]]
 
 
 def _steps(tree: PyTree, values: Sequence[HostArray]) -> list[HostArray]:
-    steps = [np.abs(step) for step in _arrays(tree)]
+    steps = [np.abs(step) for _, step in leaves_on_host(tree, "the step")]
     if len(steps) == len(values) and all(map(_fits, steps, values)):
         return steps
     smallest = min((float(np.min(step[step > 0], initial=np.inf)) for step in steps), default=np.inf)

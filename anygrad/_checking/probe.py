@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import device
 
 from anygrad._checking.comparison import HostArray
-from anygrad._checking.hosted import on_host
+from anygrad._checking.hosted import together_on_host
 from anygrad._collected import array_of
 from anygrad._function import Function
 from anygrad._job import Job, Options
@@ -82,7 +82,7 @@ def probed(
         lengths = _within(np.asarray(t, dtype=float), lines.lower, lines.upper)
         points = [*np.zeros(repeats), *lengths]
         samples = lines.sample([memory.xp.full_like(lines.at, float(point)) for point in points])
-        values = np.concatenate([on_host(sample, "f(x)") for sample in samples])
+        values = np.concatenate(together_on_host(samples, "f(x)"))
         made = None
         if cotangent is not None:
             numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])
