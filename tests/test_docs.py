@@ -18,7 +18,7 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 def own_modules():
     """Name the modules that import no other array library than NumPy."""
-    libraries = {"torch", "jax", "cupy", "dpnp"}
+    libraries = {"torch", "jax", "cupy", "dask", "dpnp"}
     names = [info.name for info in pkgutil.walk_packages(anygrad.__path__, "anygrad.")]
     return [name for name in names if name.rpartition(".")[2].strip("_").partition("_")[0] not in libraries]
 

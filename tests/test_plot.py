@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from matplotlib.contour import ContourSet
+from matplotlib.quiver import Quiver
 
 import anygrad
+from anygrad._cli import main
 
 X = np.array([0.5, 100.0, -3.0])
 
@@ -78,3 +83,173 @@ def test_no_such_element(element):
 def test_a_scheme_without_a_step():
     with pytest.raises(TypeError, match="has no step to be studied"):
         anygrad.plot.study(lambda x: x[0] ** 2, X[:1], scheme=anygrad.Complex())
+
+
+def bowl(x):
+    return x[0] ** 2 + 3 * x[1] ** 2
+
+
+def quivers(ax):
+    return [artist for artist in ax.collections if isinstance(artist, Quiver)]
+
+
+def contours(ax):
+    return [artist for artist in ax.collections if isinstance(artist, ContourSet)]
+
+
+def drawn_arrows(ax):
+    """Return the tails of the arrows, and by how much they extend to the right and upwards; NaN for none."""
+    [quiver] = quivers(ax)
+    arrows = np.stack([quiver.U, quiver.V], axis=1)
+    return np.asarray(quiver.get_offsets()), np.where(np.reshape(quiver.Umask, (-1, 1)), np.nan, arrows)
+
+
+def test_arrows_are_the_negative_gradient_at_the_points_of_a_grid():
+    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, contours=9)
+    tails, arrows = drawn_arrows(ax)
+    assert {tuple(tail) for tail in tails} == {(a, b) for a in (-2, -1, 0, 1, 2) for b in (-1, -0.5, 0, 0.5, 1)}
+    assert np.allclose(arrows, -tails * [2, 6], atol=1e-6)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 2), (-1, 1))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("x[0]", "x[1]", "negative gradient")
+
+
+def test_the_gradient_itself():
+    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, direction="ascent", scheme=anygrad.Adaptive())
+    tails, arrows = drawn_arrows(ax)
+    assert np.allclose(arrows, tails * [2, 6], atol=1e-12)
+    assert ax.get_title() == "gradient"
+
+
+def test_arrows_are_drawn_in_data_units_and_do_not_cover_each_other():
+    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-2, 2), points=9)
+    [quiver] = quivers(ax)
+    _, arrows = drawn_arrows(ax)
+    assert (quiver.angles, quiver.scale_units, quiver.pivot) == ("xy", "xy", "tail")
+    distance = 0.5
+    assert 0.5 * distance < np.hypot(*(arrows / quiver.scale).T).max() < 1.5 * distance
+
+
+def test_contours_are_those_of_f():
+    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), contours=201)
+    filled, lines = contours(ax)
+    assert filled.filled
+    assert not lines.filled
+    assert len(lines.levels) > 5
+    for level, path in zip(lines.levels, lines.get_paths(), strict=True):
+        assert np.allclose([bowl(point) for point in path.vertices], level, atol=1e-3)
+
+
+def test_without_contours_f_is_called_for_the_gradient_alone():
+    calls = 0
+
+    def counted(x):
+        nonlocal calls
+        calls += 1
+        return bowl(x)
+
+    ax = anygrad.plot.gradient_field(counted, (-2, 2), (-1, 1), points=5, contours=0)
+    assert not contours(ax)
+    assert calls == 4 * 5**2
+    anygrad.plot.gradient_field(counted, (-2, 2), (-1, 1), points=5, contours=7)
+    assert calls == 2 * 4 * 5**2 + 7**2
+
+
+def test_arrows_of_equal_length():
+    ax = anygrad.plot.gradient_field(lambda x: np.exp(5 * x[0]), (-1, 1), (-1, 1), points=5, lengths="equal")
+    _, arrows = drawn_arrows(ax)
+    assert np.allclose(np.hypot(*arrows.T), 0.5)
+    assert np.allclose(arrows[:, 1], 0, atol=1e-6)
+
+
+def test_a_pole_leaves_the_other_arrows_to_be_seen():
+    ax = anygrad.plot.gradient_field(lambda x: 1 / (x[0] ** 2 + x[1] ** 2), (-1, 1), (-1, 1), points=20)
+    [quiver] = quivers(ax)
+    tails, arrows = drawn_arrows(ax)
+    exact = 2 * tails / (tails**2).sum(axis=1, keepdims=True) ** 2
+    far = np.hypot(*tails.T) > 0.5
+    assert np.allclose(arrows[far], exact[far], rtol=1e-4)
+    lengths, exact_lengths = np.hypot(*arrows.T), np.hypot(*exact.T)
+    assert np.allclose(arrows / lengths[:, None], exact / exact_lengths[:, None], atol=1e-5)
+    assert lengths.max() / quiver.scale < 1.5 * 2 / 19
+    assert np.median(lengths) / lengths.max() > 5 * np.median(exact_lengths) / exact_lengths.max()
+
+
+@pytest.mark.parametrize("f", [lambda x: np.log(x[0]) + x[1], lambda x: x[0] if x[0] > 0 else np.inf])
+def test_where_f_is_not_finite_there_are_no_arrows_and_no_contours(f, tmp_path):
+    ax = anygrad.plot.gradient_field(f, (-1.05, 1), (-1, 1), points=10, contours=41)
+    tails, arrows = drawn_arrows(ax)
+    missing = np.isnan(arrows).all(axis=1)
+    assert np.array_equal(missing, tails[:, 0] < 0)
+    for artist in contours(ax):
+        assert all((path.vertices[:, 0] > -0.05).all() for path in artist.get_paths())
+    ax.figure.savefig(tmp_path / "field.png")
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan, np.inf])
+def test_a_constant_has_neither(value, tmp_path):
+    ax = anygrad.plot.gradient_field(lambda x: value, (-1, 1), (-1, 1), points=5, contours=5)
+    assert not contours(ax)
+    ax.figure.savefig(tmp_path / "field.png")
+
+
+def test_the_users_axes_stay_theirs():
+    figure, (mine, other) = pyplot.subplots(1, 2)
+    assert anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), ax=mine) is mine
+    assert figure.axes == [mine, other]
+    assert not other.has_data()
+
+
+def test_directions_are_seen_as_such_unless_the_axes_differ_too_much():
+    assert anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=3, contours=3).get_aspect() == 1
+    assert anygrad.plot.gradient_field(bowl, (-200, 200), (-1, 1), points=3, contours=3).get_aspect() == "auto"
+
+
+def test_a_field_by_other_evaluators():
+    def many(x):
+        return x[..., 0] ** 2 + 3 * x[..., 1] ** 2
+
+    _, expected = drawn_arrows(anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5))
+    batch = anygrad.plot.gradient_field(many, (-2, 2), (-1, 1), points=5, evaluator=anygrad.Batch())
+    with ThreadPoolExecutor(2) as executor:
+        pool = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, evaluator=anygrad.Pool(executor))
+    for ax in (batch, pool):
+        assert np.array_equal(drawn_arrows(ax)[1], expected)
+        assert len(contours(ax)) == 2
+
+
+def test_a_field_by_the_complex_step():
+    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, scheme=anygrad.Complex())
+    tails, arrows = drawn_arrows(ax)
+    assert np.allclose(arrows, -tails * [2, 6], rtol=1e-15)
+    assert len(contours(ax)) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"xlim": (1, 1)}, r"xlim is \(1, 1\), but a lower and a higher number were expected"),
+        ({"ylim": (0, np.inf)}, "ylim is"),
+        ({"ylim": 3}, "ylim is 3"),
+        ({"points": 1}, "points is 1, but an integer above 1 was expected"),
+        ({"points": 2.5}, "points is 2.5"),
+        ({"contours": 1}, "contours is 1, but an integer above 1 was expected, or 0 for none"),
+        ({"direction": "up"}, "direction is 'up', but 'descent' or 'ascent' was expected"),
+        ({"lengths": "long"}, "lengths is 'long', but 'proportional' or 'equal' was expected"),
+    ],
+)
+def test_a_field_asked_for_wrongly(wrong, expected):
+    with pytest.raises(ValueError, match=expected):
+        anygrad.plot.gradient_field(bowl, **{"xlim": (-1, 1), "ylim": (-1, 1)} | wrong)
+
+
+def test_the_picture_of_a_check_from_the_command_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pictured.py").write_text("def f(x):\n    return (x**2).sum()\ndef grad(x):\n    return 2 * x\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["check", "pictured.py:f", "--grad", "pictured.py:grad", "--x", "[1.0, 2.0]", "--plot"]
+    assert main([*words, "check.png"]) == 0
+    assert (tmp_path / "check.png").stat().st_size > 10_000
+    assert capsys.readouterr().err == ""
+    assert main([*words, "check.xyz"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("anygrad: check.xyz is to be a picture, but .xyz is none that matplotlib writes")

@@ -190,10 +190,6 @@ class Backend(Protocol):
         """How a user of this library turns x into a floating array."""
         ...
 
-    def available(self) -> str | None:
-        """Return None if arrays can be made, else the reason why not, in one line."""
-        ...
-
     def is_array(self, x: object) -> bool:
         """Return whether x is an array of this library."""
         ...

@@ -20,9 +20,6 @@ class Complexified:
     name: str = "complexified"
     cast_example: str = ""
 
-    def available(self) -> str | None:
-        return self.real.available()
-
     def is_array(self, x: object) -> bool:
         return self.real.is_array(x)
 

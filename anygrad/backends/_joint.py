@@ -27,9 +27,6 @@ class Joint:
     name: str = "joint"
     cast_example: str = ""
 
-    def available(self) -> str | None:
-        return next((reason for part in self.parts if (reason := part.available())), None)
-
     def is_array(self, x: object) -> bool:
         return False
 

@@ -19,12 +19,6 @@ name = "cupy"
 cast_example = "x.astype(float)"
 
 
-def available() -> str | None:
-    if not cupy.is_available():
-        return "CuPy is installed, but finds no CUDA device"
-    return None
-
-
 def is_array(x: object) -> bool:
     return isinstance(x, cupy.ndarray)
 

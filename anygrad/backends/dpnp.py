@@ -19,14 +19,6 @@ name = "dpnp"
 cast_example = "x.astype(float)"
 
 
-def available() -> str | None:
-    try:
-        dpnp.empty(0)
-    except Exception as error:  # dpctl's errors share no base class
-        return f"dpnp is installed, but finds no SYCL device ({error})"
-    return None
-
-
 def is_array(x: object) -> bool:
     return isinstance(x, dpnp.ndarray)
 

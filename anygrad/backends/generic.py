@@ -21,10 +21,6 @@ name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
 
 
-def available() -> str | None:
-    return None
-
-
 def is_array(x: object) -> bool:
     return bool(is_array_api_obj(x)) and not isinstance(x, numbers.Number)  # NumPy's scalars are taken for arrays
 

@@ -36,10 +36,6 @@ cast_example = "x.astype(float)"
 _CHUNK_BYTES = 2**23
 
 
-def available() -> str | None:
-    return None
-
-
 def is_array(x: object) -> bool:
     return isinstance(x, jax.Array)
 

@@ -30,10 +30,6 @@ name = "numpy"
 cast_example = "x.astype(float)"
 
 
-def available() -> str | None:
-    return None
-
-
 def is_array(x: object) -> bool:
     return isinstance(x, np.ndarray)
 

@@ -34,10 +34,6 @@ name = "torch"
 cast_example = "x.double()"
 
 
-def available() -> str | None:
-    return None
-
-
 def is_array(x: object) -> bool:
     return isinstance(x, torch.Tensor)
 

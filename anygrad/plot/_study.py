@@ -1,4 +1,4 @@
-"""Pictures. They need matplotlib, which is imported when one is drawn: ``pip install '.[plot]'`` in a checkout."""
+"""The error of a derivative against the step."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad._validate import as_array, require_callable
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.plot._figure import pyplot
 from anygrad.schemes import Adaptive, Central, Scheme
 
 if TYPE_CHECKING:
@@ -101,10 +102,10 @@ def step_study(
     >>> import anygrad
     >>> ax = anygrad.plot.step_study(lambda x: np.exp(x).sum(), np.array([0.5]))  # doctest: +SKIP
     """
-    pyplot = _pyplot()
+    drawing = pyplot()
     studies = study(f, x, scheme=scheme, elements=elements, evaluator=evaluator, points=points)
     if ax is None:
-        _, ax = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+        _, ax = drawing.subplots(figsize=(7, 4.5), layout="constrained")
     for number, own in enumerate(studies):
         color = f"C{number}"
         least = max(own.certainty / 10, 1e-300)  # no error of 0 on a logarithmic scale
@@ -196,13 +197,3 @@ def _flat_index(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
 def _multi_index(element: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the multi-index of a flat index."""
     return tuple(int(i) for i in np.unravel_index(element, shape)) if shape else ()
-
-
-def _pyplot() -> Any:
-    try:
-        from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is wanted
-    except ImportError:
-        raise ImportError(
-            'pictures need matplotlib, which is not installed: pip install matplotlib, or install anygrad with "[plot]"'
-        ) from None
-    return pyplot

@@ -1,0 +1,583 @@
+"""The command line: what is written, what comes out, and what is said when it is written wrongly."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import pickle
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anygrad
+from anygrad._cli import main
+from anygrad.backends import libraries
+
+PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
+NETWORK = """
+import functools
+import time
+
+def loss(x):
+    return (x**2).sum()
+
+def grad(x):
+    return 2 * x
+
+def slip(x):
+    return x**2
+
+def tree(p):
+    return (p["W"] ** 2).sum() + p["file"].sum()
+
+def kinked(x):
+    return abs(x).sum()
+
+def two(x, t):
+    return ((x - t) ** 2).sum()
+
+shifted = functools.partial(two, t=1.0)
+
+class Net:
+    def loss(self, x):
+        return (x**2).sum()
+
+net = Net()
+number = 3
+
+def chatty(x):
+    print("x is here")
+    return loss(x)
+
+def fails(x):
+    return inner(x)
+
+def inner(x):
+    raise KeyError("layer 3")
+
+def leaves(x):
+    raise SystemExit(0)
+
+def modifies(x):
+    x += 1
+    return x.sum()
+
+def same(x):
+    return x
+
+def constant(x):
+    return 1.0
+
+def interrupted(x):
+    raise KeyboardInterrupt
+
+def slow(x):
+    print("called", flush=True)
+    time.sleep(60)
+    return (x**2).sum()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Go to a folder with modules; forget afterwards what has been imported from there."""
+    (tmp_path / "net.py").write_text(NETWORK)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "part.py").write_text(NETWORK)
+    np.save(tmp_path / "x.npy", np.array([3.0, 4.0]))
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def refused(capsys, *words):
+    """Return the sentence by which a command is refused."""
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.fullmatch(r"anygrad: .+\n", shown.err)
+    return shown.err.removeprefix("anygrad: ").strip()
+
+
+def gradient_of(capsys, *words):
+    assert main(["gradient", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["value"]
+
+
+class TestGradient:
+    @pytest.mark.parametrize(
+        "f", ["net:loss", "net:net.loss", "package.part:loss", "net.py:loss", "package/part.py:loss"]
+    )
+    def test_a_function_is_found_by_its_name(self, f, capsys):
+        assert main(["gradient", f, "--x", "[3.0, 4.0]"]) == 0
+        assert capsys.readouterr() == ("[6. 8.]\n", "")
+
+    def test_a_function_with_arguments_filled_in(self, capsys):
+        assert gradient_of(capsys, "net:shifted", "--x", "[3.0]") == pytest.approx([4.0])
+
+    @pytest.mark.parametrize(
+        ("x", "expected"),
+        [
+            ("x.npy", [6, 8]),
+            ("[[1, 2], [3, 4]]", [[2, 4], [6, 8]]),
+            ("-2.5", -5),
+            ("[]", []),
+        ],
+    )
+    def test_x_is_a_file_or_numbers(self, x, expected, capsys):
+        assert np.allclose(gradient_of(capsys, "net:loss", "--x", x), expected)
+
+    def test_a_tree_of_arrays(self, folder, capsys):
+        x = '{"W": [[1, 2]], "file": [0.5]}'
+        assert main(["gradient", "net:tree", "--x", x]) == 0
+        assert capsys.readouterr().out == "W:\n[[2. 4.]]\nfile:\n[1.]\n"
+        assert main(["gradient", "net:tree", "--x", x, "-o", "g.npz"]) == 0
+        assert main(["gradient", "net:tree", "--x", "g.npz", "-o", "h.npz"]) == 0
+        with np.load(folder / "h.npz") as found:
+            assert sorted(found) == ["W", "file"]
+            assert np.allclose(found["W"], [[4, 8]])
+            assert np.allclose(found["file"], [1])
+
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble", ">f8", "complex64"])
+    def test_the_gradient_in_a_file_is_of_xs_dtype(self, dtype, folder):
+        x = np.array([[3.0, 4.0], [0.5, 1.0]], dtype=dtype)
+        np.save("in.npy", np.asfortranarray(x))
+        assert main(["gradient", "net:loss", "--x", "in.npy", "-o", "g.npy"]) == 0
+        gradient = np.load("g.npy")
+        assert gradient.dtype == np.dtype(dtype).newbyteorder("=")
+        assert np.allclose(gradient, 2 * x.astype(complex), rtol=5e-2)
+
+    @pytest.mark.libraries(lambda lib: lib.name in libraries.names())
+    def test_every_library_gets_its_own_array(self, lib, folder, capsys):
+        kind = type(lib.asarray(np.ones(2), "float32"))
+        (folder / "own.py").write_text(
+            f"def f(x):\n    assert type(x).__name__ == {kind.__name__!r}, type(x)\n    return (x**2).sum()\n"
+        )
+        np.save("in.npy", np.array([3.0, 4.0], "float32"))
+        assert main(["gradient", "own:f", "--x", "in.npy", "--backend", lib.name, "-o", "g.npy"]) == 0
+        assert capsys.readouterr().err == ""
+        assert np.load("g.npy").dtype == "float32"
+        assert np.allclose(np.load("g.npy"), [6, 8], rtol=1e-2)
+
+    @pytest.mark.libraries(lambda lib: lib.name == "jax" and "float64" not in lib.real)
+    def test_a_library_without_float64_is_told_of(self, lib, capsys):
+        assert main(["gradient", "net:loss", "--x", "x.npy", "--backend", lib.name]) == 0
+        assert capsys.readouterr().err == "anygrad: x is of float64, but jax holds it as float32\n"
+
+    @pytest.mark.parametrize(
+        ("words", "scheme"),
+        [
+            ([], None),
+            (["--scheme", "central4"], anygrad.Central(order=4)),
+            (["--scheme", "Forward2"], anygrad.Forward(order=2)),
+            (["--scheme", "backward", "--h", "1e-6"], anygrad.Backward(step=1e-6)),
+            (["--scheme", "adaptive"], anygrad.Adaptive()),
+            (["--scheme", "adaptive", "--h", "0.1"], anygrad.Adaptive(step=0.1)),
+            (["--scheme", "complex"], anygrad.Complex()),
+            (["--h", "1e-3"], anygrad.Central(step=1e-3)),
+        ],
+    )
+    def test_the_scheme_is_the_one_that_is_named(self, words, scheme, folder):
+        (folder / "wavy.py").write_text("import numpy as np\ndef f(x):\n    return np.sin(5 * x).sum()\n")
+        assert main(["gradient", "wavy:f", "--x", "x.npy", *words, "-o", "g.npy"]) == 0
+        expected = anygrad.numerical_gradient(lambda x: np.sin(5 * x).sum(), np.array([3.0, 4.0]), scheme=scheme)
+        assert np.array_equal(np.load("g.npy"), expected)
+
+    def test_json_has_all_that_is_known(self, capsys):
+        assert main(["gradient", "net:kinked", "--x", "[0.0, 2.0]", "--scheme", "adaptive", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["value"][1] == pytest.approx(1.0)
+        assert found["error"][0] > 0.9 > found["error"][1]
+        assert found["flags"]["kink"] == [True, False]
+        assert found["ncalls"] > 4
+
+    def test_json_of_a_complex_gradient(self, capsys):
+        np.save("in.npy", np.array([1 + 2j]))
+        value = gradient_of(capsys, "net:loss", "--x", "in.npy")
+        assert value["real"] == pytest.approx([2])
+        assert value["imag"] == pytest.approx([4])
+
+    def test_a_bar_on_standard_error_where_it_is_asked_for(self, capsys):
+        assert main(["gradient", "net:loss", "--x", "x.npy", "--progress"]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == "[6. 8.]\n"
+        assert "4/4" in shown.err
+
+    def test_what_f_prints_is_none_of_the_output(self, capsys):
+        assert main(["gradient", "net:chatty", "--x", "[1.0]"]) == 0
+        assert capsys.readouterr() == ("[2.]\n", "x is here\n" * 2)
+
+    @pytest.mark.libraries(lambda lib: lib.name in libraries.names() and not (lib.writable or lib.lazy))
+    def test_a_warning_is_a_sentence(self, lib, capsys):
+        np.save("in.npy", np.ones(2, "float32"))
+        assert main(["gradient", "net:constant", "--x", "in.npy", "--backend", lib.name]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == "[0. 0.]\n"
+        assert re.fullmatch(r"anygrad: f was given perturbed copies of x, and every value .*\n", shown.err)
+
+    def test_other_warnings_are_handed_on(self, folder, capsys):
+        (folder / "warning.py").write_text("import warnings\ndef f(x):\n    warnings.warn('old')\n    return x.sum()\n")
+        with pytest.warns(UserWarning, match="old"):
+            assert main(["gradient", "warning:f", "--x", "[1.0]"]) == 0
+        assert "anygrad:" not in capsys.readouterr().err
+
+    def test_the_search_path_is_what_it_was(self, capsys):
+        before = list(sys.path)
+        gradient_of(capsys, "package/part.py:loss", "--x", "[1.0]")
+        assert sys.path == before
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("f", "expected"),
+        [
+            ("net", "'net' was given, but module:function or file.py:function was expected"),
+            ("net:", "'net:' was given"),
+            ("a b:f", "'a b:f' was given"),
+            ("nosuch:f", "there is no module 'nosuch'"),
+            ("package.nosuch:f", "there is no module 'package.nosuch'"),
+            ("net.deeper:f", "there is no module 'net.deeper'"),
+            ("nosuch.py:f", "there is no file 'nosuch.py'"),
+            ("net:los", "there is no 'los' in the file .*net.py, but there is 'loss'"),
+            ("net:net.lost", "there is no 'lost' in the Net in net:net.lost, but there is 'loss'"),
+            ("net:number", "net:number is of the type int, but a function of x was expected"),
+            ("net:two", r"net:two takes the arguments \(x, t\), but a function of x alone was expected"),
+            ("net:modifies", "f modifies its argument"),
+            ("net:same", "f returned an array of shape"),
+        ],
+    )
+    def test_no_function_of_x(self, f, expected, capsys):
+        assert re.search(expected, refused(capsys, "gradient", f, "--x", "[1.0, 2.0]"))
+
+    @pytest.mark.parametrize(
+        ("x", "expected"),
+        [
+            ("nosuch.npy", "nosuch.npy cannot be read: No such file or directory"),
+            ("package", "package cannot be read: Is a directory"),
+            ("nosuch", "x is 'nosuch', which is no file here, but a .npy or .npz file, or numbers such as"),
+            ("[1.0", "x is '[1.0', which is no file here"),
+            ("[" * 5000, "which is no file here"),
+            ("[1, [2]]", "x is [1, [2]], but a list of numbers, or of equally long lists of them, was expected"),
+            ("[1, true, null]", "x is [1, true, null], but a list of numbers"),
+            ('"one"', 'x is "one", but numbers or a list of them were expected'),
+            ("true", "x is true, but numbers"),
+            ("1" + "0" * 400, "but a list of numbers"),
+            ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1}, but numbers or a list of them were expected"),
+            ("integers.npy", "x has the dtype int64, which cannot hold x plus a small step"),
+            ("words.npy", "x has the dtype <U1"),
+            ("objects.npy", "objects.npy holds Python objects, which are not read, as that could run any code"),
+            ("objects.npz", "objects.npz holds Python objects"),
+            ("pickled.npy", "pickled.npy is no file of NumPy's"),
+            ("empty.npy", "empty.npy is no file of NumPy's"),
+            ("text.npy", "text.npy is no file of NumPy's"),
+            ("short.npy", "short.npy is broken"),
+            ("short.npz", "short.npz is broken"),
+            ("header.npy", "header.npy is broken"),
+            ("nothing.npz", "nothing.npz holds no arrays"),
+            ("other.npz", "other.npz holds something else than arrays"),
+        ],
+    )
+    def test_no_x(self, x, expected, folder, capsys):
+        np.save("integers.npy", np.arange(3))
+        np.save("words.npy", np.array(["a"]))
+        np.save("objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+        np.savez("objects.npz", a=np.array([{}], dtype=object), allow_pickle=True)
+        np.savez("whole.npz", a=np.ones(100))
+        np.savez("nothing.npz")
+        (folder / "pickled.npy").write_bytes(pickle.dumps([1.0]))
+        (folder / "empty.npy").write_bytes(b"")
+        (folder / "text.npy").write_text("1.0, 2.0")
+        (folder / "short.npy").write_bytes((folder / "x.npy").read_bytes()[:-3])
+        (folder / "short.npz").write_bytes((folder / "whole.npz").read_bytes()[:-100])
+        (folder / "header.npy").write_bytes((folder / "x.npy").read_bytes().replace(b"(2,)", b"(2+)"))
+        with zipfile.ZipFile("other.npz", "w") as archive:
+            archive.writestr("readme.txt", "none")
+        assert expected in refused(capsys, "gradient", "net:loss", "--x", x)
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            (["--scheme", "simpson"], "no scheme is called 'simpson', but adaptive, central, forward"),
+            (["--scheme", "central3"], "order must be a positive even number"),
+            (["--scheme", "complex", "--h", "0.1"], "the scheme complex has none"),
+            (["--h", "-1"], "must be positive"),
+            (["--h", "small"], "argument --h: invalid float value: 'small' (see anygrad gradient --help)"),
+            (["--backend", "cubist"], "no array library is called 'cubist' here, but one of numpy, cupy"),
+            (["--backend", "cupy"], "cupy cannot be used here (not installed: pip install cupy"),
+            (["-o", "nosuch/g.npy"], "nosuch/g.npy cannot be written: there is no folder nosuch"),
+            (["-o", "package"], "package is a folder, but the name of a file was expected"),
+            (["-o", "g.npz"], "g.npz is to hold one array, but such a file is called .npy: write g.npy"),
+            (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
+        ],
+    )
+    def test_options_of_a_gradient(self, words, expected, monkeypatch, capsys):
+        monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
+        assert expected in refused(capsys, "gradient", "net:loss", "--x", "x.npy", *words)
+
+    def test_several_arrays_go_to_another_file(self, capsys):
+        words = ("--x", '{"W": [1], "file": [1]}', "-o", "g.npy")
+        assert "several arrays, but such a file is called .npz" in refused(capsys, "gradient", "net:tree", *words)
+
+    def test_a_file_that_may_not_be_written(self, folder, monkeypatch, capsys):
+        monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere
+        said = refused(capsys, "gradient", "net:loss", "--x", "x.npy", "-o", "g.npy")
+        assert said == "g.npy cannot be written: that is not permitted"
+
+    def test_refused_before_anything_is_computed(self, folder, capsys):
+        (folder / "costly.py").write_text("raise AssertionError('imported')")
+        refused(capsys, "gradient", "costly:f", "--x", "x.npy", "-o", "nosuch/g.npy")
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            ([], "the following arguments are required: COMMAND"),
+            (["differentiate"], "invalid choice: 'differentiate'"),
+            (["gradient", "net:loss"], "the following arguments are required: --x (see anygrad gradient --help)"),
+            (["check", "net:loss", "--x", "1"], "the following arguments are required: --grad"),
+        ],
+    )
+    def test_no_command(self, words, expected, capsys):
+        assert expected in refused(capsys, *words)
+
+
+class TestErrorsOfTheUsers:
+    """Their traceback, from their first line on, is what they want to see."""
+
+    def traceback(self, capsys, f):
+        assert main(["gradient", f, "--x", "[1.0]"]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "_cli" not in shown.err
+        assert "importlib" not in shown.err
+        return shown.err
+
+    def test_of_f(self, capsys):
+        lines = self.traceback(capsys, "net:fails").splitlines()
+        assert lines[0] == "Traceback (most recent call last):"
+        assert re.fullmatch(r'  File ".*net.py", line \d+, in fails', lines[1])
+        assert lines[-1] == "KeyError: 'layer 3'"
+
+    def test_of_f_that_is_written_in_c(self, capsys):
+        assert re.fullmatch(r"TypeError: .*\n", self.traceback(capsys, "math:gcd"))
+
+    @pytest.mark.parametrize("name", ["zero:f", "zero.py:f"])
+    def test_of_its_module(self, name, folder, capsys):
+        (folder / "zero.py").write_text("1 / 0")
+        lines = self.traceback(capsys, name).splitlines()
+        assert re.fullmatch(r'  File ".*zero.py", line 1, in <module>', lines[1])
+        assert lines[-1] == "ZeroDivisionError: division by zero"
+
+    def test_of_what_its_module_imports(self, folder, capsys):
+        (folder / "importing.py").write_text("import nosuch")
+        shown = self.traceback(capsys, "importing:f")
+        assert "importing.py" in shown
+        assert shown.endswith("No module named 'nosuch'\n")
+
+    def test_of_syntax(self, folder, capsys):
+        (folder / "syntax.py").write_text("def f(:")
+        assert "SyntaxError" in self.traceback(capsys, "syntax:f")
+
+    def test_leaving_is_no_success(self, folder, capsys):
+        (folder / "script.py").write_text("raise SystemExit(0)")
+        assert self.traceback(capsys, "script:f").endswith("SystemExit: 0\n")
+        assert self.traceback(capsys, "net:leaves").endswith("SystemExit: 0\n")
+
+    def test_an_interrupt(self, capsys):
+        assert main(["gradient", "net:interrupted", "--x", "[1.0]"]) == 130
+        assert capsys.readouterr() == ("", "anygrad: interrupted\n")
+
+    def test_a_mistake_of_our_own_is_told_as_such(self, monkeypatch, capsys):
+        def mistaken(*_, **__):
+            raise AttributeError("no such thing")
+
+        monkeypatch.setattr("anygrad._cli.gradient.numerical_gradient", mistaken)
+        assert main(["gradient", "net:loss", "--x", "[1.0]"]) == 2
+        shown = capsys.readouterr().err
+        assert "in mistaken" in shown
+        assert shown.endswith("anygrad: this is a mistake in anygrad: please report it, with what is written above\n")
+
+
+class TestCheck:
+    def test_a_right_gradient(self, capsys):
+        assert main(["check", "net:loss", "--grad", "net:grad", "--x", "x.npy"]) == 0
+        shown = capsys.readouterr()
+        assert shown.out.startswith("Agrees")
+        assert shown.err == ""
+
+    def test_a_wrong_gradient(self, capsys):
+        assert main(["check", "net:loss", "--grad", "net:slip", "--x", "x.npy"]) == 1
+        shown = capsys.readouterr()
+        assert shown.out.startswith("Wrong")
+        assert shown.err == ""
+
+    def test_a_kink_is_not_an_agreement(self, capsys):
+        assert main(["check", "net:kinked", "--grad", "[0.0, 1.0]", "--x", "[0.0, 4.0]", "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["verdict"] == "kink"
+
+    @pytest.mark.parametrize(("values", "status"), [([6.0, 8.0], 0), ([6.0, 8.1], 1)])
+    def test_a_gradient_in_a_file(self, values, status, capsys):
+        np.save("g.npy", np.array(values))
+        assert main(["check", "net:loss", "--grad", "g.npy", "--x", "x.npy"]) == status
+
+    @pytest.mark.parametrize(("rtol", "status"), [("0.001", 1), ("0.1", 0)])
+    def test_a_tolerance(self, rtol, status):
+        assert main(["check", "net:loss", "--grad", "[6.0, 8.1]", "--x", "x.npy", "--rtol", rtol]) == status
+
+    def test_directions_by_a_seed(self, capsys):
+        words = ["check", "net:loss", "--grad", "net:slip", "--x", "x.npy", "--directions", "2", "--json"]
+        reports = []
+        for seed in "0", "0", "1":
+            assert main([*words, "--seed", seed]) == 1
+            reports.append({**json.loads(capsys.readouterr().out), "seconds": None})
+        assert reports[0] == reports[1] != reports[2]
+        assert sum(reports[0]["counts"].values()) == 2
+
+    def test_a_scheme_and_a_bar(self, capsys):
+        words = ["check", "net:loss", "--grad", "net:grad", "--x", "x.npy", "--scheme", "central4", "--progress"]
+        assert main(words) == 0
+        assert "call/s" in capsys.readouterr().err
+
+    @pytest.mark.libraries(lambda lib: lib.name in libraries.names())
+    def test_every_library(self, lib, capsys):
+        np.save("in.npy", np.array([3.0, 4.0], "float32"))
+        words = ["--x", "in.npy", "--backend", lib.name]
+        assert main(["check", "net:loss", "--grad", "net:grad", *words]) == 0
+        assert main(["check", "net:loss", "--grad", "net:slip", *words]) == 1
+        np.save("g.npy", np.array([6.0, 8.0], "float32"))
+        assert main(["check", "net:loss", "--grad", "g.npy", *words]) == 0
+        assert capsys.readouterr().err == ""
+
+    def test_what_the_gradient_raises_is_the_users(self, capsys):
+        assert main(["check", "net:loss", "--grad", "net:fails", "--x", "x.npy"]) == 2
+        assert capsys.readouterr().err.endswith("KeyError: 'layer 3'\n")
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            (["--grad", "net:nosuch"], "there is no 'nosuch' in the file"),
+            (["--grad", "net:two"], "net:two takes the arguments"),
+            (["--grad", "nosuch.npy"], "nosuch.npy cannot be read"),
+            (["--grad", "[1.0]"], "of shape (2,) was expected"),
+            (["--grad", "net:grad", "--directions", "0"], "directions is 0"),
+            (["--grad", "net:grad", "--directions", "few"], "argument --directions: invalid int value: 'few'"),
+            (["--grad", "net:grad", "--rtol", "-1"], "rtol is -1.0"),
+            (["--grad", "net:grad", "--seed", "-1"], "'-1' was given, but 0 or a positive integer was expected"),
+            (["--grad", "net:grad", "--plot", "nosuch/c.png"], "there is no folder nosuch"),
+        ],
+    )
+    def test_refusals(self, words, expected, capsys):
+        assert expected in refused(capsys, "check", "net:loss", "--x", "x.npy", *words)
+
+    def test_a_picture_without_matplotlib(self, monkeypatch, capsys):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        said = refused(capsys, "check", "net:loss", "--grad", "net:grad", "--x", "x.npy", "--plot", "c.png")
+        assert said == "--plot needs matplotlib, which is not installed: pip install matplotlib"
+
+
+class TestBackends:
+    def test_a_table_with_a_row_for_each_library(self, monkeypatch, capsys):
+        monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
+        assert main(["backends"]) == 0
+        head, *rows, other = capsys.readouterr().out.splitlines()
+        assert head.split() == ["library", "version", "array", "API", "devices"]
+        assert [row.split()[0] for row in rows] == list(libraries.names())
+        assert re.fullmatch(rf"numpy +{re.escape(np.__version__)} +20\d\d.\d\d +cpu", rows[0])
+        assert re.fullmatch(r"cupy +- +- +not installed: pip install cupy.*", rows[1])
+        assert other.startswith("Arrays of any other library")
+
+    def test_the_same_as_json(self, monkeypatch, capsys):
+        monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
+        assert main(["backends", "--json"]) == 0
+        numpy, cupy, *_ = json.loads(capsys.readouterr().out)
+        assert (numpy["name"], numpy["version"], numpy["devices"]) == ("numpy", np.__version__, ["cpu"])
+        assert numpy["obstacle"] is None
+        assert (cupy["version"], cupy["devices"]) == (None, [])
+        assert cupy["obstacle"].startswith("not installed")
+
+
+class TestProcesses:
+    def process(self, *words, **options):
+        path = os.pathsep.join([str(Path(anygrad.__file__).parents[1]), *filter(None, sys.path)])
+        return subprocess.Popen(
+            [sys.executable, "-m", "anygrad", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+            **{"stdout": subprocess.PIPE, **options},
+        )
+
+    def test_a_check_by_its_exit_status(self):
+        for grad, status in ("net:grad", 0), ("net:slip", 1), ("net:nosuch", 2):
+            process = self.process("check", "net:loss", "--grad", grad, "--x", "x.npy")
+            process.communicate()
+            assert process.returncode == status
+
+    def test_help_and_version(self):
+        shown, _ = (process := self.process("--version")).communicate()
+        assert (process.returncode, shown) == (0, f"anygrad {anygrad.__version__}\n")
+        shown, _ = (process := self.process("check", "--help")).communicate()
+        assert process.returncode == 0
+        assert "--directions" in shown
+
+    def test_ctrl_c(self):
+        process = self.process("gradient", "net:slow", "--x", "x.npy")
+        assert process.stderr.readline() == "called\n"
+        process.send_signal(signal.SIGINT)
+        shown, told = process.communicate()
+        assert process.returncode == 130
+        assert (shown, told) == ("", "anygrad: interrupted\n")
+
+    def test_a_reader_that_has_gone(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = self.process("gradient", "net:loss", "--x", "x.npy", stdout=writing)
+        os.close(writing)
+        assert process.communicate() == (None, "")
+        assert process.returncode == 141
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            process = self.process("gradient", "net:loss", "--x", "x.npy", stdout=full)
+            _, told = process.communicate()
+        assert process.returncode == 2
+        assert re.fullmatch(r"anygrad: .*No space left on device\n", told)
+
+    @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
+    def test_pipes(self):
+        with open("x.npy", "rb") as file, open("g.npy", "wb") as gradient:
+            words = ["gradient", "net:loss", "--x", "/dev/stdin", "-o", "/dev/stdout"]
+            process = self.process(*words, stdin=file, stdout=gradient)
+            process.communicate()
+        assert process.returncode == 0
+        assert np.allclose(np.load("g.npy"), [6, 8])
+
+
+def test_the_examples_of_the_page(folder, capsys):
+    """Every command in the docs is run, and prints what is printed there."""
+    text = PAGE.read_text()
+    for name, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
+        (folder / name).write_text(code)
+    checker, status, seen = doctest.OutputChecker(), 0, 0
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            if command == "echo $?":
+                shown = f"{status}\n"
+            else:
+                status = main(shlex.split(command)[1:])
+                shown = "".join(capsys.readouterr())
+            assert checker.check_output(expected, shown, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE), shown
+            seen += 1
+    assert seen >= 8
