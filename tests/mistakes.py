@@ -1,0 +1,194 @@
+"""Mistakes as they are made in gradients written by hand, to be planted in a right one.
+
+    for mistake in MISTAKES:
+        planted = mistake(gradient, np.random.default_rng(0), x)
+
+``gradient`` is a dict of NumPy arrays of any floating or complex dtype, and so is x, if it is given. What is planted is
+None where the gradient has no array of the shape that the mistake needs. `BATCH` is the size of the batch that a
+gradient was averaged over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from edits import (
+    at,
+    conjugated,
+    copy,
+    deep,
+    in_all,
+    in_block,
+    in_one,
+    in_some,
+    long,
+    matrix,
+    moved,
+    noise,
+    oblong,
+    one_element,
+    penalty,
+    random,
+    square,
+    swap,
+    times,
+    times_length,
+    value,
+    with_constants,
+    with_equal_axes,
+)
+
+BATCH = 32
+Tree = dict[str, np.ndarray]
+# What makes a wrong tree of a right one, given x, and the words for it, or None.
+Change = Callable[[Tree, np.random.Generator, Tree | None], tuple[Tree, tuple[str, ...]] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A wrong gradient.
+
+    Attributes
+    ----------
+    tree
+        The gradient.
+    wrong
+        Where it is not the right one: a boolean array for each of its arrays. Nowhere, if the mistake is smaller
+        than the rounding of the dtype.
+    words
+        What a hint has to contain if derivatives are known to 1e-5 of the largest of their array or better; empty if no
+        hint is asked for.
+    """
+
+    tree: Tree
+    wrong: Tree
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A kind of mistake, its name, and what makes it."""
+
+    kind: str
+    name: str
+    change: Change
+
+    def __call__(self, gradient: Tree, rng: np.random.Generator, x: Tree | None = None) -> Planted | None:
+        changed = self.change(gradient, rng, x)
+        if changed is None:
+            return None
+        new, words = changed
+        tree = {key: np.asarray(new.get(key, array)).astype(array.dtype) for key, array in gradient.items()}
+        wrong = {key: np.asarray(~((tree[key] == array) & np.isfinite(tree[key]))) for key, array in gradient.items()}
+        return Planted(tree, wrong, words)
+
+    def __repr__(self):
+        return f"{self.kind}: {self.name}"
+
+
+FACTOR, TRANSPOSE, TERM, SHIFT, BLOCK, ZEROS, TWICE, OTHER = (
+    "a constant factor",
+    "a transpose",
+    "a missing term",
+    "a shifted index",
+    "one wrong block",
+    "zeros where f is not flat",
+    "a gradient accumulated twice",
+    "other",
+)
+
+MISTAKES = [
+    Mistake(FACTOR, "2 in all arrays", in_all(times(2), "all arrays", "twice")),
+    Mistake(FACTOR, "1/2 in all arrays", in_all(times(0.5), "all arrays", "half")),
+    Mistake(FACTOR, "-1 in all arrays", in_all(times(-1), "all arrays", "minus")),
+    Mistake(FACTOR, "1/batch size in all arrays", in_all(times(1 / BATCH), "all arrays", f"1/{BATCH}", "batch")),
+    Mistake(FACTOR, "batch size in all arrays", in_all(times(BATCH), "all arrays", f"{BATCH} times", "batch")),
+    Mistake(FACTOR, "sqrt(batch size) in all arrays", in_all(times(BATCH**0.5), "all arrays", f"sqrt({BATCH})")),
+    Mistake(FACTOR, "3.7 in all arrays", in_all(times(3.7), "all arrays", "3.7 times")),
+    Mistake(FACTOR, "1.01 in all arrays", in_all(times(1.01), "all arrays", "1.01 times")),
+    Mistake(FACTOR, "1.00001 in all arrays", in_all(times(1.00001))),
+    Mistake(FACTOR, "1.0000001 in all arrays", in_all(times(1.0000001))),
+    Mistake(FACTOR, "2 in one array", in_one(times(2), "twice")),
+    Mistake(FACTOR, "1/2 in one array", in_one(times(0.5), "half")),
+    Mistake(FACTOR, "-1 in one array", in_one(times(-1), "minus")),
+    Mistake(FACTOR, "1/batch size in one array", in_one(times(1 / BATCH), f"1/{BATCH}", "batch")),
+    Mistake(FACTOR, "batch size in one array", in_one(times(BATCH), f"{BATCH} times", "batch")),
+    Mistake(FACTOR, "the length of an axis", in_one(times_length(1), "length", fits=matrix)),
+    Mistake(FACTOR, "1/the length of an axis", in_one(times_length(-1), "length", fits=matrix)),
+    Mistake(FACTOR, "-0.3 in one array", in_one(times(-0.3), "-0.3 times", fits=matrix)),
+    Mistake(FACTOR, "-1 in one vector", in_one(times(-1), "minus", fits=long)),
+    Mistake(FACTOR, "-1 in some rows", in_one(in_block(times(-1), columns=False), "minus", fits=matrix)),
+    Mistake(TRANSPOSE, "a square array", in_one(lambda a, rng: a.T, "transposed", fits=square)),
+    Mistake(TRANSPOSE, "reshaped", in_one(lambda a, rng: a.T.reshape(a.shape), "Fortran", fits=oblong)),
+    Mistake(
+        TRANSPOSE,
+        "read by columns",
+        in_one(lambda a, rng: a.ravel().reshape(a.shape, order="F"), "Fortran", fits=oblong),
+    ),
+    Mistake(
+        TRANSPOSE,
+        "two axes",
+        in_one(lambda a, rng: a.swapaxes(-1, -2), "transposed", "exchanged", fits=with_equal_axes),
+    ),
+    Mistake(TRANSPOSE, "rows reversed", in_one(lambda a, rng: a[::-1], "reversed along axis 0", fits=matrix)),
+    Mistake(TRANSPOSE, "columns reversed", in_one(lambda a, rng: a[:, ::-1], "reversed along axis 1", fits=matrix)),
+    Mistake(TRANSPOSE, "a kernel turned", in_one(lambda a, rng: a[..., ::-1, ::-1], "reversed along axes", fits=deep)),
+    Mistake(TRANSPOSE, "a vector reversed", in_one(lambda a, rng: a[::-1], "reversed", fits=long)),
+    Mistake(TERM, "constant per row", in_one(with_constants(0.5, {1}), "constant per row", fits=matrix)),
+    Mistake(TERM, "constant per column", in_one(with_constants(0.5, {0}), "constant per column", fits=matrix)),
+    Mistake(TERM, "constant", in_one(with_constants(0.5, {0, 1}), "one constant", fits=matrix)),
+    Mistake(TERM, "small per row", in_one(with_constants(1e-3, {1}), "constant per row", fits=matrix)),
+    Mistake(TERM, "small per column", in_one(with_constants(1e-3, {0}), "constant per column", fits=matrix)),
+    Mistake(TERM, "very small per row", in_one(with_constants(1e-5, {1}), fits=matrix)),
+    Mistake(TERM, "tiny per column", in_one(with_constants(1e-7, {0}), fits=matrix)),
+    Mistake(TERM, "constant in a vector", in_one(with_constants(0.1, {0}), "one constant", fits=long)),
+    Mistake(TERM, "constant along the last axis", in_one(with_constants(0.5, {2}), "constant along axis 2", fits=deep)),
+    Mistake(TERM, "constant in a block", in_one(in_block(with_constants(0.5, {0, 1})), "one constant", fits=matrix)),
+    Mistake(TERM, "weight decay missing", penalty(-0.125, lambda x: x, "L2", "missing")),
+    Mistake(TERM, "weight decay extra", penalty(0.01, lambda x: x, "L2", "extra")),
+    Mistake(TERM, "L1 penalty missing", penalty(-0.125, np.sign, "times the sign", "L1", "missing")),
+    Mistake(SHIFT, "by one row", in_one(moved(1), "shifted by 1 along axis 0", fits=matrix)),
+    Mistake(SHIFT, "by two columns", in_one(moved(-2, 1), "shifted by", "along axis 1", fits=matrix)),
+    Mistake(SHIFT, "by one, zeros first", in_one(moved(1, fill="zeros"), "shifted by 1", "zeros", fits=long)),
+    Mistake(SHIFT, "by one, zeros last", in_one(moved(-1, fill="zeros"), "shifted by -1", "zeros", fits=long)),
+    Mistake(SHIFT, "rows by one, zeros", in_one(moved(1, fill="zeros"), "shifted by 1", "zeros", fits=matrix)),
+    Mistake(SHIFT, "by one, the edge repeated", in_one(moved(1, fill="edge"), "shifted by 1", "edge", fits=long)),
+    Mistake(SHIFT, "columns, the first kept", in_one(moved(2, 1, "kept"), "shifted by 2", "as they were", fits=matrix)),
+    Mistake(SHIFT, "in memory", in_one(lambda a, rng: np.roll(a, 1), "shifted by 1", "in memory", fits=matrix)),
+    Mistake(BLOCK, "some rows", in_one(in_block(random, columns=False), "block", fits=matrix)),
+    Mistake(BLOCK, "some columns", in_one(in_block(random, rows=False), "block", fits=matrix)),
+    Mistake(BLOCK, "a block", in_one(in_block(random), "block", fits=matrix)),
+    Mistake(BLOCK, "a block off by a tenth", in_one(in_block(noise(0.1)), "block", fits=matrix)),
+    Mistake(BLOCK, "a block off by a thousandth", in_one(in_block(noise(1e-3)), fits=matrix)),
+    Mistake(BLOCK, "a block off by 1e-5", in_one(in_block(noise(1e-5)), fits=matrix)),
+    Mistake(BLOCK, "a block off by 1e-7", in_one(in_block(noise(1e-7)), fits=matrix)),
+    Mistake(BLOCK, "a block of the wrong sign", in_one(in_block(times(-1)), "minus", fits=matrix)),
+    Mistake(BLOCK, "rows three times too large", in_one(in_block(times(3.3), columns=False), "3.3 times", fits=matrix)),
+    Mistake(ZEROS, "everywhere", in_all(times(0), "all arrays", "0 everywhere")),
+    Mistake(ZEROS, "in one array", in_one(times(0), "0 everywhere")),
+    Mistake(ZEROS, "in a vector", in_one(times(0), "0 everywhere", fits=long)),
+    Mistake(ZEROS, "in the last row", in_one(at(-1, value(0)), "is 0", fits=matrix)),
+    Mistake(ZEROS, "in the last element", in_one(at(-1, value(0)), "is 0", fits=long)),
+    Mistake(ZEROS, "in some rows", in_one(in_block(times(0), columns=False), "is 0", fits=matrix)),
+    Mistake(ZEROS, "here and there", in_one(in_some(times(0), 0.3), "is 0", fits=matrix)),
+    Mistake(TWICE, "one array", in_one(times(2), "accumulated twice", fits=matrix)),
+    Mistake(TWICE, "some rows", in_one(in_block(times(2), columns=False), "twice", "accumulated", fits=matrix)),
+    Mistake(TWICE, "here and there", in_one(in_some(times(2), 0.4), "twice", "accumulated", fits=matrix)),
+    Mistake(TWICE, "the first row", in_one(at(0, times(2)), "twice", "accumulated", "[0, :]", fits=matrix)),
+    Mistake(TWICE, "one element", in_one(one_element(1), "twice", "accumulated", fits=long)),
+    Mistake(TWICE, "a number", in_one(times(2), "twice", fits=lambda array: array.ndim == 0)),
+    Mistake(OTHER, "two arrays swapped", swap),
+    Mistake(OTHER, "another array's gradient", copy),
+    Mistake(OTHER, "NaN in one element", in_one(at(0, value(np.nan)), "NaN", "[0]", fits=long)),
+    Mistake(OTHER, "infinity in a row", in_one(at(0, value(np.inf)), "infinite", "[0, :]", fits=matrix)),
+    Mistake(OTHER, "conjugated", conjugated),
+    *(Mistake(OTHER, f"one element off by {size:g}", in_one(one_element(size))) for size in (1, 0.1, 1e-3, 1e-5, 1e-7)),
+    *(Mistake(OTHER, f"all off by about {size:g}", in_all(noise(size))) for size in (1, 0.1, 1e-3, 1e-5, 1e-7)),
+    *(
+        Mistake(OTHER, f"some off by about {size:g}", in_one(in_some(noise(size), 0.5)))
+        for size in (1, 0.01, 1e-4, 1e-6)
+    ),
+    Mistake(OTHER, "random numbers", in_all(random)),
+]
