@@ -10,9 +10,10 @@ import numpy as np
 
 from anygrad._checking.along import along, table_of
 from anygrad._checking.claim import Claim, claimed
-from anygrad._checking.comparison import HostArray
+from anygrad._checking.comparison import HostArray, joined
 from anygrad._checking.directions import along_directions
 from anygrad._checking.finding import Finding
+from anygrad._checking.hosted import on_host
 from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, random_direction, spacing_of
 from anygrad._checking.report import CheckReport
@@ -54,10 +55,23 @@ def answered(
         probe,
         test,
         tangent_error=_tangent_error(question, variables, finding, direction),
-        hints=(),
+        hints=_hints(question, variables, finding),
         ncalls=probe.ncalls + question.ncalls,
         seconds=time.perf_counter() - started,
     )
+
+
+def _hints(question: Question, variables: Variables, finding: Finding) -> tuple[str, ...]:
+    """Return what the mistake may be."""
+    if not any(np.any(comparison.wrong) for comparison in finding.comparisons):
+        return ()
+    from anygrad._checking.mistakes.hints import hints  # noqa: PLC0415 - a dozen modules, needed for wrong gradients alone
+
+    if finding.directional:
+        return hints([joined("along directions", finding.comparisons)])
+    own = question.kind == "grad"
+    points = [on_host(array, name) for name, array in zip(variables.names, variables.arrays, strict=True)]
+    return hints(finding.comparisons, points=points if own else ())
 
 
 def _tested(

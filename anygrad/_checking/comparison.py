@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -49,3 +50,13 @@ class Comparison:
         with np.errstate(all="ignore"):
             ratio = np.where(self.difference == 0, 0.0, self.difference / self.tolerance)
         return np.nan_to_num(ratio, nan=np.inf, posinf=np.inf)
+
+
+def joined(name: str, comparisons: Sequence[Comparison]) -> Comparison:
+    """Return comparisons of the same shape as one, with an axis more."""
+    return Comparison(
+        name,
+        np.stack([one.claimed for one in comparisons]),
+        np.stack([one.numerical for one in comparisons]),
+        np.stack([one.tolerance for one in comparisons]),
+    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anygrad._checking.comparison import Comparison, HostArray
+from anygrad._checking.comparison import Comparison, HostArray, joined
 from anygrad._checking.report import CheckReport
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def drawn(report: CheckReport) -> Figure:
     from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is wanted
 
     ordered = sorted(report.comparisons, key=lambda one: -float(np.max(one.ratio, initial=0.0)))
-    chosen = [_joined(ordered)] if report.directional else ordered[:_ROWS]
+    chosen = [joined("directions", report.comparisons)] if report.directional else ordered[:_ROWS]
     figure: Figure
     figure, axes = pyplot.subplots(
         len(chosen), 2, figsize=(10, 4.2 * len(chosen)), squeeze=False, layout="constrained", width_ratios=(1, 1.25)
@@ -35,13 +35,6 @@ def drawn(report: CheckReport) -> Figure:
         _map(figure, right, comparison, worst)
     figure.suptitle(f"{report.verdict}: claimed against numerical", fontweight="bold")
     return figure
-
-
-def _joined(comparisons: list[Comparison]) -> Comparison:
-    """Return the derivatives along all directions as one array, a row for each of them."""
-    fields = ("claimed", "numerical", "tolerance")
-    tables = [np.stack([getattr(one, name) for one in comparisons]) for name in fields]
-    return Comparison("directions", *tables)
 
 
 def _scatter(ax: Axes, comparison: Comparison) -> None:

@@ -76,7 +76,8 @@ def _tolerances(claim: Claim, found: Measured, eps: Sequence[float], spread: flo
     """Return how far the elements of each array may be apart for all that is known of the errors of both."""
     tolerances = []
     for i, (value, numerical) in enumerate(zip(claim.values, found.values, strict=True)):
-        size = np.maximum(np.abs(value), np.abs(numerical))
+        finite = np.isfinite(value) & np.isfinite(numerical)
+        size = np.where(finite, np.maximum(np.abs(value), np.abs(numerical)), 0.0)
         with np.errstate(all="ignore"):
             noise = 2 * spread / found.steps[i]
         # All of an array varies as much as its most variable element: three calls do not show the variation of each.
@@ -86,7 +87,7 @@ def _tolerances(claim: Claim, found: Measured, eps: Sequence[float], spread: flo
         # The error at a kink covers the slopes of both sides already.
         kink = found.flags[i].get("kink", np.zeros(value.shape, dtype=bool))
         tolerance = np.where(kink, found.errors[i], smooth) + noise + varied + rounded + rtol * size
-        tolerances.append(np.where(np.isfinite(size), tolerance, 0.0))
+        tolerances.append(np.where(finite, tolerance, 0.0))
     return tolerances
 
 

@@ -22,6 +22,9 @@ _LIKELY = 0.3
 _AGREED = 3
 # A factor is known if its error is as many times smaller.
 _KNOWN = 20.0
+# Samples of a batch are fewer, and a factor is a whole number if it is as close to one.
+_COUNTED = 1e6
+_CLOSE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,24 @@ def _factor(leaf: Leaf, common: Sequence[Factor]) -> Factor | None:
     if len({known.value for _, known in near}) == 1 and _is_common(leaf, near[0][1].value, tries=near[0][0]):
         return near[0][1]
     if abs(estimate) > _KNOWN * error and _is_known(leaf, estimate):
-        return Factor(estimate, f"{number(estimate, error)} times the numerical one: a constant factor")
+        return Factor(estimate, _words(estimate, error))
     return None
+
+
+def _words(value: complex, error: float) -> str:
+    """Say what a factor may be: a whole number, or a part of one, is of a sum or a mean."""
+    if _is_whole(value, error):
+        return f"{round(value.real)} times the numerical one: a constant factor, or a sum over as many for a mean"
+    if _is_whole(1 / value, error / abs(value) ** 2):
+        parts = round((1 / value).real)
+        return f"1/{parts} of the numerical one: a constant factor, or a mean over as many for a sum"
+    return f"{number(value, error)} times the numerical one: a constant factor"
+
+
+def _is_whole(value: complex, error: float) -> bool:
+    """Return whether this is a number that can be counted to, and so certain that there is no other such near it."""
+    nearest = round(value.real) if abs(value) < _COUNTED else 0
+    return nearest > 2 and error < _CLOSE and abs(value - nearest) <= max(error, _CLOSE * 1e-3)
 
 
 def _explains(leaf: Leaf, value: complex, spread: float = 1.0) -> bool:

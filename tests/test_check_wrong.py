@@ -1,0 +1,84 @@
+"""Planted mistakes, from total to a ten-millionth of one element: all are caught, in the right place, and named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from check_problems import PROBLEMS
+from libraries import LIBRARIES
+from mistakes import MISTAKES
+
+from anygrad import check_gradient
+
+NUMPY = LIBRARIES["numpy"][0]()
+KEPT = ("network", "regression", "simulation")
+
+
+def planted(problem, mistake, lib=NUMPY):
+    """Return the mistake, made in the right gradient of a problem."""
+    gradient = {key: np.asarray(lib.numpy(array)) for key, array in problem.grad(problem.x).items()}
+    points = {key: np.asarray(lib.numpy(array)) for key, array in problem.x.items()}
+    return mistake(gradient, np.random.default_rng(1), points)
+
+
+def cases():
+    """Yield each mistake with each problem that has an array for it."""
+    for name in KEPT:
+        problem = PROBLEMS[name](NUMPY, "float64", 1.0, np.random.default_rng(0))
+        for mistake in MISTAKES:
+            wrong = planted(problem, mistake)
+            if wrong is not None and any(map(np.any, wrong.wrong.values())):
+                yield pytest.param(problem, mistake, wrong, id=f"{name}-{mistake!r}")
+
+
+CASES = list(cases())
+
+
+def names_of(masks):
+    """Return what the elements are called that masks are true of."""
+    return {
+        f"x['{key}']" + (f"[{', '.join(map(str, index))}]" if mask.ndim else "")
+        for key, mask in masks.items()
+        for index in np.argwhere(mask).tolist()
+    }
+
+
+def test_there_are_200():
+    assert len(CASES) >= 200
+
+
+@pytest.mark.parametrize(("problem", "mistake", "wrong"), CASES)
+def test_a_mistake_is_caught_in_its_place_and_named(problem, mistake, wrong):
+    report = check_gradient(problem.f, lambda _: wrong.tree, problem.x)
+    assert report.verdict == "wrong", report
+    found = {one.name.split("'")[1]: one.wrong for one in report.comparisons}
+    for key, mask in wrong.wrong.items():
+        assert not np.any(found[key] & ~mask), f"{key}: more than planted\n{report}"
+        right = problem.grad(problem.x)[key]
+        clear = mask & ~(np.abs(wrong.tree[key] - right) <= 1e-8 * np.maximum(np.abs(right), 1e-3))
+        assert np.array_equal(found[key] & clear, clear), f"{key}: less than planted\n{report}"
+    assert {element.name for element in report.worst} <= names_of(wrong.wrong)
+    # What is said of a batch takes its size to be known: here it is not.
+    words = [word for word in wrong.words if word != "batch"]
+    if words and "sqrt(32)" not in words:
+        assert any(all(word in hint for word in words) for hint in report.hints), report
+
+
+@pytest.mark.parametrize(("problem", "mistake", "wrong"), CASES[::5])
+def test_along_directions_too(problem, mistake, wrong):
+    report = check_gradient(problem.f, lambda _: wrong.tree, problem.x, directions=3)
+    assert report.verdict == "wrong", report
+    assert {element.name for element in report.worst} <= names_of(wrong.wrong)
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+@pytest.mark.parametrize("mistake", MISTAKES[::8], ids=repr)
+def test_on_every_library_in_float32(lib, mistake):
+    problem = PROBLEMS["regression"](lib, "float32", 1.0, np.random.default_rng(0))
+    wrong = planted(problem, mistake, lib)
+    right = {key: np.asarray(lib.numpy(array)) for key, array in problem.grad(problem.x).items()}
+    if wrong is None or all(np.all(np.abs(wrong.tree[key] - right[key]) < 1e-4) for key in right):
+        return
+    report = check_gradient(problem.f, lambda _: wrong.tree, problem.x)
+    assert report.verdict == "wrong", report
+    assert {element.name for element in report.worst} <= names_of(wrong.wrong)
