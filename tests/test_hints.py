@@ -177,6 +177,12 @@ def test_a_multiple_of_x_needs_x():
     assert one(right + 0.01 * x, right, points=[None]) == ()
 
 
+def test_a_multiple_of_signs_that_are_all_the_same_is_a_constant():
+    sentence = "x: the claimed gradient is off by one constant, 0.25: a constant term is missing or extra"
+    assert one(V + 0.25, V, points=[np.abs(V)]) == (sentence,)
+    assert "times the sign of x: an L1 term is extra" in one(V + 0.25 * np.sign(V), V, points=[V])[0]
+
+
 # Several arrays.
 
 

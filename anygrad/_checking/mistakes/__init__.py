@@ -11,5 +11,5 @@ from anygrad._checking.mistakes.shifted import shifted
 # What has a place of its own in an array, or is of more than one array.
 _ANYWHERE: tuple[Mistake, ...] = (never_computed, swapped, factor, copied)
 # What an array as a whole has, or a part of it taken by itself.
-OF_A_PART: tuple[Mistake, ...] = (conjugate, rearranged, shifted, squares, constant, magnitudes)
+OF_A_PART: tuple[Mistake, ...] = (conjugate, rearranged, shifted, squares, magnitudes, constant)
 MISTAKES: tuple[Mistake, ...] = (*_ANYWHERE, *OF_A_PART)

@@ -41,7 +41,7 @@ def _multiple(term: Callable[[HostArray], HostArray], words: str, leaf: Leaf) ->
     relative = np.where(terms[at] != 0, leaf.tolerance[at] / np.abs(terms[at]), np.inf)
     best = int(np.argmin(relative))
     error = float(relative[best])
-    if not math.isfinite(error):
+    if not math.isfinite(error) or (terms[at] == terms[at][best]).all():  # that would be a constant
         return None
     weight = (leaf.difference[at][best] / terms[at][best]).item()
     predicted = leaf.numerical + weight * terms
