@@ -191,7 +191,7 @@ def examples(session: nox.Session) -> None:
     run_tests(session, "numpy", select="tests/test_plot.py")
     for example in ("digits.py", "gradient_field.py", "any_library.py"):
         session.run("python", f"examples/{example}")
-    for picture in ("choosing_a_scheme.py", "gradient_field.py"):
+    for picture in ("choosing_a_scheme.py", "gradient_field.py", "check.py"):
         session.run("python", f"docs/{picture}", session.create_tmp())
 
 

@@ -12,7 +12,7 @@ import pytest
 import anygrad
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("choosing-*.md")]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("choosing-*.md"), ROOT / "docs" / "checking.md"]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
