@@ -28,8 +28,9 @@ def scripts(text: str) -> list[str]:
 
 
 def can_run(code: str) -> bool:
-    """Return whether all is installed that the code imports outside of functions."""
-    return all(map(importlib.util.find_spec, _IMPORT.findall(code)))
+    """Return whether all is installed that the code imports, and what draws its pictures."""
+    pictures = ["matplotlib"] if ".savefig(" in code else []
+    return all(map(importlib.util.find_spec, _IMPORT.findall(code) + pictures))
 
 
 @dataclass(frozen=True)
