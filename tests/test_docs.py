@@ -53,18 +53,20 @@ def test_scripts(script, tmp_path, monkeypatch):
 
 
 def public_names():
-    """Name what is public in anygrad, and in its modules that are not named with an underscore."""
+    """Name what is public in anygrad, and in its modules whose names are."""
     modules = {
         name: importlib.import_module(f"anygrad.{name}")
         for _, name, package in pkgutil.iter_modules(anygrad.__path__)
-        if not package and not name.startswith("_")
+        if name in anygrad.__all__ or not (package or name.startswith("_"))
     }
-    return {name for name in anygrad.__all__ if name not in modules} | {
-        f"{module.__name__.removeprefix('anygrad.')}.{name}"
-        for module in modules.values()
-        for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
-    }
+    names = [name for name in anygrad.__all__ if name not in modules]
+    return names + [f"{name}.{own}" for name, module in modules.items() for own in names_of(module)]
+
+
+def names_of(module):
+    """Name what a module says is public, or what it defines."""
+    defined = (name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__)
+    return getattr(module, "__all__", [name for name in defined if not name.startswith("_")])
 
 
 def test_the_reference_has_all_that_is_public():
