@@ -19,22 +19,50 @@ from anygrad.schemes import Adaptive, Backward, Central, Forward, Scheme
 CONFIDENCE = 4.0
 _SHARE = 0.11  # the first step, as a share of x: not a power of the ratio of Adaptive's steps from where it begins
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps of which kinks may be far enough away, in sqrt(eps) of x
+_DOUBT = 2.0
 _COARSE = 1e-10  # with more digits than this, steps become short enough to leave kinks out
 
 Differentiate = Callable[..., Result]
+Judge = Callable[[Comparison, HostArray, HostArray], Comparison]
+
+
+def _cleared(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison in which what another value speaks for is not wrong: if that is certain enough to tell."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(comparison.claimed - value)
+        cleared = comparison.wrong & (2 * error < comparison.difference) & (apart <= error)
+    return replace(
+        comparison,
+        numerical=np.where(cleared, value, comparison.numerical),
+        tolerance=np.where(cleared, np.maximum(comparison.tolerance, error), comparison.tolerance),
+    )
+
+
+def _doubted(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison with more tolerance where another value differs: what was found first is no better."""
+    with np.errstate(all="ignore"):
+        excess = np.maximum(np.abs(value - comparison.numerical) - error, 0.0)
+    return _bent(comparison, value, excess)
+
+
+def _bent(comparison: Comparison, _: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison with more tolerance where kinks may mislead by so much, and the claim is off by no more."""
+    with np.errstate(all="ignore"):
+        wider = comparison.wrong & (comparison.difference <= comparison.tolerance + _DOUBT * error)
+        return replace(comparison, tolerance=comparison.tolerance + np.where(wider, _DOUBT * error, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Opinion:
     """Derivatives found in another way, their errors, and the calls of f that it took; an entry for each array.
 
-    ``proves``: they are good to their errors. If not, what was found first is not as good as it seemed, by the errors.
+    ``judge`` says what follows from a value and its error.
     """
 
     values: list[HostArray]
     errors: list[HostArray]
     ncalls: int
-    proves: bool = True
+    judge: Judge = _cleared
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +93,8 @@ class Others:
         """
         revised, ncalls = comparisons, 0
         for opinion in self._opinions(differentiate, scaled):
-            judge = _revised if opinion.proves else _widened
-            revised = [judge(*of_array) for of_array in zip(revised, opinion.values, opinion.errors, strict=True)]
+            columns = zip(revised, opinion.values, opinion.errors, strict=True)
+            revised = [opinion.judge(one, *(_like(one, table) for table in tables)) for one, *tables in columns]
             ncalls += opinion.ncalls
             if not any(np.any(comparison.wrong) for comparison in revised):
                 break
@@ -84,8 +112,10 @@ class Others:
             sides = Sides.of(differentiate, scaled(factor * math.sqrt(self.eps)), self.rounding)
             yield sides.opinion()
             if shorter is not None and self.eps > _COARSE:
-                yield sides.bent(shorter)
+                yield Opinion(sides.middles, sides.bends(shorter), 0, _bent)
             shorter = sides
+            if self.eps > _COARSE and factor < _SHORT[-1]:
+                yield Opinion(sides.middles, sides.rounding, 0, _doubted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,35 +149,18 @@ class Sides:
         errors = [apart / 2 + rounding for apart, rounding in zip(self.apart, self.rounding, strict=True)]
         return Opinion(self.middles, errors, self.ncalls)
 
-    def bent(self, shorter: Sides) -> Opinion:
+    def bends(self, shorter: Sides) -> list[HostArray]:
         """Return by how much kinks near x may mislead; there are some if the slopes on both sides differ otherwise.
 
         Those of a smooth function are four times as far apart if the step is four times as long.
         """
-        errors = []
         columns = zip(self.apart, shorter.apart, self.rounding, shorter.rounding, strict=True)
+        found = []
         for own, other, rounding, its_rounding in columns:
             excess = np.abs(own - 4 * other)
-            doubt = rounding + 4 * its_rounding
-            errors.append(np.where(excess > doubt, 2 * excess, 0.0))
-        return Opinion(self.middles, errors, 0, proves=False)
+            found.append(np.where(excess > rounding + 4 * its_rounding, excess, 0.0))
+        return found
 
 
-def _revised(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison in which what another value speaks for is not wrong: if that is certain enough to tell."""
-    value, error = value.reshape(comparison.claimed.shape), error.reshape(comparison.claimed.shape)
-    with np.errstate(all="ignore"):
-        apart = np.abs(comparison.claimed - value)
-        cleared = comparison.wrong & (2 * error < comparison.difference) & (apart <= error)
-    return replace(
-        comparison,
-        numerical=np.where(cleared, value, comparison.numerical),
-        tolerance=np.where(cleared, np.maximum(comparison.tolerance, error), comparison.tolerance),
-    )
-
-
-def _widened(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison in which what is wrong by no more than the error is not wrong; the value tells nothing."""
-    error = error.reshape(comparison.claimed.shape)
-    wider = comparison.wrong & (comparison.difference <= comparison.tolerance + error)
-    return replace(comparison, tolerance=np.where(wider, comparison.tolerance + error, comparison.tolerance))
+def _like(comparison: Comparison, table: HostArray) -> HostArray:
+    return table.reshape(comparison.claimed.shape)
