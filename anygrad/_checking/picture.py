@@ -53,7 +53,8 @@ def _scatter(ax: Axes, comparison: Comparison) -> None:
     ax.set_xlabel("numerical")
     ax.set_ylabel("claimed")
     ax.set_title(comparison.name)
-    ax.legend(loc="upper left", fontsize="small")
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc="upper left", fontsize="small")
 
 
 def _map(figure: Figure, ax: Axes, comparison: Comparison, worst: float) -> None:
