@@ -207,7 +207,7 @@ def examples(session: nox.Session) -> None:
     """The examples, the docs' own run and the pictures."""
     install(session, extras="examples,plot")
     run_tests(session, "numpy", select="tests/test_plot.py")
-    for example in ("digits.py", "gradient_field.py", "any_library.py"):
+    for example in ("digits.py", "gradient_field.py", "any_library.py", "minimize.py"):
         session.run("python", f"examples/{example}")
     for picture in ("choosing_a_scheme.py", "gradient_field.py", "check.py"):
         session.run("python", f"docs/{picture}", session.create_tmp())
