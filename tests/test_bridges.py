@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import functools
 import inspect
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +158,30 @@ class TestSciPy:
         assert np.array_equal(minimize(f, start).x, start)
         jac = anygrad.grad(f, scheme=anygrad.Central(noise=1e-4))
         assert np.allclose(minimize(f, start, jac=jac).x, 0.3, atol=0.03)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "bridges.md"
+
+
+def run_section(heading):
+    """Run the examples of a section of the page, which needs what that section is about and nothing else."""
+    sections = {part.partition("\n")[0]: part for part in PAGE.read_text().split("\n## ")}
+    examples = doctest.DocTestParser().get_doctest(sections[heading], {}, heading, str(PAGE), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(examples)
+    assert runner.tries
+    assert not runner.failures
+
+
+def test_the_page_on_scipy():
+    run_section("SciPy")
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_the_page_on_pytorch(lib):
+    run_section("PyTorch")
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "jax")
+def test_the_page_on_jax(lib):
+    run_section("JAX")

@@ -24,7 +24,9 @@ from pooled import DERIVATIVES, require_equal
 from problems import TwoLayerNet
 
 import anygrad
+from anygrad._job import Options
 from anygrad.backends import load
+from anygrad.bridges._opaque import Section, numbers_of, transposed
 
 NOT_LAZY = pytest.mark.libraries(lambda lib: not lib.lazy)
 X = np.array([0.3, 1.2, -2.0, 0.7, 1.1, 0.5])
@@ -80,6 +82,16 @@ def test_the_books_closure(engine):
     for key in start:
         assert np.array_equal(by_pool[key], gradient[key])
         assert np.array_equal(net.params[key], start[key])
+
+
+def test_what_bridges_send(engine):
+    """f and its arguments, and nothing of the executor."""
+    pool = anygrad.Pool(engine)
+    assert np.allclose(anygrad.grad(lambda x, a: a * (x @ x), evaluator=pool)(X, 2.0), 4 * X)
+    section = Section(lambda x, a: a * x**2, False, [X, np.array(3.0)], (0,), lambda arrays: (arrays, {}), numbers_of)
+    options = Options(anygrad.Central(), pool)
+    [product] = transposed(section, np.arange(6.0), options)
+    assert np.allclose(product, np.arange(6.0) * 6 * X)
 
 
 def test_an_exception_comes_back_as_it_is(engine):

@@ -29,7 +29,7 @@ class JaxFunction:
         self._f = f
         self._shape = _checked_shape(shape)
         self._dtype = _checked_dtype(dtype)
-        self._options = options
+        self.options = options
         functools.update_wrapper(self, f, updated=())
         # What is known when JAX traces comes first.
         self._differentiable = jax.custom_vjp(self._value, nondiff_argnums=(0,))
@@ -42,12 +42,12 @@ class JaxFunction:
         return self._differentiable(structure, [_array(leaf) for leaf in leaves])
 
     def __repr__(self) -> str:
-        options = self._options
+        options = self.options
         given = {"shape": self._shape, "dtype": self._dtype, "scheme": options.scheme}
         return written("jax_function", self._f, given | {"evaluator": options.evaluator, "bounds": options.bounds})
 
     def __reduce__(self) -> tuple[type[JaxFunction], tuple[Any, ...]]:
-        return JaxFunction, (self._f, self._shape, self._dtype, self._options)
+        return JaxFunction, (self._f, self._shape, self._dtype, self.options)
 
     def _value(self, structure: Structure, leaves: Leaves) -> Any:
         result = jax.ShapeDtypeStruct(self._shape, _result_dtype(leaves, self._dtype))
@@ -77,7 +77,8 @@ class JaxFunction:
     def section(self, structure: Structure, leaves: Leaves, places: Sequence[int]) -> Section:
         """Return f as a function of some of the leaves, which are as the user's f is given them."""
         arguments = functools.partial(jax.tree.unflatten, structure)
-        return Section(self._f, self._options, [_given(leaf) for leaf in leaves], places, arguments, numbers_of)
+        leading = self.options.evaluator.leading
+        return Section(self._f, leading, [_given(leaf) for leaf in leaves], places, arguments, numbers_of)
 
 
 # JAX compiles equal callbacks once.
@@ -116,7 +117,8 @@ class Product:
     places: tuple[int, ...]
 
     def __call__(self, leaves: Leaves, weights: Any) -> list[NDArray[Any]]:
-        gradients = transposed(self.function.section(self.structure, leaves, self.places), numbers_of(weights))
+        section = self.function.section(self.structure, leaves, self.places)
+        gradients = transposed(section, numbers_of(weights), self.function.options)
         # JAX's gradient by a complex number is the conjugate of d/d(Re x) + i·d/d(Im x).
         return [
             gradient.conj().astype(leaves[place].dtype) for place, gradient in zip(self.places, gradients, strict=True)

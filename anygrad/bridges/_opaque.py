@@ -26,10 +26,14 @@ Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 class Section:
     """f as a function of some of the arrays among its arguments, all else being kept.
 
+    It is what evaluators are given, and can be sent to other processes.
+
     Attributes
     ----------
     f
-        The function, and with it ``options``: how it is differentiated.
+        The function.
+    leading
+        Whether f takes many points, and returns many values, along a leading axis.
     arrays, places
         All arrays among the arguments, of one library; and which of them vary.
     arguments
@@ -39,7 +43,7 @@ class Section:
     """
 
     f: Callable[..., object]
-    options: Options
+    leading: bool
     arrays: Sequence[Array]
     places: Sequence[int]
     arguments: Callable[[Sequence[Array]], Arguments]
@@ -49,19 +53,6 @@ class Section:
     def varied(self) -> tuple[Array, ...]:
         """The arrays that vary."""
         return tuple(self.arrays[place] for place in self.places)
-
-    @property
-    def leading(self) -> bool:
-        """Whether f takes many points, and returns many values, along a leading axis."""
-        return self.options.evaluator.leading
-
-    @property
-    def own_options(self) -> Options:
-        """The options, with the bounds of the arrays that vary."""
-        options, bounds = self.options, self.options.bounds
-        if bounds is not None:
-            bounds = self._of_varied(bounds[0]), self._of_varied(bounds[1])
-        return Options(options.scheme, options.evaluator, bounds, plan={"operator": "a product with the Jacobian"})
 
     def __call__(self, varied: Sequence[Array]) -> Array:
         return self.read(self.returned(varied))
@@ -83,26 +74,39 @@ class Section:
         args, kwargs = self.arguments(arrays)
         return self.f(*args, **kwargs)
 
-    def _of_varied(self, bound: Any) -> tuple[Any, ...]:
-        if not isinstance(bound, tuple):
-            return (bound,) * len(self.places)
-        if len(bound) != len(self.arrays):
-            raise ValueError(
-                f"a bound is the tuple {bound!r:.60}, but there are {len(self.arrays)} arrays among the arguments:"
-                " give one bound for each of these, None for those without one, or one number for all"
-            )
-        return tuple(bound[place] for place in self.places)
-
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """The sum of what a section returns, each element times its weight; if weights are complex, its real part."""
+    """The sum of what a section returns, each element times its weight; if weights are complex, its real part.
+
+    Attributes
+    ----------
+    section, weights
+        The function, and an array of the shape of what it returns.
+    real
+        Whether the weights are.
+    weight
+        The weight of an f that returns one number, if it is real.
+    """
 
     section: Section
     weights: Array
+    real: bool
+    weight: float | None
+
+    @classmethod
+    def by(cls, section: Section, weights: Array) -> Weighted:
+        """Weight what a section returns."""
+        real = not array_namespace(weights).isdtype(weights.dtype, "complex floating")
+        alone = real and not weights.shape and not section.leading
+        return cls(section, weights, real, float(weights) if alone else None)
 
     def __call__(self, varied: Sequence[Array]) -> Array:
-        value = self.section(varied)
+        returned = self.section.returned(varied)
+        if type(returned) is float and self.weight is not None:  # a simulator's usual result, and much the fastest
+            return returned * self.weight
+        # Methods that arrays of NumPy and PyTorch share: looking for a namespace takes longer than all of this.
+        value = self.section.read(returned)
         points = tuple(value.shape[:1]) if self.section.leading else ()
         wanted = (*points, *self.weights.shape)
         if tuple(value.shape) != wanted:
@@ -110,13 +114,12 @@ class Weighted:
                 f"f returned an array of shape {tuple(value.shape)} at one point and of shape {wanted} at another: the"
                 " derivative needs the same at all points"
             )
-        xp = array_namespace(value, self.weights)
-        total = xp.sum(xp.reshape(value * self.weights, (*points, math.prod(self.weights.shape))), axis=-1)
+        total = (value * self.weights).reshape((*points, math.prod(self.weights.shape))).sum(-1)
         # With real weights a total is complex at points off the axis, where the imaginary part is what is wanted.
-        return xp.real(total) if xp.isdtype(self.weights.dtype, "complex floating") else total
+        return total if self.real else total.real
 
 
-def transposed(section: Section, weights: Array) -> tuple[Array, ...]:
+def transposed(section: Section, weights: Array, options: Options) -> tuple[Array, ...]:
     """Return the product of ``weights``, an array like what f returns, with f's Jacobian, by each array that varies.
 
     It is the gradient of one number, and calls f as often as that of any other. Weights of 0 need no call.
@@ -124,28 +127,40 @@ def transposed(section: Section, weights: Array) -> tuple[Array, ...]:
     xp = array_namespace(weights)
     if not bool(xp.any(weights != 0)):
         return tuple(array_namespace(array).zeros_like(array) for array in section.varied)
-    options = section.own_options
-    variables, function = Variables.of(section.varied), Function(Weighted(section, weights))
-    jobs = jobs_of(variables, function, options)
-    parts = differentiated(jobs, function, options)
+    own = _own_options(section, options)
+    variables, function = Variables.of(section.varied), Function(Weighted.by(section, weights))
+    jobs = jobs_of(variables, function, own)
+    parts = differentiated(jobs, function, own)
     require_distinct(variables, [part.in_place for part in parts])
     if unseen_arrays(jobs, parts):
         # The sum does not change; whether f does, or has to be warned of, its values along some direction tell.
-        directional(section, [_ones_like(array) for array in section.varied])
+        directional(section, [_ones_like(array) for array in section.varied], options)
     return tuple(part.arrays.value for part in parts)
 
 
-def directional(section: Section, tangents: Sequence[Array]) -> Array:
+def directional(section: Section, tangents: Sequence[Array], options: Options) -> Array:
     """Return the product of f's Jacobian with ``tangents``, an array like each of those that vary."""
-    options = section.own_options
-    return jvp(
-        section,
-        section.varied,
-        tuple(tangents),
-        scheme=options.scheme,
-        evaluator=options.evaluator,
-        bounds=options.bounds,
-    )
+    own = _own_options(section, options)
+    return jvp(section, section.varied, tuple(tangents), scheme=own.scheme, evaluator=own.evaluator, bounds=own.bounds)
+
+
+def _own_options(section: Section, options: Options) -> Options:
+    """Return the options with the bounds of the arrays that vary."""
+    bounds = options.bounds
+    if bounds is not None:
+        bounds = _of_varied(section, bounds[0]), _of_varied(section, bounds[1])
+    return Options(options.scheme, options.evaluator, bounds, plan={"operator": "a product with the Jacobian"})
+
+
+def _of_varied(section: Section, bound: Any) -> tuple[Any, ...]:
+    if not isinstance(bound, tuple):
+        return (bound,) * len(section.places)
+    if len(bound) != len(section.arrays):
+        raise ValueError(
+            f"a bound is the tuple {bound!r:.60}, but there are {len(section.arrays)} arrays among the arguments: give"
+            " one bound for each of these, None for those without one, or one number for all"
+        )
+    return tuple(bound[place] for place in section.places)
 
 
 def _ones_like(array: Array) -> Array:

@@ -63,7 +63,7 @@ class Call:
         # Detached, and not copied: an evaluator that perturbs in place is to perturb what the caller has.
         own = [tensor.detach() for tensor in tensors]
         read = functools.partial(_wide, device=_device(own))
-        return Section(self.f, self.options, own, self.places, self.arguments, read)
+        return Section(self.f, self.options.evaluator.leading, own, self.places, self.arguments, read)
 
 
 class Value(torch.autograd.Function):  # type: ignore[misc]  # PyTorch's classes are Any here
@@ -105,7 +105,7 @@ class Transposed(torch.autograd.Function):  # type: ignore[misc]  # as above
     def forward(call: Call, weights: torch.Tensor, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         # Autograd's gradient of a real function of complex numbers, like ours, is d/d(Re x) + i·d/d(Im x).
         wide = _wide(weights.detach().conj(), device=_device(tensors))
-        return transposed(call.section(tensors), wide)
+        return transposed(call.section(tensors), wide, call.options)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
@@ -133,7 +133,7 @@ class Directional(torch.autograd.Function):  # type: ignore[misc]  # as above
     def forward(call: Call, *tensors: torch.Tensor) -> torch.Tensor:
         count = len(tensors) - len(call.places)
         tangents = [tangent.detach() for tangent in tensors[count:]]
-        derivative: torch.Tensor = directional(call.section(tensors[:count]), tangents)
+        derivative: torch.Tensor = directional(call.section(tensors[:count]), tangents, call.options)
         return derivative
 
     @staticmethod
