@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,11 +14,27 @@ nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
 
-TEST = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+PROJECT = nox.project.load_toml("pyproject.toml")
+TEST = nox.project.dependency_groups(PROJECT, "test")
+DOCS = nox.project.dependency_groups(PROJECT, "docs")
+OTHERS = nox.project.dependency_groups(PROJECT, "others")
 # Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand to
 # pip. uv does not look there, which is why the sessions with PyTorch use pip.
 TORCH = "torch==2.13.0"
-EVERYWHERE = ["lint", "types", "numpy", "minimums", "strict", "dask", "jax", "torch", "parity", "examples", "bench"]
+EVERYWHERE = [
+    "lint",
+    "types",
+    "numpy",
+    "minimums",
+    "strict",
+    "dask",
+    "jax",
+    "torch",
+    "parity",
+    "examples",
+    "docs",
+    "bench",
+]
 
 
 def cuda_driver() -> ctypes.CDLL:
@@ -72,7 +89,7 @@ def run_tests(
 ) -> None:
     """Run the tests on backends, by default with a process for each core."""
     arguments = [argument for backend in backends for argument in ("--backend", backend)]
-    session.run("pytest", "-q", "-n", workers, select, *arguments, *session.posargs, env=env)
+    session.run("pytest", "-q", "-n", workers, *select.split(), *arguments, *session.posargs, env=env)
 
 
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
@@ -143,11 +160,12 @@ def strict(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def parity(session: nox.Session) -> None:
-    """Every backend that runs on a CPU, side by side: prints backend x problem x layout."""
+    """Every backend that runs on a CPU, side by side: prints backend x problem x layout. Other packages, too."""
     extras, backends = "jax,dask", ["numpy", "torch", "jax", "dask", "strict"]
     if no_dpnp() is None:
         extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
-    install(session, TORCH, "array-api-strict>=2.6", extras=extras)
+    install(session, TORCH, "array-api-strict>=2.6", *OTHERS, extras=extras)
+    run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
     run_tests(session, *backends, select="tests/test_parity.py", workers="0")  # one process sees all of the matrix
 
 
@@ -189,10 +207,19 @@ def examples(session: nox.Session) -> None:
     """The examples, the docs' own run and the pictures."""
     install(session, extras="examples,plot")
     run_tests(session, "numpy", select="tests/test_plot.py")
-    for example in ("digits.py", "gradient_field.py", "any_library.py"):
+    for example in ("digits.py", "gradient_field.py", "any_library.py", "minimize.py"):
         session.run("python", f"examples/{example}")
-    for picture in ("choosing_a_scheme.py", "gradient_field.py"):
+    for picture in ("choosing_a_scheme.py", "gradient_field.py", "check.py"):
         session.run("python", f"docs/{picture}", session.create_tmp())
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site, with warnings as errors, in docs/_build/html; and the examples in it."""
+    install(session, *DOCS, *OTHERS, extras="plot,pool,distributed")
+    shutil.rmtree("docs/api", ignore_errors=True)  # the pages of what is public now
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-E", "-q", "docs", "docs/_build/html")
+    run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
 
 
 @nox.session(venv_backend="virtualenv")

@@ -10,6 +10,7 @@ from anygrad._hessian import hessian, laplacian
 from anygrad._indices import multi_indices
 from anygrad._jacobian import jacobian
 from anygrad._result import ConstantFunctionWarning, Result
+from anygrad.bridges import grad, jax_function, torch_function
 from anygrad.evaluators import Batch, Journal, Loop, Pool, Vmap
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
@@ -31,9 +32,11 @@ __all__ = [
     "Vmap",
     "check_gradient",
     "derivative",
+    "grad",
     "hessian",
     "hvp",
     "jacobian",
+    "jax_function",
     "jvp",
     "laplacian",
     "multi_indices",
@@ -41,4 +44,5 @@ __all__ = [
     "numerical_gradient_1d",
     "numerical_gradient_2d",
     "plot",
+    "torch_function",
 ]

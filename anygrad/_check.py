@@ -63,8 +63,8 @@ def check_gradient(
         Of the random numbers: the same seed checks along the same directions.
     scheme
         How f is differentiated: by default `Adaptive`; for float16 and bfloat16, which have too few digits for
-        extrapolation, `Central` with steps of 0.2 |x|. A scheme that estimates no error is used twice, at its own step
-        and at twice that. Steps for each element are, along a direction, the most that none of them moves.
+        extrapolation, `Central` with steps of ``0.2 |x|``. A scheme that estimates no error is used twice, at its own
+        step and at twice that. Steps for each element are, along a direction, the most that none of them moves.
     evaluator, bounds, progress
         As in `numerical_gradient`. What is claimed is always called with one x at a time.
 

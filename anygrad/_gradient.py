@@ -47,7 +47,7 @@ def numerical_gradient(
     h
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
-        smaller dtypes, and float64 where |x| is above 16, get a step that they can resolve.
+        smaller dtypes, and float64 where ``|x|`` is above 16, get a step that they can resolve.
     scheme
         `Adaptive`, `Central`, `Forward`, `Backward` or `Complex`, which bring their own step. Not together with h.
     evaluator

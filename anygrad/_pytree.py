@@ -35,10 +35,11 @@ def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> tup
         for accessor, node in zip(accessors, nodes, strict=True)
     ]
     leaves = [leaf for part, _ in opened for leaf in part]
+    takes = [take for _, take in opened]  # rebuild holds no leaf
 
     def rebuild(values: Iterable[Any]) -> PyTree:
         remaining = iter(values)
-        return structure.unflatten([take(remaining) for _, take in opened])
+        return structure.unflatten([take(remaining) for take in takes])
 
     return leaves, rebuild
 

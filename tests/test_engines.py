@@ -19,6 +19,7 @@ import distributed
 import loky
 import numpy as np
 import pytest
+from pages import ROOT, scripts
 from pooled import DERIVATIVES, require_equal
 from problems import TwoLayerNet
 
@@ -418,15 +419,27 @@ MPI = """
     """
 
 
-def test_mpi(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(MPI))
+def run_by_mpi(script: Path) -> subprocess.CompletedProcess[str]:
     mpiexec = Path(sys.executable).parent / "mpiexec"
-    run = subprocess.run(
+    return subprocess.run(
         [str(mpiexec), "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_mpi(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(MPI))
+    run = run_by_mpi(script)
     assert (run.returncode, run.stdout.strip()) == (0, "as by Loop"), run.stderr
+
+
+def test_the_script_in_the_docs(tmp_path):
+    page = (ROOT / "docs/gpus-and-clusters.md").read_text(encoding="utf-8")
+    script = tmp_path / "script.py"
+    script.write_text(next(script for script in scripts(page) if "MPIPoolExecutor" in script))
+    run = run_by_mpi(script)
+    assert (run.returncode, run.stdout.strip()) == (0, "True"), run.stderr

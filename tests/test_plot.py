@@ -253,3 +253,50 @@ def test_the_picture_of_a_check_from_the_command_line(tmp_path, monkeypatch, cap
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("anygrad: check.xyz is to be a picture, but .xyz is none that matplotlib writes")
+
+
+# What a check found
+
+
+def planted(p):
+    wrong = {"W": 2 * p["W"], "b": 2 * p["b"]}
+    wrong["W"][1] = 0
+    return wrong
+
+
+def check(**options):
+    x = {"W": np.arange(1.0, 13.0).reshape(3, 4), "b": np.array([1.0, 2.0])}
+    return anygrad.check_gradient(lambda p: (p["W"] ** 2).sum() + (p["b"] ** 2).sum(), planted, x, **options)
+
+
+def test_a_report_draws_what_is_claimed_over_what_was_found(tmp_path):
+    figure = check().plot()
+    scatter, heat, *_ = figure.axes
+    claimed = np.concatenate([bars.lines[0].get_ydata() for bars in scatter.containers])
+    numerical = np.concatenate([bars.lines[0].get_xdata() for bars in scatter.containers])
+    assert sorted(numerical) == pytest.approx(np.arange(2.0, 25.0, 2.0))
+    assert np.count_nonzero(claimed == 0) == 4
+    assert scatter.get_title() == "x['W']"  # the wrong one first
+    assert heat.get_title() == "x['W']: 3 x 4"
+    assert "wrong" in figure.get_suptitle()
+    figure.savefig(tmp_path / "check.png")
+
+
+def test_the_map_shows_where_it_is_wrong():
+    *_, heat = (ax for ax in check().plot().axes if ax.get_title() == "x['W']: 3 x 4")
+    table = heat.images[0].get_array()
+    assert (table[1] > 0).all()
+    assert (np.delete(table, 1, axis=0) < 0).all()
+
+
+def test_directions_are_drawn_as_one_array():
+    figure = check(directions=3).plot()
+    assert figure.axes[0].get_title() == "directions"
+    assert figure.axes[1].images[0].get_array().shape == (3, 1)
+
+
+def test_a_report_of_numbers_that_are_not_finite_or_complex_or_none_can_be_drawn():
+    anygrad.check_gradient(lambda x: np.nan, lambda x: x, np.ones(3)).plot()
+    anygrad.check_gradient(lambda z: (z**2).sum(), lambda z: 2 * z, np.array([1 + 1j])).plot()
+    anygrad.check_gradient(lambda x: 1.0, lambda x: x, np.zeros(0)).plot()
+    anygrad.check_gradient(lambda x: x**2, lambda x: 2 * x, np.array(3.0)).plot()

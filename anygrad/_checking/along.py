@@ -15,7 +15,7 @@ from anygrad._checking.claim import Claim
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.hosted import on_host
 from anygrad._checking.measured import measured
-from anygrad._checking.opinion import CONFIDENCE
+from anygrad._checking.opinion import CONFIDENCE, Others
 from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, sizes
 from anygrad._directional import jvp
@@ -59,6 +59,8 @@ class Along:
         What is claimed of the p values of f, and how sure it is, (p, n).
     spread, rounding
         How far f(x) is apart when f is called several times, and how well it is rounded.
+    others
+        Who is asked of what seems wrong.
     eps, rtol
         The spacing at 1 of the dtypes, and what else is tolerated.
     """
@@ -69,17 +71,19 @@ class Along:
     uncertainty: HostArray
     spread: float
     rounding: float
+    others: Others
     eps: float
     rtol: float
 
-    def found(self, v: HostArray) -> Found:
-        """Differentiate f along v, (n,)."""
+    def found(self, v: HostArray, *, confirm: bool = True) -> Found:
+        """Differentiate f along v, (n,); if asked to, what seems wrong in other ways, too."""
         question = self.question
         tree = self.variables.rebuild(_parted(self.variables, v))
         own = question.options
         options: dict[str, Any] = {"evaluator": own.evaluator, "bounds": own.bounds, "full_output": True}
         scheme = _with_one_step(own.scheme, self.variables, v)
-        result = measured(partial(jvp, question.f, question.x, tree, **options), scheme, "f(x)", self.rounding)
+        differentiate = partial(jvp, question.f, question.x, tree, **options)
+        result = measured(differentiate, scheme, "f(x)", self.rounding)
         numerical, error = _joined(result.values), _joined(result.errors)
         claimed = self.table @ v
         if claimed.shape != numerical.shape:
@@ -96,7 +100,15 @@ class Along:
         tolerance = tolerance + (varied if self.spread else 0.0)
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
         natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
-        return Found(Comparison("", claimed, numerical, tolerance), flags, natural, result.blind, result.ncalls)
+        comparison, ncalls = Comparison("", claimed, numerical, tolerance), result.ncalls
+        if confirm and np.any(comparison.wrong) and not result.blind:
+            length = float(np.max(np.abs(v)))
+            sizes_of = [value.size for value in result.values]
+            parts, calls = self.others.revised(
+                differentiate, _split(comparison, sizes_of), lambda share: share * length
+            )
+            comparison, ncalls = _concatenated(parts), ncalls + calls
+        return Found(comparison, flags, natural, result.blind, ncalls)
 
 
 def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:
@@ -134,6 +146,7 @@ def along(
         uncertainty=table_of(question, variables, doubts),
         spread=probe.spread,
         rounding=0.0 if question.options.scheme.off_axis else probe.rounding(max(eps)),
+        others=Others(question.options.scheme, probe.rounding(max(eps)), max(eps)),
         eps=max([*eps, *claim.eps]),
         rtol=rtol,
     )
@@ -168,6 +181,23 @@ def _with_one_step(scheme: Scheme, variables: Variables, v: HostArray) -> Scheme
     lengths = steps[moved] / np.abs(v[moved])
     one: Scheme = dataclasses.replace(scheme, step=float(np.min(lengths, initial=1.0) * np.max(np.abs(v))))
     return one
+
+
+def _split(comparison: Comparison, sizes_of: Sequence[int]) -> list[Comparison]:
+    """Return one comparison as several, of so many elements each."""
+    ends = np.cumsum(sizes_of)[:-1]
+    tables = [np.split(table, ends) for table in (comparison.claimed, comparison.numerical, comparison.tolerance)]
+    return [Comparison(comparison.name, *of_array) for of_array in zip(*tables, strict=True)]
+
+
+def _concatenated(parts: Sequence[Comparison]) -> Comparison:
+    """Return several comparisons as one."""
+    return Comparison(
+        parts[0].name,
+        _joined([part.claimed for part in parts]),
+        _joined([part.numerical for part in parts]),
+        _joined([part.tolerance for part in parts]),
+    )
 
 
 def _flat(array: HostArray, shape: tuple[int, ...]) -> HostArray:

@@ -80,7 +80,8 @@ def _tested(
     if question.kind == "hess":
         return None
     table = table_of(question, variables, claim.values)[:, : probe.width]
-    tangent = table @ direction[: probe.width]
+    with np.errstate(invalid="ignore"):
+        tangent = table @ direction[: probe.width]
     # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
     tangent = tangent if np.any(np.imag(probe.values)) else np.real(tangent)
     return taylor(probe, tangent, max(spacing_of(variables)))
@@ -91,4 +92,5 @@ def _tangent_error(question: Question, variables: Variables, finding: Finding, d
     if question.kind == "hess" or finding.directional:
         return math.inf
     tolerances = table_of(question, variables, [comparison.tolerance for comparison in finding.comparisons])
-    return float(np.linalg.norm(tolerances @ np.abs(direction)))
+    with np.errstate(invalid="ignore"):
+        return float(np.linalg.norm(tolerances @ np.abs(direction)))

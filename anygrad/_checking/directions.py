@@ -61,7 +61,7 @@ def _located(along: Along, v: HostArray, whole: Found) -> tuple[list[Comparison]
             elements += _of_element(along, v, span.start, found)
             continue
         middle = (span.start + span.stop) // 2
-        found = along.found(_part(v, span.start, middle))
+        found = along.found(_part(v, span.start, middle), confirm=False)
         ncalls += found.ncalls
         left = _span(span.start, middle, found)
         right = Span(middle, span.stop, span.excess - left.excess, span.tolerance + left.tolerance)

@@ -73,6 +73,13 @@ def measured(differentiate: Callable[..., Result], scheme: Scheme, name: str, ro
     )
 
 
+def values_of(differentiate: Callable[..., Result], scheme: Scheme) -> tuple[list[HostArray], list[HostArray], int]:
+    """Return the values alone that an operator finds by a scheme, the steps taken, and the calls of f."""
+    result, _ = _with(differentiate, scheme)
+    values = [value for _, value in leaves_on_host(result.value, "the derivative")]
+    return values, _steps(result.step, values), result.ncalls
+
+
 def _leaves(tree: PyTree) -> list[Array]:
     return [leaf for _, leaf in flatten(tree)[0]]
 

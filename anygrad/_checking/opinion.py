@@ -1,127 +1,166 @@
-"""A second opinion on what seems wrong: the same derivatives from other points."""
+"""Other opinions on what seems wrong: the same derivatives from other points."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 
 from anygrad._checking.comparison import Comparison, HostArray
-from anygrad._checking.measured import measured
-from anygrad._checking.question import Question, sizes
-from anygrad._directional import jvp
-from anygrad._function import Function
-from anygrad._variables import Variables
-from anygrad.schemes import Adaptive, Central, Scheme
+from anygrad._checking.measured import measured, values_of
+from anygrad._result import Result
+from anygrad._typing import PyTree
+from anygrad.schemes import Adaptive, Backward, Central, Forward, Scheme
 
-# How much of the numerical error estimate is allowed for: in one case of 200 the error is larger than the estimate.
-CONFIDENCE = 2.0
-_AT_MOST = 32
+# How much of the numerical error estimate is allowed for: of functions that are computed in float32 it is sometimes
+# less than a third of the error.
+CONFIDENCE = 4.0
 _SHARE = 0.11  # the first step, as a share of x: not a power of the ratio of Adaptive's steps from where it begins
+_SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps of which kinks may be far enough away, in sqrt(eps) of x
+_DOUBT = 2.0
+_COARSE = 1e-10  # with more digits than this, steps become short enough to leave kinks out
+
+Differentiate = Callable[..., Result]
+Judge = Callable[[Comparison, HostArray, HostArray], Comparison]
 
 
-@dataclass(frozen=True, eq=False)
-class Opinions:
-    """Comparisons in which what was not confirmed to be wrong is not, and the calls that it took."""
-
-    comparisons: list[Comparison]
-    ncalls: int
-
-
-def confirmed(question: Question, variables: Variables, comparisons: Sequence[Comparison], rounding: float) -> Opinions:
-    """Return comparisons in which all that is wrong has been found so by other schemes too, or they could not tell.
-
-    ``rounding`` is that of a value of f.
-    """
-    if not any(np.any(comparison.wrong) for comparison in comparisons):
-        return Opinions(list(comparisons), 0)
-    if question.kind == "grad":
-        return _by_elements(question, variables, comparisons, rounding)
-    revised, ncalls = list(comparisons), 0
-    for scheme in _others(question, variables.rebuild(_SHARE * size for size in sizes(variables))):
-        found = measured(question.operator(), scheme, question.name, rounding, question.n)
-        revised = [_revised(*of_array) for of_array in zip(revised, found.values, found.errors, strict=True)]
-        ncalls += found.ncalls
-    return Opinions(revised, ncalls)
-
-
-def _by_elements(
-    question: Question, variables: Variables, comparisons: Sequence[Comparison], rounding: float
-) -> Opinions:
-    """Differentiate again by the elements that are most in doubt."""
-    revised, ncalls = list(comparisons), 0
-    magnitudes = sizes(variables)
-    suspects = list(_suspects(comparisons))
-    for leaf, element in suspects[:_AT_MOST]:
-        operator = _by_element(question, variables, leaf, element)
-        for scheme in _others(question, _SHARE * float(magnitudes[leaf].reshape(-1)[element])):
-            if revised[leaf].wrong.reshape(-1)[element]:
-                found = measured(operator, scheme, "f(x)", rounding)
-                revised[leaf] = _revised_at(revised[leaf], element, found.values[0], found.errors[0])
-                ncalls += found.ncalls
-    if len(suspects) > _AT_MOST and not any(revised[leaf].wrong.reshape(-1)[at] for leaf, at in suspects[:_AT_MOST]):
-        # The worst of them were false alarms: f is not what error estimates are made for, and the others no proof.
-        revised = [replace(one, tolerance=np.fmax(one.tolerance, np.nan_to_num(one.difference))) for one in revised]
-    return Opinions(revised, ncalls)
-
-
-def _others(question: Question, step: object) -> tuple[Scheme, Scheme]:
-    """Return schemes that sample f at other points: one from another first step, and one that does not look far."""
-    return Adaptive(step=step, noise=getattr(question.options.scheme, "noise", None)), Central(order=4)
-
-
-def _suspects(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, int]]:
-    """Yield the array and the flat index of all that is wrong, the worst first."""
-    places, ratios = [], []
-    for leaf, comparison in enumerate(comparisons):
-        wrong = np.flatnonzero(comparison.wrong)
-        places += [(leaf, int(element)) for element in wrong]
-        ratios.append(comparison.ratio.reshape(-1)[wrong])
-    order = np.argsort(-np.concatenate(ratios), kind="stable")
-    yield from (places[i] for i in order)
-
-
-def _by_element(question: Question, variables: Variables, leaf: int, element: int) -> Callable[..., Any]:
-    """Return the derivative by one element as a function of the scheme."""
-    put = (variables.with_leaves if question.options.evaluator.leading else variables.with_leaf)(leaf)
-    f = question.f if variables.alone else Function(question.f).of(put)
-    unit = np.zeros(variables.shapes[leaf])
-    unit.reshape(-1)[element] = 1.0
-    bounds = question.options.bounds
-    return partial(
-        jvp,
-        f,
-        variables.arrays[leaf],
-        unit,
-        evaluator=question.options.evaluator,
-        bounds=bounds and tuple(variables.leaves_of(bound, "a bound")[leaf] for bound in bounds),
-        full_output=True,
-    )
-
-
-def _revised_at(comparison: Comparison, element: int, value: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison in which one element has been found a second time."""
-
-    def at(array: HostArray) -> HostArray:
-        return array.reshape(-1)[element : element + 1]
-
-    one = Comparison(comparison.name, at(comparison.claimed), at(comparison.numerical), at(comparison.tolerance))
-    new = _revised(one, value.reshape(-1), error.reshape(-1))
-    numerical, tolerance = comparison.numerical.copy(), comparison.tolerance.copy()
-    numerical.reshape(-1)[element], tolerance.reshape(-1)[element] = new.numerical[0], new.tolerance[0]
-    return replace(comparison, numerical=numerical, tolerance=tolerance)
-
-
-def _revised(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison in which what a second value speaks for is not wrong: if that is certain enough to tell."""
-    apart = np.abs(comparison.claimed - value)
-    tells = CONFIDENCE * error < comparison.difference
-    cleared = comparison.wrong & tells & (apart <= np.maximum(comparison.tolerance, CONFIDENCE * error))
+def _cleared(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison in which what another value speaks for is not wrong: if that is certain enough to tell."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(comparison.claimed - value)
+        cleared = comparison.wrong & (2 * error < comparison.difference) & (apart <= error)
     return replace(
         comparison,
         numerical=np.where(cleared, value, comparison.numerical),
-        tolerance=np.where(cleared, np.maximum(comparison.tolerance, CONFIDENCE * error), comparison.tolerance),
+        tolerance=np.where(cleared, np.maximum(comparison.tolerance, error), comparison.tolerance),
     )
+
+
+def _doubted(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison with more tolerance where another value differs: what was found first is no better."""
+    with np.errstate(all="ignore"):
+        excess = np.maximum(np.abs(value - comparison.numerical) - error, 0.0)
+    return _bent(comparison, value, excess)
+
+
+def _bent(comparison: Comparison, _: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison with more tolerance where kinks may mislead by so much, and the claim is off by no more."""
+    with np.errstate(all="ignore"):
+        wider = comparison.wrong & (comparison.difference <= comparison.tolerance + _DOUBT * error)
+        return replace(comparison, tolerance=comparison.tolerance + np.where(wider, _DOUBT * error, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """Derivatives found in another way, their errors, and the calls of f that it took; an entry for each array.
+
+    ``judge`` says what follows from a value and its error.
+    """
+
+    values: list[HostArray]
+    errors: list[HostArray]
+    ncalls: int
+    judge: Judge = _cleared
+
+
+@dataclass(frozen=True, eq=False)
+class Others:
+    """Who else is asked.
+
+    Attributes
+    ----------
+    scheme
+        The scheme that was asked first.
+    rounding, eps
+        That of a value of f, and the spacing at 1 of its dtype.
+    n
+        Which derivative is wanted.
+    """
+
+    scheme: Scheme
+    rounding: float
+    eps: float
+    n: int = 1
+
+    def revised(
+        self, differentiate: Differentiate, comparisons: list[Comparison], scaled: Callable[[float], PyTree]
+    ) -> tuple[list[Comparison], int]:
+        """Return comparisons in which what is wrong is wrong for all, or they cannot tell; and the calls of f.
+
+        ``scaled`` makes a step of a share of x.
+        """
+        revised, ncalls = comparisons, 0
+        for opinion in self._opinions(differentiate, scaled):
+            columns = zip(revised, opinion.values, opinion.errors, strict=True)
+            revised = [opinion.judge(one, *(_like(one, table) for table in tables)) for one, *tables in columns]
+            ncalls += opinion.ncalls
+            if not any(np.any(comparison.wrong) for comparison in revised):
+                break
+        return revised, ncalls
+
+    def _opinions(self, differentiate: Differentiate, scaled: Callable[[float], PyTree]) -> Iterator[Opinion]:
+        noise = getattr(self.scheme, "noise", None)
+        for scheme in (Adaptive(step=scaled(_SHARE), noise=noise), Central(order=4)):
+            found = measured(differentiate, scheme, "x", self.rounding, self.n)
+            yield Opinion(list(found.values), [CONFIDENCE * error for error in found.errors], found.ncalls)
+        if self.n > 1:
+            return
+        shorter = None
+        for factor in _SHORT:
+            sides = Sides.of(differentiate, scaled(factor * math.sqrt(self.eps)), self.rounding)
+            yield sides.opinion()
+            if shorter is not None and self.eps > _COARSE:
+                yield Opinion(sides.middles, sides.bends(shorter), 0, _bent)
+            shorter = sides
+            if self.eps > _COARSE and factor < _SHORT[-1]:
+                yield Opinion(sides.middles, sides.rounding, 0, _doubted)
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The slopes on both sides of x, what rounding makes of each, and the calls of f; an entry for each array."""
+
+    right: list[HostArray]
+    left: list[HostArray]
+    rounding: list[HostArray]
+    ncalls: int
+
+    @classmethod
+    def of(cls, differentiate: Differentiate, step: PyTree, rounding: float) -> Sides:
+        """Return the slopes to points that are a step away."""
+        right, steps, above = values_of(differentiate, Forward(order=1, step=step))
+        left, _, below = values_of(differentiate, Backward(order=1, step=step))
+        return cls(right, left, [2 * rounding / h for h in steps], above + below)
+
+    @property
+    def middles(self) -> list[HostArray]:
+        """The mean of both."""
+        return [(a + b) / 2 for a, b in zip(self.right, self.left, strict=True)]
+
+    @property
+    def apart(self) -> list[HostArray]:
+        """How far they are apart."""
+        return [np.abs(a - b) for a, b in zip(self.right, self.left, strict=True)]
+
+    def opinion(self) -> Opinion:
+        """Return the middle: but for a kink in the way, the derivative is between the two."""
+        errors = [apart / 2 + rounding for apart, rounding in zip(self.apart, self.rounding, strict=True)]
+        return Opinion(self.middles, errors, self.ncalls)
+
+    def bends(self, shorter: Sides) -> list[HostArray]:
+        """Return by how much kinks near x may mislead; there are some if the slopes on both sides differ otherwise.
+
+        Those of a smooth function are four times as far apart if the step is four times as long.
+        """
+        columns = zip(self.apart, shorter.apart, self.rounding, shorter.rounding, strict=True)
+        found = []
+        for own, other, rounding, its_rounding in columns:
+            excess = np.abs(own - 4 * other)
+            found.append(np.where(excess > rounding + 4 * its_rounding, excess, 0.0))
+        return found
+
+
+def _like(comparison: Comparison, table: HostArray) -> HostArray:
+    return table.reshape(comparison.claimed.shape)

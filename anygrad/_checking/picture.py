@@ -8,6 +8,7 @@ import numpy as np
 
 from anygrad._checking.comparison import Comparison, HostArray, joined
 from anygrad._checking.report import CheckReport
+from anygrad.plot._figure import pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,12 +22,10 @@ _BLUE, _RED = "#1f6fb4", "#c43c2f"
 
 def drawn(report: CheckReport) -> Figure:
     """Return a figure with a row for each array, those first that are most wrong: a scatter plot and a map."""
-    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is wanted
-
     ordered = sorted(report.comparisons, key=lambda one: -float(np.max(one.ratio, initial=0.0)))
     chosen = [joined("directions", report.comparisons)] if report.directional else ordered[:_ROWS]
     figure: Figure
-    figure, axes = pyplot.subplots(
+    figure, axes = pyplot().subplots(
         len(chosen), 2, figsize=(10, 4.2 * len(chosen)), squeeze=False, layout="constrained", width_ratios=(1, 1.25)
     )
     worst = max(float(np.max(_decades(one), initial=1.0)) for one in chosen)
@@ -54,13 +53,14 @@ def _scatter(ax: Axes, comparison: Comparison) -> None:
     ax.set_xlabel("numerical")
     ax.set_ylabel("claimed")
     ax.set_title(comparison.name)
-    ax.legend(loc="upper left", fontsize="small")
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc="upper left", fontsize="small")
 
 
 def _map(figure: Figure, ax: Axes, comparison: Comparison, worst: float) -> None:
     """Draw the difference as a multiple of what is tolerated, over the shape of the array."""
-    from matplotlib.colors import TwoSlopeNorm  # noqa: PLC0415 - as above
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
+    from matplotlib.colors import TwoSlopeNorm  # noqa: PLC0415 - an extra, imported when a picture is wanted
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - an extra, imported when a picture is wanted
 
     table = _table(_decades(comparison))
     norm = TwoSlopeNorm(vcenter=0.0, vmin=_LEAST, vmax=worst)

@@ -9,10 +9,11 @@ import numpy as np
 
 from anygrad._checking.claim import Claim
 from anygrad._checking.comparison import Comparison, HostArray
+from anygrad._checking.confirmed import confirmed
 from anygrad._checking.finding import Finding
 from anygrad._checking.judgement import Circumstances, judged, unseen
 from anygrad._checking.measured import Measured, measured
-from anygrad._checking.opinion import CONFIDENCE, confirmed
+from anygrad._checking.opinion import CONFIDENCE, Others
 from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, spacing_of
 from anygrad._checking.taylor import natural_slopes
@@ -45,15 +46,16 @@ def whole(
     ]
     if found.blind:
         return Finding(comparisons, [unseen(one) for one in comparisons], found.ncalls, blind=True)
-    opinions = confirmed(question, variables, comparisons, rounding)
+    others = Others(scheme, rounding, max(eps), question.n)
+    comparisons, calls = confirmed(question, variables, comparisons, others)
     natural = _natural(question, found, natural_slopes(probe, direction[: probe.width]))
     bounded = question.options.bounds is not None
     deterministic = claim.deterministic and not probe.spread
     states = [
         judged(comparison, Circumstances(flags, size, deterministic, bounded))
-        for comparison, flags, size in zip(opinions.comparisons, found.flags, natural, strict=True)
+        for comparison, flags, size in zip(comparisons, found.flags, natural, strict=True)
     ]
-    return Finding(opinions.comparisons, states, found.ncalls + opinions.ncalls)
+    return Finding(comparisons, states, found.ncalls + calls)
 
 
 def require_alike(claim: Claim, found: Measured) -> None:

@@ -137,7 +137,7 @@ class Journal:
             ledger.ignore(changed(facts, target))
 
     def failures(self) -> list[Failure]:
-        """Return the exceptions that f has raised, with where that was: a `Failure` for each point, the earliest first.
+        """Return the exceptions that f has raised, with where that was: one object a point, the earliest first.
 
         Their attributes are ``array``, ``elements``, ``numbers``, ``part``, ``type``, ``message`` and ``traceback``.
         """

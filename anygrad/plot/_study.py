@@ -64,7 +64,7 @@ def step_study(
 ) -> Axes:
     """Draw the error of a derivative against the step: a V of truncation on the right and rounding on the left.
 
-    The error with each step is the distance from what `Adaptive` finds, whose own estimated error is drawn as a
+    The error with each step is the distance from what `anygrad.Adaptive` finds, whose own estimated error is drawn as a
     dotted line: below that there is nothing to see. A mark shows where the scheme's own choice stands.
 
     Parameters
@@ -129,7 +129,7 @@ def study(
     evaluator: Evaluator = Loop(),
     points: int = 60,
 ) -> list[Study]:
-    """Return the numbers that `step_study` draws, whose parameters it shares, an entry for each element.
+    """Return the numbers that `anygrad.plot.step_study` draws, whose parameters it shares, an entry for each element.
 
     Examples
     --------

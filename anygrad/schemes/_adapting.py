@@ -52,8 +52,9 @@ def first_steps(scheme: Settings, lines: Lines, n: int = 1) -> Array:
     factor = _FIRST * float(ratio(n)) ** ((n - 1) // 2)
     if (scheme.noise or 0.0) > EXPLAINED * lines.eps:
         factor *= WIDER
-    # What is next to nothing has no digits for a step that is a part of it.
-    small = size < (1.0 if n > HIGH else lines.tiny / lines.eps)
+    # What is next to nothing has no digits for a step that is a part of it. Where subnormal numbers are flushed to
+    # zero, as in callbacks of JAX, tiny is 0 as well: not less, but equal.
+    small = size <= (1.0 if n > HIGH else lines.tiny / lines.eps)
     return factor * xp.where(xp.isfinite(size) & ~small, size, 1.0)
 
 

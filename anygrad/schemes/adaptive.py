@@ -22,7 +22,7 @@ class Adaptive:
     Parameters
     ----------
     step
-        The first step, a number or an array of x's shape. None begins with 0.3 |x|, at 0 with 0.3: far too large
+        The first step, a number or an array of x's shape. None begins with ``0.3 |x|``, at 0 with 0.3: far too large
         rather than too small, as shrinking it costs little.
     noise
         The relative noise of f, as a standard deviation: 1e-6 if its values are good to six digits. None finds out.

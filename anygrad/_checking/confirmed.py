@@ -1,0 +1,99 @@
+"""What seems wrong, element by element, confirmed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from anygrad._checking.comparison import Comparison, HostArray
+from anygrad._checking.opinion import Others
+from anygrad._checking.question import Question, sizes
+from anygrad._directional import jvp
+from anygrad._function import Function
+from anygrad._variables import Variables
+
+_AT_MOST = 256  # elements that are looked at once more
+
+
+def confirmed(
+    question: Question, variables: Variables, comparisons: Sequence[Comparison], others: Others
+) -> tuple[list[Comparison], int]:
+    """Return comparisons in which what is wrong has been confirmed, and the calls of f that it took."""
+    if not any(np.any(comparison.wrong) for comparison in comparisons):
+        return list(comparisons), 0
+    if question.kind == "grad":
+        return _by_elements(question, variables, comparisons, others)
+    magnitudes = sizes(variables)
+
+    def scaled(share: float) -> Any:
+        return variables.rebuild(share * size for size in magnitudes)
+
+    return others.revised(question.operator(), list(comparisons), scaled)
+
+
+def _by_elements(
+    question: Question, variables: Variables, comparisons: Sequence[Comparison], others: Others
+) -> tuple[list[Comparison], int]:
+    """Differentiate again by the elements that are most in doubt."""
+    revised, ncalls = list(comparisons), 0
+    magnitudes = sizes(variables)
+    suspects = list(_suspects(comparisons))
+    for leaf, element in suspects[:_AT_MOST]:
+        size = float(magnitudes[leaf].reshape(-1)[element])
+        operator = _by_element(question, variables, leaf, element)
+        [one], calls = others.revised(operator, [_at(revised[leaf], element)], size.__mul__)
+        revised[leaf] = _with(revised[leaf], element, one)
+        ncalls += calls
+    if len(suspects) > _AT_MOST and not any(revised[leaf].wrong.reshape(-1)[at] for leaf, at in suspects[:_AT_MOST]):
+        # The worst of them were false alarms: f is not what error estimates are made for, and the others no proof.
+        revised = [replace(one, tolerance=np.fmax(one.tolerance, np.nan_to_num(one.difference))) for one in revised]
+    return revised, ncalls
+
+
+def _suspects(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, int]]:
+    """Yield the array and the flat index of all that is wrong, the worst first."""
+    places, ratios = [], []
+    for leaf, comparison in enumerate(comparisons):
+        wrong = np.flatnonzero(comparison.wrong)
+        places += [(leaf, int(element)) for element in wrong]
+        ratios.append(comparison.ratio.reshape(-1)[wrong])
+    order = np.argsort(-np.concatenate(ratios), kind="stable")
+    yield from (places[i] for i in order)
+
+
+def _by_element(question: Question, variables: Variables, leaf: int, element: int) -> Callable[..., Any]:
+    """Return the derivative by one element as a function of the scheme."""
+    put = (variables.with_leaves if question.options.evaluator.leading else variables.with_leaf)(leaf)
+    f = question.f if variables.alone else Function(question.f).of(put)
+    unit = np.zeros(variables.shapes[leaf])
+    unit.reshape(-1)[element] = 1.0
+    bounds = question.options.bounds
+    return partial(
+        jvp,
+        f,
+        variables.arrays[leaf],
+        unit,
+        evaluator=question.options.evaluator,
+        bounds=bounds and tuple(variables.leaves_of(bound, "a bound")[leaf] for bound in bounds),
+        full_output=True,
+    )
+
+
+def _at(comparison: Comparison, element: int) -> Comparison:
+    """Return the comparison of one element."""
+
+    def at(array: HostArray) -> HostArray:
+        return array.reshape(-1)[element : element + 1]
+
+    return Comparison(comparison.name, at(comparison.claimed), at(comparison.numerical), at(comparison.tolerance))
+
+
+def _with(comparison: Comparison, element: int, one: Comparison) -> Comparison:
+    """Return a comparison with another one of one of its elements."""
+    numerical, tolerance = comparison.numerical.copy(), comparison.tolerance.copy()
+    numerical.reshape(-1)[element], tolerance.reshape(-1)[element] = one.numerical[0], one.tolerance[0]
+    return replace(comparison, numerical=numerical, tolerance=tolerance)

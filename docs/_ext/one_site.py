@@ -1,0 +1,49 @@
+"""What makes one site of files that are also read where they lie."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+# Links to files outside of docs/, which a code host follows, and the pages that these files are here.
+PAGES = {
+    "../benchmarks/README.md": "benchmarks.md",
+    "../CHANGELOG.md": "changelog.md",
+    "../CONTRIBUTING.md": "how-it-works.md",
+}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect what follows."""
+    app.connect("source-read", _link_to_pages)
+    app.connect("source-read", _end_with_the_code)
+    app.connect("doctree-read", _keep_units)
+    app.connect("html-page-context", _name_the_language)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _link_to_pages(_app: Sphinx, _page: str, source: list[str]) -> None:
+    for path, page in PAGES.items():
+        source[0] = source[0].replace(f"]({path}", f"]({page}")
+
+
+def _end_with_the_code(_app: Sphinx, _page: str, source: list[str]) -> None:
+    """Leave out the empty line that ends an example for doctest."""
+    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
+
+
+def _keep_units(_app: Sphinx, doctree: nodes.document) -> None:
+    """Break no line between a number and its unit."""
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, (nodes.literal, nodes.literal_block, nodes.doctest_block)):
+            kept = re.sub(r"(\d) (?=(?:[mµ]?s|[KM]i?B|%)(?!\w))", "\\1\N{NO-BREAK SPACE}", text)
+            text.parent.replace(text, nodes.Text(kept))
+
+
+def _name_the_language(_app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Tell browsers of a page in Japanese, whose characters look different in Chinese."""
+    if page.endswith("-ja"):
+        context["language"] = "ja"

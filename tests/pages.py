@@ -1,0 +1,58 @@
+"""The pages that users read, taken apart: code, and tables of what to write in the place of what."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+_FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_IMPORT = re.compile(r"^(?:>>> )? *(?:import|from) (\w+)", re.MULTILINE)
+_ROW = re.compile(r"^\| `([^`|]+)` \| (`.+) \|$", re.MULTILINE)
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def sessions(text: str) -> str:
+    """Return the code with prompts in a text."""
+    return "".join(block for block in _FENCE.findall(text) if block.startswith(">>>"))
+
+
+def scripts(text: str) -> list[str]:
+    """Return the blocks of code without prompts."""
+    return [block for block in _FENCE.findall(text) if not block.startswith(">>>")]
+
+
+def can_run(code: str) -> bool:
+    """Return whether all is installed that the code imports, and what draws its pictures."""
+    pictures = ["matplotlib"] if ".savefig(" in code else []
+    return all(map(importlib.util.find_spec, _IMPORT.findall(code) + pictures))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What others write, and the same here: statements, the last of which is an expression.
+
+    Both are to be run after ``script``.
+    """
+
+    section: str
+    script: str
+    theirs: str
+    ours: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.section}: {self.theirs}"
+
+
+def rows(text: str) -> Iterator[Row]:
+    """Yield the rows of the tables in the sections of a text whose code can be run."""
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        name, script = section.partition("\n")[0], "".join(scripts(section))
+        if can_run(script):
+            for theirs, ours in _ROW.findall(section):
+                yield Row(name, script, theirs, tuple(_CODE.findall(ours)))

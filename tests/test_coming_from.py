@@ -1,0 +1,41 @@
+"""What docs/coming-from-others.md says to write in the place of other packages gives what they give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pages import ROOT, Row, rows
+
+import anygrad
+
+ROWS = list(rows((ROOT / "docs/coming-from-others.md").read_text(encoding="utf-8")))
+
+
+# What the others warn of is theirs.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("row", ROWS, ids=repr)
+def test_row(row: Row):
+    namespace: dict[str, Any] = {}
+    exec(row.script, namespace)
+    *before, last = row.ours
+    exec("\n".join(before), namespace)
+    require_same(eval(last, namespace), eval(row.theirs, namespace))
+
+
+def require_same(ours: Any, theirs: Any) -> None:
+    if isinstance(ours, anygrad.CheckReport):
+        assert ours
+        assert theirs is True or theirs < 1e-4
+    elif isinstance(ours, tuple):
+        for one, other in zip(ours, theirs, strict=True):
+            require_same(one, other)
+    elif ours is not None or theirs is not None:  # None where neither found fault
+        ours, theirs = dense(ours), dense(theirs)
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def dense(array: Any) -> np.ndarray:
+    return np.asarray(array.toarray() if hasattr(array, "toarray") else array)
