@@ -235,5 +235,6 @@ def bench(session: nox.Session) -> None:
         "memory.py",
         "batch.py",
         "pool.py",
+        "checks.py",
     ):
         session.run("python", f"benchmarks/{benchmark}")

@@ -105,7 +105,7 @@ def simulation(lib: Library, dtype: str, scale: float, rng: np.random.Generator)
     return Problem(f, grad, _given(lib, dtype, scale, x))
 
 
-def chain(lib: Library, dtype: str, scale: float, rng: np.random.Generator) -> Problem:
+def chain(lib: Library, dtype: str, scale: float, rng: np.random.Generator, n: int = 10) -> Problem:
     """Rosenbrock's function, of which neighbours are coupled."""
     xp = lib.xp
 
@@ -120,7 +120,7 @@ def chain(lib: Library, dtype: str, scale: float, rng: np.random.Generator) -> P
         inner = xp.concat([-400 * x[:-1] * bent - 2 * (1 - x[:-1]), zero])
         return {"x": (inner + xp.concat([zero, 200 * bent])) / scale}
 
-    return Problem(f, grad, _given(lib, dtype, scale, {"x": rng.normal(size=(10,))}))
+    return Problem(f, grad, _given(lib, dtype, scale, {"x": rng.normal(size=(n,))}))
 
 
 def distances(lib: Library, dtype: str, scale: float, rng: np.random.Generator) -> Problem:

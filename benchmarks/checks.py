@@ -1,0 +1,124 @@
+"""Checks of gradients, side by side: false alarms, misses, the smallest mistake that is seen, and time.
+
+By default of a sample of the cases; ``python benchmarks/checks.py --all`` takes all of them, and many minutes.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from _check_cases import PROBLEMS, SCALES, Case, right_cases, with_one_element, wrong_cases
+from _check_times import times
+from _checkers import AGREES, UNDECIDED, WRONG, Checker, checkers, installed
+from _timing import table
+
+HALF_DECADE = math.sqrt(10.0)
+RANKS = {"largest": 1.0, "middling": 0.5}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many cases: right gradients of each problem at each scale, and wrong ones of each size, or None for all."""
+
+    seeds: int
+    most: int | None
+
+
+def set_with_care(checker: Checker, right: Sequence[Case]) -> Checker:
+    """Return a tool with the smallest relative tolerance, to half a decade, at which it accepts all of these."""
+    steps = -32
+    for case in right:
+        while steps < 0 and checker.said(case, HALF_DECADE**steps) != AGREES:
+            steps += 1
+    return replace(checker, tolerance=HALF_DECADE**steps)
+
+
+def settings(dtype: str, right: Sequence[Case]) -> list[tuple[str, Checker]]:
+    """Return each tool as it comes, and set with care, by their names."""
+    found = []
+    for checker in checkers(dtype):
+        found.append((checker.name, checker))
+        if checker.takes_tolerance:
+            found.append((f"{checker.name}, set with care", set_with_care(checker, right)))
+    return found
+
+
+def cell(checker: Checker, cases: Sequence[Case], bad: str) -> str:
+    """Return how many of the cases a tool said the bad thing of."""
+    said = [checker.verdict(case) for case in cases]
+    undecided = said.count(UNDECIDED)
+    return f"{said.count(bad)} / {len(cases)}" + (f" ({undecided} undecided)" if undecided else "")
+
+
+def alarms_and_misses(dtype: str, extent: Extent) -> list[tuple[str, Checker]]:
+    """Print the tables of a dtype, and return what is compared in them."""
+    right, wrong = right_cases(dtype, extent.seeds), wrong_cases(dtype, 1.0, extent.most)
+    far = SCALES[dtype][-1]
+    wrong[f"total, x of {far:g}"] = wrong_cases(dtype, far, extent.most)["total"]
+    tools = settings(dtype, [case for cases in right.values() for case in cases])
+    alarms = {name: [cell(tool, cases, WRONG) for cases in right.values()] for name, tool in tools}
+    print(f"\n{dtype}: right gradients rejected, by what x is multiplied by\n")
+    print(table(("", *(f"{scale:g}" for scale in right)), [(name, *cells) for name, cells in alarms.items()]))
+    print(f"\n{dtype}: wrong gradients accepted, by the relative size of the mistake\n")
+    misses = [
+        (name, _tolerance(tool), *(cell(tool, cases, AGREES) for cases in wrong.values())) for name, tool in tools
+    ]
+    print(table(("", "relative tolerance", *wrong), misses))
+    return tools
+
+
+def _tolerance(tool: Checker) -> str:
+    if tool.tolerance is None:
+        return "its own" if tool.takes_tolerance else "none needed"
+    return f"{tool.tolerance:.0e}"
+
+
+def smallest(tool: Checker, dtype: str, rank: float) -> str:
+    """Return the smallest relative error of an element that a tool sees in all problems, bisected to half a decade."""
+    if any(tool.verdict(Case(name, dtype)) == WRONG for name in PROBLEMS):
+        return "rejects right ones"
+    unseen, beyond = round(2 * math.log10(np.finfo(dtype).eps)) - 3, 4
+    known = beyond
+    while known - unseen > 1:
+        middle = (unseen + known) // 2
+        if _seen(tool, dtype, rank, HALF_DECADE**middle):
+            known = middle
+        else:
+            unseen = middle
+    return "none" if known == beyond else f"{HALF_DECADE**known:.0e}"
+
+
+def _seen(tool: Checker, dtype: str, rank: float, size: float) -> bool:
+    cases = (with_one_element(name, dtype, rank, size) for name in PROBLEMS)
+    return all(case is not None and tool.verdict(case) == WRONG for case in cases)
+
+
+def sensitivity(tools: dict[str, list[tuple[str, Checker]]]) -> None:
+    """Print the smallest mistake that each tool sees, by dtype."""
+    found: dict[str, dict[str, str]] = {}
+    for dtype, of_dtype in tools.items():
+        for name, tool in of_dtype:
+            sizes = [smallest(tool, dtype, rank) for rank in RANKS.values()]
+            found.setdefault(name, {})[dtype] = sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes)
+    print(f"\nThe smallest relative error of one element that is seen: of the {' one, and of the '.join(RANKS)} one\n")
+    names = [name for name, _ in max(tools.values(), key=len)]  # a dtype with fewer tools has none of its own
+    print(table(("", *tools), [(name, *(found[name].get(dtype, "") for dtype in tools)) for name in names]))
+
+
+def main() -> None:
+    for name, module in (("PyTorch", "torch"), ("JAX", "jax"), ("SciPy", "scipy")):
+        if not installed(module):
+            print(f"{name} is left out: it is not installed")
+    extent = Extent(seeds=6, most=None) if "--all" in sys.argv[1:] else Extent(seeds=1, most=3)
+    tools = {dtype: alarms_and_misses(dtype, extent) for dtype in SCALES}
+    tools["longdouble"] = settings("longdouble", [Case(name, "longdouble") for name in PROBLEMS])
+    sensitivity(tools)
+    times()
+
+
+if __name__ == "__main__":
+    main()
