@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,8 +20,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
 DOCS = nox.project.dependency_groups(PROJECT, "docs")
 OTHERS = nox.project.dependency_groups(PROJECT, "others")
-# Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand to
-# pip. uv does not look there, which is why the sessions with PyTorch use pip.
+# Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand.
 TORCH = "torch==2.13.0"
 EVERYWHERE = [
     "lint",
@@ -35,6 +36,20 @@ EVERYWHERE = [
     "docs",
     "bench",
 ]
+
+
+def as_pip_does() -> None:
+    """Let uv look for packages where pip is told to. It installs faster, but reads no settings of pip."""
+    settings = [sys.executable, "-m", "pip", "config", "get", "global.find-links"]
+    told = subprocess.run(settings, capture_output=True, text=True, check=False).stdout.split()  # none, without pip
+    places = [*told, *os.environ.get("PIP_FIND_LINKS", "").split()]
+    if places:
+        os.environ.setdefault("UV_FIND_LINKS", ",".join(dict.fromkeys(places)))
+
+
+as_pip_does()
+# Each session has several processes, of which one compiles a module for all.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def cuda_driver() -> ctypes.CDLL:
@@ -117,7 +132,7 @@ def cupy(session: nox.Session) -> None:
     session.run("python", "examples/any_library.py", "cupy")
 
 
-@nox.session(venv_backend="virtualenv")
+@nox.session
 def torch(session: nox.Session) -> None:
     """PyTorch on the CPU, and on CUDA where there is a device that its build can use."""
     install(session, TORCH)
@@ -158,7 +173,7 @@ def strict(session: nox.Session) -> None:
     run_tests(session, "strict")
 
 
-@nox.session(venv_backend="virtualenv")
+@nox.session
 def parity(session: nox.Session) -> None:
     """Every backend that runs on a CPU, side by side: prints backend x problem x layout. Other packages, too."""
     extras, backends = "jax,dask", ["numpy", "torch", "jax", "dask", "strict"]
@@ -222,9 +237,10 @@ def docs(session: nox.Session) -> None:
     run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
 
 
-@nox.session(venv_backend="virtualenv")
+@nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks: ratios, measured side by side."""
+    """The benchmarks, each line once; ``nox -s bench -- full`` measures the ratios of benchmarks/README.md."""
+    options = [] if "full" in session.posargs else ["--quick"]
     session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
     for benchmark in (
         "overhead.py",
@@ -237,4 +253,4 @@ def bench(session: nox.Session) -> None:
         "pool.py",
         "checks.py",
     ):
-        session.run("python", f"benchmarks/{benchmark}")
+        session.run("python", f"benchmarks/{benchmark}", *options)

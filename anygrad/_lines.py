@@ -82,7 +82,7 @@ def element_lines(space: Space, elements: Sequence[int], part: int = 0) -> Lines
         take=lambda indices: element_lines(space, [elements[i] for i in memory.indices(indices)], part),
         at=_column((xp.real, xp.imag)[part](numbers) if memory.complex else numbers),
         scale=_column(xp.abs(numbers)),
-        nearest=lambda levels: _column(memory.nearest(elements, _flat(levels))),
+        nearest=lambda levels: memory.nearest(elements, levels),
         spread=lambda value: own(space.spread(value)),
         lower=box.lower,
         upper=box.upper,
@@ -119,8 +119,10 @@ def direction_lines(space: Space, elements: Sequence[int], directions: Array) ->
         """Return t; but 0 where x + t d, in x's dtype, is x."""
         if memory.complex:
             return t
-        rounded = memory.nearest(elements, xp.reshape(start + t * directions, (-1,)))
-        moved = xp.any(xp.reshape(rounded, (count, width)) != start, axis=1, keepdims=True)
+        many = t.shape[1]
+        points = start[:, :, None] + directions[:, :, None] * t[:, None, :]
+        rounded = memory.nearest(elements, xp.reshape(points, (count * width, many)))
+        moved = xp.any(xp.reshape(rounded, (count, width, many)) != start[:, :, None], axis=1)
         return xp.where(moved | xp.all(directions == 0, axis=1, keepdims=True), t, xp.zeros_like(t))
 
     def taken(indices: Array) -> Lines:
@@ -182,7 +184,7 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
         shared=True,
         at=_column(xp.real(numbers) if memory.complex else numbers),
         scale=_column(xp.abs(numbers)),
-        nearest=lambda levels: _column(memory.nearest(every, _flat(levels))),
+        nearest=lambda levels: memory.nearest(every, levels),
         spread=lambda value: own(space.spread(value)),
         lower=box.lower,
         upper=box.upper,

@@ -39,7 +39,7 @@ class Lines:
     base
         The values at ``at`` itself, (m, p) or (1, p): ``f(x)`` for all, evaluated once however often it is asked for.
     nearest
-        Rounds points to the numbers that the dtype of ``x`` can hold.
+        Rounds points, (m, k) for any k, to the numbers that the dtype of ``x`` can hold.
     take
         ``take(indices)`` returns the lines of those indices, an integer array of shape (k,), alone.
     spread

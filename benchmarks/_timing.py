@@ -1,4 +1,7 @@
-"""Timing side by side: what is compared is run in turn, so that a machine that slows down slows all of it down."""
+"""Timing side by side: what is compared is run in turn, so that a machine that slows down slows all of it down.
+
+With ``--quick`` each function is timed once: every line runs, but the figures say little.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,23 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+_QUICK = "--quick"
+
+
+def quick() -> bool:
+    """Return whether the benchmark is to be run for its lines rather than for its figures."""
+    return _QUICK in sys.argv[1:]
+
+
+def arguments() -> list[str]:
+    """Return the other arguments."""
+    return [argument for argument in sys.argv[1:] if argument != _QUICK]
+
 
 def medians(functions: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, least: int = 5) -> dict[str, float]:
     """Return the median time of each function, from rounds in which each is called once."""
+    if quick():
+        seconds, least = 0.0, 1
     times: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()  # imports, caches, compilation
@@ -29,9 +46,11 @@ def medians_apart(script: str, names: Iterable[str], *, rounds: int = 5) -> dict
     For functions that allocate a lot: in one process, what is fast depends on the memory that the others have left.
     """
     times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(rounds):
+    options = [_QUICK] if quick() else []
+    for _ in range(1 if quick() else rounds):
         for name, taken in times.items():
-            run = subprocess.run([sys.executable, script, name], check=True, capture_output=True, text=True)
+            command = [sys.executable, script, name, *options]
+            run = subprocess.run(command, check=True, capture_output=True, text=True)
             taken.append(float(run.stdout))
     return {name: statistics.median(taken) for name, taken in times.items()}
 

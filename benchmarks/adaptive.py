@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numdifftools
 import numpy as np
-from _timing import medians, medians_apart, table, typical
+from _timing import arguments, medians, medians_apart, table, typical
 from jacobi import jacobi
 from scipy import differentiate
 from scipy.optimize import rosen, rosen_der
@@ -78,8 +77,9 @@ def gradient() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(typical(partial(ELEMENTWISE[sys.argv[1]], np.exp)))
+    if arguments():
+        [name] = arguments()
+        print(typical(partial(ELEMENTWISE[name], np.exp)))
     else:
         elementwise()
         gradient()

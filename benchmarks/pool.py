@@ -9,24 +9,24 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from typing import Any
 
 import numpy as np
-from _timing import medians, table
+from _timing import medians, quick, table
 from scipy.optimize._numdiff import approx_derivative
 
 import anygrad
 
-SECONDS = 0.01
+SECONDS = 0.001 if quick() else 0.01
 WANTED_SPEEDUP = 1.8
 WANTED_SHARE = 1 / 100
 
 
 def waiting(x: np.ndarray) -> float:
-    """Take 10 ms, as a simulator on another machine does."""
+    """Take a while, as a simulator on another machine does."""
     time.sleep(SECONDS)
     return float(x @ x)
 
 
 def computing(x: np.ndarray) -> float:
-    """Take 10 ms of a core."""
+    """Take as long of a core."""
     end = time.thread_time() + SECONDS
     while time.thread_time() < end:
         pass
@@ -84,7 +84,7 @@ class Counting(Executor):
             yield value
 
 
-def traffic(n: int = 10_000) -> tuple[int, int]:
+def traffic(n: int) -> tuple[int, int]:
     """Return how many bytes travel for a gradient of central differences, by anygrad and by SciPy."""
     x = np.linspace(1, 2, n)
     ours, theirs = Counting(), Counting()
@@ -95,7 +95,7 @@ def traffic(n: int = 10_000) -> tuple[int, int]:
 
 def main() -> None:
     print(table(("f", "by", "time", "times faster", "wanted at least"), list(speedups())))
-    ours, theirs = traffic()
+    ours, theirs = traffic(1_000 if quick() else 10_000)
     row = (f"{ours / 1e6:.2f} MB", f"{theirs / 1e6:.0f} MB", f"1/{theirs / ours:.0f}", f"1/{1 / WANTED_SHARE:.0f}")
     print("\n" + table(("anygrad", "SciPy's workers", "share", "wanted at most"), [row]))
 

@@ -10,6 +10,7 @@ import pytest
 from evaluators import EVALUATORS
 from layouts import LAYOUTS
 from libraries import LIBRARIES, Library
+from selection import reason_against
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "")
@@ -80,11 +81,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, rather than skip, what none of the libraries is wanted for.
 
-    Tests that are on no library run with NumPy, once, and not again with each of the others.
+    Tests that are on no library run with NumPy, once, and not again with each of the others. What each library is
+    wanted for, `selection` says.
     """
     with_numpy = any(library.name == "numpy" for library in config.stash[_libraries])
-    unwanted = [item for item in items if not _wanted(item, with_numpy=with_numpy)]
-    items[:] = [item for item in items if _wanted(item, with_numpy=with_numpy)]
+    wanted, unwanted = [], []
+    for item in items:
+        (wanted if _wanted(item, with_numpy=with_numpy) else unwanted).append(item)
+    items[:] = wanted
     config.hook.pytest_deselected(items=unwanted)
 
 
@@ -92,16 +96,11 @@ def _wanted(item: pytest.Item, *, with_numpy: bool) -> bool:
     if "lib" not in item.fixturenames:
         return with_numpy
     params = item.callspec.params
-    library, called = params["lib"], params.get("called")
+    library = params["lib"]
     # A test that none of the libraries is wanted for has a placeholder in the place of one.
-    if not isinstance(library, Library) or not (called is None or called.on(library)):
+    if not isinstance(library, Library):
         return False
-    # The tests' functions are full of powers.
-    return library.complex_powers or not any(map(_off_axis, params.values()))
-
-
-def _off_axis(param: object) -> bool:
-    return param == "complex step" if isinstance(param, str) else bool(getattr(param, "off_axis", False))
+    return bool(item.get_closest_marker("parity")) or reason_against(library, params) is None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,6 +21,7 @@ class Library:
     """One array library on one device.
 
     ``asarray`` makes an array of the named dtype from NumPy's; ``numpy`` reads any array or scalar of the library back.
+    ``slow`` says that an operation takes so long, or so long to compile, that not all combinations are tried.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Library:
     complex: tuple[str, ...] = COMPLEX
     writable: bool = True
     lazy: bool = False
+    slow: bool = False
+    strides: bool = True
     negative_strides: bool = True
     complex_powers: bool = True  # whether those of numbers left of the imaginary axis keep their imaginary part
     device: Any = None
@@ -86,6 +89,7 @@ def _torch_on(device: str) -> Library:
         numpy,
         real=("float16", "bfloat16", *REAL),
         negative_strides=False,
+        slow=device != "cpu",
         device=torch.device(device),
         other_device=(lambda: torch.ones((), device="meta")) if device == "cpu" else (lambda: torch.ones(())),
     )
@@ -121,6 +125,8 @@ def _jax() -> Library:
         real=("float16", "bfloat16", "float32", *(("float64",) if wide else ())),
         complex=("complex64", *(("complex128",) if wide else ())),
         writable=False,
+        slow=True,
+        strides=False,
     )
 
 
@@ -147,6 +153,7 @@ def _dask() -> Library:
         real=("float16", *REAL),
         writable=False,
         lazy=True,
+        slow=True,
     )
 
 
@@ -161,6 +168,7 @@ def _strict_on(name: str, device: str) -> Library:
         xp,
         lambda a, dtype: xp.asarray(np.array(a), dtype=getattr(xp, dtype), device=on),
         lambda x: np.asarray(xp.asarray(x).to_device(xp.Device("CPU_DEVICE")) if hasattr(x, "to_device") else x),
+        slow=True,
         device=on,
         other_device=lambda: xp.ones((), device=elsewhere),
     )
@@ -179,7 +187,8 @@ def _cupy() -> Library:
     import cupy
 
     cupy.empty(0)
-    return Library("cupy", xp, lambda a, dtype: cupy.array(a, dtype=dtype), cupy.asnumpy, real=("float16", *REAL))
+    real = ("float16", *REAL)
+    return Library("cupy", xp, lambda a, dtype: cupy.array(a, dtype=dtype), cupy.asnumpy, real=real, slow=True)
 
 
 def _dpnp() -> Library:
@@ -190,7 +199,9 @@ def _dpnp() -> Library:
     import dpnp
 
     dpnp.empty(0)
-    return Library("dpnp", dpnp, lambda a, dtype: dpnp.array(a, dtype=dtype), dpnp.asnumpy, complex_powers=False)
+    return Library(
+        "dpnp", dpnp, lambda a, dtype: dpnp.array(a, dtype=dtype), dpnp.asnumpy, complex_powers=False, slow=True
+    )
 
 
 # From what --backend takes to the libraries that it stands for.

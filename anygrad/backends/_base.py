@@ -114,7 +114,7 @@ class Memory(Protocol):
         ...
 
     def nearest(self, elements: Sequence[int], levels: Array) -> Array:
-        """Round real working numbers, one for each of the elements, to the nearest that x's dtype holds."""
+        """Round real working numbers, one or a row of them for each of the elements, to the nearest in x's dtype."""
         ...
 
     def spread(self, value: Array, name: str) -> Array:

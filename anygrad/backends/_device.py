@@ -139,7 +139,7 @@ class DeviceMemory:
 
     def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
-        return self.xp.astype(taken(self._original, elements), dtype)
+        return self.xp.astype(taken(self._original, elements), dtype, copy=False)
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
         numbers = taken(self._original, elements) if levels is None else self._rounded(elements, part, levels)
@@ -165,7 +165,7 @@ class DeviceMemory:
         return self._equal(self.xp.reshape(self._rounded(range(self.size), part, levels), self._data.shape))
 
     def nearest(self, elements: Sequence[int], levels: Array) -> Array:
-        return self.xp.astype(self.xp.astype(levels, self._real), self._working)
+        return self.xp.astype(self.xp.astype(levels, self._real, copy=False), self._working, copy=False)
 
     def spread(self, value: Array, name: str) -> Array:
         return spread(value, name, self._data)
@@ -221,8 +221,8 @@ class DeviceMemory:
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:
-            return self.xp.astype(levels, self._data.dtype)
-        levels = self.xp.astype(levels, self._real)
+            return self.xp.astype(levels, self._data.dtype, copy=False)
+        levels = self.xp.astype(levels, self._real, copy=False)
         if not self.complex:
             return levels
         return with_part(taken(self._original, elements), part, levels, self.compose)

@@ -82,7 +82,7 @@ class FunctionalMemory:
 
     def elements(self, elements: Sequence[int]) -> Array:
         dtype = complex_dtype(self.xp, self._working) if self.complex else self._working
-        return self.xp.astype(taken(self._flat, elements), dtype)
+        return self.xp.astype(taken(self._flat, elements), dtype, copy=False)
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
         if levels is None:
@@ -109,7 +109,7 @@ class FunctionalMemory:
         return self._replace(array, element, raw)
 
     def nearest(self, elements: Sequence[int], levels: Array) -> Array:
-        return self.xp.astype(self.xp.astype(levels, self._real), self._working)
+        return self.xp.astype(self.xp.astype(levels, self._real, copy=False), self._working, copy=False)
 
     def spread(self, value: Array, name: str) -> Array:
         return spread(value, name, self.array)
@@ -138,7 +138,8 @@ class FunctionalMemory:
         xp = self.xp
         values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
         dtype = xp.result_type(self._working, values.dtype)
-        return [xp.astype(values[start::columns, ...], dtype) for start in range(columns)]
+        values = xp.astype(values, dtype, copy=False)
+        return [values[start::columns, ...] for start in range(columns)]
 
     def compose(self, real: Array, imag: Array) -> Array:
         return composed(real, imag)
@@ -160,6 +161,6 @@ class FunctionalMemory:
 
     def _rounded(self, elements: Sequence[int], part: int | None, levels: Array) -> Array:
         if part is None:
-            return self.xp.astype(levels, self.array.dtype)
-        levels = self.xp.astype(levels, self._real)
+            return self.xp.astype(levels, self.array.dtype, copy=False)
+        levels = self.xp.astype(levels, self._real, copy=False)
         return with_part(taken(self._flat, elements), part, levels) if self.complex else levels

@@ -98,13 +98,13 @@ def _accepts_writes(x: Array) -> bool:
 
 def _replace(x: Array, element: Any, number: Any) -> Array:
     xp = array_namespace(x)
+    if is_dask_array(x):  # as lazily, in one step
+        x = x.copy()
+        x[np.unravel_index(element, x.shape) if isinstance(element, int) else element] = number
+        return x
     positions = xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)
     if isinstance(element, int):
         return xp.where(positions == element, number, x)
-    if is_dask_array(x):  # as lazily, in one step
-        x = x.copy()
-        x[element] = number
-        return x
     for i in range(element.shape[0]):
         x = xp.where(positions == element[i], number[i], x)
     return x

@@ -98,8 +98,8 @@ def _blind(scheme: Settings, lines: Lines, steps: Array, noise: Array, n: int) -
 
 
 def _unexamined(lines: Lines, search: Search, steps: Array, noise: Array) -> Finding:
-    state = extrapolated(lines, search, steps, noise)
-    half = suspected(lines, state)
+    state, bends = extrapolated(lines, search, steps, noise)
+    half = suspected(lines, state, bends)
     return Finding.of(lines.xp, state, search).bent(lines.xp, half > 0.0, Kink(half > 0.0, half))
 
 

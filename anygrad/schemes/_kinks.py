@@ -30,19 +30,26 @@ class Kink:
     half: Array
 
 
-def suspected(lines: Lines, state: State) -> Array:
+def suspected(lines: Lines, state: State, bends: Array | None = None) -> Array:
     """Return half of what the slopes on both sides seem to differ by; 0 where they do not, (k, p).
 
-    The first levels are judged by, and the last.
+    The first levels are judged by, and the last. ``bends`` are those of all levels, (levels, k, p), if they are known.
     """
     xp = lines.xp
     if len(state.trail) < 3 or state.trail[-1].below is None:
         return 0.0 * xp.abs(state.base)
-    count = min(len(state.trail), _LEVELS)
-    last = xp.where(state.age >= float(count), _difference(lines, state, state.trail[-count:]), 0.0)
-    if len(state.trail) < 2 * _LEVELS:
+    levels = len(state.trail)
+    count = min(levels, _LEVELS)
+
+    def difference(start: int, stop: int) -> Array:
+        some = range(start, stop)
+        column = [state.trail[i].bend(state.base) if bends is None else bends[i, ...] for i in some]
+        return _difference(lines, state, state.trail[stop - 1], column)
+
+    last = xp.where(state.age >= float(count), difference(levels - count, levels), 0.0)
+    if levels < 2 * _LEVELS:
         return last
-    first = xp.where(_in_a_row(xp, state), _difference(lines, state, state.trail[:_LEVELS]), 0.0)
+    first = xp.where(_in_a_row(xp, state), difference(0, _LEVELS), 0.0)
     return xp.where(last > 0.0, last, first)
 
 
@@ -52,22 +59,21 @@ def _in_a_row(xp: Namespace, state: State) -> Array:
     return xp.abs(shrunk - 1.0) < 0.1
 
 
-def _difference(lines: Lines, state: State, levels: Sequence[Level]) -> Array:
+def _difference(lines: Lines, state: State, level: Level, bends: Sequence[Array]) -> Array:
     """Return half of the difference of the slopes in the limit of small steps; 0 where it vanishes.
 
-    It is a series k + c h + d h^3 + e h^5 + ... of the step, with a k that is 0 where f is smooth.
+    Given the bends at levels that end with this one: a series k + c h + d h^3 + e h^5 + ... of the step, with a k that
+    is 0 where f is smooth.
     """
-    xp = lines.xp
-    column = [level.bend(state.base) for level in levels]
+    xp, column = lines.xp, list(bends)
     # The bend of a smooth f shrinks like the step; at a kink it stays.
     stays = xp.abs(column[-1]) > state.ratio**-0.5 * xp.abs(column[-2])
     change = column[-1]
-    for power in range(1, 2 * len(levels) - 2, 2):
+    for power in range(1, 2 * len(bends) - 2, 2):
         gain = state.ratio**power - 1.0
         change = column[-1] - column[-2]
         column = [new + (new - old) / gain for old, new in pairwise(column)]
     size = xp.abs(column[-1])
-    level = levels[-1]
     noise = 32.0 * state.noise / level.step
     noise = noise * (level.size + xp.abs(state.base)) * state.conditioned(lines, level)
     return xp.where((size > noise) & (stays | (size > 4.0 * xp.abs(change))), size, 0.0)

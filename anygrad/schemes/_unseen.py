@@ -75,35 +75,41 @@ def tableau(series: Series, n: int, levels: int) -> Tableau:
     return Tableau(tuple(values), tuple(changes), tuple(noises), tuple(steps))
 
 
-def extrapolated(lines: Lines, search: Search, steps: Array, noise: Array) -> State:
-    """Return lines that have taken all levels; those with a step of 0 are sampled at x alone, and not a number."""
+def extrapolated(lines: Lines, search: Search, steps: Array, noise: Array) -> tuple[State, Array | None]:
+    """Return lines that have taken all levels; those with a step of 0 are sampled at x alone, and not a number.
+
+    With them comes the bend at each level, (levels, m, p), where both sides of x are sampled.
+    """
     xp, series, n = lines.xp, search.series, search.n
     levels = _LEVELS + search.window - 1
     state = State.start(lines, lines.base(), steps, noise, float(series.ratio))
-    trail = _sampled(lines, state, search.side, levels)
-    parts = [search.part(state, level) for level in trail]
-    noises = [search.noise(lines, state, level) for level in trail]
-    best = _best(lines, tableau(series, n, levels), xp.stack(parts, axis=-1), xp.stack(noises, axis=-1))
+    together, trail = _sampled(lines, state, search.side, levels)
+    parts, noises = search.part(state, together), search.noise(lines, state, together)
+    best = _best(lines, tableau(series, n, levels), *(xp.permute_dims(table, (1, 2, 0)) for table in (parts, noises)))
     first = trail[0].step
-    best = replace(best.scaled(first ** (series.start - n)), step=best.step * xp.abs(first))
+    power = 1.0 if n == series.start else first ** (series.start - n)
+    best = replace(best.scaled(power), step=best.step * xp.abs(first))
     condition = state.conditioned(lines, trail[-1])
     condition = xp.where(xp.isfinite(condition), condition, 1.0)
-    return replace(state, trail=tuple(trail), age=state.age + float(levels), best=best, condition=condition)
+    state = replace(state, trail=tuple(trail), age=state.age + float(levels), best=best, condition=condition)
+    return state, None if together.below is None else together.bend(state.base)
 
 
-def _sampled(lines: Lines, state: State, side: int, count: int) -> list[Level]:
-    """Sample all levels in one go."""
-    xp = lines.xp
+def _sampled(lines: Lines, state: State, side: int, count: int) -> tuple[Level, list[Level]]:
+    """Sample all levels in one go; return them as one, whose arrays have them along a first axis, and one by one."""
+    xp, at = lines.xp, state.at
     towards = float(side) if side else state.outward
-    taken = [lines.nearest(state.at + towards * state.step / state.ratio**level) - state.at for level in range(count)]
-    taken = taken if side else [xp.abs(step) for step in taken]
-    signs = (1.0,) if side else (1.0, -1.0)
-    samples = lines.sample([state.at + sign * step for step in taken for sign in signs])
-    divisors = [xp.where(step == 0.0, 1.0, step) for step in taken]
-    width = len(signs)
-    return [
-        Level.of(xp, step, samples[width * level : width * (level + 1)], state.base)
-        for level, step in enumerate(divisors)
+    shrunk = xp.asarray([[state.ratio**level for level in range(count)]], dtype=at.dtype, device=device(at))
+    taken = lines.nearest(at + towards * state.step / shrunk) - at
+    taken = taken if side else xp.abs(taken)
+    points = [at + taken] if side else [at + taken, at - taken]
+    samples = lines.sample([table[:, level : level + 1] for level in range(count) for table in points])
+    own = [samples[side_of :: len(points)] for side_of in range(len(points))]
+    steps = xp.permute_dims(xp.where(taken == 0.0, 1.0, taken), (1, 0))[:, :, None]
+    together = Level.of(xp, steps, [xp.stack(values) for values in own], state.base)
+    return together, [
+        Level(steps[level, ...], own[0][level], own[1][level] if len(own) > 1 else None, together.size[level, ...])
+        for level in range(count)
     ]
 
 
@@ -123,11 +129,14 @@ def _best(lines: Lines, entries: Tableau, parts: Array, noises: Array) -> Estima
     chosen = (error == least) & xp.isfinite(least)
     ties = xp.sum(xp.astype(chosen, noise.dtype), axis=-1)
 
-    def of_chosen(entry: Array) -> Array:
-        total = xp.sum(xp.where(chosen, entry, 0.0 * noise), axis=-1)
-        return xp.where(ties > 0.0, total / xp.where(ties > 0.0, ties, 1.0), xp.nan)
+    found, nothing = ties > 0.0, 0.0 * noise
+    divisor = xp.where(found, ties, 1.0)
 
-    change = xp.where(ties > 0.0, of_chosen(changes), xp.inf)
+    def of_chosen(entry: Array) -> Array:
+        total = xp.sum(xp.where(chosen, entry, nothing), axis=-1)
+        return xp.where(found, total / divisor, xp.nan)
+
+    change = xp.where(found, of_chosen(changes), xp.inf)
     return Estimate(of_chosen(values), change, of_chosen(noise), of_chosen(steps))
 
 
