@@ -16,7 +16,7 @@ from anygrad._directional import jvp
 from anygrad._function import Function
 from anygrad._variables import Variables
 
-_AT_MOST = 256  # elements that are looked at once more
+_AT_MOST = 64  # elements that are looked at once more
 
 
 def confirmed(
