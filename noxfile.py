@@ -22,6 +22,8 @@ DOCS = nox.project.dependency_groups(PROJECT, "docs")
 OTHERS = nox.project.dependency_groups(PROJECT, "others")
 # Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand.
 TORCH = "torch==2.13.0"
+# Left by the sessions of single libraries to the one that runs it on all that it has.
+PARITY = "tests/test_parity.py"
 EVERYWHERE = [
     "lint",
     "types",
@@ -100,11 +102,18 @@ def run_tests(
     *backends: str,
     env: dict[str, str] | None = None,
     select: str = "tests",
+    ignore: str | None = None,
     workers: str = "auto",
 ) -> None:
     """Run the tests on backends, by default with a process for each core."""
     arguments = [argument for backend in backends for argument in ("--backend", backend)]
+    arguments += [] if ignore is None else ["--ignore", ignore]
     session.run("pytest", "-q", "-n", workers, *select.split(), *arguments, *session.posargs, env=env)
+
+
+def kept_kernels(session: nox.Session) -> dict[str, str]:
+    """Return the environment in which dpnp's kernels are compiled once for all processes, not once for each."""
+    return {"SYCL_CACHE_PERSISTENT": "1", "SYCL_CACHE_DIR": str(session.cache_dir / "sycl")}
 
 
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
@@ -136,7 +145,7 @@ def cupy(session: nox.Session) -> None:
 def torch(session: nox.Session) -> None:
     """PyTorch on the CPU, and on CUDA where there is a device that its build can use."""
     install(session, TORCH)
-    run_tests(session, "torch")
+    run_tests(session, "torch", ignore=PARITY)
     session.run("python", "examples/any_library.py", "torch")
     usable = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
     if usable and usable.strip() == "True":
@@ -147,7 +156,7 @@ def torch(session: nox.Session) -> None:
 def jax(session: nox.Session) -> None:
     """JAX, with and without float64."""
     install(session, extras="jax")
-    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1"})
+    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1"}, ignore=PARITY)
     run_tests(session, "jax", env={"JAX_ENABLE_X64": "0"})
     session.run("python", "examples/any_library.py", "jax")
 
@@ -156,21 +165,21 @@ def jax(session: nox.Session) -> None:
 def dask(session: nox.Session) -> None:
     """Dask arrays, by the generic backend."""
     install(session, extras="dask")
-    run_tests(session, "dask")
+    run_tests(session, "dask", ignore=PARITY)
 
 
 @nox.session
 def dpnp(session: nox.Session) -> None:
     """Intel's SYCL arrays, on the CPU where there is nothing else."""
     install(session, extras="dpnp")
-    run_tests(session, "dpnp")
+    run_tests(session, "dpnp", env=kept_kernels(session), ignore=PARITY)
 
 
 @nox.session
 def strict(session: nox.Session) -> None:
     """The array API and nothing but, on two devices, by the generic backend."""
     install(session, "array-api-strict>=2.6")
-    run_tests(session, "strict")
+    run_tests(session, "strict", ignore=PARITY)
 
 
 @nox.session
@@ -181,7 +190,8 @@ def parity(session: nox.Session) -> None:
         extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
     install(session, TORCH, "array-api-strict>=2.6", *OTHERS, extras=extras)
     run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
-    run_tests(session, *backends, select="tests/test_parity.py", workers="0")  # one process sees all of the matrix
+    # One process sees all of the matrix.
+    run_tests(session, *backends, env=kept_kernels(session), select=PARITY, workers="0")
 
 
 @nox.session

@@ -21,7 +21,7 @@ def reference_gradient(problem: Problem) -> np.ndarray:
 @pytest.mark.parity
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_every_library_gives_the_reference_to_rounding(lib, layout, problem):
-    for dtype in set(lib.real) & {"float32", "float64"}:
+    for dtype in ["float32"] if lib.lazy else set(lib.real) & {"float32", "float64"}:
         x = LAYOUTS[layout](lib, problem.x, dtype)
         result = anygrad.numerical_gradient(problem.on(lib), x, full_output=True)
         gradient, step = lib.numpy(result.value), lib.numpy(result.step)
