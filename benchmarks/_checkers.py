@@ -15,7 +15,7 @@ from _check_cases import LIBRARIES, NUMPY, Case, Library, Problem, Tree
 
 import anygrad
 
-AGREES, WRONG, UNDECIDED = "agrees", "wrong", "undecided"
+AGREES, WRONG, UNDECIDED, ERROR = "agrees", "wrong", "undecided", "failed"
 # SciPy returns a norm, and its documentation does not say how large it may be: this is what its own tests take for 0.
 SCIPY_ZERO = 1.5e-7
 
@@ -82,11 +82,14 @@ class Checker:
         return self.said(case, self.tolerance)
 
     def said(self, case: Case, tolerance: float | None) -> str:
-        """Return what the tool says of a case with a tolerance."""
+        """Return what the tool says of a case with a tolerance, or that it failed."""
         care = None if tolerance is None else _care(case, tolerance)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of overflow, and PyTorch's of dtypes with few digits
-            return self.check(case.given_to(self.lib), care)
+            try:
+                return self.check(case.given_to(self.lib), care)
+            except (ValueError, ArithmeticError, RuntimeError):
+                return ERROR
 
 
 def _care(case: Case, tolerance: float) -> Care:

@@ -1,20 +1,20 @@
 """Checks of gradients, side by side: false alarms, misses, the smallest mistake that is seen, and time.
 
-By default of a sample of the cases; ``python benchmarks/checks.py --all`` takes all of them, and many minutes.
+Of a sample of the cases, or with ``--quick`` of few; ``python benchmarks/checks.py --all`` takes all, and many minutes.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from _check_cases import PROBLEMS, SCALES, Case, right_cases, with_one_element, wrong_cases
 from _check_times import times
-from _checkers import AGREES, UNDECIDED, WRONG, Checker, checkers, installed
-from _timing import table
+from _checkers import AGREES, ERROR, UNDECIDED, WRONG, Checker, checkers, installed
+from _timing import arguments, quick, table
 
 HALF_DECADE = math.sqrt(10.0)
 RANKS = {"largest": 1.0, "middling": 0.5}
@@ -22,10 +22,24 @@ RANKS = {"largest": 1.0, "middling": 0.5}
 
 @dataclass(frozen=True)
 class Extent:
-    """How many cases: right gradients of each problem at each scale, and wrong ones of each size, or None for all."""
+    """How much is compared.
+
+    Attributes
+    ----------
+    seeds
+        How many right gradients of each problem, at each scale.
+    most
+        At most so many wrong ones of each size; None for all.
+    dtypes
+        Of which dtypes.
+    elements
+        Which single elements are made wrong.
+    """
 
     seeds: int
     most: int | None
+    dtypes: tuple[str, ...] = tuple(SCALES)
+    elements: tuple[str, ...] = ("largest",)
 
 
 def set_with_care(checker: Checker, right: Sequence[Case]) -> Checker:
@@ -49,9 +63,9 @@ def settings(dtype: str, right: Sequence[Case]) -> list[tuple[str, Checker]]:
 
 def cell(checker: Checker, cases: Sequence[Case], bad: str) -> str:
     """Return how many of the cases a tool said the bad thing of."""
-    said = [checker.verdict(case) for case in cases]
-    undecided = said.count(UNDECIDED)
-    return f"{said.count(bad)} / {len(cases)}" + (f" ({undecided} undecided)" if undecided else "")
+    said = Counter(checker.verdict(case) for case in cases)
+    neither = ", ".join(f"{said[answer]} {answer}" for answer in (UNDECIDED, ERROR) if said[answer])
+    return f"{said[bad]} / {len(cases)}" + (f" ({neither})" if neither else "")
 
 
 def alarms_and_misses(dtype: str, extent: Extent) -> list[tuple[str, Checker]]:
@@ -97,28 +111,38 @@ def _seen(tool: Checker, dtype: str, rank: float, size: float) -> bool:
     return all(case is not None and tool.verdict(case) == WRONG for case in cases)
 
 
-def sensitivity(tools: dict[str, list[tuple[str, Checker]]]) -> None:
+def sensitivity(tools: dict[str, list[tuple[str, Checker]]], elements: Sequence[str]) -> None:
     """Print the smallest mistake that each tool sees, by dtype."""
     found: dict[str, dict[str, str]] = {}
     for dtype, of_dtype in tools.items():
         for name, tool in of_dtype:
-            sizes = [smallest(tool, dtype, rank) for rank in RANKS.values()]
+            sizes = [smallest(tool, dtype, rank) for rank in map(RANKS.__getitem__, elements)]
             found.setdefault(name, {})[dtype] = sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes)
-    print(f"\nThe smallest relative error of one element that is seen: of the {' one, and of the '.join(RANKS)} one\n")
+    print(
+        f"\nThe smallest relative error of one element that is seen: of the {' one, and of the '.join(elements)} one\n"
+    )
     names = [name for name, _ in max(tools.values(), key=len)]  # a dtype with fewer tools has none of its own
     print(table(("", *tools), [(name, *(found[name].get(dtype, "") for dtype in tools)) for name in names]))
 
 
-def main() -> None:
+def main(extent: Extent) -> None:
     for name, module in (("PyTorch", "torch"), ("JAX", "jax"), ("SciPy", "scipy")):
         if not installed(module):
             print(f"{name} is left out: it is not installed")
-    extent = Extent(seeds=6, most=None) if "--all" in sys.argv[1:] else Extent(seeds=1, most=3)
-    tools = {dtype: alarms_and_misses(dtype, extent) for dtype in SCALES}
+    tools = {dtype: alarms_and_misses(dtype, extent) for dtype in extent.dtypes}
     tools["longdouble"] = settings("longdouble", [Case(name, "longdouble") for name in PROBLEMS])
-    sensitivity(tools)
+    sensitivity(tools, extent.elements)
     times()
 
 
+def wanted() -> Extent:
+    """Return what the arguments ask for."""
+    if quick():
+        return Extent(seeds=1, most=1, dtypes=("float32",))
+    if "--all" in arguments():
+        return Extent(seeds=6, most=None, elements=tuple(RANKS))
+    return Extent(seeds=1, most=2)
+
+
 if __name__ == "__main__":
-    main()
+    main(wanted())
