@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -23,7 +24,9 @@ OTHERS = nox.project.dependency_groups(PROJECT, "others")
 # Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand.
 TORCH = "torch==2.13.0"
 # Left by the sessions of single libraries to the one that runs it on all that it has.
-PARITY = "tests/test_parity.py"
+PARITY = ("tests/test_parity.py",)
+# Many cases of one thing, of which the oldest versions have not to see all.
+BATTERIES = ("tests/test_check_wrong.py", "tests/test_check_right.py", "tests/test_hints.py", "tests/test_battery.py")
 EVERYWHERE = [
     "lint",
     "types",
@@ -102,12 +105,12 @@ def run_tests(
     *backends: str,
     env: dict[str, str] | None = None,
     select: str = "tests",
-    ignore: str | None = None,
+    ignore: Sequence[str] = (),
     workers: str = "auto",
 ) -> None:
     """Run the tests on backends, by default with a process for each core."""
     arguments = [argument for backend in backends for argument in ("--backend", backend)]
-    arguments += [] if ignore is None else ["--ignore", ignore]
+    arguments += [argument for tests in ignore for argument in ("--ignore", tests)]
     session.run("pytest", "-q", "-n", workers, *select.split(), *arguments, *session.posargs, env=env)
 
 
@@ -191,7 +194,7 @@ def parity(session: nox.Session) -> None:
     install(session, TORCH, "array-api-strict>=2.6", *OTHERS, extras=extras)
     run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
     # One process sees all of the matrix.
-    run_tests(session, *backends, env=kept_kernels(session), select=PARITY, workers="0")
+    run_tests(session, *backends, env=kept_kernels(session), select=PARITY[0], workers="0")
 
 
 @nox.session
@@ -206,7 +209,7 @@ def minimums(session: nox.Session) -> None:
     """The oldest versions that pyproject.toml admits."""
     sparse = ("scipy==1.13.0", "networkx==3.1")
     install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
-    run_tests(session, "numpy")
+    run_tests(session, "numpy", ignore=BATTERIES)
 
 
 @nox.session

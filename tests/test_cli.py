@@ -515,6 +515,8 @@ class TestProcesses:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
+            # Whoever runs the tests in the background may have had Ctrl-C ignored, by all that they start, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
             **{"stdout": subprocess.PIPE, **options},
         )
 

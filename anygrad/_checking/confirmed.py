@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from anygrad._function import Function
 from anygrad._variables import Variables
 
 _AT_MOST = 64  # elements that are looked at once more
+_IN_A_ROW = 4
+Suspect: TypeAlias = tuple[int, int]  # which array, and which of its elements
 
 
 def confirmed(
@@ -41,28 +43,40 @@ def _by_elements(
     """Differentiate again by the elements that are most in doubt."""
     revised, ncalls = list(comparisons), 0
     magnitudes = sizes(variables)
-    suspects = list(_suspects(comparisons))
-    for leaf, element in suspects[:_AT_MOST]:
+    suspects = _suspects(comparisons)
+    sure: list[bool] = []
+    for leaf, element in _in_doubt(suspects, sure):
         size = float(magnitudes[leaf].reshape(-1)[element])
         operator = _by_element(question, variables, leaf, element)
         [one], calls = others.revised(operator, [_at(revised[leaf], element)], size.__mul__)
         revised[leaf] = _with(revised[leaf], element, one)
         ncalls += calls
-    if len(suspects) > _AT_MOST and not any(revised[leaf].wrong.reshape(-1)[at] for leaf, at in suspects[:_AT_MOST]):
+        sure.append(bool(one.wrong[0]))
+    if len(suspects) > len(sure) and not any(sure):
         # The worst of them were false alarms: f is not what error estimates are made for, and the others no proof.
         revised = [replace(one, tolerance=np.fmax(one.tolerance, np.nan_to_num(one.difference))) for one in revised]
     return revised, ncalls
 
 
-def _suspects(comparisons: Sequence[Comparison]) -> Iterator[tuple[int, int]]:
-    """Yield the array and the flat index of all that is wrong, the worst first."""
+def _in_doubt(suspects: Sequence[Suspect], sure: Sequence[bool]) -> Iterator[Suspect]:
+    """Yield the worst, and then those that are least off, until some of them in a row are sure to be wrong."""
+    worst, least = suspects[:_IN_A_ROW], suspects[: _IN_A_ROW - 1 : -1]
+    yield from worst
+    for number, suspect in enumerate(least[: _AT_MOST - len(worst)]):
+        if number >= _IN_A_ROW and all(sure[-_IN_A_ROW:]):
+            return
+        yield suspect
+
+
+def _suspects(comparisons: Sequence[Comparison]) -> list[Suspect]:
+    """Return the array and the flat index of all that is wrong, the worst first."""
     places, ratios = [], []
     for leaf, comparison in enumerate(comparisons):
         wrong = np.flatnonzero(comparison.wrong)
         places += [(leaf, int(element)) for element in wrong]
         ratios.append(comparison.ratio.reshape(-1)[wrong])
     order = np.argsort(-np.concatenate(ratios), kind="stable")
-    yield from (places[i] for i in order)
+    return [places[i] for i in order]
 
 
 def _by_element(question: Question, variables: Variables, leaf: int, element: int) -> Callable[..., Any]:

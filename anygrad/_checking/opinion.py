@@ -108,7 +108,7 @@ class Others:
         if self.n > 1:
             return
         shorter = None
-        for factor in _SHORT:
+        for factor in _SHORT if self.eps > _COARSE else _SHORT[1:2]:
             sides = Sides.of(differentiate, scaled(factor * math.sqrt(self.eps)), self.rounding)
             yield sides.opinion()
             if shorter is not None and self.eps > _COARSE:
