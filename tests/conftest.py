@@ -8,10 +8,14 @@ from collections import Counter
 
 import pytest
 from evaluators import EVALUATORS
+from hypothesis import settings
 from layouts import LAYOUTS
 from libraries import LIBRARIES, Library
 from selection import reason_against
 
+# The same examples each time: a session that fails has found something that the change has done.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "")
 
