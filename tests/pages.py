@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_IMPORT = re.compile(r"^(?:>>> )? *(?:import|from) (\w+)", re.MULTILINE)
+_IMPORT = re.compile(r"^(?:>>> )? *(?:import|from) ([\w.]+)", re.MULTILINE)
 _ROW = re.compile(r"^\| `([^`|]+)` \| (`.+) \|$", re.MULTILINE)
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -30,7 +30,14 @@ def scripts(text: str) -> list[str]:
 def can_run(code: str) -> bool:
     """Return whether all is installed that the code imports, and what draws its pictures."""
     pictures = ["matplotlib"] if ".savefig(" in code else []
-    return all(map(importlib.util.find_spec, _IMPORT.findall(code) + pictures))
+    return all(map(_is_installed, _IMPORT.findall(code) + pictures))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor what it is a part of
+        return False
 
 
 @dataclass(frozen=True)
