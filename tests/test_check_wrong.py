@@ -72,7 +72,7 @@ def test_along_directions_too(problem, mistake, wrong):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-@pytest.mark.parametrize("mistake", MISTAKES[::8], ids=repr)
+@pytest.mark.parametrize("mistake", MISTAKES[::12], ids=repr)
 def test_on_every_library_in_float32(lib, mistake):
     problem = PROBLEMS["regression"](lib, "float32", 1.0, np.random.default_rng(0))
     wrong = planted(problem, mistake, lib)
