@@ -216,6 +216,20 @@ def test_large_and_small_arrays_of_a_tree_both_count(size):
     assert all(element.name.startswith("x['own']") for element in wrong.worst)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("factor", [2.0, -1.0, 0.0])
+def test_a_total_mistake_is_wrong_along_directions(dtype, factor):
+    x = np.random.default_rng(0).normal(size=5).astype(dtype)
+    report = check_gradient(lambda x: (np.exp(x) * x).sum(), lambda x: factor * np.exp(x) * (1 + x), x, directions=3)
+    assert report.verdict == "wrong", report
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_what_is_not_finite_is_wrong_along_directions(number):
+    report = check_gradient(cubes, np.array([number, 12.0, 0.75]), X, directions=3)
+    assert report.verdict == "wrong"
+
+
 # Not right and not wrong
 
 
@@ -286,6 +300,14 @@ def test_float64_is_wrong_in_the_eighth_digit_and_float32_right_to_its_own():
 
 def test_a_float32_gradient_of_a_float64_function():
     assert check_gradient(cubes, lambda x: slope_of_cubes(x).astype(np.float32), X)
+
+    matrix = np.random.default_rng(2).normal(size=(30, 3))
+    narrow = matrix.astype(np.float32).astype(float)
+    assert check_gradient(
+        lambda x: ((narrow @ x) ** 2).sum() / 2,
+        lambda x: matrix.astype(np.float32).T @ (matrix.astype(np.float32) @ x.astype(np.float32)),
+        X,
+    )
 
 
 def test_rtol_only_loosens():

@@ -100,9 +100,12 @@ class Along:
         tolerance = tolerance + (varied if self.spread else 0.0)
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
         natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
+        tolerance = np.where(np.isfinite(claimed), tolerance, 0.0)
         comparison, ncalls = Comparison("", claimed, numerical, tolerance), result.ncalls
         if confirm and np.any(comparison.wrong) and not result.blind:
-            length = float(np.max(np.abs(v)))
+            moved = v != 0
+            flat = np.concatenate([size.reshape(-1) for size in sizes(self.variables)])
+            length = float(np.min(flat[moved] / np.abs(v[moved])) * np.max(np.abs(v)))
             sizes_of = [value.size for value in result.values]
             parts, calls = self.others.revised(
                 differentiate, _split(comparison, sizes_of), lambda share: share * length
@@ -161,7 +164,7 @@ def directions(of: Along, count: int, rng: np.random.Generator) -> list[HostArra
     scales = [size.reshape(-1) for size in sizes(of.variables)]
     ends = np.cumsum([0, *(scale.size for scale in scales)])
     effects = [
-        float(np.linalg.norm(np.nan_to_num(of.table[:, start:stop]) * scale))
+        float(np.linalg.norm(np.nan_to_num(of.table[:, start:stop], posinf=0.0, neginf=0.0) * scale))
         for start, stop, scale in zip(ends, ends[1:], scales, strict=False)
     ]
     middle = float(np.median([effect for effect in effects if effect] or [1.0]))

@@ -78,6 +78,8 @@ def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, b
 
     eps = max(spacings(list(variables.arrays)))
     probe = probed(kept, variables, direction, (2 * eps, 4 * eps), Options(Central(), Loop(), bounds))
+    if (coarser := max(eps_claimed, default=0.0)) > eps:  # computed in another dtype than x is in, it rounds more
+        probed(kept, variables, direction, (2 * coarser, 4 * coarser), Options(Central(), Loop(), bounds), repeats=0)
     at_x, beside = seen[: len(probe.repeated)], seen[len(probe.repeated) :]
     return _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), eps_claimed, len(seen))
 

@@ -44,7 +44,8 @@ def along_directions(
     located: list[Comparison] = []
     worst = max(range(count), key=lambda i: float(np.max(found[i].comparison.ratio, initial=0.0)))
     if np.any(found[worst].comparison.wrong):
-        located, calls = _located(along, chosen[worst], found[worst])
+        with np.errstate(invalid="ignore"):  # of a claim that is infinite
+            located, calls = _located(along, chosen[worst], found[worst])
         ncalls += calls
     return Finding(comparisons, states, ncalls, located=located, directional=True)
 

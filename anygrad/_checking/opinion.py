@@ -19,6 +19,7 @@ from anygrad.schemes import Adaptive, Backward, Central, Forward, Scheme
 CONFIDENCE = 4.0
 _SHARE = 0.11  # the first step, as a share of x: not a power of the ratio of Adaptive's steps from where it begins
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps of which kinks may be far enough away, in sqrt(eps) of x
+_LONGEST = 0.1  # of x: further away there are other things than kinks
 _DOUBT = 2.0
 _COARSE = 1e-10  # with more digits than this, steps become short enough to leave kinks out
 
@@ -107,9 +108,9 @@ class Others:
             yield Opinion(list(found.values), [CONFIDENCE * error for error in found.errors], found.ncalls)
         if self.n > 1:
             return
-        shorter = None
-        for factor in _SHORT if self.eps > _COARSE else _SHORT[1:2]:
-            sides = Sides.of(differentiate, scaled(factor * math.sqrt(self.eps)), self.rounding)
+        shorter, unit = None, math.sqrt(self.eps)
+        for factor in [one for one in _SHORT if one * unit < _LONGEST] if self.eps > _COARSE else _SHORT[1:2]:
+            sides = Sides.of(differentiate, scaled(factor * unit), self.rounding)
             yield sides.opinion()
             if shorter is not None and self.eps > _COARSE:
                 yield Opinion(sides.middles, sides.bends(shorter), 0, _bent)
