@@ -509,14 +509,14 @@ class TestBackends:
 
 class TestProcesses:
     def process(self, *words, **options):
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background, as all that is started from here
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         path = os.pathsep.join([str(Path(anygrad.__file__).parents[1]), *filter(None, sys.path)])
         return subprocess.Popen(
             [sys.executable, "-m", "anygrad", *words],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
-            # Whoever runs the tests in the background may have had Ctrl-C ignored, by all that they start, too.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
             **{"stdout": subprocess.PIPE, **options},
         )
 
