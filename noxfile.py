@@ -187,14 +187,12 @@ def strict(session: nox.Session) -> None:
 
 @nox.session
 def parity(session: nox.Session) -> None:
-    """Every backend that runs on a CPU, side by side: prints backend x problem x layout. Other packages, too."""
+    """Every backend that runs on a CPU, side by side: prints backend x problem x layout."""
     extras, backends = "jax,dask", ["numpy", "torch", "jax", "dask", "strict"]
     if no_dpnp() is None:
         extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
-    install(session, TORCH, "array-api-strict>=2.6", *OTHERS, extras=extras)
-    run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
-    # One process sees all of the matrix.
-    run_tests(session, *backends, env=kept_kernels(session), select=PARITY[0], workers="0")
+    install(session, TORCH, "array-api-strict>=2.6", extras=extras)
+    run_tests(session, *backends, env=kept_kernels(session), select=PARITY[0])
 
 
 @nox.session
@@ -243,8 +241,8 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation site, with warnings as errors, in docs/_build/html; and the examples in it."""
-    install(session, *DOCS, *OTHERS, extras="plot,pool,distributed")
+    """The documentation site, with warnings as errors, in docs/_build/html; and the examples in it, on all libraries."""
+    install(session, *DOCS, *OTHERS, TORCH, extras="plot,pool,distributed,jax,dask")
     shutil.rmtree("docs/api", ignore_errors=True)  # the pages of what is public now
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-E", "-q", "docs", "docs/_build/html")
     run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")

@@ -57,11 +57,11 @@ def network(lib: Library, dtype: str, scale: float, rng: np.random.Generator) ->
     return Problem(f, grad, _given(lib, dtype, scale, x))
 
 
-def regression(lib: Library, dtype: str, scale: float, rng: np.random.Generator) -> Problem:
+def regression(lib: Library, dtype: str, scale: float, rng: np.random.Generator, n: int = 5) -> Problem:
     """Softmax and cross entropy, with weight decay, of a square weight."""
     xp = lib.xp
-    inputs = lib.asarray(rng.normal(size=(6, 5)), dtype)
-    targets = lib.asarray(np.eye(5)[rng.integers(0, 5, 6)], dtype)
+    inputs = lib.asarray(rng.normal(size=(6, n)), dtype)
+    targets = lib.asarray(np.eye(n)[rng.integers(0, n, 6)], dtype)
 
     def shifted(p):
         scores = inputs @ (p["W"] / scale) + p["b"] / scale
@@ -80,7 +80,7 @@ def regression(lib: Library, dtype: str, scale: float, rng: np.random.Generator)
             "b": xp.sum(d_scores, axis=0) / scale,
         }
 
-    x = {"W": rng.normal(size=(5, 5)), "b": rng.normal(size=(5,))}
+    x = {"W": rng.normal(size=(n, n)), "b": rng.normal(size=(n,))}
     return Problem(f, grad, _given(lib, dtype, scale, x))
 
 

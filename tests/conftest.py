@@ -11,6 +11,7 @@ from evaluators import EVALUATORS
 from hypothesis import settings
 from layouts import LAYOUTS
 from libraries import LIBRARIES, Library
+from problems import PROBLEMS
 from selection import reason_against
 
 # The same examples each time: a session that fails has found something that the change has done.
@@ -28,7 +29,7 @@ _NEEDS = {
 collect_ignore = [test for test, needed in _NEEDS.items() if not all(map(importlib.util.find_spec, needed))]
 
 _libraries = pytest.StashKey[list[Library]]()
-_matrix = pytest.StashKey[Counter[tuple[str, str, str, str]]]()
+_CELL = "a cell of the parity matrix"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "libraries(condition): run on those libraries only for which condition(library) holds"
     )
     config.addinivalue_line("markers", "parity: a cell of the parity matrix, printed at the end")
-    config.stash[_matrix] = Counter()
     config.stash[_libraries] = []
     for name in config.getoption("--backend") or ["numpy"]:
         try:
@@ -112,18 +112,29 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     report = yield
     if call.when == "call" and item.get_closest_marker("parity"):
         params = item.callspec.params
-        cell = (params["lib"].name, params["problem"].name, params["layout"], report.outcome)
-        item.config.stash[_matrix][cell] += 1
+        report.user_properties.append((_CELL, [params["lib"].name, params["problem"].name, params["layout"]]))
     return report
+
+
+def _cells(terminalreporter) -> Counter[tuple[str, str, str, str]]:
+    """Return how many tests of each library, problem and layout had which outcome, in whatever process they ran."""
+    return Counter(
+        (*cell, outcome)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        for name, cell in getattr(report, "user_properties", ())
+        if name == _CELL
+    )
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     """Print backend x problem x layout."""
-    cells = config.stash[_matrix]
+    cells = _cells(terminalreporter)
     if not cells:
         return
-    libraries = list(dict.fromkeys(library for library, *_ in cells))
-    problems = list(dict.fromkeys(problem for _, problem, *_ in cells))
+    libraries = [library.name for library in config.stash[_libraries]]
+    seen_problems = {problem for _, problem, *_ in cells}
+    problems = [problem.name for problem in PROBLEMS if problem.name in seen_problems]
     marks = {layout: layout[0].upper() for layout in LAYOUTS}
     terminalreporter.section("parity with the reference")
     legend = ", ".join(f"{mark} {layout}" for layout, mark in marks.items())
