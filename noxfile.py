@@ -241,7 +241,7 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation site, with warnings as errors, in docs/_build/html; and the examples in it, on all libraries."""
+    """The documentation site, with warnings as errors, in docs/_build/html; and its examples, all of them."""
     install(session, *DOCS, *OTHERS, TORCH, extras="plot,pool,distributed,jax,dask")
     shutil.rmtree("docs/api", ignore_errors=True)  # the pages of what is public now
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-E", "-q", "docs", "docs/_build/html")
