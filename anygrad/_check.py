@@ -118,5 +118,5 @@ def check_gradient(
     variables = Variables.of(x)
     options = Options(default_scheme(variables) if scheme is None else scheme, evaluator, bounds)
     started, rng = time.perf_counter(), np.random.default_rng(seed)
-    question = asked(f, x, claim, options, rng)
+    question = asked(f, x, claim, options, rng, scheme_given=scheme is not None)
     return answered(question, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)

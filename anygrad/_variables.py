@@ -61,6 +61,11 @@ class Variables:
         return [tuple(array.shape) for array in self.arrays]
 
     @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The names of the dtypes that there are."""
+        return tuple(dict.fromkeys(str(array.dtype).removeprefix("torch.") for array in self.arrays))
+
+    @property
     def size(self) -> int:
         """How many elements there are in all."""
         return sum(map(math.prod, self.shapes))

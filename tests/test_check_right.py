@@ -30,8 +30,10 @@ def cases(lib, dtype):
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # where each check takes seconds
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_right_gradients_agree(lib, dtype, name):
-    # Of three digits, too few are left of some derivatives to tell: these are said to be inconclusive, and never wrong.
-    verdicts = {"agrees", "inconclusive"} if dtype in {"float16", "bfloat16"} else {"agrees"}
+    # Of three digits, too few are left of some derivatives to tell, where f cannot be asked in a wider dtype: PyTorch
+    # multiplies no matrices of two dtypes. These are said to be inconclusive, and never wrong.
+    few = dtype in {"float16", "bfloat16"} and lib.name != "numpy"
+    verdicts = {"agrees", "inconclusive"} if few else {"agrees"}
     for scale, seed in cases(lib, dtype):
         problem = PROBLEMS[name](lib, dtype, scale, np.random.default_rng(seed))
         for directions in ways(lib, name):
@@ -57,8 +59,8 @@ def relu_network(rng, dtype):
     return f, grad, x
 
 
-@pytest.mark.parametrize(("dtype", "least"), [("float64", 30), ("float32", 26)])
-def test_right_gradients_of_networks_full_of_kinks_agree(dtype, least):
-    """In float32 some kinks are nearer than any step at which rounding leaves a derivative."""
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_right_gradients_of_networks_full_of_kinks_agree(dtype):
+    """In float32 some kinks are nearer than any step at which rounding leaves a derivative; in float64 they are not."""
     verdicts = [check_gradient(*relu_network(np.random.default_rng(seed), dtype)).verdict for seed in range(30)]
-    assert verdicts.count("agrees") >= least, verdicts
+    assert set(verdicts) == {"agrees"}, verdicts

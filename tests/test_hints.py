@@ -31,7 +31,8 @@ def compared(claimed, right, relative=EXACT, seed=0):
         wide = np.asarray(array, np.result_type(array.dtype, np.float64))
         tolerance = relative * (np.abs(wide) + np.abs(wide).max(initial=0))
         numerical = wide + rng.uniform(-0.4, 0.4, wide.shape) * tolerance
-        comparisons.append(Comparison(f"x['{key}']", np.asarray(claimed[key], wide.dtype), numerical, tolerance))
+        claim = np.asarray(claimed[key], wide.dtype)
+        comparisons.append(Comparison(f"x['{key}']", claim, numerical, tolerance, np.zeros_like(tolerance)))
     return comparisons
 
 
@@ -40,7 +41,9 @@ def one(claimed, numerical, tolerance=EXACT, **kwargs):
     claimed, numerical = np.asarray(claimed), np.asarray(numerical)
     dtype = np.result_type(claimed, numerical, float)
     tolerance = np.broadcast_to(float(tolerance), claimed.shape)
-    return hints([Comparison("x", claimed.astype(dtype), numerical.astype(dtype), tolerance)], **kwargs)
+    return hints(
+        [Comparison("x", claimed.astype(dtype), numerical.astype(dtype), tolerance, np.zeros_like(tolerance))], **kwargs
+    )
 
 
 # What is planted is named.
@@ -394,7 +397,7 @@ def test_bad_numbers_break_nothing(bad, shape):
     for claimed in (x, some, every, -x):
         for numerical in (x, some, every):
             for allowed in (tolerance, np.zeros(shape), np.full(shape, bad)):
-                hints([Comparison("x", claimed, numerical, allowed)], (3,), [some])
+                hints([Comparison("x", claimed, numerical, allowed, np.zeros_like(allowed))], (3,), [some])
 
 
 def test_what_is_not_finite_does_not_hide_the_rest():
@@ -423,7 +426,7 @@ def test_no_arrays():
 def test_large_arrays_take_a_few_times_as_long_as_sorting_them(shape):
     rng = np.random.default_rng(0)
     right, wrong, x = rng.standard_normal((3, *shape))
-    comparison = Comparison("x", wrong, right, np.full(shape, EXACT))
+    comparison = Comparison("x", wrong, right, np.full(shape, EXACT), np.zeros(shape))
 
     def taken(function):
         start = time.process_time()

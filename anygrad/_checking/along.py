@@ -16,8 +16,8 @@ from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.hosted import on_host
 from anygrad._checking.measured import measured
 from anygrad._checking.opinion import CONFIDENCE, Others
-from anygrad._checking.probe import Probe
-from anygrad._checking.question import Question, sizes
+from anygrad._checking.question import Question, sizes, spacing_of
+from anygrad._checking.wider import Setting
 from anygrad._directional import jvp
 from anygrad._pytree import is_number
 from anygrad._variables import Variables
@@ -100,8 +100,8 @@ class Along:
         tolerance = tolerance + (varied if self.spread else 0.0)
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
         natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
-        tolerance = np.where(np.isfinite(claimed), tolerance, 0.0)
-        comparison, ncalls = Comparison("", claimed, numerical, tolerance), result.ncalls
+        tolerance, rounded = (np.where(np.isfinite(claimed), one, 0.0) for one in (tolerance, rounded))
+        comparison, ncalls = Comparison("", claimed, numerical, tolerance, rounded), result.ncalls
         if confirm and np.any(comparison.wrong) and not result.blind:
             moved = v != 0
             flat = np.concatenate([size.reshape(-1) for size in sizes(self.variables)])
@@ -134,13 +134,13 @@ def table_of(question: Question, variables: Variables, arrays: Sequence[HostArra
     return np.concatenate(blocks)
 
 
-def along(
-    question: Question, variables: Variables, claim: Claim, probe: Probe, *, eps: Sequence[float], rtol: float
-) -> Along:
+def along(setting: Setting, claim: Claim, *, rtol: float) -> Along:
     """Return what is claimed as a function of directions."""
+    question, variables, probe = setting.question, setting.variables, setting.probe
+    eps = spacing_of(variables)
     doubts = [
-        4 * rounding + 2 * float(np.max(own, initial=0.0))
-        for rounding, own in zip(claim.rounding, claim.spread, strict=True)
+        4 * rounding + 2 * float(np.max(own, initial=0.0)) + claim.sums(number, max(eps))
+        for number, (rounding, own) in enumerate(zip(claim.rounding, claim.spread, strict=True))
     ]
     return Along(
         question,
@@ -189,7 +189,8 @@ def _with_one_step(scheme: Scheme, variables: Variables, v: HostArray) -> Scheme
 def _split(comparison: Comparison, sizes_of: Sequence[int]) -> list[Comparison]:
     """Return one comparison as several, of so many elements each."""
     ends = np.cumsum(sizes_of)[:-1]
-    tables = [np.split(table, ends) for table in (comparison.claimed, comparison.numerical, comparison.tolerance)]
+    whole = (comparison.claimed, comparison.numerical, comparison.tolerance, comparison.rounded)
+    tables = [np.split(table, ends) for table in whole]
     return [Comparison(comparison.name, *of_array) for of_array in zip(*tables, strict=True)]
 
 
@@ -200,6 +201,7 @@ def _concatenated(parts: Sequence[Comparison]) -> Comparison:
         _joined([part.claimed for part in parts]),
         _joined([part.numerical for part in parts]),
         _joined([part.tolerance for part in parts]),
+        _joined([part.rounded for part in parts]),
     )
 
 

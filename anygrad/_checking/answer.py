@@ -20,6 +20,7 @@ from anygrad._checking.report import CheckReport
 from anygrad._checking.reporting import reported
 from anygrad._checking.taylor import LENGTHS, Taylor, natural_slope, taylor
 from anygrad._checking.whole import whole
+from anygrad._checking.wider import Setting, widened
 from anygrad._variables import Variables
 
 
@@ -38,14 +39,15 @@ def answered(
     direction = random_direction(variables, rng)
     claim = claimed(question.claim, question.name, variables, direction, question.options.bounds)
     probe = question.probe(variables, direction, LENGTHS)
+    setting, calls = widened(Setting(question, variables, probe), direction)
     if directions is None:
-        finding = whole(question, variables, claim, probe, direction, rtol=rtol, progress=progress)
+        finding = whole(setting, claim, direction, rtol=rtol, progress=progress)
     else:
         finding = along_directions(
-            along(question, variables, claim, probe, eps=spacing_of(variables), rtol=rtol),
+            along(setting, claim, rtol=rtol),
             directions,
             rng,
-            natural=natural_slope(probe),
+            natural=natural_slope(setting.probe),
             deterministic=claim.deterministic and not probe.spread,
         )
     test = _tested(question, variables, claim, probe, direction)
@@ -56,7 +58,8 @@ def answered(
         test,
         tangent_error=_tangent_error(question, variables, finding, direction),
         hints=_hints(question, variables, finding),
-        ncalls=probe.ncalls + question.ncalls,
+        dtypes=setting.variables.dtypes if setting.variables is not variables else (),
+        ncalls=probe.ncalls + question.ncalls + calls,
         seconds=time.perf_counter() - started,
     )
 

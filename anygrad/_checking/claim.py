@@ -19,6 +19,8 @@ from anygrad.schemes import Central
 
 Named = list[tuple[str, HostArray]]
 
+_SUMMED = 8.0  # roundings of the largest element
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
@@ -33,7 +35,7 @@ class Claim:
     rounding
         How much it changes with x changed by its own rounding.
     eps
-        The spacing at 1 of the dtype that it is in.
+        The spacing at 1 of the dtype that it is in, or of x's: what has been computed in that may be in another now.
     ncalls
         How often it was called.
     """
@@ -50,6 +52,17 @@ class Claim:
         """Whether the same x gave the same."""
         return not any(np.any(spread) for spread in self.spread)
 
+    def sums(self, number: int, eps: float) -> float:
+        """Return how far elements of an array may be off as they are sums of larger numbers, each of them rounded.
+
+        ``eps`` is the spacing at 1 of the dtype in which the derivative is known: if that has not more digits, its
+        error, which is larger, is allowed for anyway.
+        """
+        if self.eps[number] <= eps:
+            return 0.0
+        finite = self.values[number][np.isfinite(self.values[number])]
+        return _SUMMED * self.eps[number] * float(np.max(np.abs(finite), initial=0.0))
+
 
 def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, bounds: Any = None) -> Claim:
     """Return what a function of x claims, or what is claimed as arrays.
@@ -59,7 +72,7 @@ def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, b
     if not callable(claim):
         named = _named(claim, name, name)
         nothing = [np.zeros(value.shape) for _, value in named]
-        return _of(named, nothing, nothing, spacings(claim), 0)
+        return _of(named, nothing, nothing, _coarser(spacings(claim), variables, name), 0)
     seen: list[Named] = []
     eps_claimed: list[float] = []
 
@@ -81,7 +94,15 @@ def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, b
     if (coarser := max(eps_claimed, default=0.0)) > eps:  # computed in another dtype than x is in, it rounds more
         probed(kept, variables, direction, (2 * coarser, 4 * coarser), Options(Central(), Loop(), bounds), repeats=0)
     at_x, beside = seen[: len(probe.repeated)], seen[len(probe.repeated) :]
-    return _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), eps_claimed, len(seen))
+    own = _coarser(eps_claimed, variables, name)
+    return _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), own, len(seen))
+
+
+def _coarser(eps: Sequence[float], variables: Variables, kind: str) -> list[float]:
+    """Return the spacings of the dtypes of what is claimed, or of x's arrays, where these are coarser."""
+    of_x = spacings(list(variables.arrays))
+    alike = kind in {"grad", "vjp"} and len(of_x) == len(eps)
+    return [max(pair) for pair in zip(eps, of_x if alike else [max(of_x)] * len(eps), strict=True)]
 
 
 def _named(tree: PyTree, kind: str, name: str) -> Named:

@@ -23,12 +23,15 @@ class Comparison:
         The derivatives, in float64 or complex128.
     tolerance
         How far the two may be apart for all that is known of the errors of both.
+    rounded
+        How far what is claimed may be off by its own rounding; a part of the tolerance.
     """
 
     name: str
     claimed: HostArray
     numerical: HostArray
     tolerance: HostArray
+    rounded: HostArray
 
     @property
     def difference(self) -> HostArray:
@@ -59,4 +62,5 @@ def joined(name: str, comparisons: Sequence[Comparison]) -> Comparison:
         np.stack([one.claimed for one in comparisons]),
         np.stack([one.numerical for one in comparisons]),
         np.stack([one.tolerance for one in comparisons]),
+        np.stack([one.rounded for one in comparisons]),
     )

@@ -103,7 +103,8 @@ def _at(comparison: Comparison, element: int) -> Comparison:
     def at(array: HostArray) -> HostArray:
         return array.reshape(-1)[element : element + 1]
 
-    return Comparison(comparison.name, at(comparison.claimed), at(comparison.numerical), at(comparison.tolerance))
+    tables = (comparison.claimed, comparison.numerical, comparison.tolerance, comparison.rounded)
+    return Comparison(comparison.name, *map(at, tables))
 
 
 def _with(comparison: Comparison, element: int, one: Comparison) -> Comparison:

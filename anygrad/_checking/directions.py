@@ -94,6 +94,7 @@ def _of_element(along: Along, v: HostArray, element: int, found: Found) -> list[
             comparison.claimed[row : row + 1] / length,
             comparison.numerical[row : row + 1] / length,
             comparison.tolerance[row : row + 1] / abs(length),
+            comparison.rounded[row : row + 1] / abs(length),
         )
     ]
 

@@ -31,11 +31,11 @@ def _cleared(comparison: Comparison, value: HostArray, error: HostArray) -> Comp
     """Return a comparison in which what another value speaks for is not wrong: if that is certain enough to tell."""
     with np.errstate(all="ignore"):
         apart = np.abs(comparison.claimed - value)
-        cleared = comparison.wrong & (2 * error < comparison.difference) & (apart <= error)
+        cleared = comparison.wrong & (2 * error < comparison.difference) & (apart <= error + comparison.rounded)
     return replace(
         comparison,
         numerical=np.where(cleared, value, comparison.numerical),
-        tolerance=np.where(cleared, np.maximum(comparison.tolerance, error), comparison.tolerance),
+        tolerance=np.where(cleared, np.maximum(comparison.tolerance, error + comparison.rounded), comparison.tolerance),
     )
 
 

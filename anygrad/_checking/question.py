@@ -45,6 +45,8 @@ class Question:
         As the user has given them; of a vector-Jacobian product, made into a gradient.
     options
         How f is differentiated.
+    scheme_given
+        Whether the user has chosen the scheme.
     ncalls
         How often f had to be called to know what to ask.
     """
@@ -55,6 +57,7 @@ class Question:
     x: PyTree
     claim: Any
     options: Options
+    scheme_given: bool
     ncalls: int = 0
 
     @property
@@ -105,7 +108,13 @@ class Weighted:
 
 
 def asked(
-    f: Callable[[Any], Any], x: PyTree, claim: tuple[str, Any], options: Options, rng: np.random.Generator
+    f: Callable[[Any], Any],
+    x: PyTree,
+    claim: tuple[str, Any],
+    options: Options,
+    rng: np.random.Generator,
+    *,
+    scheme_given: bool,
 ) -> Question:
     """Return the question whether something claimed is a derivative; a vector-Jacobian product is made a gradient.
 
@@ -113,7 +122,7 @@ def asked(
     """
     kind, claimed = claim
     if kind != "vjp":
-        return Question(kind, kind, f, x, claimed, options)
+        return Question(kind, kind, f, x, claimed, options, scheme_given)
     variables = Variables.of(x)
     variables.require_real("a vector-Jacobian product")
     if not callable(claimed):
@@ -122,7 +131,12 @@ def asked(
     probe = probed(f, variables, still, (), options, vector=True, repeats=1, cotangent=rng)
     weights = probe.cotangent
     weighted = Weighted(f, weights, options.evaluator.leading)
-    return Question("grad", "vjp", weighted, x, lambda point: claimed(point, weights), options, probe.ncalls)
+    gradient = partial(_with_weights, claimed, weights)
+    return Question("grad", "vjp", weighted, x, gradient, options, scheme_given, probe.ncalls)
+
+
+def _with_weights(vjp: Callable[[Any, Any], PyTree], weights: PyTree, x: Any) -> PyTree:
+    return vjp(x, weights)
 
 
 def the_only(**claims: Any) -> tuple[str, Any]:

@@ -20,6 +20,7 @@ _BLIND = (
     "Every value of f is the same, and it was given copies of x: it may read x through a closure instead of its"
     " argument, and then there is nothing to compare. Write it as a function of its argument, or pass a writable array."
 )
+_WIDER = "f was differentiated in {}, in which it is the same function with more digits."
 _LOCATED = "Found by halving a direction: others may be wrong as well. Without directions= every element is checked."
 _NO_TANGENT = (
     "Along a random direction f changes otherwise than its derivatives by the elements say: it has these, but no"
@@ -35,12 +36,15 @@ def reported(
     *,
     tangent_error: float,
     hints: Sequence[str],
+    dtypes: Sequence[str],
     ncalls: int,
     seconds: float,
 ) -> CheckReport:
     """Return what has been found as a report."""
     verdict = verdict_of(finding.states)
     remarks = [*_variation(claim, probe), *(_uncertainty(finding) if verdict == "agrees" else ())]
+    if dtypes:
+        remarks.append(_WIDER.format(" and ".join(dtypes)))
     if finding.blind:
         remarks.append(_BLIND)
     elif finding.located:

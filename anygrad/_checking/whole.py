@@ -14,23 +14,14 @@ from anygrad._checking.finding import Finding
 from anygrad._checking.judgement import Circumstances, judged, unseen
 from anygrad._checking.measured import Measured, measured
 from anygrad._checking.opinion import CONFIDENCE, Others
-from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, spacing_of
 from anygrad._checking.taylor import natural_slopes
-from anygrad._variables import Variables
+from anygrad._checking.wider import Setting
 
 
-def whole(
-    question: Question,
-    variables: Variables,
-    claim: Claim,
-    probe: Probe,
-    direction: HostArray,
-    *,
-    rtol: float,
-    progress: Any,
-) -> Finding:
+def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, progress: Any) -> Finding:
     """Compare what is claimed with what is found, element by element."""
+    question, variables, probe = setting.question, setting.variables, setting.probe
     eps = spacing_of(variables)
     scheme = question.options.scheme
     rounding = probe.rounding(max(eps))
@@ -40,10 +31,7 @@ def whole(
     found = measured(question.operator(progress), scheme, name, in_steps, question.n)
     require_alike(claim, found)
     each = eps if question.kind == "grad" else [max(eps)] * len(found.values)
-    tolerances = _tolerances(claim, found, each, probe.spread, rtol)
-    comparisons = [
-        Comparison(*of_array) for of_array in zip(claim.names, claim.values, found.values, tolerances, strict=True)
-    ]
+    comparisons = [_compared(claim, found, i, own, spread=probe.spread, rtol=rtol) for i, own in enumerate(each)]
     if found.blind:
         return Finding(comparisons, [unseen(one) for one in comparisons], found.ncalls, blind=True)
     others = Others(scheme, rounding, max(eps), question.n)
@@ -74,23 +62,23 @@ def _listed(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> str:
     return ", ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=True))
 
 
-def _tolerances(claim: Claim, found: Measured, eps: Sequence[float], spread: float, rtol: float) -> list[HostArray]:
-    """Return how far the elements of each array may be apart for all that is known of the errors of both."""
-    tolerances = []
-    for i, (value, numerical) in enumerate(zip(claim.values, found.values, strict=True)):
-        finite = np.isfinite(value) & np.isfinite(numerical)
-        size = np.where(finite, np.maximum(np.abs(value), np.abs(numerical)), 0.0)
-        with np.errstate(all="ignore"):
-            noise = 2 * spread / found.steps[i]
-        # All of an array varies as much as its most variable element: three calls do not show the variation of each.
-        varied = 2 * float(np.max(claim.spread[i], initial=0.0))
-        rounded = 4 * (eps[i] + claim.eps[i]) * size
-        smooth = CONFIDENCE * found.errors[i] + 4 * claim.rounding[i]
-        # The error at a kink covers the slopes of both sides already.
-        kink = found.flags[i].get("kink", np.zeros(value.shape, dtype=bool))
-        tolerance = np.where(kink, found.errors[i], smooth) + noise + varied + rounded + rtol * size
-        tolerances.append(np.where(finite, tolerance, 0.0))
-    return tolerances
+def _compared(claim: Claim, found: Measured, i: int, eps: float, *, spread: float, rtol: float) -> Comparison:
+    """Return one of the arrays as claimed and as found, with all that is known of the errors of both."""
+    value, numerical = claim.values[i], found.values[i]
+    finite = np.isfinite(value) & np.isfinite(numerical)
+    size = np.where(finite, np.maximum(np.abs(value), np.abs(numerical)), 0.0)
+    with np.errstate(all="ignore"):
+        noise = 2 * spread / found.steps[i]
+    # All of an array varies as much as its most variable element: three calls do not show the variation of each.
+    varied = 2 * float(np.max(claim.spread[i], initial=0.0))
+    rounded = 4 * (eps + claim.eps[i]) * size + claim.sums(i, eps)
+    smooth = CONFIDENCE * found.errors[i] + 4 * claim.rounding[i]
+    # The error at a kink covers the slopes of both sides already.
+    kink = found.flags[i].get("kink", np.zeros(value.shape, dtype=bool))
+    tolerance = np.where(kink, found.errors[i], smooth) + noise + varied + rounded + rtol * size
+    return Comparison(
+        claim.names[i], value, numerical, np.where(finite, tolerance, 0.0), rounded + 4 * claim.rounding[i]
+    )
 
 
 def _natural(question: Question, found: Measured, slopes: HostArray) -> list[HostArray | float]:

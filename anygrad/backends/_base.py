@@ -218,6 +218,10 @@ class Backend(Protocol):
         """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
         ...
 
+    def widened(self, x: Array) -> Array:
+        """Return a copy of x in float64 (complex128), or the widest its device has; in x's dtype, if that is wider."""
+        ...
+
     def pattern(self, x: Any) -> Any:
         """Return a dense or sparse array of this library by whose entries NumPy's (SciPy's) has; all else as it is."""
         ...

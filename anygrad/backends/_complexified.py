@@ -41,6 +41,9 @@ class Complexified:
     def complexified(self, x: Array) -> Array:
         return self.real.complexified(x)
 
+    def widened(self, x: Array) -> Array:
+        return self.real.widened(x)
+
     def pattern(self, x: Any) -> Any:
         return self.real.pattern(x)
 

@@ -51,6 +51,9 @@ class Joint:
     def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
         return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
 
+    def widened(self, x: Sequence[Array]) -> Sequence[Array]:
+        return [part.widened(array) for part, array in zip(self.parts, x, strict=True)]
+
     def pattern(self, x: Any) -> Any:
         raise NotImplementedError("several arrays have no pattern")
 

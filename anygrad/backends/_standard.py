@@ -109,6 +109,13 @@ def complex_copy(x: Array) -> Array:
     return xp.astype(x, complex_dtype(xp, x.dtype))
 
 
+def wide_copy(x: Array) -> Array:
+    """Return a copy of an array in the dtype in which schemes compute, or its complex counterpart."""
+    xp = array_namespace(x)
+    wide = working_dtype(xp, x)
+    return xp.astype(x, complex_dtype(xp, wide) if xp.isdtype(x.dtype, "complex floating") else wide)
+
+
 def taken(flat: Array, elements: Sequence[int]) -> Array:
     """Return elements of an array of one dimension: for a range a view, where the library has views."""
     chosen = positions(elements)

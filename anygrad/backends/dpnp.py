@@ -13,7 +13,14 @@ from anygrad._typing import Array
 from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._layout import extent, meeting, overlapping
-from anygrad.backends._standard import complex_copy, composed_by_assignment, dense, device_array_reader, device_reader
+from anygrad.backends._standard import (
+    complex_copy,
+    composed_by_assignment,
+    dense,
+    device_array_reader,
+    device_reader,
+    wide_copy,
+)
 
 name = "dpnp"
 cast_example = "x.astype(float)"
@@ -37,6 +44,10 @@ def shares_memory(x: Array, y: Array) -> bool:
 
 def complexified(x: Array) -> Array:
     return complex_copy(x)
+
+
+def widened(x: Array) -> Array:
+    return wide_copy(x)
 
 
 def context(x: Array) -> AbstractContextManager[object]:

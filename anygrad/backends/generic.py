@@ -15,7 +15,7 @@ from anygrad._typing import Array
 from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._functional import FunctionalMemory
-from anygrad.backends._standard import complex_copy, dense, device_array_reader, device_reader
+from anygrad.backends._standard import complex_copy, dense, device_array_reader, device_reader, wide_copy
 
 name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
@@ -52,6 +52,10 @@ def shares_memory(x: Array, y: Array) -> bool:
 
 def complexified(x: Array) -> Array:
     return complex_copy(x)
+
+
+def widened(x: Array) -> Array:
+    return wide_copy(x)
 
 
 def context(x: Array) -> AbstractContextManager[object]:

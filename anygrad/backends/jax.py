@@ -58,6 +58,10 @@ def complexified(x: jax.Array) -> jax.Array:
     return x.astype(jnp.result_type(x.dtype, jnp.complex64))
 
 
+def widened(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.result_type(x.dtype, jax.dtypes.canonicalize_dtype(jnp.float64)))
+
+
 def context(x: jax.Array) -> AbstractContextManager[object]:
     return nullcontext()
 

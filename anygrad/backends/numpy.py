@@ -52,6 +52,10 @@ def complexified(x: NDArray[Any]) -> NDArray[Any]:
     return x.astype(np.result_type(x.dtype, np.complex64))
 
 
+def widened(x: NDArray[Any]) -> NDArray[Any]:
+    return x.astype(np.result_type(x.dtype, np.float64))
+
+
 def context(x: NDArray[Any]) -> AbstractContextManager[object]:
     return nullcontext()
 

@@ -24,7 +24,7 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
-from anygrad.backends._standard import device_array_reader, device_reader
+from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
 from anygrad.backends._torch_codec import codec_of, memory_of
 from anygrad.backends._vectoriser import Function, Vectoriser
 
@@ -63,6 +63,10 @@ def complexified(x: torch.Tensor) -> torch.Tensor:
     if x.is_complex() or x.itemsize < 4:
         raise no_complex_counterpart(x.dtype)
     return x.detach().to(x.dtype.to_complex())
+
+
+def widened(x: torch.Tensor) -> torch.Tensor:
+    return wide_copy(x.detach()).requires_grad_(x.requires_grad)
 
 
 def context(x: torch.Tensor) -> AbstractContextManager[object]:

@@ -53,7 +53,7 @@ def hints(
     >>> import numpy as np
     >>> from anygrad._checking.comparison import Comparison
     >>> found = np.array([0.3, -1.7, 0.9])
-    >>> hints([Comparison("x", 2 * found, found, np.full(3, 1e-9))])
+    >>> hints([Comparison("x", 2 * found, found, np.full(3, 1e-9), np.zeros(3))])
     ('x: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out',)
     """
     with np.errstate(all="ignore"):

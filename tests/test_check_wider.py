@@ -1,0 +1,161 @@
+"""The check in few digits: f is asked in float64, if it is the same function there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import anygrad
+from anygrad import check_gradient
+
+X = np.array([0.5, -1.25, 2.0, 3.0])
+NARROW = pytest.mark.libraries(lambda lib: "float32" in lib.real and not lib.lazy and "float64" in lib.real)
+
+
+class Seen:
+    """A sum of cubes that keeps the dtypes it is given."""
+
+    def __init__(self):
+        self.dtypes = set()
+
+    def __call__(self, x):
+        self.dtypes.add(str(x.dtype).removeprefix("torch."))
+        return (x**3).sum()
+
+
+def gradient(x):
+    return 3 * x**2
+
+
+def remarks(report):
+    return " ".join(report.remarks)
+
+
+@NARROW
+def test_it_is_asked_in_float64_and_said_so(lib):
+    x = lib.asarray(X, "float32")
+    before = lib.bits(x)
+    report = check_gradient(lambda x: lib.xp.sum(x**3), gradient, x)
+    assert report.verdict == "agrees"
+    assert "float64" in remarks(report)
+    assert lib.bits(x) == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("roundings", [100, -100])
+@pytest.mark.parametrize("directions", [None, 3])
+def test_a_mistake_of_a_hundred_roundings_shows(dtype, roundings, directions):
+    x = X.astype(dtype)
+    wrong = gradient(x) * (1 + roundings * np.finfo(dtype).eps).astype(dtype)
+    report = check_gradient(Seen(), wrong.astype(dtype), x, directions=directions)
+    assert report.verdict == "wrong", report
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_what_rounding_does_to_sums_is_no_mistake(dtype):
+    """The products cancel: what is left of a thousand has the roundings of all of them."""
+    rng = np.random.default_rng(0)
+    table, targets = rng.normal(size=(1000, 5)).astype(dtype), rng.normal(size=1000).astype(dtype)
+    x = rng.normal(size=5).astype(dtype)
+    report = check_gradient(
+        lambda x: ((table @ x - targets) ** 2).mean(), lambda x: table.T @ (table @ x - targets) / x.dtype.type(500), x
+    )
+    assert report.verdict == "agrees", report
+
+
+def test_a_scheme_keeps_to_the_dtype_of_x():
+    f = Seen()
+    report = check_gradient(f, gradient, X.astype("float32"), scheme=anygrad.Adaptive())
+    assert (report.verdict, f.dtypes) == ("agrees", {"float32"})
+
+
+def test_what_has_enough_digits_is_left_alone():
+    for dtype in ("float64", "longdouble"):
+        f = Seen()
+        report = check_gradient(f, gradient, X.astype(dtype))
+        assert (report.verdict, f.dtypes, report.remarks) == ("agrees", {str(np.dtype(dtype))}, ())
+
+
+def fussy(x):
+    if x.dtype != np.float32:
+        raise TypeError("float32 was expected")
+    return (x**3).sum()
+
+
+def by_address(x):
+    """Read memory as a kernel does that is written for one dtype."""
+    return (np.frombuffer(x.tobytes(), np.float32, x.size).astype(np.float64) ** 3).sum()
+
+
+def rounding_inside(x):
+    return (x.astype(np.float32) ** 3).sum()
+
+
+@pytest.mark.parametrize("f", [fussy, by_address])
+def test_an_f_for_one_dtype_is_asked_in_that(f):
+    x = X.astype("float32")
+    report = check_gradient(f, gradient, x)
+    assert (report.verdict, report.remarks) == ("agrees", ())
+    assert check_gradient(f, lambda x: 2 * gradient(x), x).verdict == "wrong"
+
+
+def test_an_f_that_rounds_whatever_it_is_given():
+    x = X.astype("float32")
+    assert check_gradient(rounding_inside, gradient, x).verdict == "agrees"
+    assert check_gradient(rounding_inside, lambda x: 2 * gradient(x), x).verdict == "wrong"
+
+
+def test_an_f_that_reads_x_through_a_closure():
+    """It would not see another x: it is perturbed in place."""
+    x = X.astype("float32")
+    report = check_gradient(lambda _: (x**3).sum(), lambda _: gradient(x), x)
+    assert (report.verdict, report.remarks) == ("agrees", ())
+    assert check_gradient(lambda _: (x**3).sum(), lambda _: -gradient(x), x).verdict == "wrong"
+
+
+def test_trees_of_several_dtypes_jacobians_hessians_products_and_bounds():
+    x = {"a": X.astype("float32"), "b": X.astype("float64")}
+
+    def f(p):
+        return (p["a"] ** 2 * p["b"]).sum()
+
+    report = check_gradient(f, lambda p: {"a": 2 * p["a"] * p["b"], "b": p["a"] ** 2}, x)
+    assert report.verdict == "agrees", report
+    assert check_gradient(f, lambda p: {"a": 2 * p["a"] * p["b"], "b": p["a"] ** 2 * (1 + 1e-5)}, x).verdict == "wrong"
+    x = X.astype("float32")
+    diagonal = np.diag(gradient(x))
+    assert check_gradient(lambda x: x**3, None, x, jac=diagonal).verdict == "agrees"
+    assert check_gradient(lambda x: x**3, None, x, jac=1.0001 * diagonal).verdict == "wrong"
+    assert check_gradient(Seen(), None, x, hess=lambda x: np.diag(6 * x)).verdict == "agrees"
+    assert check_gradient(Seen(), None, x, hess=lambda x: np.diag(6.001 * x)).verdict == "wrong"
+    assert check_gradient(lambda x: x**3, None, x, vjp=lambda x, g: 3 * x**2 * g).verdict == "agrees"
+    assert check_gradient(lambda x: x**3, None, x, vjp=lambda x, g: 3.0003 * x**2 * g).verdict == "wrong"
+    assert check_gradient(Seen(), gradient, x, bounds=(X, 4.0)).verdict == "agrees"
+
+
+@NARROW
+def test_the_primitive_of_the_backends(lib):
+    x = lib.asarray(X, "float32")
+    kind = anygrad.backends.resolve(x)
+    wide = kind.widened(x)
+    assert "float64" in str(wide.dtype)
+    assert np.array_equal(lib.numpy(wide), X)
+    assert kind.is_array(wide)
+    assert lib.bits(kind.widened(wide)) == lib.bits(wide)
+    if hasattr(x, "device"):
+        assert wide.device == x.device
+
+
+@pytest.mark.libraries(lambda lib: lib.name.startswith("torch"))
+def test_tensors_that_require_grad(lib):
+    import torch
+
+    x = lib.asarray(X, "float32").requires_grad_()
+
+    def f(x):
+        (slope,) = torch.autograd.grad((x**4).sum(), x)
+        return (slope / 4).sum()
+
+    report = check_gradient(f, gradient, x.detach().requires_grad_())
+    assert report.verdict == "agrees", report
+    assert "float64" in remarks(report)
