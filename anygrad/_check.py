@@ -62,9 +62,10 @@ def check_gradient(
     seed
         Of the random numbers: the same seed checks along the same directions.
     scheme
-        How f is differentiated: by default `Adaptive`; for float16 and bfloat16, which have too few digits for
-        extrapolation, `Central` with steps of ``0.2 |x|``. A scheme that estimates no error is used twice, at its own
-        step and at twice that. Steps for each element are, along a direction, the most that none of them moves.
+        How f is differentiated: by default `Adaptive`, at x in float64 if f is the same function there (see Notes); at
+        x of float16 or bfloat16, which have too few digits for extrapolation, `Central` with steps of ``0.2 |x|``. A
+        scheme that estimates no error is used twice, at its own step and at twice that. Steps for each element are,
+        along a direction, the most that none of them moves.
     evaluator, bounds, progress
         As in `numerical_gradient`. What is claimed is always called with one x at a time.
 
@@ -84,6 +85,11 @@ def check_gradient(
     f is called some 13 times for each element of x with the default scheme, or 13 times for each direction and for each
     halving; 13 times more at x and along a random direction. What is claimed is called five times: three times at x, to
     see whether it is deterministic, and at x changed by a few roundings, to see how much these matter.
+
+    If x is of a dtype of fewer digits, f is also called with x in float64, at x and along the random direction. If it
+    returns the same numbers there, up to rounding, it is differentiated in float64, and the report says so. If it
+    raises, or returns others, it is differentiated in the dtype of x; so it is if ``scheme`` is given. What is claimed
+    is called in the dtype of x in any case.
 
     An element is wrong if it differs by more than twice the estimated error of the numerical derivative and what
     rounding does to the claim, and if it does so again when f is sampled at other points. The remainder of the Taylor

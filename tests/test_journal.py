@@ -614,11 +614,68 @@ def test_a_disk_that_is_really_full(path, tmp_path):
         subprocess.run(["umount", disk], check=True)
 
 
+def test_a_folder_has_a_file_for_each_derivative(tmp_path):
+    f, journal = counted(squares), anygrad.Journal(tmp_path)
+    derivatives = [
+        lambda: anygrad.numerical_gradient(f, X.copy(), evaluator=journal),
+        lambda: anygrad.numerical_gradient(f, X + 1, evaluator=journal),
+        lambda: anygrad.hessian(f, X.copy(), evaluator=journal),
+        lambda: anygrad.numerical_gradient(f, X.copy(), scheme=anygrad.Forward(), evaluator=journal),
+        lambda: anygrad.numerical_gradient(lambda x: 2 * f(x), X.copy(), evaluator=journal),
+    ]
+    before = [derivative() for derivative in derivatives]
+    calls = f.calls
+    assert len(os.listdir(tmp_path)) == len(derivatives)
+    assert all(np.array_equal(derivative(), there) for derivative, there in zip(derivatives, before, strict=True))
+    assert f.calls == calls
+
+
+def test_the_failures_of_a_folder(tmp_path):
+    def failing(x):
+        if x[0] > 1.0:
+            raise RuntimeError("the mesh is degenerate")
+        return squares(x)
+
+    journal = anygrad.Journal(tmp_path, on_error="nan")
+    assert journal.failures() == []
+    for scheme in (anygrad.Central(), anygrad.Central(order=4)):
+        anygrad.numerical_gradient(failing, X.copy(), scheme=scheme, evaluator=journal)
+    assert len(journal.failures()) == 3
+    journal.forget_failures()
+    assert journal.failures() == []
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("directions", [None, 2])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_check_that_is_killed_goes_on(tmp_path, factor, directions, dtype):
+    """All that it has evaluated is kept, and it comes to the same."""
+    left = [10**6]  # calls until the power is cut
+
+    def f(x):
+        left[0] -= 1
+        if not left[0]:
+            raise PowerCutError
+        return squares(x)
+
+    def checked(folder, calls):
+        folder.mkdir(exist_ok=True)
+        left[0], journal = calls, anygrad.Journal(folder)
+        claim = (2 * factor * X).astype(dtype)
+        report = anygrad.check_gradient(f, claim, X.astype(dtype), directions=directions, evaluator=journal)
+        return report, calls - left[0]
+
+    expected, calls = checked(tmp_path / "whole", 10**6)
+    with pytest.raises(PowerCutError):
+        checked(tmp_path / "in two parts", calls - 2)
+    report, again = checked(tmp_path / "in two parts", 10**6)
+    assert again == 3
+    assert (report.verdict, report.worst) == (expected.verdict, expected.worst)
+
+
 def test_paths(path, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"in a folder that does not exist: make .*nowhere"):
         anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(tmp_path / "nowhere" / "a"))
-    with pytest.raises(IsADirectoryError, match="is a folder: give the path of a file in it"):
-        anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(tmp_path))
     with pytest.raises(TypeError, match="path is 3, but the path of a file was expected"):
         anygrad.Journal(3)
     with pytest.raises(TypeError, match=r"inner is .*Loop.*, but an evaluator such as"):

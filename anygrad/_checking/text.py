@@ -21,16 +21,17 @@ _SENTENCES = {
     "inconclusive": "Inconclusive: for {count} of {total} the errors are too large to tell. Compute f more exactly, in"
     " a wider dtype if there is one, or check at another x.",
 }
+_WIDTH = 88  # of a paragraph
 _HEADINGS = ("", "claimed", "numerical", "certain to", "off by", "verdict")
 
 
 def described(report: CheckReport) -> str:
     """Return a paragraph, a table of the worst elements, and what else there is to say."""
-    blocks = [textwrap.fill(_verdict(report), 100)]
+    blocks = [textwrap.fill(_verdict(report), _WIDTH)]
     if report.worst:
         blocks.append(_table(report.worst))
     more = [*report.hints, *report.remarks, *_taylor(report.taylor), _effort(report)]
-    return "\n\n".join([*blocks, "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in more)])
+    return "\n\n".join([*blocks, "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in more)])
 
 
 def _verdict(report: CheckReport) -> str:
@@ -76,10 +77,14 @@ def _taylor(test: Taylor | None) -> list[str]:
         return []
     if test.slope is None:
         return ["Taylor test: along a random direction, what f has beyond its tangent is rounding."]
-    judgement = "right" if test.right else "not right"
+    judgement = (
+        f"right; an error of more than {test.remainder:.0e} would show"
+        if test.right
+        else f"not right, but off by {test.remainder:.0e} along it"
+    )
     return [
         f"Taylor test: along a random direction, what f has beyond its tangent shrinks as step**{test.slope:.2f} (2 is"
-        f" right, 1 is not): {judgement}; an error of more than {test.remainder:.0e} would show."
+        f" right, 1 is not): {judgement}."
     ]
 
 

@@ -29,7 +29,8 @@ class Journal:
     path
         The file, an SQLite database; it is made if it is not there. One file is for one derivative: that of the same
         f at the same x, by the same operator and scheme and within the same bounds. Of anything else it is refused,
-        and the difference named.
+        and the difference named. If it is a folder that exists, each derivative has a file of its own there: for
+        `check_gradient`, which takes several.
     inner
         The evaluator that calls f.
     on_error
@@ -115,7 +116,7 @@ class Journal:
         # Not imported before they are needed: sqlite3 and pickle take as long as a part of NumPy.
         from anygrad.evaluators._journal.failure import Marking  # noqa: PLC0415 - as said
         from anygrad.evaluators._journal.fingerprint import changed, facts_of  # noqa: PLC0415 - as said
-        from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415 - as said
+        from anygrad.evaluators._journal.folder import opened_for  # noqa: PLC0415 - as said
         from anygrad.evaluators._journal.session import JournalSession  # noqa: PLC0415 - as said
         from anygrad.evaluators._journal.unpacking import Unpacking  # noqa: PLC0415 - as said
 
@@ -124,9 +125,8 @@ class Journal:
         tolerant = self.on_error == "nan"
         f = Marking(target.f) if tolerant else target.f
         watched = replace(unpacking.watched(target), f=f, done=None)
-        with opened(self.path) as ledger:
-            facts = facts_of(target, leading=self.leading)
-            ledger.require(facts)
+        facts = facts_of(target, leading=self.leading)
+        with opened_for(self.path, facts) as ledger:
             try:
                 with self.inner.session(watched) as inner:
                     yield JournalSession(target, inner, ledger, unpacking, self._stride, tolerant)
@@ -141,20 +141,20 @@ class Journal:
 
         Their attributes are ``array``, ``elements``, ``numbers``, ``part``, ``type``, ``message`` and ``traceback``.
         """
-        with self._existing() as ledger:
-            return ledger.failures()
+        return [failure for ledger in self._existing() for failure in ledger.failures()]
 
     def forget_failures(self) -> None:
         """Forget the exceptions, so that the next run evaluates those points again."""
-        with self._existing() as ledger:
+        for ledger in self._existing():
             ledger.forget_failures()
 
-    @contextmanager
     def _existing(self) -> Iterator[Ledger]:
+        from anygrad.evaluators._journal.folder import journals  # noqa: PLC0415 - as above
         from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415 - as above
 
-        with opened(self.path, create=False) as ledger:
-            yield ledger
+        for place in journals(self.path):
+            with opened(place, create=False) as ledger:
+                yield ledger
 
     @property
     def _stride(self) -> int | None:

@@ -37,21 +37,24 @@ class Ledger:
 
     def require(self, facts: Facts) -> None:
         """Take a new journal for what ``facts`` say; raise if it is already that of something else."""
+        if differing := self.taken(facts):
+            raise ValueError(
+                f"the journal {self._path} is of something else ({differing}): give another path, a folder for several"
+                " derivatives, or delete it if it is no longer wanted"
+            )
+
+    def taken(self, facts: Facts) -> str:
+        """Take a new journal for what ``facts`` say; return how one that has been taken is of something else."""
         with self._transaction() as connection:
             rows = list(connection.execute("SELECT label, shown, digest, changes FROM facts"))
             if not rows:
                 connection.executemany(
                     "INSERT INTO facts VALUES (?, ?, ?, 0)", [(k, f.shown, f.digest) for k, f in facts.items()]
                 )
-                return
+                return ""
         changing = {label for label, *_, changes in rows if changes}
         there = {label: Fact(shown, held) for label, shown, held, _ in rows if label not in changing}
-        differing = differences(there, {label: fact for label, fact in facts.items() if label not in changing})
-        if differing:
-            raise ValueError(
-                f"the journal {self._path} is of something else ({differing}): give another path, or delete it if it"
-                " is no longer wanted"
-            )
+        return differences(there, {label: fact for label, fact in facts.items() if label not in changing})
 
     def ignore(self, labels: Mapping[str, Fact]) -> None:
         """Compare these facts no more: they change while f runs."""
@@ -217,8 +220,6 @@ def opened(path: str | os.PathLike[str], *, create: bool = True) -> Iterator[Led
 
 
 def _require_place(place: Path, *, create: bool) -> None:
-    if place.is_dir():
-        raise IsADirectoryError(f"the journal's path {place} is a folder: give the path of a file in it")
     if not place.parent.is_dir():
         raise FileNotFoundError(f"the journal {place} is to be in a folder that does not exist: make {place.parent}")
     if not create and not place.exists():
