@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from anygrad._checking.comparison import Comparison, HostArray
 
 
@@ -33,3 +35,8 @@ class Finding:
     located: Sequence[Comparison] = field(default=())
     directional: bool = False
     blind: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether any element is further off than the errors of both sides allow."""
+        return any(bool(np.any(comparison.wrong)) for comparison in self.comparisons)

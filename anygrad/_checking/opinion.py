@@ -28,10 +28,10 @@ Judge = Callable[[Comparison, HostArray, HostArray], Comparison]
 
 
 def _cleared(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison in which what another value speaks for is not wrong: if that is certain enough to tell."""
+    """Return a comparison in which what another value speaks for is not wrong: if it speaks against what was found."""
     with np.errstate(all="ignore"):
-        apart = np.abs(comparison.claimed - value)
-        cleared = comparison.wrong & (2 * error < comparison.difference) & (apart <= error + comparison.rounded)
+        apart, against = np.abs(comparison.claimed - value), np.abs(comparison.numerical - value)
+        cleared = comparison.wrong & (error < against) & (apart <= error + comparison.rounded)
     return replace(
         comparison,
         numerical=np.where(cleared, value, comparison.numerical),
@@ -133,7 +133,8 @@ class Sides:
         """Return the slopes to points that are a step away."""
         right, steps, above = values_of(differentiate, Forward(order=1, step=step))
         left, _, below = values_of(differentiate, Backward(order=1, step=step))
-        return cls(right, left, [2 * rounding / h for h in steps], above + below)
+        rounded = [np.broadcast_to(2 * rounding / h, a.shape) for h, a in zip(steps, right, strict=True)]
+        return cls(right, left, rounded, above + below)
 
     @property
     def middles(self) -> list[HostArray]:

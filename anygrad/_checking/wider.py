@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anygrad._checking.comparison import HostArray
+from anygrad._checking.finding import Finding
 from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, default_scheme, spacing_of
 from anygrad._checking.taylor import LENGTHS
@@ -16,6 +17,10 @@ from anygrad._variables import Variables
 # of how much it varies.
 _ROUNDINGS = 16.0
 _SHARE = 0.02
+# How many points are so near to x that the narrower dtype cannot tell them apart; and how far those are that it can, in
+# its spacings.
+_NEAR = 6
+_BEYOND = (4.0, 8.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +36,7 @@ def widened(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
     """Return the setting with x in a wider dtype, if that leaves f the same function, and the calls that this took.
 
     It stays as it is if the user has chosen how to differentiate, if f varies from call to call, and if f does not
-    take another dtype than x's: because it raises, or returns other numbers.
+    take another dtype than x's: because it raises, returns other numbers, or rounds them to the dtype that it knows.
     """
     question, variables, probe = setting.question, setting.variables, setting.probe
     if question.scheme_given or probe.spread:
@@ -39,15 +44,39 @@ def widened(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
     arrays = [backend.widened(array) for backend, array in zip(variables.backends, variables.arrays, strict=True)]
     x = variables.rebuild(arrays)
     wider = Variables.of(x)
-    if max(spacing_of(wider), default=0.0) >= max(spacing_of(variables), default=0.0):
+    eps, fine = (max(spacing_of(each), default=0.0) for each in (variables, wider))
+    if fine >= eps:
         return setting, 0
     there = replace(question, x=x, options=replace(question.options, scheme=default_scheme(wider)))
+    # Far below the spacing of one dtype, and far above that of the other.
+    nearest = float(np.cbrt(eps**2 * fine)) / _NEAR
+    lengths = (*LENGTHS, *(nearest * (k + 1) for k in range(_NEAR)), *(eps * k for k in _BEYOND))
     try:
-        found = there.probe(wider, direction, LENGTHS)
+        found = there.probe(wider, direction, lengths)
     except Exception:  # whatever an f raises that was written for another dtype
         return setting, 1
-    same = _same(probe, found, max(spacing_of(variables)))
-    return Setting(there, wider, found) if same else setting, found.ncalls
+    line, near, beyond = _parted(found)
+    same = _same(probe, line, eps) and _smooth(near) and _alike(near, beyond, eps)
+    return Setting(there, wider, line) if same else setting, found.ncalls
+
+
+def borne_out(wider: Finding, own: Finding) -> bool:
+    """Return whether the derivatives in which a claim is wrong are those found in x's own dtype, to within its errors.
+
+    An f that rounds on the way by some of the elements alone may have passed for one that does not.
+    """
+    for one, other in zip(wider.comparisons, own.comparisons, strict=True):
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(one.numerical - other.numerical) > one.tolerance + other.tolerance
+        if np.any(apart & one.wrong):
+            return False
+    return True
+
+
+def _parted(probe: Probe) -> list[Probe]:
+    ends = (0, len(LENGTHS), len(LENGTHS) + _NEAR, None)
+    parts = map(slice, ends, ends[1:])
+    return [replace(probe, t=probe.t[part], values=probe.values[part]) for part in parts]
 
 
 def _same(probe: Probe, wider: Probe, eps: float) -> bool:
@@ -55,8 +84,30 @@ def _same(probe: Probe, wider: Probe, eps: float) -> bool:
     one, other = (np.concatenate([each.repeated[:1], each.values]) for each in (probe, wider))
     if one.shape != other.shape or not (np.all(np.isfinite(one)) and np.all(np.isfinite(other))) or wider.spread:
         return False
-    varies, still = (float(np.max(np.abs(values - values[:1]), initial=0.0)) for values in (one, other))
-    if varies and not still:  # f has kept to an x of its own
-        return False
+    varies = float(np.max(np.abs(one - one[:1]), initial=0.0))
     allowed = _ROUNDINGS * eps * float(np.max(np.abs(one), initial=0.0)) + _SHARE * varies
     return float(np.max(np.abs(one - other), initial=0.0)) <= allowed
+
+
+def _smooth(near: Probe) -> bool:
+    """Return whether f changes evenly from each point to the next: not so if it rounds, or keeps to an x of its own."""
+    values = np.concatenate([near.repeated[:1], near.values])
+    if not np.all(np.isfinite(values)):
+        return False
+    steps = np.diff(values, axis=0)
+    return float(np.linalg.norm(steps - np.mean(steps, axis=0))) < _SHARE * float(np.linalg.norm(steps))
+
+
+def _alike(near: Probe, beyond: Probe, eps: float) -> bool:
+    """Return whether the slope near x is that of what is next to x: not so if f rounds some of what is on its way."""
+    if np.any(np.abs(beyond.t) < _BEYOND[0] * eps / 2):  # bounds leave no room
+        return False
+    *_, slope = _slopes(near)
+    first, second = _slopes(beyond)
+    allowed = _SHARE * np.linalg.norm(slope) + 2 * np.linalg.norm(second - first)
+    return float(np.linalg.norm(slope - first)) <= float(allowed)
+
+
+def _slopes(probe: Probe) -> HostArray:
+    slopes: HostArray = (probe.values - probe.repeated[0]) / probe.t[:, None]
+    return slopes
