@@ -116,6 +116,18 @@ def by_anygrad_in_float64(problem: Problem, care: Care | None = None) -> str:
     return by_anygrad(replace(problem, grad=grad, x=wide), care)
 
 
+def by_anygrad_of_one_dtype(problem: Problem, care: Care | None = None) -> str:
+    """Return what `anygrad.check_gradient` says if f takes x's dtype and no other."""
+    dtypes = {key: array.dtype for key, array in problem.x.items()}
+
+    def f(tree: Tree) -> Any:
+        if any(tree[key].dtype != dtype for key, dtype in dtypes.items()):
+            raise TypeError("another dtype")
+        return problem.f(tree)
+
+    return by_anygrad(replace(problem, f=f), care)
+
+
 def by_torch(problem: Problem, care: Care | None = None, *, fast: bool = False) -> str:
     """Return what `torch.autograd.gradcheck` says of a Function with this backward pass."""
     import torch
@@ -211,7 +223,14 @@ def checkers(dtype: str) -> list[Checker]:
         Checker("anygrad.check_gradient, directions=3", NUMPY, along, takes_tolerance=False),
     ]
     if narrow:
-        found.append(Checker("anygrad.check_gradient, x made float64", NUMPY, by_anygrad_in_float64))
+        found.append(
+            Checker(
+                "anygrad.check_gradient, f stays in its dtype", NUMPY, by_anygrad_of_one_dtype, takes_tolerance=False
+            )
+        )
+        found.append(
+            Checker("anygrad.check_gradient, x made float64", NUMPY, by_anygrad_in_float64, takes_tolerance=False)
+        )
     if installed("torch") and dtype != "longdouble":
         found.append(Checker("PyTorch's gradcheck", torch_library(), by_torch))
     if installed("jax") and dtype != "longdouble":
