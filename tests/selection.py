@@ -78,10 +78,11 @@ def off_two_axes(lib: Library, params: Params) -> bool:
 
 
 def _problem(params: Params) -> bool:
-    """Of the problems those on a square are usual; where there are only operators, the gradient is."""
-    problem = params["case"][1] if "case" in params else params.get("problem", WAVES)
+    """Of the problems those on a square are usual, and of the operators those that the others are made like."""
+    operator, problem = params.get("case", (params.get("operator"), params.get("problem", WAVES)))
     on_a_square = problem is WAVES or problem is CUBES
-    return not on_a_square or params.get("name", "numerical_gradient") != "numerical_gradient"
+    usual = getattr(operator, "name", "jacobian") in {"numerical_gradient", "jacobian", "hessian"}
+    return not (on_a_square and usual) or params.get("name", "numerical_gradient") != "numerical_gradient"
 
 
 def _evaluator(params: Params) -> bool:
