@@ -86,16 +86,16 @@ def check_gradient(
     halving; 13 times more at x and along a random direction. What is claimed is called five times: three times at x, to
     see whether it is deterministic, and at x changed by a few roundings, to see how much these matter.
 
-    If x is of a dtype of fewer digits, f is also called with x in float64, at x and along the random direction. If it
-    returns the same numbers there, up to rounding, it is differentiated in float64, and the report says so. If it
-    raises, or returns others, it is differentiated in the dtype of x; so it is if ``scheme`` is given. What is claimed
-    is called in the dtype of x in any case.
+    If x is of a dtype of fewer digits, f is also called 21 times with x in float64, at x and along that direction.
+    If it returns the same numbers there, up to rounding, it is differentiated in float64, and the report says so; and
+    in the dtype of x as well, if anything is wrong. If it raises, or returns others, it is differentiated in the dtype
+    of x alone; so it is if ``scheme`` is given. What is claimed is called in the dtype of x in any case.
 
-    An element is wrong if it differs by more than twice the estimated error of the numerical derivative and what
-    rounding does to the claim, and if it does so again when f is sampled at other points. The remainder of the Taylor
-    test, ``|f(x + t d) - f(x) - t g.d|``, shrinks as t**2 if g is the gradient, and as t if it is not (P. E. Farrell,
-    D. A. Ham, S. W. Funke and M. E. Rognes, *Automated derivation of the adjoint of high-level transient finite element
-    programs*, SIAM J. Sci. Comput. 35 (2013), C369-C393).
+    An element is wrong if it differs by more than four times the estimated error of the numerical derivative (eight
+    times, along a direction) and what rounding does to the claim, and if it does so again when f is sampled at other
+    points. The remainder of the Taylor test, ``|f(x + t d) - f(x) - t g.d|``, shrinks as t**2 if g is the gradient, and
+    as t if it is not (P. E. Farrell, D. A. Ham, S. W. Funke and M. E. Rognes, *Automated derivation of the adjoint of
+    high-level transient finite element programs*, SIAM J. Sci. Comput. 35 (2013), C369-C393).
 
     Examples
     --------

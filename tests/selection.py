@@ -121,4 +121,4 @@ def fatal_calls(lib: Library, calls: int) -> list[int]:
         return [1]
     if not lib.slow:
         return list(range(1, calls + 1))
-    return sorted({1, 2, calls // 2, calls} & set(range(1, calls + 1)))
+    return sorted({1, 2, 3, calls // 2, calls - 1, calls} & set(range(1, calls + 1)))

@@ -63,6 +63,21 @@ def test_what_rounding_does_to_sums_is_no_mistake(dtype):
     assert report.verdict == "agrees", report
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("directions", [None, 2])
+def test_every_call_is_counted(factor, directions):
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        return (x**3).sum()
+
+    x = X.astype("float32")
+    report = check_gradient(f, lambda x: factor * gradient(x), x, directions=directions)
+    assert report.ncalls == calls
+
+
 def test_a_scheme_keeps_to_the_dtype_of_x():
     f = Seen()
     report = check_gradient(f, gradient, X.astype("float32"), scheme=anygrad.Adaptive())

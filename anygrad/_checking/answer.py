@@ -55,8 +55,12 @@ def answered(
         )
 
     finding = found_in(setting)
-    if setting is not own and finding.wrong and not borne_out(finding, again := found_in(own)):
-        setting, finding, calls = own, again, calls + finding.ncalls
+    if setting is not own and finding.wrong:
+        again = found_in(own)
+        if borne_out(finding, again):
+            calls += again.ncalls
+        else:
+            setting, finding, calls = own, again, calls + finding.ncalls
     test = _tested(question, variables, claim, probe, direction)
     return reported(
         finding,

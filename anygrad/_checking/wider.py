@@ -13,6 +13,7 @@ from anygrad._checking.question import Question, default_scheme, spacing_of
 from anygrad._checking.taylor import LENGTHS
 from anygrad._variables import Variables
 
+_DOUBLE = float(np.finfo(np.float64).eps)
 # How far values of the same function in two dtypes may be apart: in roundings of the largest of them, and as a share
 # of how much it varies.
 _ROUNDINGS = 16.0
@@ -39,13 +40,14 @@ def widened(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
     take another dtype than x's: because it raises, returns other numbers, or rounds them to the dtype that it knows.
     """
     question, variables, probe = setting.question, setting.variables, setting.probe
-    if question.scheme_given or probe.spread:
+    eps = max(spacing_of(variables), default=0.0)
+    if question.scheme_given or probe.spread or eps <= _DOUBLE:
         return setting, 0
     arrays = [backend.widened(array) for backend, array in zip(variables.backends, variables.arrays, strict=True)]
     x = variables.rebuild(arrays)
     wider = Variables.of(x)
-    eps, fine = (max(spacing_of(each), default=0.0) for each in (variables, wider))
-    if fine >= eps:
+    fine = max(spacing_of(wider), default=0.0)
+    if fine >= eps:  # the library or the device has no wider one
         return setting, 0
     there = replace(question, x=x, options=replace(question.options, scheme=default_scheme(wider)))
     # Far below the spacing of one dtype, and far above that of the other.

@@ -26,7 +26,7 @@ from anygrad.backends._scalar import (
     require_same_device,
 )
 from anygrad.backends._stacks import LevelStack
-from anygrad.backends._standard import device_array_reader, device_reader
+from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
 from anygrad.backends._vectoriser import Function, Rounded, Vectoriser
 
 name = "jax"
@@ -59,7 +59,7 @@ def complexified(x: jax.Array) -> jax.Array:
 
 
 def widened(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.result_type(x.dtype, jax.dtypes.canonicalize_dtype(jnp.float64)))
+    return wide_copy(x)
 
 
 def context(x: jax.Array) -> AbstractContextManager[object]:

@@ -41,8 +41,13 @@ def facts_of(target: Target, *, leading: bool) -> Facts:
 def changed(facts: Facts, target: Target) -> Facts:
     """Return what is no longer so of f, now that it has run: what it changes itself, such as a counter."""
     now = _of_parts(_f_of(target), "f")
-    before = {label: fact for label, fact in facts.items() if label in now or label.startswith("f")}
+    before = {label: fact for label, fact in facts.items() if of_f(label)}
     return {label: fact for label, fact in (before | now).items() if before.get(label) != now.get(label)}
+
+
+def of_f(label: str) -> bool:
+    """Return whether a fact is one of f, which may change while f runs."""
+    return label == "f" or label.startswith("f: ")
 
 
 def differences(there: Mapping[str, Fact], here: Mapping[str, Fact]) -> str:

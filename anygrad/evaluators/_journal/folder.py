@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from anygrad.evaluators._journal.fingerprint import Facts
+from anygrad.evaluators._journal.fingerprint import Facts, of_f
 from anygrad.evaluators._journal.ledger import Ledger, opened
 
 _SUFFIX = ".journal"
@@ -42,6 +42,6 @@ def _places(folder: Path, facts: Facts) -> Iterator[Path]:
     """Yield where the journal may be: what is known of f may change while it runs, and is not in the name."""
     known = hashlib.sha256()
     for label, fact in sorted(facts.items()):
-        if label != "f" and not label.startswith("f: "):
+        if not of_f(label):
             known.update(repr((label, fact.digest)).encode())
     return (folder / f"{known.hexdigest()[:16]}-{number}{_SUFFIX}" for number in count(1))
