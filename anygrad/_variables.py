@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,10 @@ class Variables:
     def size(self) -> int:
         """How many elements there are in all."""
         return sum(map(math.prod, self.shapes))
+
+    def context(self) -> AbstractContextManager[object]:
+        """Return the contexts of all arrays, as one."""
+        return Joint(tuple(self.backends)).context(self.arrays)
 
     def require_real(self, operator: str) -> None:
         """Raise if x is complex."""

@@ -44,15 +44,16 @@ def answered(
     chosen = int(rng.integers(2**32))
 
     def found_in(setting: Setting) -> Finding:
-        if directions is None:
-            return whole(setting, claim, direction, rtol=rtol, progress=progress)
-        return along_directions(
-            along(setting, claim, rtol=rtol),
-            directions,
-            np.random.default_rng(chosen),
-            natural=natural_slope(setting.probe),
-            deterministic=claim.deterministic and not probe.spread,
-        )
+        with setting.variables.context():
+            if directions is None:
+                return whole(setting, claim, direction, rtol=rtol, progress=progress)
+            return along_directions(
+                along(setting, claim, rtol=rtol),
+                directions,
+                np.random.default_rng(chosen),
+                natural=natural_slope(setting.probe),
+                deterministic=claim.deterministic and not probe.spread,
+            )
 
     finding = found_in(setting)
     if setting is not own and finding.wrong:

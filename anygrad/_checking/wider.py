@@ -43,18 +43,17 @@ def widened(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
     eps = max(spacing_of(variables), default=0.0)
     if question.scheme_given or probe.spread or eps <= _DOUBLE:
         return setting, 0
-    arrays = [backend.widened(array) for backend, array in zip(variables.backends, variables.arrays, strict=True)]
-    x = variables.rebuild(arrays)
-    wider = Variables.of(x)
+    there = _in_wider_dtype(question, variables)
+    wider = Variables.of(there.x)
     fine = max(spacing_of(wider), default=0.0)
     if fine >= eps:  # the library or the device has no wider one
         return setting, 0
-    there = replace(question, x=x, options=replace(question.options, scheme=default_scheme(wider)))
     # Far below the spacing of one dtype, and far above that of the other.
     nearest = float(np.cbrt(eps**2 * fine)) / _NEAR
     lengths = (*LENGTHS, *(nearest * (k + 1) for k in range(_NEAR)), *(eps * k for k in _BEYOND))
     try:
-        found = there.probe(wider, direction, lengths)
+        with wider.context():
+            found = there.probe(wider, direction, lengths)
     except Exception:  # whatever an f raises that was written for another dtype
         return setting, 1
     line, near, beyond = _parted(found)
@@ -73,6 +72,15 @@ def borne_out(wider: Finding, own: Finding) -> bool:
         if np.any(apart & one.wrong):
             return False
     return True
+
+
+def _in_wider_dtype(question: Question, variables: Variables) -> Question:
+    arrays = [backend.widened(array) for backend, array in zip(variables.backends, variables.arrays, strict=True)]
+    x = variables.rebuild(arrays)
+    f = question.f
+    for backend, array in dict(zip(variables.backends, arrays, strict=True)).items():
+        f = backend.promoting(f, array)
+    return replace(question, f=f, x=x, options=replace(question.options, scheme=default_scheme(Variables.of(x))))
 
 
 def _parted(probe: Probe) -> list[Probe]:

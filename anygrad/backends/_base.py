@@ -10,7 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends._stack import Stack
-from anygrad.backends._vectoriser import Vectoriser
+from anygrad.backends._vectoriser import Function, Vectoriser
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -220,6 +220,10 @@ class Backend(Protocol):
 
     def widened(self, x: Array) -> Array:
         """Return a copy of x in float64 (complex128), or the widest its device has; in x's dtype, if that is wider."""
+        ...
+
+    def promoting(self, f: Function, x: Array) -> Function:
+        """Return f as a function of widened arrays like x: its own arrays are promoted, if the library does not."""
         ...
 
     def pattern(self, x: Any) -> Any:

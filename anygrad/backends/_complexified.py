@@ -10,6 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends._base import Backend, Indices, Memory
+from anygrad.backends._vectoriser import Function
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Complexified:
 
     def widened(self, x: Array) -> Array:
         return self.real.widened(x)
+
+    def promoting(self, f: Function, x: Array) -> Function:
+        return self.real.promoting(f, x)
 
     def pattern(self, x: Any) -> Any:
         return self.real.pattern(x)

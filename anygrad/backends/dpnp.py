@@ -21,6 +21,7 @@ from anygrad.backends._standard import (
     device_reader,
     wide_copy,
 )
+from anygrad.backends._vectoriser import Function
 
 name = "dpnp"
 cast_example = "x.astype(float)"
@@ -48,6 +49,10 @@ def complexified(x: Array) -> Array:
 
 def widened(x: Array) -> Array:
     return wide_copy(x)
+
+
+def promoting(f: Function, x: Array) -> Function:
+    return f
 
 
 def context(x: Array) -> AbstractContextManager[object]:

@@ -16,6 +16,7 @@ from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._standard import complex_copy, dense, device_array_reader, device_reader, wide_copy
+from anygrad.backends._vectoriser import Function
 
 name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
@@ -56,6 +57,10 @@ def complexified(x: Array) -> Array:
 
 def widened(x: Array) -> Array:
     return wide_copy(x)
+
+
+def promoting(f: Function, x: Array) -> Function:
+    return f
 
 
 def context(x: Array) -> AbstractContextManager[object]:

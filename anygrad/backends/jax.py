@@ -59,11 +59,23 @@ def complexified(x: jax.Array) -> jax.Array:
 
 
 def widened(x: jax.Array) -> jax.Array:
-    return wide_copy(x)
+    with _with_float64():
+        return wide_copy(x)
+
+
+def promoting(f: Function, x: jax.Array) -> Function:
+    return f
 
 
 def context(x: jax.Array) -> AbstractContextManager[object]:
-    return nullcontext()
+    # Without JAX_ENABLE_X64 there are no such arrays but those that are widened.
+    return _with_float64() if x.dtype.name in {"float64", "complex128"} else nullcontext()
+
+
+def _with_float64() -> AbstractContextManager[object]:
+    enabled = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8
+    context: AbstractContextManager[object] = enabled(True)
+    return context
 
 
 def forkable(x: jax.Array) -> bool:

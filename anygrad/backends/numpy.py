@@ -22,6 +22,7 @@ from anygrad.backends._scalar import (
     require_one_element,
     require_real,
 )
+from anygrad.backends._vectoriser import Function
 
 # What stays in the cache, with what f makes of it.
 _CHUNK_BYTES = 192 * 2**10
@@ -54,6 +55,10 @@ def complexified(x: NDArray[Any]) -> NDArray[Any]:
 
 def widened(x: NDArray[Any]) -> NDArray[Any]:
     return x.astype(np.result_type(x.dtype, np.float64))
+
+
+def promoting(f: Function, x: NDArray[Any]) -> Function:
+    return f
 
 
 def context(x: NDArray[Any]) -> AbstractContextManager[object]:

@@ -26,6 +26,7 @@ from anygrad.backends._scalar import (
 )
 from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
 from anygrad.backends._torch_codec import codec_of, memory_of
+from anygrad.backends._torch_promotion import Promoting
 from anygrad.backends._vectoriser import Function, Vectoriser
 
 _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
@@ -67,6 +68,10 @@ def complexified(x: torch.Tensor) -> torch.Tensor:
 
 def widened(x: torch.Tensor) -> torch.Tensor:
     return wide_copy(x.detach()).requires_grad_(x.requires_grad)
+
+
+def promoting(f: Function, x: torch.Tensor) -> Function:
+    return Promoting(f, x.dtype)
 
 
 def context(x: torch.Tensor) -> AbstractContextManager[object]:
