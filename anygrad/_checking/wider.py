@@ -18,8 +18,10 @@ _DOUBLE = float(np.finfo(np.float64).eps)
 # of how much it varies.
 _ROUNDINGS = 16.0
 _SHARE = 0.02
-# How many points are so near to x that the narrower dtype cannot tell them apart; and how far those are that it can, in
-# its spacings.
+# By how much a value in the wider dtype may be off, in roundings of that.
+_FINE_ROUNDINGS = 4.0
+# How many points are so near to x that the narrower dtype cannot tell them apart, at each of two distances from each
+# other; and how far those are that it can, in its spacings.
 _NEAR = 6
 _BEYOND = (4.0, 8.0)
 
@@ -48,16 +50,16 @@ def widened(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
     fine = max(spacing_of(wider), default=0.0)
     if fine >= eps:  # the library or the device has no wider one
         return setting, 0
-    # Far below the spacing of one dtype, and far above that of the other.
-    nearest = float(np.cbrt(eps**2 * fine)) / _NEAR
-    lengths = (*LENGTHS, *(nearest * (k + 1) for k in range(_NEAR)), *(eps * k for k in _BEYOND))
+    lengths = (*LENGTHS, *_near(eps, fine), *(eps * k for k in _BEYOND))
     try:
         with wider.context():
             found = there.probe(wider, direction, lengths)
     except Exception:  # whatever an f raises that was written for another dtype
         return setting, 1
-    line, near, beyond = _parted(found)
-    same = _same(probe, line, eps) and _smooth(near) and _alike(near, beyond, eps)
+    line, nearest, near, beyond = _parted(found)
+    noise = _FINE_ROUNDINGS * line.rounding(fine)
+    near = nearest if _resolved(nearest, noise) else near
+    same = _same(probe, line, eps) and _smooth(near, noise) and _alike(near, beyond, eps, noise)
     return Setting(there, wider, line) if same else setting, found.ncalls
 
 
@@ -83,8 +85,14 @@ def _in_wider_dtype(question: Question, variables: Variables) -> Question:
     return replace(question, f=f, x=x, options=replace(question.options, scheme=default_scheme(Variables.of(x))))
 
 
+def _near(eps: float, fine: float) -> list[float]:
+    """Return points far below the spacing of one dtype and far above that of the other, and as many less near ones."""
+    units = float(np.cbrt(eps**2 * fine)) / _NEAR, eps / _NEAR / 2
+    return [unit * (k + 1) for unit in units for k in range(_NEAR)]
+
+
 def _parted(probe: Probe) -> list[Probe]:
-    ends = (0, len(LENGTHS), len(LENGTHS) + _NEAR, None)
+    ends = (0, *(len(LENGTHS) + k * _NEAR for k in range(3)), None)
     parts = map(slice, ends, ends[1:])
     return [replace(probe, t=probe.t[part], values=probe.values[part]) for part in parts]
 
@@ -99,23 +107,34 @@ def _same(probe: Probe, wider: Probe, eps: float) -> bool:
     return float(np.max(np.abs(one - other), initial=0.0)) <= allowed
 
 
-def _smooth(near: Probe) -> bool:
+def _resolved(near: Probe, noise: float) -> bool:
+    """Return whether f changes from each point to the next by far more than rounding does, in the wider dtype."""
+    return float(np.linalg.norm(_changes(near))) > noise / _SHARE
+
+
+def _smooth(near: Probe, noise: float) -> bool:
     """Return whether f changes evenly from each point to the next: not so if it rounds, or keeps to an x of its own."""
-    values = np.concatenate([near.repeated[:1], near.values])
-    if not np.all(np.isfinite(values)):
+    changes = _changes(near)
+    if not np.all(np.isfinite(changes)):
         return False
-    steps = np.diff(values, axis=0)
-    return float(np.linalg.norm(steps - np.mean(steps, axis=0))) < _SHARE * float(np.linalg.norm(steps))
+    size, uneven = (float(np.linalg.norm(one)) for one in (changes, changes - np.mean(changes, axis=0)))
+    return size > 4 * noise and uneven < _SHARE * size + noise
 
 
-def _alike(near: Probe, beyond: Probe, eps: float) -> bool:
+def _alike(near: Probe, beyond: Probe, eps: float, noise: float) -> bool:
     """Return whether the slope near x is that of what is next to x: not so if f rounds some of what is on its way."""
     if np.any(np.abs(beyond.t) < _BEYOND[0] * eps / 2):  # bounds leave no room
         return False
     *_, slope = _slopes(near)
     first, second = _slopes(beyond)
-    allowed = _SHARE * np.linalg.norm(slope) + 2 * np.linalg.norm(second - first)
+    allowed = _SHARE * np.linalg.norm(slope) + 2 * np.linalg.norm(second - first) + noise / abs(near.t[-1])
     return float(np.linalg.norm(slope - first)) <= float(allowed)
+
+
+def _changes(near: Probe) -> HostArray:
+    with np.errstate(invalid="ignore"):
+        changes: HostArray = np.diff(np.concatenate([near.repeated[:1], near.values]), axis=0)
+    return changes
 
 
 def _slopes(probe: Probe) -> HostArray:
