@@ -59,6 +59,8 @@ class Along:
         What is claimed of the p values of f, and how sure it is, (p, n).
     spread, rounding
         How far f(x) is apart when f is called several times, and how well it is rounded.
+    in_digits, on_the_way
+        What is claimed in more digits, and how far it may be off by roundings on the way to it: as in `Claim`, (p, n).
     others
         Who is asked of what seems wrong.
     eps, rtol
@@ -69,6 +71,8 @@ class Along:
     variables: Variables
     table: HostArray
     uncertainty: HostArray
+    in_digits: HostArray | None
+    on_the_way: HostArray
     spread: float
     rounding: float
     others: Others
@@ -99,6 +103,8 @@ class Along:
         # What all elements do adds up, or cancels: of 225 directions, one was off by 4.2 times the estimate.
         tolerance = 2 * CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
         tolerance = tolerance + (varied if self.spread else 0.0)
+        missed = self._missed(v, numerical, tolerance)
+        tolerance, rounded = tolerance + missed, rounded + missed
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
         natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
         tolerance, rounded = (np.where(np.isfinite(claimed), one, 0.0) for one in (tolerance, rounded))
@@ -113,6 +119,13 @@ class Along:
             )
             comparison, ncalls = _concatenated(parts), ncalls + calls
         return Found(comparison, flags, natural, result.blind, ncalls)
+
+    def _missed(self, v: HostArray, numerical: HostArray, tolerance: HostArray) -> HostArray:
+        missed: HostArray = np.sqrt(self.on_the_way**2 @ v**2)
+        if self.in_digits is None:
+            return missed
+        with np.errstate(invalid="ignore"):
+            return np.where(np.abs(self.in_digits @ v - numerical) <= tolerance, missed, 0.0)
 
 
 def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:
@@ -143,11 +156,14 @@ def along(setting: Setting, claim: Claim, *, rtol: float) -> Along:
         4 * rounding + 2 * float(np.max(own, initial=0.0)) + claim.sums(number, max(eps))
         for number, (rounding, own) in enumerate(zip(claim.rounding, claim.spread, strict=True))
     ]
+    table = table_of(question, variables, claim.values)
     return Along(
         question,
         variables,
-        table=table_of(question, variables, claim.values),
+        table=table,
         uncertainty=table_of(question, variables, doubts),
+        in_digits=table_of(question, variables, claim.in_digits) if claim.in_digits else None,
+        on_the_way=table_of(question, variables, claim.on_the_way) if claim.on_the_way else np.zeros_like(table),
         spread=probe.spread,
         rounding=0.0 if question.options.scheme.off_axis else probe.rounding(max(eps)),
         others=Others(question.options.scheme, probe.rounding(max(eps)), max(eps)),

@@ -11,6 +11,7 @@ import numpy as np
 from anygrad._checking.along import along, table_of
 from anygrad._checking.claim import Claim, claimed
 from anygrad._checking.comparison import HostArray, joined
+from anygrad._checking.digits import with_digits
 from anygrad._checking.directions import along_directions
 from anygrad._checking.finding import Finding
 from anygrad._checking.hosted import on_host
@@ -43,7 +44,7 @@ def answered(
     setting, calls = widened(own, direction)
     chosen = int(rng.integers(2**32))
 
-    def found_in(setting: Setting) -> Finding:
+    def found_in(setting: Setting, claim: Claim) -> Finding:
         with setting.variables.context():
             if directions is None:
                 return whole(setting, claim, direction, rtol=rtol, progress=progress)
@@ -55,9 +56,11 @@ def answered(
                 deterministic=claim.deterministic and not probe.spread,
             )
 
-    finding = found_in(setting)
-    if setting is not own and finding.wrong:
-        again = found_in(own)
+    wider = setting is not own
+    precise = with_digits(claim, setting) if wider else claim
+    finding = found_in(setting, precise)
+    if wider and finding.wrong:
+        again = found_in(own, claim)
         if borne_out(finding, again):
             calls += again.ncalls
         else:
@@ -65,7 +68,7 @@ def answered(
     test = _tested(question, variables, claim, probe, direction)
     return reported(
         finding,
-        claim,
+        precise,
         probe,
         test,
         tangent_error=_tangent_error(question, variables, finding, direction),

@@ -38,6 +38,10 @@ class Claim:
         The spacing at 1 of the dtype that it is in, or of x's: what has been computed in that may be in another now.
     ncalls
         How often it was called.
+    in_digits
+        What it is when it is computed in more digits; empty if that is not known.
+    on_the_way
+        How far it may be off by the roundings of what it is computed from; empty if f has no more digits than it.
     """
 
     names: Sequence[str]
@@ -46,6 +50,8 @@ class Claim:
     rounding: Sequence[HostArray]
     eps: Sequence[float]
     ncalls: int
+    in_digits: Sequence[HostArray] = ()
+    on_the_way: Sequence[HostArray] = ()
 
     @property
     def deterministic(self) -> bool:
@@ -62,6 +68,19 @@ class Claim:
             return 0.0
         finite = self.values[number][np.isfinite(self.values[number])]
         return _SUMMED * self.eps[number] * float(np.max(np.abs(finite), initial=0.0))
+
+    def missed(self, number: int, numerical: HostArray, tolerance: HostArray) -> HostArray | float:
+        """Return how far an array may be off by roundings on the way to it.
+
+        Not where it is off in more digits, too: that is a mistake, however small.
+        """
+        if not self.on_the_way:
+            return 0.0
+        if not self.in_digits:
+            return self.on_the_way[number]
+        with np.errstate(invalid="ignore"):
+            right = np.abs(self.in_digits[number] - numerical) <= tolerance
+        return np.where(right, self.on_the_way[number], 0.0)
 
 
 def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, bounds: Any = None) -> Claim:

@@ -47,7 +47,7 @@ def _doubted(comparison: Comparison, value: HostArray, error: HostArray) -> Comp
 
 
 def _bent(comparison: Comparison, _: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison with more tolerance where kinks may mislead by so much, and the claim is off by no more."""
+    """Return a comparison with more tolerance where that much may mislead, and the claim is off by no more."""
     with np.errstate(all="ignore"):
         wider = comparison.wrong & (comparison.difference <= comparison.tolerance + _DOUBT * error)
         return replace(comparison, tolerance=comparison.tolerance + np.where(wider, _DOUBT * error, 0.0))
@@ -112,6 +112,10 @@ class Others:
         for factor in [one for one in _SHORT if one * unit < _LONGEST] if self.eps > _COARSE else _SHORT[1:2]:
             sides = Sides.of(differentiate, scaled(factor * unit), self.rounding)
             yield sides.opinion()
+            if shorter is None:
+                # Further away than x is large, a function that hardly changes may be flat.
+                near = [CONFIDENCE * factor * unit * error for error in sides.rounding]
+                yield Opinion(sides.middles, near, 0, _bent)
             if shorter is not None and self.eps > _COARSE:
                 yield Opinion(sides.middles, sides.bends(shorter), 0, _bent)
             shorter = sides

@@ -76,9 +76,9 @@ def _compared(claim: Claim, found: Measured, i: int, eps: float, *, spread: floa
     # The error at a kink covers the slopes of both sides already.
     kink = found.flags[i].get("kink", np.zeros(value.shape, dtype=bool))
     tolerance = np.where(kink, found.errors[i], smooth) + noise + varied + rounded + rtol * size
-    return Comparison(
-        claim.names[i], value, numerical, np.where(finite, tolerance, 0.0), rounded + 4 * claim.rounding[i]
-    )
+    missed = claim.missed(i, numerical, tolerance)
+    known = rounded + 4 * claim.rounding[i] + missed
+    return Comparison(claim.names[i], value, numerical, np.where(finite, tolerance + missed, 0.0), known)
 
 
 def _natural(question: Question, found: Measured, slopes: HostArray) -> list[HostArray | float]:

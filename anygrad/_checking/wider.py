@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -79,10 +81,15 @@ def borne_out(wider: Finding, own: Finding) -> bool:
 def _in_wider_dtype(question: Question, variables: Variables) -> Question:
     arrays = [backend.widened(array) for backend, array in zip(variables.backends, variables.arrays, strict=True)]
     x = variables.rebuild(arrays)
-    f = question.f
-    for backend, array in dict(zip(variables.backends, arrays, strict=True)).items():
-        f = backend.promoting(f, array)
-    return replace(question, f=f, x=x, options=replace(question.options, scheme=default_scheme(Variables.of(x))))
+
+    def promoting(function: Callable[..., Any]) -> Callable[..., Any]:
+        for backend, array in dict(zip(variables.backends, arrays, strict=True)).items():
+            function = backend.promoting(function, array)
+        return function
+
+    claim = promoting(question.claim) if callable(question.claim) else question.claim
+    options = replace(question.options, scheme=default_scheme(Variables.of(x)))
+    return replace(question, f=promoting(question.f), claim=claim, x=x, options=options)
 
 
 def _near(eps: float, fine: float) -> list[float]:
