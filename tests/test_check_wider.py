@@ -178,7 +178,7 @@ def test_trees_of_several_dtypes_jacobians_hessians_products_and_bounds():
 
     report = check_gradient(f, lambda p: {"a": 2 * p["a"] * p["b"], "b": p["a"] ** 2}, x)
     assert report.verdict == "agrees", report
-    assert check_gradient(f, lambda p: {"a": 2 * p["a"] * p["b"], "b": p["a"] ** 2 * (1 + 1e-5)}, x).verdict == "wrong"
+    assert check_gradient(f, lambda p: {"a": 2 * p["a"] * p["b"], "b": p["a"] ** 2 * (1 + 1e-4)}, x).verdict == "wrong"
     x = X.astype("float32")
     diagonal = np.diag(gradient(x))
     assert check_gradient(lambda x: x**3, None, x, jac=diagonal).verdict == "agrees"
@@ -220,3 +220,39 @@ def test_tensors_that_require_grad(lib):
     report = check_gradient(f, gradient, x.detach().requires_grad_())
     assert report.verdict == "agrees", report
     assert "float64" in remarks(report)
+
+
+def normalised(rng):
+    """Return the mean of squares of normalised rows, which is nearly 1, and its gradient as backpropagation has it."""
+    shift = rng.normal(size=6).astype("float32")
+
+    def rows(x):
+        centred = x - x.mean(axis=1, keepdims=True)
+        scale = np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-4)
+        return centred / scale, scale
+
+    def f(x):
+        return (rows(x * 3 + shift)[0] ** 2).mean()
+
+    def grad(x):
+        row, scale = rows(x * 3 + shift)
+        d = 2 * row / x.size
+        return 3 * (d - d.mean(axis=1, keepdims=True) - row * (d * row).mean(axis=1, keepdims=True)) / scale
+
+    return f, grad, rng.normal(size=(2, 6)).astype("float32")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_cancels_on_the_way_to_a_gradient_is_no_mistake(seed):
+    """What is left of the claim has a digit or two; an array says no more, but a function shows itself in float64."""
+    f, grad, x = normalised(np.random.default_rng(seed))
+    assert check_gradient(f, grad, x).verdict == "agrees"
+    assert check_gradient(f, grad(x), x).verdict == "agrees"
+    assert check_gradient(f, grad, x, directions=3).verdict in {"agrees", "inconclusive"}
+    assert check_gradient(f, lambda x: 1.2 * grad(x), x).verdict == "wrong"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_one_dtype_what_hardly_changes_is_not_called_wrong(seed):
+    f, grad, x = normalised(np.random.default_rng(seed))
+    assert check_gradient(f, grad, x, scheme=anygrad.Adaptive()).verdict != "wrong"
