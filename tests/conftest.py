@@ -104,6 +104,8 @@ def _wanted(item: pytest.Item, *, with_numpy: bool) -> bool:
     # A test that none of the libraries is wanted for has a placeholder in the place of one.
     if not isinstance(library, Library):
         return False
+    if not all(mark.args[0](library) for mark in item.iter_markers("libraries")):  # those of parameters
+        return False
     return bool(item.get_closest_marker("parity")) or reason_against(library, params) is None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from evaluators import Called
 from libraries import Library
+from mistakes import ZEROS
 from second_problems import CUBES, WAVES
 
 import anygrad
@@ -72,9 +73,22 @@ def of_a_scheme(lib: Library, params: Params) -> bool:
 
 def off_two_axes(lib: Library, params: Params) -> bool:
     """Return whether more than one is unusual: of the scheme, the problem, the evaluator and the layout."""
-    scheme = of_a_scheme(lib, params) or params.get("order", 2) != 2
-    unusual = (scheme, _problem(params), _evaluator(params), in_a_layout(lib, params))
+    unusual = (_scheme(lib, params), _problem(params), _evaluator(params), in_a_layout(lib, params))
     return sum(unusual) > 1
+
+
+def off_the_lazy_axis(lib: Library, params: Params) -> bool:
+    """Return whether any but the evaluator is unusual."""
+    return _scheme(lib, params) or _problem(params)
+
+
+def of_a_mistake_in_many(lib: Library, params: Params) -> bool:
+    """Return whether the test is of a mistake by which many elements are wrong, each of which is looked at again."""
+    return getattr(params.get("mistake"), "kind", ZEROS) != ZEROS
+
+
+def _scheme(lib: Library, params: Params) -> bool:
+    return of_a_scheme(lib, params) or params.get("order", 2) != 2
 
 
 def _problem(params: Params) -> bool:
@@ -98,6 +112,12 @@ RULES = (
     ),
     Rule("the library has no strides", lambda lib: not lib.strides, in_a_layout),
     Rule("of scheme, problem, evaluator and layout, one at a time is varied on slow libraries", is_slow, off_two_axes),
+    Rule(
+        "what is lazy shows by operator and evaluator; schemes and problems are shown on other generic arrays",
+        lambda lib: lib.lazy,
+        off_the_lazy_axis,
+    ),
+    Rule("what is claimed is judged on the host, the same for all libraries", is_slow, of_a_mistake_in_many),
     Rule(
         "without float64, other arrays are made and read by JAX, but schemes compute in NumPy's as ever",
         lambda lib: lib.name == "jax" and "float64" not in lib.real,

@@ -11,6 +11,9 @@ from anygrad import check_gradient
 # Scales at which no dtype overflows; NumPy, on which checks are fast, sees all of them, and twice.
 SCALES = {"float16": (0.25, 1.0, 4.0), "bfloat16": (1.0,)}
 MORE = (1e-6, 1e-3, 1.0, 30.0, 1e5)
+# Of a matrix product and of none: others are not judged otherwise on libraries on which they take seconds.
+TYPICAL = {"network", "chain"}
+FAST = pytest.mark.libraries(lambda lib: not lib.slow)
 
 
 def ways(lib, name):
@@ -28,7 +31,7 @@ def cases(lib, dtype):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of overflow, where the first steps are too long
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # where each check takes seconds
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", [name if name in TYPICAL else pytest.param(name, marks=FAST) for name in PROBLEMS])
 def test_right_gradients_agree(lib, dtype, name):
     for scale, seed in cases(lib, dtype):
         problem = PROBLEMS[name](lib, dtype, scale, np.random.default_rng(seed))
