@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -25,8 +26,10 @@ OTHERS = nox.project.dependency_groups(PROJECT, "others")
 TORCH = "torch==2.13.0"
 # Left by the sessions of single libraries to the one that runs it on all that it has.
 PARITY = ("tests/test_parity.py",)
-# Many cases of one thing, of which the oldest versions have not to see all.
+# Many cases of one thing, of which the oldest versions have not to see all; and what does not depend on them.
 BATTERIES = ("tests/test_check_wrong.py", "tests/test_check_right.py", "tests/test_hints.py", "tests/test_battery.py")
+OF_THE_SOURCE = ("tests/test_architecture.py", "tests/test_docs.py")
+BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
 EVERYWHERE = [
     "lint",
     "types",
@@ -207,7 +210,7 @@ def minimums(session: nox.Session) -> None:
     """The oldest versions that pyproject.toml admits."""
     sparse = ("scipy==1.13.0", "networkx==3.1")
     install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
-    run_tests(session, "numpy", ignore=BATTERIES)
+    run_tests(session, "numpy", ignore=BATTERIES + OF_THE_SOURCE)
 
 
 @nox.session
@@ -251,17 +254,12 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, each line once; ``nox -s bench -- full`` measures the ratios of benchmarks/README.md."""
-    options = [] if "full" in session.posargs else ["--quick"]
+    full = "full" in session.posargs
     session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-    for benchmark in (
-        "overhead.py",
-        "others.py",
-        "adaptive.py",
-        "hessians.py",
-        "sparse.py",
-        "memory.py",
-        "batch.py",
-        "pool.py",
-        "checks.py",
-    ):
-        session.run("python", f"benchmarks/{benchmark}", *options)
+
+    def run(benchmark: str) -> None:
+        session.run("python", f"benchmarks/{benchmark}.py", *([] if full else ["--quick"]))
+
+    # Where nothing is measured, the other core need not be idle.
+    with ThreadPoolExecutor(1 if full else 2) as executor:
+        list(executor.map(run, BENCHMARKS))
