@@ -118,8 +118,14 @@ def run_tests(
 
 
 def kept_kernels(session: nox.Session) -> dict[str, str]:
-    """Return the environment in which dpnp's kernels are compiled once for all processes, not once for each."""
-    return {"SYCL_CACHE_PERSISTENT": "1", "SYCL_CACHE_DIR": str(session.cache_dir / "sycl")}
+    """Return the environment in which dpnp and JAX compile once for all processes, not once for each."""
+    return {
+        "SYCL_CACHE_PERSISTENT": "1",
+        "SYCL_CACHE_DIR": str(session.cache_dir / "sycl"),
+        "JAX_COMPILATION_CACHE_DIR": str(session.cache_dir / "xla"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
@@ -162,8 +168,8 @@ def torch(session: nox.Session) -> None:
 def jax(session: nox.Session) -> None:
     """JAX, with and without float64."""
     install(session, extras="jax")
-    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1"}, ignore=PARITY)
-    run_tests(session, "jax", env={"JAX_ENABLE_X64": "0"})
+    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1", **kept_kernels(session)}, ignore=PARITY)
+    run_tests(session, "jax", env={"JAX_ENABLE_X64": "0", **kept_kernels(session)})
     session.run("python", "examples/any_library.py", "jax")
 
 
