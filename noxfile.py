@@ -119,10 +119,11 @@ def run_tests(
 
 def kept_kernels(session: nox.Session) -> dict[str, str]:
     """Return the environment in which dpnp and JAX compile once for all processes, not once for each."""
+    kept = session.cache_dir.resolve()
     return {
         "SYCL_CACHE_PERSISTENT": "1",
-        "SYCL_CACHE_DIR": str(session.cache_dir / "sycl"),
-        "JAX_COMPILATION_CACHE_DIR": str(session.cache_dir / "xla"),
+        "SYCL_CACHE_DIR": str(kept / "sycl"),
+        "JAX_COMPILATION_CACHE_DIR": str(kept / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
