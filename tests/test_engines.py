@@ -352,12 +352,13 @@ def test_bytes(lib):
 
 
 INTERRUPTED = """
-    import sys, time, numpy as np, anygrad
+    import signal, sys, time, numpy as np, anygrad
     from concurrent.futures import ProcessPoolExecutor
     def f(x):
         time.sleep(0.05)
         return float(x.sum())
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests run in the background
         print("started", flush=True)
         with ProcessPoolExecutor(2) as executor:
             pool = anygrad.Pool({executor})
