@@ -86,11 +86,12 @@ def check_gradient(
     halving; 13 times more at x and along a random direction. What is claimed is called five times: three times at x, to
     see whether it is deterministic, and at x changed by a few roundings, to see how much these matter.
 
-    If x is of a dtype of fewer digits, f is also called 21 times with x in float64, at x and along that direction; on
+    If x is of a dtype of fewer digits, f is also called 27 times with x in float64, at x and along that direction; on
     PyTorch, what f has of its own is widened as well while it runs, and JAX has float64 for as long as the check takes.
     If it returns the same numbers there, up to rounding, it is differentiated in float64, and the report says so; and
     in the dtype of x as well, if anything is wrong. If it raises, or returns others, it is differentiated in the dtype
-    of x alone; so it is if ``scheme`` is given. What is claimed is called in the dtype of x in any case.
+    of x alone; so it is if ``scheme`` is given. What is claimed is what it is in the dtype of x in any case; it is
+    called once more, in float64, to tell its roundings from mistakes.
 
     An element is wrong if it differs by more than four times the estimated error of the numerical derivative (eight
     times, along a direction) and what rounding does to the claim, and if it does so again when f is sampled at other
