@@ -17,7 +17,7 @@ import anygrad
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-HIDDEN, STEPS, BATCH, RATE = 8, 150, 200, 1.5
+HIDDEN, STEPS, BATCH, RATE = 8, 150, 100, 1.5
 PICTURE = Path(__file__).with_name("digits.png")
 
 

@@ -65,6 +65,11 @@ def in_a_layout(lib: Library, params: Params) -> bool:
     return params.get("layout", "contiguous") != "contiguous"
 
 
+def of_another_case(lib: Library, params: Params) -> bool:
+    """Return whether the test is of a scheme or of a problem other than the usual ones."""
+    return of_a_scheme(lib, params) or ("case" in params and _problem(params))
+
+
 def of_a_scheme(lib: Library, params: Params) -> bool:
     """Return whether the test is of a scheme other than the usual one."""
     scheme = params["tried"].scheme if "tried" in params else params.get("scheme")
@@ -121,7 +126,7 @@ RULES = (
     Rule(
         "without float64, other arrays are made and read by JAX, but schemes compute in NumPy's as ever",
         lambda lib: lib.name == "jax" and "float64" not in lib.real,
-        of_a_scheme,
+        of_another_case,
     ),
 )
 
