@@ -24,6 +24,8 @@ DOCS = nox.project.dependency_groups(PROJECT, "docs")
 OTHERS = nox.project.dependency_groups(PROJECT, "others")
 # Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand.
 TORCH = "torch==2.13.0"
+# Products of matrices in as many threads as there are cores are in the way of the other processes.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Left by the sessions of single libraries to the one that runs it on all that it has.
 PARITY = ("tests/test_parity.py",)
 # Many cases of one thing, of which the oldest versions have not to see all; and what does not depend on them.
@@ -111,9 +113,10 @@ def run_tests(
     ignore: Sequence[str] = (),
     workers: str = "auto",
 ) -> None:
-    """Run the tests on backends, by default with a process for each core."""
+    """Run the tests on backends, by default with a process for each core, and one thread in each of these."""
     arguments = [argument for backend in backends for argument in ("--backend", backend)]
     arguments += [argument for tests in ignore for argument in ("--ignore", tests)]
+    env = {**ONE_THREAD, **(env or {})}
     session.run("pytest", "-q", "-n", workers, *select.split(), *arguments, *session.posargs, env=env)
 
 
@@ -265,7 +268,9 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
 
     def run(benchmark: str) -> None:
-        session.run("python", f"benchmarks/{benchmark}.py", *([] if full else ["--quick"]))
+        session.run(
+            "python", f"benchmarks/{benchmark}.py", *([] if full else ["--quick"]), env=None if full else ONE_THREAD
+        )
 
     # Where nothing is measured, the other core need not be idle.
     with ThreadPoolExecutor(1 if full else 2) as executor:
