@@ -25,6 +25,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
 NETWORK = """
 import functools
 import time
+import numpy as np
 
 def loss(x):
     return (x**2).sum()
@@ -251,6 +252,7 @@ class TestRefusals:
             ("net.deeper:f", "there is no module 'net.deeper'"),
             ("nosuch.py:f", "there is no file 'nosuch.py'"),
             ("net:los", "there is no 'los' in the file .*net.py, but there is 'loss'"),
+            ("net:nope", "there is no 'nope' in the file .*net.py$"),  # not np, which is a module
             ("net:net.lost", "there is no 'lost' in the Net in net:net.lost, but there is 'loss'"),
             ("net:number", "net:number is of the type int, but a function of x was expected"),
             ("net:two", r"net:two takes the arguments \(x, t\), but a function of x alone was expected"),

@@ -72,7 +72,8 @@ def _attribute(owner: Any, name: str, text: str) -> Any:
     found = theirs(getattr, owner, name, _MISSING)
     if found is not _MISSING:
         return found
-    close = get_close_matches(name, dir(owner), n=1)
+    names = [each for each in dir(owner) if not isinstance(inspect.getattr_static(owner, each, None), ModuleType)]
+    close = get_close_matches(name, names, n=1)
     whose = f"the file {owner.__file__}" if isinstance(owner, ModuleType) else f"the {type(owner).__name__} in {text}"
     raise Refusal(f"there is no {name!r} in {whose}{f', but there is {close[0]!r}' if close else ''}")
 
