@@ -68,11 +68,13 @@ def promoting(f: Function, x: jax.Array) -> Function:
 
 
 def context(x: jax.Array) -> AbstractContextManager[object]:
-    # Without JAX_ENABLE_X64 there are no such arrays but those that are widened.
     return _with_float64() if x.dtype.name in {"float64", "complex128"} else nullcontext()
 
 
 def _with_float64() -> AbstractContextManager[object]:
+    """Return the context in which there is float64; for the sake of what is compiled, the one here if it has that."""
+    if jax.config.jax_enable_x64:
+        return nullcontext()
     enabled = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8
     context: AbstractContextManager[object] = enabled(True)
     return context
