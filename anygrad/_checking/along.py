@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._checking.claim import Claim
+from anygrad._checking.claim import Claim, rounded_away
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.hosted import on_host
 from anygrad._checking.measured import measured
@@ -103,7 +103,8 @@ class Along:
         # What all elements do adds up, or cancels: of 225 directions, one was off by 4.2 times the estimate.
         tolerance = 2 * CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
         tolerance = tolerance + (varied if self.spread else 0.0)
-        missed = self._missed(v, numerical, tolerance)
+        in_digits = None if self.in_digits is None else self.in_digits @ v
+        missed = rounded_away(np.sqrt(self.on_the_way**2 @ v**2), in_digits, numerical, tolerance)
         tolerance, rounded = tolerance + missed, rounded + missed
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
         natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
@@ -119,13 +120,6 @@ class Along:
             )
             comparison, ncalls = _concatenated(parts), ncalls + calls
         return Found(comparison, flags, natural, result.blind, ncalls)
-
-    def _missed(self, v: HostArray, numerical: HostArray, tolerance: HostArray) -> HostArray:
-        missed: HostArray = np.sqrt(self.on_the_way**2 @ v**2)
-        if self.in_digits is None:
-            return missed
-        with np.errstate(invalid="ignore"):
-            return np.where(np.abs(self.in_digits @ v - numerical) <= tolerance, missed, 0.0)
 
 
 def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:

@@ -70,17 +70,24 @@ class Claim:
         return _SUMMED * self.eps[number] * float(np.max(np.abs(finite), initial=0.0))
 
     def missed(self, number: int, numerical: HostArray, tolerance: HostArray) -> HostArray | float:
-        """Return how far an array may be off by roundings on the way to it.
-
-        Not where it is off in more digits, too: that is a mistake, however small.
-        """
+        """Return how far an array may be off by roundings on the way to it."""
         if not self.on_the_way:
             return 0.0
-        if not self.in_digits:
-            return self.on_the_way[number]
-        with np.errstate(invalid="ignore"):
-            right = np.abs(self.in_digits[number] - numerical) <= tolerance
-        return np.where(right, self.on_the_way[number], 0.0)
+        in_digits = self.in_digits[number] if self.in_digits else None
+        return rounded_away(self.on_the_way[number], in_digits, numerical, tolerance)
+
+
+def rounded_away(
+    on_the_way: HostArray, in_digits: HostArray | None, numerical: HostArray, tolerance: HostArray
+) -> HostArray:
+    """Return what roundings on the way allow for: nothing where a claim is off in more digits, too.
+
+    That is a mistake, however small. A claim that is not known in more digits may be right.
+    """
+    if in_digits is None:
+        return on_the_way
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(in_digits - numerical) <= tolerance, on_the_way, 0.0)
 
 
 def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, bounds: Any = None) -> Claim:
