@@ -253,6 +253,14 @@ def test_what_cancels_on_the_way_to_a_gradient_is_no_mistake(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
+def test_nor_is_it_where_x_has_more_digits_than_the_claim(seed):
+    f, grad, x = normalised(np.random.default_rng(seed))
+    x = x.astype("float64")
+    assert check_gradient(f, lambda x: grad(x.astype("float32")), x).verdict == "agrees"
+    assert check_gradient(f, lambda x: 2 * grad(x.astype("float32")), x).verdict == "wrong"
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_in_one_dtype_what_hardly_changes_is_not_called_wrong(seed):
     f, grad, x = normalised(np.random.default_rng(seed))
     assert check_gradient(f, grad, x, scheme=anygrad.Adaptive()).verdict != "wrong"

@@ -57,7 +57,7 @@ def answered(
             )
 
     wider = setting is not own
-    precise = with_digits(claim, setting) if wider else claim
+    precise = with_digits(claim, setting, again=wider)
     finding = found_in(setting, precise)
     if wider and finding.wrong:
         again = found_in(own, claim)

@@ -10,16 +10,20 @@ import numpy as np
 from anygrad._checking.claim import Claim
 from anygrad._checking.comparison import HostArray
 from anygrad._checking.hosted import leaves_on_host, spacings
-from anygrad._checking.question import sizes
+from anygrad._checking.question import sizes, spacing_of
 from anygrad._checking.wider import Setting
 
 
-def with_digits(claim: Claim, setting: Setting) -> Claim:
-    """Return a claim that was computed in a narrower dtype than f is asked in, with what is known of its digits.
+def with_digits(claim: Claim, setting: Setting, *, again: bool) -> Claim:
+    """Return a claim with what is known of its digits, if it was computed in a narrower dtype than f is asked in.
+
+    It is called ``again``, if it was not with x in that dtype.
 
     A derivative may be small as larger numbers cancel on the way to it, each of them rounded: these are taken to be as
     large as f is, divided by x.
     """
+    if max(claim.eps, default=0.0) <= max(spacing_of(setting.variables)):
+        return claim
     leaves = sizes(setting.variables)
     known = [leaves[number % len(leaves)] for number in range(len(claim.values))]
     pairs = list(zip(claim.values, known, strict=True))
@@ -30,7 +34,7 @@ def with_digits(claim: Claim, setting: Setting) -> Claim:
         np.broadcast_to(setting.probe.rounding(eps) / size, value.shape)
         for eps, (value, size) in zip(claim.eps, pairs, strict=True)
     ]
-    called = callable(setting.question.claim)
+    called = again and callable(setting.question.claim)
     in_digits = _in_digits(claim, setting) if called else ()
     return replace(claim, on_the_way=on_the_way, in_digits=in_digits, ncalls=claim.ncalls + called)
 
