@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -131,15 +132,16 @@ def test_importing_imports_no_array_library_but_numpy():
 
 
 def test_importing_takes_less_than_twice_numpys_time(tmp_path):
-    """The least of several runs each, in turn, in processor time, of modules that are compiled already."""
-    code = "import time; start = time.process_time(); import {}; print(time.process_time() - start)"
+    """In processor time, of compiled modules; both in each process, as machines change their speed."""
+    code = (
+        "import time; start = time.process_time(); import numpy; between = time.process_time(); import anygrad; "
+        "print((time.process_time() - start) / (between - start))"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(tmp_path)
-    times: dict[str, list[float]] = {"numpy": [], "anygrad": []}
-    for _ in range(10):
-        for module, taken in times.items():
-            taken.append(float(python(code.format(module), environment)))
-    assert min(times["anygrad"]) < 2 * min(times["numpy"])
+    python(code, environment)
+    ratios = [float(python(code, environment)) for _ in range(9)]
+    assert statistics.median(ratios) < 2
 
 
 def test_the_distribution_is_named_apart_from_the_other_anygrad():
