@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -264,9 +265,21 @@ def test_variation_of_the_size_of_rounding_is_allowed_for_and_told():
     assert "What is claimed is not deterministic" in by_grad.remarks[0]
 
 
-def test_noise_that_drowns_the_derivative():
-    report = check_gradient(lambda x: cubes(x) + (hash(x.tobytes()) % 1000) / 5, slope_of_cubes, X)
-    assert report.verdict == "noisy"
+def rough(size, seed):
+    """Return the sum of cubes with noise that is the same whenever x is, as in a simulator that rounds and iterates."""
+    return lambda x: cubes(x) + size * zlib.crc32(bytes([seed]) + x.tobytes()) / 2**32
+
+
+@pytest.mark.parametrize("size", [2, 200])
+def test_noise_that_drowns_the_derivative(size):
+    assert {check_gradient(rough(size, seed), slope_of_cubes, X).verdict for seed in range(50, 100)} == {"noisy"}
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3])
+def test_noise_that_does_not_drown_the_derivative_is_no_kink(size):
+    fs = [rough(size, seed) for seed in range(20)]
+    assert all(check_gradient(f, slope_of_cubes, X) for f in fs)
+    assert {check_gradient(f, lambda x: 1.1 * slope_of_cubes(x), X).verdict for f in fs} == {"wrong"}
 
 
 def test_what_is_not_finite():
@@ -331,6 +344,11 @@ def test_the_remainder_shrinks_as_the_square_of_the_step_for_a_gradient_and_as_t
     assert check_gradient(cubes, slope_of_cubes, X).taylor.slope == pytest.approx(2.0, abs=0.02)
     assert check_gradient(cubes, lambda x: x, X).taylor.slope == pytest.approx(1.0, abs=0.02)
     assert check_gradient(lambda x: x.sum(), np.ones_like, X).taylor.slope is None
+
+
+def test_the_remainder_is_looked_at_where_it_is_above_noise():
+    assert check_gradient(rough(1e-6, 0), slope_of_cubes, X).taylor.slope == pytest.approx(2.0, abs=0.05)
+    assert check_gradient(rough(1e-6, 0), lambda x: x, X).taylor.slope == pytest.approx(1.0, abs=0.05)
 
 
 # The report

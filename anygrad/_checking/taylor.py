@@ -12,6 +12,8 @@ from anygrad._checking.probe import Probe
 # From a tenth of x's size down, each a quarter of the one before.
 LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
 _ABOVE_ROUNDING = 100.0
+# Of what a parabola is taken out of there are as many values, at the shortest lengths, for noise to show.
+_SHORTEST = 6
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     linear = probe.t[:, None] * tangent
     remainders = np.linalg.norm(probe.values - base - linear, axis=1)
     sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
-    floor = _ABOVE_ROUNDING * (eps * sizes + probe.spread)
+    floor = _ABOVE_ROUNDING * (eps * sizes + probe.spread + _noise(probe))
     lengths = np.abs(probe.t)
     clear = np.isfinite(remainders) & (remainders > floor) & (lengths > 0)
     left = remainders[clear]
@@ -58,6 +60,18 @@ def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     if shorter < lengths.size and left[-1] * (lengths[shorter] / lengths[shorter - 1]) ** slope > floor[shorter]:
         return Taylor(None, float(floor[shorter] / lengths[shorter]))  # gone all at once: a kink or a jump further away
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
+
+
+def _noise(probe: Probe) -> float:
+    """Return how far f next to x is off a parabola, which smooth functions are there, and those with kinks."""
+    t, values = probe.t[-_SHORTEST:], probe.values[-_SHORTEST:] - probe.repeated[0]
+    unknowns = 3
+    if t.size <= unknowns or not np.all(np.isfinite(values)) or not np.any(t):
+        return 0.0
+    values = values.astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
+    powers = (t / np.max(np.abs(t)))[:, None] ** np.arange(unknowns)
+    left = values - powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
+    return float(np.linalg.norm(left)) / (t.size - unknowns) ** 0.5
 
 
 def natural_slope(probe: Probe) -> float:
