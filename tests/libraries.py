@@ -196,6 +196,8 @@ def _dpnp() -> Library:
     runtime = Path(sys.prefix, "lib", "libintelocl.so")
     if runtime.exists():
         os.environ.setdefault("OCL_ICD_FILENAMES", str(runtime))
+    # By default it stops for ever now and then: see docs/array-libraries.md.
+    os.environ.setdefault("SYCL_QUEUE_THREAD_POOL_SIZE", "64")
     import dpnp
 
     dpnp.empty(0)

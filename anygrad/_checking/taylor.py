@@ -71,7 +71,7 @@ def _noise(probe: Probe) -> float:
     values = values.astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
     powers = (t / np.max(np.abs(t)))[:, None] ** np.arange(unknowns)
     left = values - powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
-    return float(np.linalg.norm(left)) / (t.size - unknowns) ** 0.5
+    return float(np.linalg.norm(left) / np.sqrt(t.size - unknowns))
 
 
 def natural_slope(probe: Probe) -> float:

@@ -77,12 +77,32 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
     return DeviceMemory(
         array,
         array,
-        cells=array.reshape(-1) if array.flags.c_contiguous else array,
+        cells=_Cells(array.reshape(-1) if array.flags.c_contiguous else array),
         visible=in_place,
         read=device_reader(x, name, is_array),
         read_array=device_array_reader(x, name, is_array),
         compose=composed_by_assignment,
     )
+
+
+class _Cells:
+    """An array, writing to which is waited for.
+
+    What dpnp keeps of a write until that is done is let go of by threads that want Python's lock. They are few, and so
+    are those that the next operation may wait for, with the lock: several pending writes, and both wait for ever.
+    """
+
+    def __init__(self, array: Array) -> None:
+        self.ndim = array.ndim
+        self._array = array
+        self._wait = array.sycl_queue.wait
+
+    def __getitem__(self, key: Any) -> Array:
+        return self._array[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._array[key] = value
+        self._wait()
 
 
 def _extent(x: Array) -> tuple[int, int]:
