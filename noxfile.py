@@ -132,6 +132,19 @@ def kept_kernels(session: nox.Session) -> dict[str, str]:
     }
 
 
+def run_scripts(
+    session: nox.Session, scripts: Sequence[tuple[str, ...]], at_a_time: int, env: dict[str, str] | None
+) -> None:
+    """Run scripts, given as folder, name and arguments."""
+
+    def run(script: tuple[str, ...]) -> None:
+        folder, name, *arguments = script
+        session.run("python", f"{folder}/{name}", *arguments, env=env)
+
+    with ThreadPoolExecutor(at_a_time) as executor:
+        list(executor.map(run, scripts))
+
+
 def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
     """Install anygrad, with extras, what the tests need, and more."""
     extras = f"sparse,{extras}" if extras else "sparse"
@@ -246,10 +259,11 @@ def examples(session: nox.Session) -> None:
     """The examples, the docs' own run and the pictures."""
     install(session, extras="examples,plot")
     run_tests(session, "numpy", select="tests/test_plot.py")
-    for example in ("digits.py", "gradient_field.py", "any_library.py", "minimize.py"):
-        session.run("python", f"examples/{example}")
-    for picture in ("choosing_a_scheme.py", "gradient_field.py", "check.py"):
-        session.run("python", f"docs/{picture}", session.create_tmp())
+    scripts: list[tuple[str, ...]] = [
+        *(("examples", f"{name}.py") for name in ("digits", "gradient_field", "any_library", "minimize")),
+        *(("docs", f"{name}.py", session.create_tmp()) for name in ("choosing_a_scheme", "gradient_field", "check")),
+    ]
+    run_scripts(session, scripts, at_a_time=2, env=ONE_THREAD)
 
 
 @nox.session
@@ -266,12 +280,7 @@ def bench(session: nox.Session) -> None:
     """The benchmarks, each line once; ``nox -s bench -- full`` measures the ratios of benchmarks/README.md."""
     full = "full" in session.posargs
     session.install("-e", ".[jax,pool,sparse]", TORCH, "scipy>=1.15", "statsmodels", "numdifftools", "jacobi")
-
-    def run(benchmark: str) -> None:
-        session.run(
-            "python", f"benchmarks/{benchmark}.py", *([] if full else ["--quick"]), env=None if full else ONE_THREAD
-        )
-
+    quick = () if full else ("--quick",)
+    scripts = [("benchmarks", f"{benchmark}.py", *quick) for benchmark in BENCHMARKS]
     # Where nothing is measured, the other core need not be idle.
-    with ThreadPoolExecutor(1 if full else 2) as executor:
-        list(executor.map(run, BENCHMARKS))
+    run_scripts(session, scripts, at_a_time=1 if full else 2, env=None if full else ONE_THREAD)
