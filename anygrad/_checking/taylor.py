@@ -47,8 +47,15 @@ def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     linear = probe.t[:, None] * tangent
     remainders = np.linalg.norm(probe.values - base - linear, axis=1)
     sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
-    floor = _ABOVE_ROUNDING * (eps * sizes + probe.spread + _noise(probe))
-    lengths = np.abs(probe.t)
+    lengths, certain = np.abs(probe.t), eps * sizes + probe.spread
+    test = _test(lengths, remainders, _ABOVE_ROUNDING * certain)
+    if test is None or test.right is not False:
+        return test
+    return _test(lengths, remainders, _ABOVE_ROUNDING * (certain + _noise(probe)))
+
+
+def _test(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor | None:
+    """Return the test of remainders, of which those below a floor say nothing."""
     clear = np.isfinite(remainders) & (remainders > floor) & (lengths > 0)
     left = remainders[clear]
     if left.size < 3:
