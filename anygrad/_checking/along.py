@@ -158,7 +158,7 @@ def along(setting: Setting, claim: Claim, *, rtol: float) -> Along:
         uncertainty=table_of(question, variables, doubts),
         in_digits=table_of(question, variables, claim.in_digits) if claim.in_digits else None,
         on_the_way=table_of(question, variables, claim.on_the_way) if claim.on_the_way else np.zeros_like(table),
-        spread=probe.spread,
+        spread=probe.spread + setting.noise,
         rounding=0.0 if question.options.scheme.off_axis else probe.rounding(max(eps)),
         others=Others(question.options.scheme, probe.rounding(max(eps)), max(eps)),
         eps=max([*eps, *claim.eps]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from anygrad._checking.digits import with_digits
 from anygrad._checking.directions import along_directions
 from anygrad._checking.finding import Finding
 from anygrad._checking.hosted import on_host
+from anygrad._checking.judgement import verdict_of
 from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, random_direction, spacing_of
 from anygrad._checking.report import CheckReport
 from anygrad._checking.reporting import reported
+from anygrad._checking.roughness import roughness
 from anygrad._checking.taylor import LENGTHS, Taylor, natural_slope, taylor
 from anygrad._checking.whole import whole
 from anygrad._checking.wider import Setting, borne_out, widened
@@ -59,6 +62,12 @@ def answered(
     wider = setting is not own
     precise = with_digits(claim, setting, again=wider)
     finding = found_in(setting, precise)
+    if verdict_of(finding.states) in {"wrong", "kink"} and not question.options.scheme.off_axis:
+        noise, more = roughness(setting, direction)
+        calls += more
+        if noise:
+            setting, calls = replace(setting, noise=noise), calls + finding.ncalls
+            finding = found_in(setting, precise)
     if wider and finding.wrong:
         again = found_in(own, claim)
         if borne_out(finding, again):
@@ -71,6 +80,7 @@ def answered(
         precise,
         probe,
         test,
+        noise=setting.noise,
         tangent_error=_tangent_error(question, variables, finding, direction),
         hints=_hints(question, variables, finding),
         dtypes=setting.variables.dtypes if setting is not own else (),

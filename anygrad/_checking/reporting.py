@@ -20,6 +20,7 @@ _BLIND = (
     "Every value of f is the same, and it was given copies of x: it may read x through a closure instead of its"
     " argument, and then there is nothing to compare. Write it as a function of its argument, or pass a writable array."
 )
+_NOISE = "f has noise: its values at neighbouring points are {:.1e} off a smooth function's, which is allowed for."
 _WIDER = "f was differentiated in {}, in which it is the same function with more digits."
 _LOCATED = "Found by halving a direction: others may be wrong as well. Without directions= every element is checked."
 _NO_TANGENT = (
@@ -34,6 +35,7 @@ def reported(
     probe: Probe,
     taylor: Taylor | None,
     *,
+    noise: float,
     tangent_error: float,
     hints: Sequence[str],
     dtypes: Sequence[str],
@@ -43,6 +45,8 @@ def reported(
     """Return what has been found as a report."""
     verdict = verdict_of(finding.states)
     remarks = [*_variation(claim, probe), *(_uncertainty(finding) if verdict == "agrees" else ())]
+    if noise:
+        remarks.append(_NOISE.format(noise))
     if dtypes:
         remarks.append(_WIDER.format(" and ".join(dtypes)))
     if finding.blind:

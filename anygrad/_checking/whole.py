@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from anygrad._checking.question import Question, spacing_of
 from anygrad._checking.taylor import natural_slopes
 from anygrad._checking.wider import Setting
 
+Flags: TypeAlias = Mapping[str, HostArray]
+
 
 def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, progress: Any) -> Finding:
     """Compare what is claimed with what is found, element by element."""
@@ -31,7 +33,9 @@ def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, 
     found = measured(question.operator(progress), scheme, name, in_steps, question.n)
     require_alike(claim, found)
     each = eps if question.kind == "grad" else [max(eps)] * len(found.values)
-    comparisons = [_compared(claim, found, i, own, spread=probe.spread, rtol=rtol) for i, own in enumerate(each)]
+    with np.errstate(all="ignore"):
+        varied = [2 * (probe.spread + setting.noise) / step**question.n for step in found.steps]
+    comparisons = [_compared(claim, found, i, own, varied[i], rtol=rtol) for i, own in enumerate(each)]
     if found.blind:
         return Finding(comparisons, [unseen(one) for one in comparisons], found.ncalls, blind=True)
     others = Others(scheme, rounding, max(eps), question.n)
@@ -39,11 +43,19 @@ def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, 
     natural = _natural(question, found, natural_slopes(probe, direction[: probe.width]))
     bounded = question.options.bounds is not None
     deterministic = claim.deterministic and not probe.spread
+    flags = [_without_chance(*one, setting.noise) for one in zip(comparisons, found.flags, varied, strict=True)]
     states = [
-        judged(comparison, Circumstances(flags, size, deterministic, bounded))
-        for comparison, flags, size in zip(comparisons, found.flags, natural, strict=True)
+        judged(comparison, Circumstances(own, size, deterministic, bounded))
+        for comparison, own, size in zip(comparisons, flags, natural, strict=True)
     ]
     return Finding(comparisons, states, found.ncalls + calls)
+
+
+def _without_chance(comparison: Comparison, flags: Flags, varied: HostArray, noise: float) -> Flags:
+    """Return flags without the kinks of a noisy f that the claim does not need, but for its noise, to agree."""
+    if not noise or "kink" not in flags:
+        return flags
+    return {**flags, "kink": flags["kink"] & (comparison.difference > varied + comparison.rounded)}
 
 
 def require_alike(claim: Claim, found: Measured) -> None:
@@ -62,13 +74,11 @@ def _listed(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> str:
     return ", ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=True))
 
 
-def _compared(claim: Claim, found: Measured, i: int, eps: float, *, spread: float, rtol: float) -> Comparison:
+def _compared(claim: Claim, found: Measured, i: int, eps: float, noise: HostArray, *, rtol: float) -> Comparison:
     """Return one of the arrays as claimed and as found, with all that is known of the errors of both."""
     value, numerical = claim.values[i], found.values[i]
     finite = np.isfinite(value) & np.isfinite(numerical)
     size = np.where(finite, np.maximum(np.abs(value), np.abs(numerical)), 0.0)
-    with np.errstate(all="ignore"):
-        noise = 2 * spread / found.steps[i]
     # All of an array varies as much as its most variable element: three calls do not show the variation of each.
     varied = 2 * float(np.max(claim.spread[i], initial=0.0))
     rounded = 4 * (eps + claim.eps[i]) * size + claim.sums(i, eps)

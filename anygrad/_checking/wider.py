@@ -30,11 +30,12 @@ _BEYOND = (4.0, 8.0)
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Where f is differentiated: the question, x, and what f returned along a line there."""
+    """Where f is differentiated: the question, x, what f returned along a line there, and its noise, if known."""
 
     question: Question
     variables: Variables
     probe: Probe
+    noise: float = 0.0
 
 
 def widened(setting: Setting, direction: HostArray) -> tuple[Setting, int]:

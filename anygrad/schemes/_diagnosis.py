@@ -12,7 +12,7 @@ from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._findings import SAFETY, Finding, together
 from anygrad.schemes._judging import FAILURES, LEAPS
 from anygrad.schemes._kinks import confirmed, isolated, suspected
-from anygrad.schemes._noise import measured
+from anygrad.schemes._noise import measured, stalled
 from anygrad.schemes._search import Search
 from anygrad.schemes._state import State, merged, taken
 
@@ -54,9 +54,8 @@ class Diagnosis:
         for ended in self.search.run(lines, steps, noise):
             state = ended.state
             found = Finding.of(xp, state, self.search)
-            doubt = xp.any(
-                found.stuck | found.poor | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error), axis=1
-            )
+            doubt = found.stuck | found.poor | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error)
+            doubt = xp.any(doubt if self.noise_known else doubt | stalled(xp, state), axis=1)
             if ended.mask is None and not lines.any(doubt):
                 yield found
                 continue
@@ -101,7 +100,7 @@ class Diagnosis:
         found = Finding.of(xp, state, self.search)
         bend = suspected(lines, state)
         if not self.noise_known:
-            found = self._at_some(lines, state, found, found.stuck, self._noisy)
+            found = self._at_some(lines, state, found, found.stuck | stalled(xp, state), self._noisy)
         if not self.search.side:
             found = self._at_some(lines, state, found, ((bend > 0.0) | found.poor) & ~found.noisy, self._bent)
         unexplained = ~found.noisy & ~found.kink

@@ -12,9 +12,10 @@ from anygrad._typing import Array, Namespace
 
 # By how much the step shrinks from level to level. Not by 2: of a wave sampled less than once in a period all levels
 # would be multiples of the last one, and extrapolate smoothly to the derivative of another wave.
-RATIO = Fraction(21, 10)
+# 2.1, but for a fraction that a quotient of whole numbers, as of values that are all multiples of one, never is.
+RATIO = Fraction(1101005, 2**19)
 # A high derivative takes a window of several levels: the nearer they are, the less noise the innermost has.
-_CLOSER_RATIO = Fraction(7, 5)
+_CLOSER_RATIO = Fraction(734003, 2**19)  # 1.4, likewise
 HIGH = 2
 # Of a high derivative only as many of the last columns are believed: the more there are, the more agree by accident.
 CANDIDATES = 3

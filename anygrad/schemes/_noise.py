@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
+from functools import cache
 from itertools import pairwise
+from math import sqrt
 
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
@@ -12,20 +15,28 @@ from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._search import Search
 from anygrad.schemes._state import State, total
 
-# As many points, this part of x apart: an f computed in float32 has to show its steps, and a wave its smoothness.
-_POINTS = 7
+# Where f is sampled beside x, in units of this part of x: an f computed in float32 has to show its steps, a wave its
+# smoothness. Unevenly, as values that are rounded to multiples of a number may be on a straight line at even distances.
+_PLACES = ("1.0", "2.29", "2.93", "4.11", "5.37", "5.83", "7.07")
 _SPACING = 2.0**-20
-# Orthogonal polynomials of degree 4 to 6 on 7 points, and the sums of their squares: what values have of them is noise
-# alone, as a smooth f has _SPACING^4 at most.
-_CONTRASTS = (
-    ((3, -7, 1, 6, 1, -7, 3), 154.0),
-    ((-1, 4, -5, 0, 5, -4, 1), 84.0),
-    ((1, -6, 15, -20, 15, -6, 1), 924.0),
-)
+# Where that is too little for f to change at all: of what it may be too little for, noise is not more than this.
+_COARSE = 1e-5
+# A smooth f is a cubic beside x, but for _SPACING^4.
+_SMOOTH = 3
 # More noise than as many times what was assumed is something else than rounding.
 EXPLAINED = 16.0
 # Noise close to x that is this part of what it seems to be from afar is the same noise, seen by chance for less.
 _SAME = 0.03
+
+
+def stalled(xp: Namespace, state: State) -> Array:
+    """Return where the latest levels are apart by more than rounding, and none better than one before, (k, p).
+
+    Of the many differences in a tableau that is full of noise some are small by chance: the least is no proof.
+    """
+    if state.fresh is None or state.condition is None:
+        return state.misses < 0.0
+    return (state.misses > 0.0) & (state.fresh.change > EXPLAINED * state.fresh.noise * state.condition)
 
 
 def measured(search: Search, lines: Lines, state: State) -> Array:
@@ -37,29 +48,52 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     counts all that noise has there alike, so that it is seldom far below the noise by chance.
     """
     xp = lines.xp
-    away = -1.0 if search.side < 0 else 1.0
-    spacing = _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
-    spacing = away * (spacing if state.most is None else xp.minimum(spacing, state.most / (_POINTS + 1)))
-    values = list(lines.sample([lines.at + count * spacing for count in range(1, _POINTS + 1)]))
-    size = total([xp.abs(value) for value in values]) / _POINTS
-    equal = total([xp.astype(new == old, state.at.dtype) for old, new in pairwise(values)])
-    values = [value / xp.where(size > 0.0, size, 1.0) for value in values]
-    near = _left_of_a_cubic(xp, values)
+    close = _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
+    near, equal = _beside(search, lines, state, close)
+    still = equal >= len(_PLACES) - 1.0
+    if lines.any(still):
+        # Where f has still been seen to change.
+        farther, changed = _beside(search, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
+        coarse = still & (farther < _COARSE)
+        near, equal = xp.where(coarse, farther, near), xp.where(coarse, changed, equal)
     far = _scatter(search, lines, state) * state.noise
     # Where most neighbours are equal, f rounds coarsely what it gets: that is noise, although it does not show.
-    rounded = (equal >= 0.5 * _POINTS) & (equal < _POINTS - 1.0)
+    rounded = (equal >= 0.5 * len(_PLACES)) & (equal < len(_PLACES) - 1.0)
     same = rounded | (near > _SAME * far)
     noise = xp.where(near > far, near, far)
     return xp.where(same & xp.isfinite(noise) & (noise > EXPLAINED * state.noise), noise, 0.0)
 
 
-def _left_of_a_cubic(xp: Namespace, values: Sequence[Array]) -> Array:
-    """Return the standard deviation of 7 values, one after the other, about the cubic that is nearest to them."""
+def _beside(search: Search, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:
+    """Return the relative noise of values beside x, and how many of them are those of the next place: (k, p)."""
+    xp = lines.xp
+    places = [float(place) if search.side >= 0 else -float(place) for place in _PLACES]
+    apart = apart if state.most is None else xp.minimum(apart, state.most / (len(places) + 1))
+    values = list(lines.sample([lines.at + place * apart for place in places]))
+    size = total([xp.abs(value) for value in values]) / len(values)
+    equal = total([xp.astype(new == old, state.at.dtype) for old, new in pairwise(values)])
+    values = [value / xp.where(size > 0.0, size, 1.0) for value in values]
     contrasts = [
-        (total([float(weight) * value for weight, value in zip(weights, values, strict=True)]), squares)
-        for weights, squares in _CONTRASTS
+        total([weight * value for weight, value in zip(weights, values, strict=True)]) for weights in _contrasts()
     ]
-    return xp.sqrt(total([xp.abs(contrast) ** 2 / squares for contrast, squares in contrasts]) / len(contrasts))
+    return xp.sqrt(total([xp.abs(contrast) ** 2 for contrast in contrasts]) / len(contrasts)), equal
+
+
+@cache
+def _contrasts() -> list[list[float]]:
+    """Return what of values at the places no cubic has, as combinations of them that noise has the same variance in."""
+    basis: list[list[Fraction]] = []
+    for power in range(len(_PLACES)):
+        row = [Fraction(place) ** power for place in _PLACES]
+        for other in basis:
+            share = _product(row, other) / _product(other, other)
+            row = [number - share * its for number, its in zip(row, other, strict=True)]
+        basis.append(row)
+    return [[float(number) / sqrt(_product(row, row)) for number in row] for row in basis[_SMOOTH + 1 :]]
+
+
+def _product(row: Sequence[Fraction], other: Sequence[Fraction]) -> Fraction:
+    return sum((a * b for a, b in zip(row, other, strict=True)), Fraction(0))
 
 
 def _scatter(search: Search, lines: Lines, state: State) -> Array:
