@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 
 from anygrad._plan import Slopes
 from anygrad._typing import Array
@@ -94,17 +95,28 @@ def _as_rounded(flags: dict[str, Array], value: Array) -> dict[str, Array]:
 
 def mapped(arrays: Sequence[Arrays], assemble: Callable[[Sequence[Array]], Array]) -> Arrays:
     """Return one record of several, each field assembled of theirs. What one of them lacks is left out."""
+    names = list(dict.fromkeys(name for part in arrays for name in part.flags))
+    estimated = any(part.error is not None for part in arrays)
+    parts = [_as_full(part, names, estimated=estimated) for part in arrays]
 
     def assembled(fields: Sequence[Array | None]) -> Array | None:
         return None if any(part is None for part in fields) else assemble([part for part in fields if part is not None])
 
-    names = arrays[0].flags if arrays else ()
     return Arrays(
-        value=assembled([part.value for part in arrays]),
-        step=assembled([part.step for part in arrays]),
-        error=assembled([part.error for part in arrays]) if arrays else None,
-        flags={name: assemble([part.flags[name] for part in arrays]) for name in names},
+        value=assembled([part.value for part in parts]),
+        step=assembled([part.step for part in parts]),
+        error=assembled([part.error for part in parts]) if parts else None,
+        flags={name: assemble([part.flags[name] for part in parts]) for name in names},
     )
+
+
+def _as_full(part: Arrays, names: Sequence[str], *, estimated: bool) -> Arrays:
+    """Return the arrays of what has no elements, at which no scheme has looked, with the errors and flags of others."""
+    if not is_array_api_obj(part.value) or math.prod(part.value.shape) or not (names or estimated):
+        return part
+    xp = array_namespace(part.value)
+    error = part.error if part.error is not None or not estimated else xp.abs(part.value)
+    return replace(part, error=error, flags={name: xp.isfinite(part.value) for name in names})
 
 
 def nothing(memory: Memory, width: int) -> Slopes:

@@ -90,13 +90,18 @@ class Along:
         result = measured(differentiate, scheme, "f(x)", self.rounding)
         numerical, error = _joined(result.values), _joined(result.errors)
         claimed = self.table @ v
+        if _is_complex(self.variables) and not np.iscomplexobj(numerical):
+            raise ValueError(
+                "f returns real numbers for a complex x, of which a direction shows the real parts of the gradient"
+                " alone: leave out directions=, or write f as a function of real and imaginary part"
+            )
         if claimed.shape != numerical.shape:
             raise ValueError(
                 f"what is claimed has {claimed.size} rows, but f returned {numerical.size} elements: a Jacobian has the"
                 " shape f(x).shape + x.shape"
             )
         # Roundings that know nothing of each other add up as the root of their squares does.
-        rounded = np.sqrt((self.uncertainty**2 + (4 * self.eps * np.abs(self.table)) ** 2) @ v**2)
+        rounded = _root_of_squares(np.hypot(self.uncertainty, 4 * self.eps * np.abs(self.table)), v)
         size = np.maximum(np.abs(claimed), np.abs(numerical))
         with np.errstate(all="ignore"):
             varied = 2 * self.spread * float(np.max(np.abs(v))) / float(np.max(result.steps[0]))
@@ -104,10 +109,10 @@ class Along:
         tolerance = 2 * CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
         tolerance = tolerance + (varied if self.spread else 0.0)
         in_digits = None if self.in_digits is None else self.in_digits @ v
-        missed = rounded_away(np.sqrt(self.on_the_way**2 @ v**2), in_digits, numerical, tolerance)
+        missed = rounded_away(_root_of_squares(self.on_the_way, v), in_digits, numerical, tolerance)
         tolerance, rounded = tolerance + missed, rounded + missed
         flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
-        natural = np.sqrt(np.abs(self.table) ** 2 @ v**2)
+        natural = _root_of_squares(self.table, v)
         tolerance, rounded = (np.where(np.isfinite(claimed), one, 0.0) for one in (tolerance, rounded))
         comparison, ncalls = Comparison("", claimed, numerical, tolerance, rounded), result.ncalls
         if confirm and np.any(comparison.wrong) and not result.blind:
@@ -120,6 +125,19 @@ class Along:
             )
             comparison, ncalls = _concatenated(parts), ncalls + calls
         return Found(comparison, flags, natural, result.blind, ncalls)
+
+
+def _root_of_squares(table: HostArray, v: HostArray) -> HostArray:
+    """Return the root of the sum of squares of what adds up to ``table @ v``, which may be too large to be squared."""
+    with np.errstate(all="ignore"):
+        sizes, lengths = np.abs(table), np.abs(v)
+        most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
+        root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
+    return root
+
+
+def _is_complex(variables: Variables) -> bool:
+    return any("complex" in dtype for dtype in variables.dtypes)
 
 
 def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:
@@ -175,7 +193,9 @@ def directions(of: Along, count: int, rng: np.random.Generator) -> list[HostArra
     scales = [size.reshape(-1) for size in sizes(of.variables)]
     ends = np.cumsum([0, *(scale.size for scale in scales)])
     effects = [
-        float(np.linalg.norm(np.nan_to_num(of.table[:, start:stop], posinf=0.0, neginf=0.0) * scale))
+        float(
+            np.max(_root_of_squares(np.nan_to_num(of.table[:, start:stop], posinf=0.0, neginf=0.0), scale), initial=0.0)
+        )
         for start, stop, scale in zip(ends, ends[1:], scales, strict=False)
     ]
     middle = float(np.median([effect for effect in effects if effect] or [1.0]))

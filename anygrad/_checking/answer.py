@@ -49,7 +49,7 @@ def answered(
 
     def found_in(setting: Setting, claim: Claim) -> Finding:
         with setting.variables.context():
-            if directions is None:
+            if directions is None or not setting.variables.size:
                 return whole(setting, claim, direction, rtol=rtol, progress=progress)
             return along_directions(
                 along(setting, claim, rtol=rtol),
@@ -120,5 +120,5 @@ def _tangent_error(question: Question, variables: Variables, finding: Finding, d
     if question.kind == "hess" or finding.directional:
         return math.inf
     tolerances = table_of(question, variables, [comparison.tolerance for comparison in finding.comparisons])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         return float(np.linalg.norm(tolerances @ np.abs(direction)))

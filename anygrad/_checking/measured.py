@@ -57,7 +57,9 @@ def measured(differentiate: Callable[..., Result], scheme: Scheme, name: str, ro
     tables = [together_on_host(arrays, name) for arrays in zip(*columns, strict=True)]
     values, errors = [table[0] for table in tables], [table[1] for table in tables]
     steps = _steps(result.step, values)
-    if other is not None:
+    if other is None:
+        errors = [np.abs(error) for error in errors]  # as complex numbers where x is
+    else:
         errors = [
             np.abs(value - wide) + 2**n * rounding / step**n
             for value, wide, step in zip(values, errors, steps, strict=True)

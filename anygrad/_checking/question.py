@@ -136,7 +136,9 @@ def asked(
 
 
 def _with_weights(vjp: Callable[[Any, Any], PyTree], weights: PyTree, x: Any) -> PyTree:
-    return vjp(x, weights)
+    leaves, rebuild = flatten(weights, "f(x)")
+    # Copies: backward passes may well work in what they are given.
+    return vjp(x, rebuild(array_namespace(leaf).asarray(leaf, copy=True) for _, leaf in leaves))
 
 
 def the_only(**claims: Any) -> tuple[str, Any]:
@@ -177,7 +179,8 @@ def _sizes(array: HostArray) -> HostArray:
 
 
 def _typical(magnitudes: HostArray) -> float:
-    return float(np.sqrt(np.mean(magnitudes**2))) if magnitudes.size else 0.0
+    largest = float(np.max(magnitudes, initial=0.0))
+    return largest * float(np.sqrt(np.mean((magnitudes / largest) ** 2))) if largest else 0.0
 
 
 def default_scheme(variables: Variables) -> Scheme:

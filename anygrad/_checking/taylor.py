@@ -39,6 +39,7 @@ class Taylor:
         return None if self.slope is None else self.slope > 1.5
 
 
+@np.errstate(all="ignore")
 def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     """Return the test of a claim that f changes by ``t * tangent``, (p,); None if f is not finite along the line."""
     base = probe.repeated[0]
@@ -81,6 +82,7 @@ def _noise(probe: Probe) -> float:
     return float(np.linalg.norm(left) / np.sqrt(t.size - unknowns))
 
 
+@np.errstate(all="ignore")
 def natural_slope(probe: Probe) -> float:
     """Return of what size the derivative along the line is normally: by how much f changes with t."""
     changes = np.max(np.abs(probe.values - probe.repeated[0]), axis=1, initial=0.0)

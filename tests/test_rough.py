@@ -1,0 +1,63 @@
+"""Functions whose values are not as exact as their dtype: the errors that Adaptive estimates, and the check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rough import CANCELLED, ROUGH, noise
+
+import anygrad
+from anygrad import check_gradient
+
+
+def adaptive(f, x):
+    return anygrad.numerical_gradient(f, x, scheme=anygrad.Adaptive(), full_output=True)
+
+
+@pytest.mark.parametrize("name", ROUGH)
+def test_the_error_of_what_has_fewer_digits_is_covered(name):
+    f, gradient, places = ROUGH[name]
+    within = [np.abs(result.value - gradient(x)) <= result.error for x in places for result in [adaptive(f, x)]]
+    assert np.mean(within) > 0.98
+
+
+@pytest.mark.parametrize(("size", "share"), [(1e-12, 0.85), (1e-11, 0.95), (1e-10, 0.98), (1e-8, 0.98), (1e-4, 0.98)])
+def test_the_error_of_a_little_noise_is_covered(size, share):
+    x, exact = np.array([1.0, -2.0, 0.5]), np.array([3.0, 12.0, 0.75])
+    results = [adaptive(lambda x, seed=seed: (x**3).sum() + size * noise(x, seed), x) for seed in range(60)]
+    assert np.mean([np.abs(result.value - exact) <= result.error for result in results]) > share
+
+
+@pytest.mark.parametrize("name", ROUGH | CANCELLED)
+def test_right_gradients_agree_and_wrong_ones_do_not(name):
+    f, gradient, places = (ROUGH | CANCELLED)[name]
+
+    def off_by_a_twentieth(x):
+        return gradient(x) * np.where(np.arange(x.size) == 1, 1.05, 1.0)
+
+    assert [check_gradient(f, gradient, x).verdict for x in places] == ["agrees"] * len(places)
+    assert [check_gradient(f, off_by_a_twentieth, x).verdict for x in places] == ["wrong"] * len(places)
+
+
+def test_the_noise_is_told():
+    f, gradient, places = ROUGH["sines in float32"]
+    reports = [check_gradient(f, lambda x: 1.05 * gradient(x), x) for x in places]
+    assert all("f has noise" in str(report) for report in reports)
+
+
+def test_a_sum_that_cancels():
+    x = np.linspace(-1, 1, 100)
+    counts = check_gradient(lambda x: np.sum(x**3), lambda x: 3 * x**2, x).counts
+    assert counts["agrees"] >= 98
+    assert counts.keys() <= {"agrees", "inconclusive"}  # of the least of them little is left
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("directions", [None, 2])
+def test_nothing_overflows_that_f_does_not(directions):
+    def check(f, gradient, x):
+        return check_gradient(f, gradient, np.asarray(x), directions=directions).verdict
+
+    assert check(lambda x: 1e160 * np.sum(x**3), lambda x: 3e160 * x**2, [1.0, 2.0]) == "agrees"
+    assert check(np.sum, np.ones_like, [1e200, 2e200]) == "agrees"
+    assert check(lambda x: np.inf, np.ones_like, [1.0, 2.0]) == "nonfinite"
