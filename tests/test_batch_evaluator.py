@@ -125,10 +125,18 @@ def test_an_f_for_one_point(lib):
         anygrad.jvp(lambda x: x[:2, :], x, x, evaluator=Batch(max_bytes=72), scheme=anygrad.Central(order=6))
 
 
-def test_a_number_for_many_points():
-    for value in (1.0, np.float64(1.0), None, "text"):
-        with pytest.raises((TypeError, ValueError), match=r"f returned a number for 4 points"):
-            anygrad.numerical_gradient(lambda x: value, np.ones(2), evaluator=Batch())
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1.0, "a number"),
+        (np.float64(1.0), "a number"),
+        (None, r"None \(does it lack a return statement\?\)"),
+        ("text", "'text'"),
+    ],
+)
+def test_no_array_for_many_points(value, said):
+    with pytest.raises((TypeError, ValueError), match=rf"f returned {said} for 4 points"):
+        anygrad.numerical_gradient(lambda x: value, np.ones(2), evaluator=Batch())
 
 
 def test_as_many_points_as_elements():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 import anygrad
+from anygrad.backends import load
 
 pytestmark = pytest.mark.libraries(lambda lib: lib.name == "jax")
 
@@ -83,3 +86,20 @@ def test_functions_of_numpy(lib):
     x = lib.asarray(np.array([1.0, 2.0]), "float32")
     gradient = anygrad.numerical_gradient(lambda x: np.sum(np.asarray(x) ** 2), x)
     assert np.allclose(gradient, [2, 4], rtol=1e-3)
+
+
+def test_float64_arrives_in_processes_where_it_is_not_enabled(lib, jax):
+    """As in the workers of a pool, to which what has enabled it here need not be known."""
+    backend = load("jax")
+    with jax.enable_x64(True):
+        x = jax.numpy.asarray(np.array([0.1, 0.2]))
+        sent = pickle.dumps((backend.arrival(x), pickle.dumps(x)))
+    with jax.enable_x64(False):
+        arrival, data = pickle.loads(sent)
+        with arrival():
+            arrived = pickle.loads(data)
+        assert arrived.dtype == "float64"
+        assert np.array_equal(np.asarray(arrived), [0.1, 0.2])
+        narrow = jax.numpy.asarray(np.array([0.1], dtype=np.float32))
+        with backend.arrival(narrow)():
+            assert jax.numpy.asarray(np.array([0.1])).dtype == "float32"

@@ -630,6 +630,12 @@ def test_a_folder_has_a_file_for_each_derivative(tmp_path):
     assert f.calls == calls
 
 
+def test_a_path_that_ends_with_a_slash_is_a_folder(tmp_path):
+    journal = anygrad.Journal(f"{tmp_path}/new/checks/")
+    assert anygrad.check_gradient(lambda x: (x**2).sum(), lambda x: 2 * x, np.ones(2), evaluator=journal)
+    assert len(list((tmp_path / "new/checks").glob("*.journal"))) > 1
+
+
 def test_the_failures_of_a_folder(tmp_path):
     def failing(x):
         if x[0] > 1.0:

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with _importable(), _own_warnings_in_one_line():
-            arguments = parser().parse_args(argv)
+            arguments = parser().parse_args(_numbers_joined(sys.argv[1:] if argv is None else argv))
             status: int = arguments.run(arguments)
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -40,6 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         return _told(error)
     return status
+
+
+def _numbers_joined(words: Sequence[str]) -> list[str]:
+    """Return the words with negative numbers tied to the option before: -1e-3 looks like an option itself."""
+    joined: list[str] = []
+    for word in words:
+        tied = joined and joined[-1].startswith("--") and "=" not in joined[-1]
+        if tied and word.startswith("-") and _is_number(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _told(error: BaseException) -> int:

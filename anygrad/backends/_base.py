@@ -240,3 +240,7 @@ class Backend(Protocol):
     def context(self, x: Array) -> AbstractContextManager[object]:
         """Return the context in which x's device is the current one."""
         ...
+
+    def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
+        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
+        ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -56,3 +57,6 @@ class Complexified:
 
     def context(self, x: Array) -> AbstractContextManager[object]:
         return self.real.context(x)
+
+    def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
+        return self.real.arrival(x)

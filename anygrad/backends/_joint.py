@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,14 @@ class Joint:
         for part, array in zip(self.parts, x, strict=True):
             stack.enter_context(part.context(array))
         return stack
+
+    def arrival(self, x: Sequence[Array]) -> Callable[[], AbstractContextManager[object]]:
+        return partial(_entered, [part.arrival(array) for part, array in zip(self.parts, x, strict=True)])
+
+
+def _entered(contexts: Sequence[Callable[[], AbstractContextManager[object]]]) -> AbstractContextManager[object]:
+    """Return several contexts as one, entered."""
+    stack = ExitStack()
+    for context in contexts:
+        stack.enter_context(context())
+    return stack

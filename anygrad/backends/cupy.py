@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import cupy
@@ -57,6 +58,10 @@ def promoting(f: Function, x: Array) -> Function:
 def context(x: Array) -> AbstractContextManager[object]:
     device: AbstractContextManager[object] = x.device
     return device
+
+
+def arrival(x: Array) -> Callable[[], AbstractContextManager[object]]:
+    return nullcontext
 
 
 def forkable(x: Array) -> bool:

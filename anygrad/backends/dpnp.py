@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -57,6 +58,10 @@ def promoting(f: Function, x: Array) -> Function:
 
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()  # an array carries its queue; there is no current device
+
+
+def arrival(x: Array) -> Callable[[], AbstractContextManager[object]]:
+    return nullcontext
 
 
 def forkable(x: Array) -> bool:

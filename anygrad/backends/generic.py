@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -65,6 +66,10 @@ def promoting(f: Function, x: Array) -> Function:
 
 def context(x: Array) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def arrival(x: Array) -> Callable[[], AbstractContextManager[object]]:
+    return nullcontext
 
 
 def forkable(x: Array) -> bool:

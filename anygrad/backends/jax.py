@@ -68,7 +68,11 @@ def promoting(f: Function, x: jax.Array) -> Function:
 
 
 def context(x: jax.Array) -> AbstractContextManager[object]:
-    return _with_float64() if x.dtype.name in {"float64", "complex128"} else nullcontext()
+    return arrival(x)()
+
+
+def arrival(x: jax.Array) -> Callable[[], AbstractContextManager[object]]:
+    return _with_float64 if x.dtype.name in {"float64", "complex128"} else nullcontext
 
 
 def _with_float64() -> AbstractContextManager[object]:

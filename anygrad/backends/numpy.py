@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -63,6 +63,10 @@ def promoting(f: Function, x: NDArray[Any]) -> Function:
 
 def context(x: NDArray[Any]) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def arrival(x: NDArray[Any]) -> Callable[[], AbstractContextManager[object]]:
+    return nullcontext
 
 
 def forkable(x: NDArray[Any]) -> bool:

@@ -78,6 +78,10 @@ def context(x: torch.Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
+def arrival(x: torch.Tensor) -> Callable[[], AbstractContextManager[object]]:
+    return nullcontext
+
+
 def forkable(x: torch.Tensor) -> bool:
     return bool(x.device.type == "cpu")
 

@@ -63,11 +63,19 @@ def _require_leading(value: Any, count: int, evaluator: str) -> None:
     shape = _shape(value)
     if shape[:1] != (count,):
         raise ValueError(
-            f"f returned {'a number' if shape == () else f'an array of shape {shape}'} for {count} points, but"
+            f"f returned {_described(value, shape)} for {count} points, but"
             f" {evaluator} needs an array whose first axis has the length {count}, one value for each of the points"
             f" that are along the first axis of its argument: let f work along the axes behind it, as in"
             " x.sum(axis=-1), or use Loop()"
         )
+
+
+def _described(value: Any, shape: tuple[int, ...]) -> str:
+    if shape:
+        return f"an array of shape {shape}"
+    if hasattr(value, "shape") or isinstance(value, numbers.Number):
+        return "a number"
+    return "None (does it lack a return statement?)" if value is None else f"{value!r:.60}"
 
 
 def _shape(value: Any) -> tuple[int, ...]:

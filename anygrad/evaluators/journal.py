@@ -29,8 +29,8 @@ class Journal:
     path
         The file, an SQLite database; it is made if it is not there. One file is for one derivative: that of the same
         f at the same x, by the same operator and scheme and within the same bounds. Of anything else it is refused,
-        and the difference named. If it is a folder that exists, each derivative has a file of its own there: for
-        `check_gradient`, which takes several.
+        and the difference named. If it is a folder, or ends with a slash, each derivative has a file of its own there:
+        for `check_gradient`, which takes several.
     inner
         The evaluator that calls f.
     on_error

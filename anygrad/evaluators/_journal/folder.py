@@ -17,7 +17,12 @@ _SUFFIX = ".journal"
 
 @contextmanager
 def opened_for(path: str | os.PathLike[str], facts: Facts) -> Iterator[Ledger]:
-    """Open the journal at a path, or the one in that folder, that is or becomes the journal of what facts say."""
+    """Open the journal at a path, or the one in that folder, that is or becomes the journal of what facts say.
+
+    A path that ends with a slash is a folder, which is made if there is none.
+    """
+    if os.fspath(path).endswith(("/", os.sep)):
+        Path(path).mkdir(parents=True, exist_ok=True)
     if not Path(path).is_dir():
         with opened(path) as ledger:
             ledger.require(facts)

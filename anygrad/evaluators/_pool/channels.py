@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,8 @@ class Processes:
 
     def mapped(self, tasks: list[Task]) -> Any:
         """Return the answers to all tasks, by a function like map; to some of them only at the second time."""
-        first = list(self._engine.executor(_work_on, [self._letter(task, complete=False) for task in tasks]))
+        answers = self._engine.executor(_work_on, [self._letter(task, complete=False) for task in tasks])
+        first = list(answers if isinstance(answers, Iterable) else ())
         missed = [i for i, answer in enumerate(first) if answer is None]
         if missed:
             again = self._engine.executor(_work_on, [self._letter(tasks[i], complete=True) for i in missed])

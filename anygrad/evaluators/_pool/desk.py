@@ -44,7 +44,7 @@ class Desk:
         with self._backend.context(self._x), np.errstate(all="ignore"):
             evaluate = self._one_by_one if task.tolerant else self._together
             pieces = list(evaluate(task.points))
-        return Answer(pieces, time.perf_counter() - start)
+        return Answer(pieces, time.perf_counter() - start, start=task.start)
 
     def _call(self, x: Array) -> object:
         if self._stopped():

@@ -16,7 +16,8 @@ def packed(parcel: Parcel) -> bytes:
     """Pickle f and x together, so that an x which f reads through a closure is the worker's own x there, too."""
     require_cloudpickle()
     try:
-        return pickled(parcel)
+        # Apart from the rest, which may need the context to arrive as it is.
+        return pickled((parcel.target.backend.arrival(parcel.target.x), pickled(parcel)))
     except Exception as error:
         raise TypeError(
             f"{_culprit(parcel)} cannot be sent to worker processes ({error}): leave it out of what f refers to, or"

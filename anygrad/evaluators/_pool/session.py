@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class PoolSession:
         portions = Portions(points, self._pool.chunk, channel.workers, self._pace, tolerant=tolerant)
         if not is_executor(self._pool.executor) and callable(self._pool.executor):
             tasks = portions.all()
-            return zip(tasks, channel.mapped(tasks), strict=True)
+            return _paired(tasks, channel.mapped(tasks))
         return Window(channel, portions.next, self._pool.retries, self._lost).answers()
 
     def _parcel(self) -> Parcel:
@@ -119,7 +119,8 @@ class PoolSession:
         """Return the answer for a task whose workers have all died."""
         several = len(task.points) > 1
         error = RuntimeError(
-            f"a worker died (of a crash, a signal, or for want of memory) {task.deaths} times while it evaluated f"
+            f"a worker died (of a crash, a signal, or for want of memory; or of a script that lacks"
+            f' if __name__ == "__main__") {task.deaths} times while it evaluated f'
             f" {'at several points: ' if several else 'with '}{described(task.points, self._shapes())}; to look into"
             f" it, {'find the point by Pool(..., chunk=1), and ' if several else ''}call f there without a pool"
         )
@@ -138,6 +139,19 @@ class PoolSession:
     def _shapes(self) -> list[tuple[int, ...]]:
         x = self._target.x
         return [tuple(array.shape) for array in (x if isinstance(x, list) else [x])]
+
+
+def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]]:
+    """Return each task with its answer; raise if what is like map gives them in another order, or not all."""
+    answered = iter(answers if isinstance(answers, Iterable) else ())
+    for task in tasks:
+        answer = next(answered, None)
+        if answer is None or (answer.unopened is None and answer.start != task.start):
+            raise ValueError(
+                "Pool was given a function like map that did not return one result for each item, in the order of"
+                " these: give it one that does, such as multiprocessing.Pool().map, or imap instead of imap_unordered"
+            )
+        yield task, answer
 
 
 def _loaded(failure: Failure) -> Exception:

@@ -89,12 +89,15 @@ class Answer:
         Something that f returned, pickled, if it is wanted and this is the first of the worker's answers.
     unopened
         Why the target could not be opened in the worker.
+    start
+        The task's own: a function like map may mix up whose answer it is.
     """
 
     pieces: Sequence[tuple[range, Array | Failure]] = ()
     seconds: float = 0.0
     output: bytes | None = None
     unopened: Failure | None = None
+    start: int | None = None
 
 
 def described(points: Points, shapes: Sequence[tuple[int, ...]], most: int = 4) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from anygrad.evaluators._pool.desk import Desk, Desks, failure
-from anygrad.evaluators._pool.tasks import Answer, Failure, Task
+from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task
 
 # Module state, for a task that knows no more than a key finds its target here, which came with an earlier one. The
 # oldest are forgotten: a worker that is asked for one of those says so, and is sent it again.
@@ -50,12 +50,19 @@ def _desks(key: str, parcel: bytes | None) -> Desks | None:
         desks = _known.get(key)
         if desks is None and parcel is not None:
             # Each desk unpickles a target of its own: threads of one process must not share an x.
-            desks = _known[key] = Desks(lambda: Desk(pickle.loads(parcel)))
+            desks = _known[key] = Desks(lambda: Desk(_unpacked(parcel)))
             while len(_known) > _MOST:
                 _known.popitem(last=False)
         if desks is not None:
             _known.move_to_end(key)
         return desks
+
+
+def _unpacked(data: bytes) -> Parcel:
+    arrival, inner = pickle.loads(data)
+    with arrival():
+        parcel: Parcel = pickle.loads(inner)
+    return parcel
 
 
 def _packed(failed: Failure) -> Failure:
