@@ -63,8 +63,8 @@ def derivative(
 
     Notes
     -----
-    The number of calls of f does not depend on the size of x. The higher the derivative, the fewer digits are left of
-    the 16 of float64.
+    The number of calls of f does not depend on the size of x; with `Adaptive`, it is what the hardest of its elements
+    takes. The higher the derivative, the fewer digits are left of the 16 of float64.
 
     Examples
     --------

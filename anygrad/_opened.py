@@ -76,8 +76,20 @@ def box_of(memory: Memory, bounds: tuple[Any, Any]) -> Box:
     )
     box = Box(lower, upper)
     if memory.concrete:
+        _require_order(memory, box)
         _require_inside(memory, box)
     return box
+
+
+def _require_order(memory: Memory, box: Box) -> None:
+    if box.lower is None or box.upper is None:
+        return
+    places = memory.xp.nonzero(box.lower > box.upper)[0]
+    if places.shape[0]:
+        raise ValueError(
+            f"{_interval(box, int(places[0]))} was given for an element of x, but (lower, upper) was expected, the lower"
+            " one first: numbers, or arrays like x"
+        )
 
 
 def _require_inside(memory: Memory, box: Box) -> None:

@@ -22,7 +22,7 @@ from anygrad._checking.question import Question, random_direction, spacing_of
 from anygrad._checking.report import CheckReport
 from anygrad._checking.reporting import reported
 from anygrad._checking.roughness import roughness
-from anygrad._checking.taylor import LENGTHS, Taylor, natural_slope, taylor
+from anygrad._checking.taylor import LENGTHS, SHORTER, Taylor, natural_slope, taylor
 from anygrad._checking.whole import whole
 from anygrad._checking.wider import Setting, borne_out, widened
 from anygrad._variables import Variables
@@ -75,6 +75,9 @@ def answered(
         else:
             setting, finding, calls = own, again, calls + finding.ncalls
     test = _tested(question, variables, claim, probe, direction)
+    if test is not None and test.right is False and not finding.wrong:
+        closer = question.probe(variables, direction, SHORTER)
+        test, calls = _tested(question, variables, claim, closer, direction), calls + closer.ncalls
     return reported(
         finding,
         precise,

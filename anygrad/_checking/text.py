@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from anygrad._checking.report import CheckReport, Element
 from anygrad._checking.taylor import Taylor
 
+_NO_TANGENT = (
+    "Kink: f has a derivative by each element, and what is claimed is right for {every}, but it has no tangent at x."
+    " Check at another x."
+)
 _SENTENCES = {
-    "agrees": "Agrees: what is claimed is what was found numerically for all {total}, to within the errors of both.",
+    "agrees": "Agrees: what is claimed is what was found numerically for {every}, to within the errors of both.",
     "wrong": "Wrong: {count} of {total} differ from what was found numerically by more than the errors of both allow.",
     "kink": "Kink: f has no derivative at x for {count} of {total}: the slopes on both sides differ, or f jumps."
     " What is claimed lies between them. Check at another x.",
@@ -38,7 +42,10 @@ def _verdict(report: CheckReport) -> str:
     total = sum(report.counts.values())
     noun = "direction" if report.directional else "element"
     totals = f"{total:,} {noun}{'' if total == 1 else 's'}"
-    return _SENTENCES[report.verdict].format(count=f"{report.counts.get(report.verdict, 0):,}", total=totals)
+    every = f"the only {noun}" if total == 1 else f"all {totals}"
+    count = report.counts.get(report.verdict, 0)
+    sentence = _NO_TANGENT if report.verdict == "kink" and not count else _SENTENCES[report.verdict]
+    return sentence.format(count=f"{count:,}", total=totals, every=every)
 
 
 def _table(elements: Sequence[Element]) -> str:

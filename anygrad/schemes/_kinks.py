@@ -13,7 +13,7 @@ from anygrad.schemes._level import Level
 from anygrad.schemes._state import State
 
 # Levels that a kink is looked for in.
-_LEVELS = 4
+_LEVELS, _FEWEST = 4, 3
 # A kink has to be seen this close to x as well, in units of the step used: a smooth bend looks straight there.
 _CLOSE = 1e-8
 # By how many times its rounding f has to change for the change to be known to three digits.
@@ -36,7 +36,7 @@ def suspected(lines: Lines, state: State, bends: Array | None = None) -> Array:
     The first levels are judged by, and the last. ``bends`` are those of all levels, (levels, k, p), if they are known.
     """
     xp = lines.xp
-    if len(state.trail) < 3 or state.trail[-1].below is None:
+    if len(state.trail) < _FEWEST or state.trail[-1].below is None:
         return 0.0 * xp.abs(state.base)
     levels = len(state.trail)
     count = min(levels, _LEVELS)
@@ -47,6 +47,9 @@ def suspected(lines: Lines, state: State, bends: Array | None = None) -> Array:
         return _difference(lines, state, state.trail[stop - 1], column)
 
     last = xp.where(state.age >= float(count), difference(levels - count, levels), 0.0)
+    if count > _FEWEST:  # lines that have converged as soon as they could after a leap
+        soon = state.age == float(_FEWEST)
+        last = xp.where(soon, difference(levels - _FEWEST, levels), last) if lines.any(soon) else last
     if levels < 2 * _LEVELS:
         return last
     first = xp.where(_in_a_row(xp, state), difference(0, _LEVELS), 0.0)
