@@ -70,7 +70,7 @@ def hessian(
 
     Notes
     -----
-    With central differences of order 2, the default, f is called 1 + 2n + n(n-1) times for x of n elements; with ``grad``
+    With central differences of order 2, as by default, f is called 1 + 2n + n(n-1) times for n elements; with ``grad``,
     that is called 2n times instead. The mixed derivatives come of the second derivatives along the sum of two steps,
     by any scheme; for `Central` that is M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions* (1964),
     equation 25.3.27. For `Complex` see there.

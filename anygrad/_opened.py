@@ -87,8 +87,8 @@ def _require_order(memory: Memory, box: Box) -> None:
     places = memory.xp.nonzero(box.lower > box.upper)[0]
     if places.shape[0]:
         raise ValueError(
-            f"{_interval(box, int(places[0]))} was given for an element of x, but (lower, upper) was expected, the lower"
-            " one first: numbers, or arrays like x"
+            f"{_interval(box, int(places[0]))} was given for an element of x, but (lower, upper) was expected, the"
+            " lower one first: numbers, or arrays like x"
         )
 
 

@@ -61,3 +61,28 @@ def test_nothing_overflows_that_f_does_not(directions):
     assert check(lambda x: 1e160 * np.sum(x**3), lambda x: 3e160 * x**2, [1.0, 2.0]) == "agrees"
     assert check(np.sum, np.ones_like, [1e200, 2e200]) == "agrees"
     assert check(lambda x: np.inf, np.ones_like, [1.0, 2.0]) == "nonfinite"
+
+
+# --- kinks where f varies on a smaller scale than x ------------------------------------------------------------------
+
+
+def test_a_kink_that_others_are_near():
+    knots = np.arange(1990.0, 2026.0)
+    values = np.cumsum(np.cos(knots))
+    slopes = np.diff(values)
+    result = anygrad.derivative(lambda x: np.interp(x, knots, values), knots[1:-1].copy(), full_output=True)
+    assert np.all(result.flags["kink"])
+    assert np.all(result.error >= 0.999 * np.abs(np.diff(slopes)) / 2)
+    clipped = anygrad.derivative(lambda x: np.clip(x, 99, 100), np.array([100.0]), full_output=True)
+    assert clipped.flags["kink"].all()
+    assert clipped.error == pytest.approx(0.5, rel=1e-3)
+
+
+def test_far_from_0_the_taylor_test_is_near_enough():
+    x = np.random.default_rng(0).normal(size=5) + 1e6
+    assert check_gradient(np.std, lambda x: (x - x.mean()) / 5 / x.std(), x)
+    assert check_gradient(lambda x: np.sin(x).sum(), np.cos, np.array([1.0, 1e8]))
+    no_tangent = check_gradient(lambda x: float(np.sqrt(abs(x[0] * x[1]))), np.zeros_like, np.zeros(2))
+    assert no_tangent.verdict == "kink"
+    assert "no tangent" in str(no_tangent)
+    assert "0 of 2" not in str(no_tangent)
