@@ -456,3 +456,18 @@ def test_the_script_in_the_docs(tmp_path):
     script.write_text(next(script for script in scripts(page) if "MPIPoolExecutor" in script))
     run = run_by_mpi(script)
     assert (run.returncode, run.stdout.strip()) == (0, "True"), run.stderr
+
+
+@pytest.mark.parametrize(
+    "mixed_up",
+    [
+        lambda f, items: [f(item) for item in items][::-1],
+        lambda f, items: [f(item) for item in items][:-1],
+        lambda f, items: None,
+    ],
+    ids=["in another order", "one too few", "nothing"],
+)
+def test_what_is_like_map_has_to_keep_the_order(mixed_up):
+    x = np.array([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="imap instead of imap_unordered"):
+        anygrad.numerical_gradient(lambda x: (x**2).sum(), x, evaluator=anygrad.Pool(mixed_up, chunk=2))

@@ -356,18 +356,3 @@ def test_a_task_whose_worker_does_not_know_the_target_is_sent_with_it():
     channel = Workers(ignorant={0, 5})
     assert run(channel) == (list(range(8)), [])
     assert Counter(channel.sent) == Counter([*range(8), 0, 5])
-
-
-@pytest.mark.parametrize(
-    "mixed_up",
-    [
-        lambda f, items: [f(item) for item in items][::-1],
-        lambda f, items: [f(item) for item in items][:-1],
-        lambda f, items: None,
-    ],
-    ids=["in another order", "one too few", "nothing"],
-)
-def test_what_is_like_map_has_to_keep_the_order(mixed_up):
-    x = np.array([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="imap instead of imap_unordered"):
-        anygrad.numerical_gradient(lambda x: (x**2).sum(), x, evaluator=anygrad.Pool(mixed_up, chunk=2))
