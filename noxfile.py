@@ -29,7 +29,13 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Left by the sessions of single libraries to the one that runs it on all that it has.
 PARITY = ("tests/test_parity.py",)
 # Many cases of one thing, of which the oldest versions have not to see all; and what does not depend on them.
-BATTERIES = ("tests/test_check_wrong.py", "tests/test_check_right.py", "tests/test_hints.py", "tests/test_battery.py")
+BATTERIES = (
+    "tests/test_check_wrong.py",
+    "tests/test_check_right.py",
+    "tests/test_hints.py",
+    "tests/test_battery.py",
+    "tests/test_rough.py",
+)
 OF_OURS_ALONE = ("tests/test_architecture.py", "tests/test_docs.py", "tests/test_journal.py", "tests/test_cli.py")
 BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
 EVERYWHERE = [
