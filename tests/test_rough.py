@@ -43,6 +43,7 @@ def test_the_noise_is_told():
     f, gradient, places = ROUGH["sines in float32"]
     reports = [check_gradient(f, lambda x: 1.05 * gradient(x), x) for x in places[:2]]
     assert all("f has noise" in str(report) for report in reports)
+    assert not any("float64" in str(report) for report in reports)  # which x is already
 
 
 def test_a_sum_that_cancels():

@@ -86,7 +86,7 @@ def answered(
         noise=setting.noise,
         tangent_error=_tangent_error(question, variables, finding, direction),
         hints=_hints(question, variables, finding),
-        dtypes=setting.variables.dtypes if setting is not own else (),
+        dtypes=() if setting.variables is variables else setting.variables.dtypes,
         ncalls=probe.ncalls + question.ncalls + calls,
         seconds=time.perf_counter() - started,
     )
