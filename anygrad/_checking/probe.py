@@ -96,6 +96,14 @@ def probed(
     return Probe(values[:repeats], lengths, values[repeats:], memory.size, made, calls)
 
 
+def off_a_polynomial(t: HostArray, values: HostArray, degree: int) -> float:
+    """Return the standard deviation of values, (m,) or (m, p), about the polynomial of t that is nearest to them."""
+    powers = np.vander(t / np.max(np.abs(t)), degree + 1)
+    about = (values - values[:1]).astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
+    left = about - powers @ np.linalg.lstsq(powers, about, rcond=None)[0]
+    return float(np.linalg.norm(left) / np.sqrt(t.size - degree - 1))
+
+
 def _job(variables: Variables, function: Function, options: Options, *, vector: bool) -> Job:
     """Return f as a function of all of x; of its first array, if the others are of another library."""
     if all(backend is variables.backends[0] for backend in variables.backends):

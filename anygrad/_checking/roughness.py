@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anygrad._checking.comparison import HostArray
+from anygrad._checking.probe import off_a_polynomial
 from anygrad._checking.question import spacing_of
 from anygrad._checking.wider import Setting
 
@@ -28,22 +29,14 @@ def roughness(setting: Setting, direction: HostArray) -> tuple[float, int]:
         return 0.0, ncalls
     for unit in _UNITS:
         places = [unit * place for place in _PLACES]
-        probe = setting.question.probe(setting.variables, direction, places)
+        with setting.variables.context():
+            probe = setting.question.probe(setting.variables, direction, places)
         values, ncalls = probe.values[:, 0], ncalls + probe.ncalls
         if not np.all(np.isfinite(values)):
             return 0.0, ncalls
         if np.unique(values).size > len(places) / 2:
-            close, closer = (_left(values, degree) for degree in _DEGREES)
+            close, closer = (off_a_polynomial(probe.t, values, degree) for degree in _DEGREES)
             noise = min(close, _MARGIN * closer)
             rounding = max(probe.rounding(eps), eps * float(np.max(np.abs(values))))
             return noise if noise > _ROUNDINGS * rounding else 0.0, ncalls
     return 0.0, ncalls
-
-
-def _left(values: HostArray, degree: int) -> float:
-    """Return how far values are off the nearest polynomial."""
-    places = np.asarray(_PLACES) / max(_PLACES)
-    powers = np.vander(places, degree + 1)
-    about = (values - values[0]).astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
-    rest = about - powers @ np.linalg.lstsq(powers, about, rcond=None)[0]
-    return float(np.linalg.norm(rest) / np.sqrt(len(_PLACES) - degree - 1))

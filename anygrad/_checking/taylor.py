@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anygrad._checking.comparison import HostArray
-from anygrad._checking.probe import Probe
+from anygrad._checking.probe import Probe, off_a_polynomial
 
 # From a tenth of x's size down, each a quarter of the one before.
 LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
@@ -75,13 +75,9 @@ def _test(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor
 def _noise(probe: Probe) -> float:
     """Return how far f next to x is off a parabola, which smooth functions are there, and those with kinks."""
     t, values = probe.t[-_SHORTEST:], probe.values[-_SHORTEST:] - probe.repeated[0]
-    unknowns = 3
-    if t.size <= unknowns or not np.all(np.isfinite(values)) or not np.any(t):
+    if t.size < _SHORTEST or not np.all(np.isfinite(values)) or not np.any(t):
         return 0.0
-    values = values.astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
-    powers = (t / np.max(np.abs(t)))[:, None] ** np.arange(unknowns)
-    left = values - powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
-    return float(np.linalg.norm(left) / np.sqrt(t.size - unknowns))
+    return off_a_polynomial(t, values, degree=2)
 
 
 @np.errstate(all="ignore")

@@ -17,7 +17,7 @@ from anygrad.schemes._state import State, total
 
 # Where f is sampled beside x, in units of this part of x: an f computed in float32 has to show its steps, a wave its
 # smoothness. Unevenly, as values that are rounded to multiples of a number may be on a straight line at even distances.
-_PLACES = ("1.0", "2.29", "2.93", "4.11", "5.37", "5.83", "7.07")
+_PLACES = (1.0, 2.29, 2.93, 4.11, 5.37, 5.83, 7.07)
 _SPACING = 2.0**-20
 # Where that is too little for f to change at all: of what it may be too little for, noise is not more than this.
 _COARSE = 1e-5
@@ -67,7 +67,7 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
 def _beside(search: Search, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:
     """Return the relative noise of values beside x, and how many of them are those of the next place: (k, p)."""
     xp = lines.xp
-    places = [float(place) if search.side >= 0 else -float(place) for place in _PLACES]
+    places = [place if search.side >= 0 else -place for place in _PLACES]
     apart = apart if state.most is None else xp.minimum(apart, state.most / (len(places) + 1))
     values = list(lines.sample([lines.at + place * apart for place in places]))
     size = total([xp.abs(value) for value in values]) / len(values)
