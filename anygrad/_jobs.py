@@ -15,13 +15,16 @@ from anygrad._variables import Variables
 
 def jobs_of(variables: Variables, function: Function, options: Options, *, vector: bool = False) -> list[Job]:
     """Return what there is to do for each array of x."""
+    if variables.alone:
+        [array], [backend] = variables.arrays, variables.backends
+        return [Job("x", function.f, array, backend, options, options.bounds or (None, None), vector=vector)]
     with_leaf = variables.with_leaves if options.evaluator.leading else variables.with_leaf
     arrays = variables.by_name
     lowers, uppers = (variables.leaves_of(bound, "a bound") for bound in options.bounds or (None, None))
     return [
         Job(
             name,
-            function.f if variables.alone else function.of(with_leaf(position)),
+            function.of(with_leaf(position)),
             array,
             backend,
             options if scheme is options.scheme else replace(options, scheme=scheme),

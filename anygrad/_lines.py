@@ -47,6 +47,8 @@ class Space:
             sample=sample,
             base=base,
             take=take,
+            any=memory.any,
+            all=memory.all,
             compose=memory.compose if self.off_axis else None,
             concrete=memory.concrete,
             **own,
@@ -73,7 +75,7 @@ def element_lines(space: Space, elements: Sequence[int], part: int = 0) -> Lines
     box = Box(own(space.box.lower), own(space.box.upper))
 
     def sample(levels: Sequence[Array]) -> list[Array]:
-        points = [_flat(box.clip(xp, t)) for t in levels]
+        points = [box.clip(xp, t)[:, 0] for t in levels]
         return _tables(session.sample(elements, set_part, points))
 
     return space.lines(
@@ -171,7 +173,7 @@ def pointwise_lines(space: Space, indices: Array | None = None) -> Lines:
         return _column(column if indices is None else xp.take(column, indices, axis=0))
 
     def points(t: Array) -> Array:
-        flat = _flat(box.clip(xp, t))
+        flat = box.clip(xp, t)[:, 0]
         return flat if indices is None else memory.overlay(indices, flat)
 
     def taken(chosen: Array) -> Lines:
@@ -195,17 +197,13 @@ def _column(numbers: Array) -> Array:
     return numbers[:, None]
 
 
-def _flat(column: Array) -> Array:
-    return column[:, 0]
-
-
 def _table(values: Array) -> Array:
     """Return values as (m, p), whether f returns one number or several."""
     return values if values.ndim == 2 else values[:, None]
 
 
 def _tables(columns: Sequence[Array]) -> list[Array]:
-    return [_table(values) for values in columns]
+    return list(columns) if columns[0].ndim == 2 else [values[:, None] for values in columns]
 
 
 def _chosen(memory: Memory, of_all: Array, elements: Sequence[int]) -> Array:

@@ -44,6 +44,8 @@ class Lines:
         ``take(indices)`` returns the lines of those indices, an integer array of shape (k,), alone.
     spread
         Brings a number or an array of x's shape to the shape (m, 1).
+    any, all
+        Whether any, or all, of the booleans in an array are true; False where looking would force a lazy computation.
     compose
         Makes complex points of their real and imaginary parts; None where f may not be sampled off the real axis.
     shared
@@ -66,6 +68,8 @@ class Lines:
     nearest: Callable[[Array], Array]
     take: Callable[[Array], Lines]
     spread: Callable[[Array], Array]
+    any: Callable[[Array], bool]
+    all: Callable[[Array], bool]
     compose: Callable[[Array, Array], Array] | None = None
     shared: bool = False
     concrete: bool = True
@@ -75,14 +79,6 @@ class Lines:
     def numbers(self) -> Array:
         """Return 0, 1, ..., m - 1, an integer array where the lines are."""
         return self.xp.arange(self.at.shape[0], device=device(self.at))
-
-    def all(self, mask: Array) -> bool:
-        """Return whether all elements of a mask are true; False where looking would force a lazy computation."""
-        return self.concrete and bool(self.xp.all(mask))
-
-    def any(self, mask: Array) -> bool:
-        """Return whether any element of a mask is true; False where looking would force a lazy computation."""
-        return self.concrete and bool(self.xp.any(mask))
 
 
 @dataclass(eq=False)

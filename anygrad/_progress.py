@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from anygrad._typing import ProgressCallback
 
@@ -29,12 +29,14 @@ class Meter:
             self._report(self._done, self.total)
 
 
-@contextmanager
-def meter(progress: bool | ProgressCallback, total: int) -> Iterator[Meter | None]:
+def meter(progress: bool | ProgressCallback, total: int) -> AbstractContextManager[Meter | None]:
     """Open what ``progress=`` asks for: nothing, a bar on stderr, or calls of the user's function."""
-    if progress is False:
-        yield None
-    elif progress is True:
+    return nullcontext() if progress is False else _shown(progress, total)
+
+
+@contextmanager
+def _shown(progress: bool | ProgressCallback, total: int) -> Iterator[Meter]:
+    if progress is True:
         from tqdm.auto import tqdm  # noqa: PLC0415 - only where a bar is wanted
 
         with tqdm(total=total, unit="call") as bar:

@@ -57,6 +57,8 @@ class Sampled:
             base=base,
             nearest=lambda levels: levels.astype(self.dtype).astype(np.float64),
             take=lambda indices: self._taken(at, base if bases else None, indices),
+            any=lambda mask: bool(np.any(mask)),
+            all=lambda mask: bool(np.all(mask)),
             spread=lambda value: np.broadcast_to(np.asarray(value, dtype=np.float64), self.at.shape),
             lower=bound(self.bounds[0]),
             upper=bound(self.bounds[1]),

@@ -6,9 +6,10 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from anygrad.backends._base import Backend, Memory, Results
+from anygrad.backends._base import Backend
 from anygrad.backends._complexified import Complexified
 from anygrad.backends._joint import Joint
+from anygrad.backends._memory import Memory, Results
 from anygrad.backends._scalar import neither_real_nor_holomorphic
 from anygrad.backends._stack import Stack
 from anygrad.backends._vectoriser import Vectoriser

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends._base import Backend, Indices, Memory
+from anygrad.backends._base import Backend, Indices
+from anygrad.backends._memory import Memory
 from anygrad.backends._vectoriser import Function
 
 

@@ -179,6 +179,12 @@ class DeviceMemory:
     def indices(self, indices: Array) -> list[int]:
         return index_list(indices)
 
+    def any(self, mask: Array) -> bool:
+        return bool(self.xp.any(mask))
+
+    def all(self, mask: Array) -> bool:
+        return bool(self.xp.all(mask))
+
     def read_all(self, values: Sequence[object]) -> Array:
         return flattened([self._read_array(value) for value in values], self.xp, self._working, device(self._data))
 

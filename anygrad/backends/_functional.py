@@ -123,6 +123,12 @@ class FunctionalMemory:
     def indices(self, indices: Array) -> list[int]:
         return index_list(indices)
 
+    def any(self, mask: Array) -> bool:
+        return self.concrete and bool(self.xp.any(mask))
+
+    def all(self, mask: Array) -> bool:
+        return self.concrete and bool(self.xp.all(mask))
+
     def read_all(self, values: Sequence[object]) -> Array:
         on = device(self.array)
         return flattened([self._read_array(value) for value in values], self.xp, self._working, on)

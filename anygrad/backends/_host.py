@@ -139,7 +139,7 @@ class HostMemory:
 
     def holds(self, part: int | None, levels: Raw) -> bool:
         raw = self._encoded(range(self.size), part, levels)
-        return self.cells is None or same_bits(self._stored, raw.reshape(self._stored.shape))
+        return self.cells is None or same_bits(self._stored, raw)
 
     def nearest(self, elements: Sequence[int], levels: Raw) -> Raw:
         return self.codec.nearest(levels)
@@ -164,6 +164,12 @@ class HostMemory:
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         assert self._replace is not None
         return self._replace(array, element, raw)
+
+    def any(self, mask: Raw) -> bool:
+        return b"\1" in mask.tobytes()  # a quarter of the time of mask.any(), which is written in Python
+
+    def all(self, mask: Raw) -> bool:
+        return b"\0" not in mask.tobytes()
 
     def results(self, count: int) -> list[Any]:
         return []
@@ -215,7 +221,7 @@ class HostMemory:
             expected = expected.copy()
             for element, item in zip(elements, raw, strict=True):
                 expected[element] = item
-        return not same_bits(self._stored, expected.reshape(self._stored.shape))
+        return not same_bits(self._stored, expected)
 
     def restore(self) -> bool:
         changed = True

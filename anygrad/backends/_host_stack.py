@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends._codec import Raw, same_bits
+from anygrad.backends._codec import Raw, copies, same_bits
 from anygrad.backends._layout import places, positions
 from anygrad.backends._stack import Rows
 
@@ -99,13 +99,12 @@ class HostStack:
         self._written.clear()
         if not look or changed:
             return changed
-        return not all(same_bits(now, expected) for now, expected in self._copies())
+        return not self._as_copied()
 
-    def _copies(self) -> Iterator[tuple[Raw, Raw]]:
-        """Return what was given to f, and what it was made of: together, or row by row where that takes much memory."""
-        count = self._count
-        if self._samples is None and self._stored.shape[1] < _LONG:
-            yield self._stored[:count], self._original
-            return
-        for row in range(count):
-            yield self._stored[row], self._original[0 if self._samples is None else self._samples[row]]
+    def _as_copied(self) -> bool:
+        """Return whether what was given to f is what it was made of: row by row where that takes much memory."""
+        count, samples = self._count, self._samples
+        if samples is None and self._stored.shape[1] < _LONG:
+            return copies(self._stored[:count], self._original)
+        sources = np.zeros(count, dtype=np.intp) if samples is None else samples
+        return all(same_bits(self._stored[row], self._original[sources[row]]) for row in range(count))

@@ -11,8 +11,8 @@ from typing import Any
 from array_api_compat import device
 
 from anygrad._typing import Array
-from anygrad.backends._base import Memory
 from anygrad.backends._joint_stack import JointStack
+from anygrad.backends._memory import Memory
 
 Place = tuple[int, int]  # which of the arrays, and which of its elements
 
@@ -114,6 +114,12 @@ class JointMemory:
 
     def overlay(self, indices: Array, levels: Array) -> Array:
         raise NotImplementedError("several arrays are not differentiated element by element")
+
+    def any(self, mask: Array) -> bool:
+        return self.concrete and self._widest.any(mask)
+
+    def all(self, mask: Array) -> bool:
+        return self.concrete and self._widest.all(mask)
 
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         inner: list[tuple[list[int], list[object]]] = [([], []) for _ in self._memories]

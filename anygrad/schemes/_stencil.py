@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, reduce
+from functools import cache
 from math import factorial, lcm
-from operator import add
 
 from anygrad._typing import Array
 
@@ -66,19 +65,22 @@ class Stencil:
 
     def points(self, at: Array, step: Array) -> list[Array]:
         """Return where to sample, but for ``at`` itself."""
-        return [at + _times(offset, step) for offset in self.offsets if offset]
+        return [_plus(at, offset, step) for offset in self.offsets if offset]
 
     def combine(self, values: Sequence[Array], step: Array) -> Array:
         """Return the derivative from the values at each offset."""
-        total = reduce(add, map(_times, self.numerators, values))
+        first, *others = self.numerators
+        total = values[0] if first == 1 else first * values[0]
+        for number, value in zip(others, values[1:], strict=True):
+            total = _plus(total, number, value)
         return total / (self.denominator * (step if self.n == 1 else step**self.n))
 
 
-def _times(number: float, array: Array) -> Array:
-    """Return a product: by 1 and -1, which most weights are, it is not multiplied."""
+def _plus(total: Array, number: float, array: Array) -> Array:
+    """Return the total and a multiple of the array: by 1 and -1, which most weights are, it is not multiplied."""
     if number == 1:
-        return array
-    return -array if number == -1 else number * array
+        return total + array
+    return total - array if number == -1 else total + number * array
 
 
 @cache
