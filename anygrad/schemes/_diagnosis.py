@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad.schemes._extrapolation import Row
+from anygrad.schemes._extrapolation import SEEN, Row
 from anygrad.schemes._findings import SAFETY, Finding, together
 from anygrad.schemes._judging import FAILURES, LEAPS
 from anygrad.schemes._kinks import confirmed, isolated, suspected
-from anygrad.schemes._noise import measured, stalled
+from anygrad.schemes._noise import beside, measured, smooth_apart, stalled
 from anygrad.schemes._search import Search
 from anygrad.schemes._state import State, merged, taken
 
@@ -24,8 +24,12 @@ MOST = 2.0
 WIDER = 3.0
 # A wave on top of a smooth function begins to be seen at steps as many times smaller than those that it disturbs.
 _CLOSER = 8.0
+# Where places so far apart are on a smooth curve, steps as many times that are a part of it as well.
+_WITHIN = 16.0
 # What f(x) alone tells of is looked for at steps as many times smaller, so often.
 _NEARER, _TIMES = 64.0, 3
+# A kink is, before it is too near to be told from one at x itself.
+_OFTEN = 5
 # As many levels more than it takes at the least.
 _MORE = 6
 
@@ -102,13 +106,19 @@ class Diagnosis:
         if not self.noise_known:
             found = self._at_some(lines, state, found, found.stuck | stalled(xp, state), self._noisy)
         if not self.search.side:
-            found = self._at_some(lines, state, found, ((bend > 0.0) | found.poor) & ~found.noisy, self._bent)
-        unexplained = ~found.noisy & ~found.kink
+            nearer = found.step < xp.abs(state.trail[-1].step)  # than what makes the suspicion
+            bent = ((bend > 0.0) | found.poor) & ~found.noisy & ~nearer
+            found = self._at_some(lines, state, found, bent, self._bent)
+            bent = bent & (bend > 0.0) & ~found.kink
+            found = self._at_some(lines, state, found, bent, self._beside_a_kink)
+            bend = xp.where(bent, bend, 0.0)
+        unexplained = ~found.noisy & ~found.kink & (bend == 0.0)
         lost = unexplained & (isolated(lines, state) | (found.poor & (state.leaps >= LEAPS)))
         found = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
         if len(state.trail) < self.search.levels:
             found = self._at_some(lines, state, found, found.stuck & unexplained & ~lost, self._closer)
-        return found
+        nearby = replace(state, step=_WITHIN * beside(xp, state))
+        return self._at_some(lines, nearby, found, (found.poor | found.stuck) & unexplained & ~lost, self._within)
 
     def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
         """Examine the lines that have values of which the mask is true."""
@@ -128,7 +138,24 @@ class Diagnosis:
         flagged = replace(
             found, noisy=noise > _NOISY * lines.eps * (1.0 if state.condition is None else state.condition)
         )
-        return self._at_some(lines, state, flagged, noise > 0.0, self._wider)
+        return self._at_some(lines, state, flagged, noise > 0.0, self._waves_apart)
+
+    def _waves_apart(self, lines: Lines, state: State, found: Finding) -> Finding:
+        """Tell noise from what is smooth if seen from near: a wave shorter than the steps, the flank of a pole."""
+        xp = lines.xp
+        apart = smooth_apart(self.search, lines, state)
+        smooth = apart > 0.0
+        noise = xp.where(smooth, lines.eps, state.noise)
+        state = replace(state, noise=noise, step=_WITHIN * apart)
+        found = replace(found, noisy=found.noisy & ~smooth)
+        found = self._at_some(lines, state, found, ~smooth, self._wider)
+        return self._at_some(lines, state, found, smooth, self._within)
+
+    def _within(self, lines: Lines, state: State, found: Finding) -> Finding:
+        """Search again from where f is smooth."""
+        xp = lines.xp
+        second = self._again(lines, state.step, state.noise)
+        return found.revised(xp, second.better(xp, found) & (second.error <= SEEN * xp.abs(second.value)), second)
 
     def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again from farther out, unless that leads over to another wave."""
@@ -140,7 +167,8 @@ class Diagnosis:
         away = xp.abs(second.value - seen.value) > reached + second.error
         known = state.noise > lines.eps
         found = replace(found, error=xp.where(known & away, reached, found.error))
-        return found.revised(xp, known & ~away, second)
+        found = found.revised(xp, known & ~away, second)
+        return self._at_some(lines, state, found, suspected(lines, state) > 0.0, self._bent)
 
     def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
         xp = lines.xp
@@ -148,11 +176,27 @@ class Diagnosis:
         unknown = xp.abs(state.trail[-1].slope(state.base))
         return found.bent(xp, (size > 0.0) | found.poor, confirmed(lines, state, xp.where(size > 0.0, size, unknown)))
 
+    def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
+        """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""
+        xp = lines.xp
+        step, size = xp.abs(state.trail[-1].step), suspected(lines, state)
+        beside = (size > 0.0) & ~found.kink
+        near = replace(self, search=replace(self.search, widens=False))
+        for _ in range(_OFTEN):
+            step = step / _NEARER
+            second = near._again(lines, step, state.noise)
+            clear = beside & ~second.stuck & xp.isfinite(second.error)
+            found, beside = found.revised(xp, clear & second.better(xp, found), second), beside & ~clear
+            if not lines.any(beside):
+                return found
+        if self.search.n > 1:
+            return found
+        return replace(found, error=xp.where(beside & (size > found.error), size, found.error))
+
     def _closer(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again from where the first search stopped."""
         second = self._again(lines, found.step / _CLOSER, state.noise)
-        surer = second.error / lines.xp.abs(second.value) < found.error / lines.xp.abs(found.value)
-        return found.revised(lines.xp, surer, second)
+        return found.revised(lines.xp, second.surer(lines.xp, found), second)
 
     def _nearer(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again where nothing is known, nearer by and by as long as f(x) stands alone."""
@@ -173,5 +217,6 @@ class Diagnosis:
         findings = []
         for ended in self.search.run(lines, steps, noise):
             found = Finding.of(xp, ended.state, self.search).lost(xp, isolated(lines, ended.state))
+            found = replace(found, stuck=found.stuck | (suspected(lines, ended.state) > 0.0))
             findings.append(found if ended.mask is None else taken(xp, found, xp.nonzero(ended.mask)[0]))
         return together(xp, findings)

@@ -77,7 +77,7 @@ class Finding:
         """Return the finding with kinks where there are some and the mask is true: the error covers both sides."""
         found = mask & kink.found
         wider = found & (kink.half > self.error)
-        return replace(self, kink=self.kink | found, error=xp.where(wider, kink.half, self.error))
+        return replace(self, kink=self.kink | found, error=xp.where(wider, kink.half + self.error, self.error))
 
     def lost(self, xp: Namespace, mask: Array) -> Finding:
         """Return the finding with nothing known where the mask is true."""
@@ -93,6 +93,15 @@ class Finding:
             stuck=xp.where(mask, other.stuck, self.stuck),
             poor=xp.where(mask, other.poor, self.poor),
         )
+
+    def surer(self, xp: Namespace, other: Finding) -> Array:
+        """Return where its relative error is less than that of ``other``."""
+        return self.error / xp.abs(self.value) < other.error / xp.abs(other.value)
+
+    def better(self, xp: Namespace, other: Finding) -> Array:
+        """Return where it is surer than ``other``, made of wider steps, or what it says cannot be true."""
+        apart = xp.abs(self.value - other.value) > SAFETY * self.error + other.error
+        return apart | self.surer(xp, other)
 
     def slopes(self, xp: Namespace) -> Slopes:
         """Return what the scheme returns."""

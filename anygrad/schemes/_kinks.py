@@ -106,7 +106,9 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     outer, inner = _close_by(lines, state, size)
     wide, close = outer.bend(state.base), inner.bend(state.base)
     limit = xp.abs(close + (close - wide) / (float(RATIO) - 1.0))
-    noise = _DISTINCT * (state.noise * (inner.size + xp.abs(state.base)) + lines.tiny)
+    # f may round its argument, as sin(1e5 * x) does.
+    argument = state.scale * inner.steepness(xp, state.base)
+    noise = _DISTINCT * (state.noise * (inner.size + xp.abs(state.base) + argument) + lines.tiny)
     chosen = state.chosen(xp)
     near = (outer.step <= chosen.step) | ~chosen.seen(xp)
     kink = (limit > 0.5 * size) & (limit * inner.step > noise)
@@ -123,7 +125,8 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
 def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
     """Sample f as close to x as a kink of that size can still be told from rounding."""
     xp = lines.xp
-    least = xp.abs(state.base) / xp.where(size > 0.0, size, xp.inf)
+    rounded = xp.abs(state.base) + state.scale * state.trail[-1].steepness(xp, state.base)
+    least = rounded / xp.where(size > 0.0, size, xp.inf)
     least = xp.max(xp.where(xp.isfinite(least), least, 0.0), axis=1, keepdims=True)
     step = 10.0 * _DISTINCT * state.noise * xp.maximum(least, state.scale)
     first, last = state.trail[0].step, state.trail[-1].step

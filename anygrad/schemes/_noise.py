@@ -12,8 +12,9 @@ from math import sqrt
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Row
+from anygrad.schemes._level import every
 from anygrad.schemes._search import Search
-from anygrad.schemes._state import State, total
+from anygrad.schemes._state import State, some, total
 
 # Where f is sampled beside x, in units of this part of x: an f computed in float32 has to show its steps, a wave its
 # smoothness. Unevenly, as values that are rounded to multiples of a number may be on a straight line at even distances.
@@ -23,6 +24,11 @@ _SPACING = 2.0**-20
 _COARSE = 1e-5
 # A smooth f is a cubic beside x, but for _SPACING^4.
 _SMOOTH = 3
+# Where f seems to be noisy, it is looked at from as many times nearer; again and again only where noise is this part of
+# f, as is seen of a wave that is too short, but seldom of noise.
+_NEARER, _TIMES, _LARGE = 64.0, 3, 1e-2
+# Pieces as many times shorter seldom have a jump in them; their slopes are the same up to this part.
+_WITHIN, _ALIKE = 8.0, 1e-2
 # More noise than as many times what was assumed is something else than rounding.
 EXPLAINED = 16.0
 # Noise close to x that is this part of what it seems to be from afar is the same noise, seen by chance for less.
@@ -39,6 +45,11 @@ def stalled(xp: Namespace, state: State) -> Array:
     return (state.misses > 0.0) & (state.fresh.change > EXPLAINED * state.fresh.noise * state.condition)
 
 
+def beside(xp: Namespace, state: State) -> Array:
+    """Return how far apart the places are where f is sampled beside x, (k, 1)."""
+    return _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
+
+
 def measured(search: Search, lines: Lines, state: State) -> Array:
     """Return the relative noise of f, (k, p), where it is above what was assumed; 0 where that is not what it is.
 
@@ -48,7 +59,7 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     counts all that noise has there alike, so that it is seldom far below the noise by chance.
     """
     xp = lines.xp
-    close = _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
+    close = beside(xp, state)
     near, equal = _beside(search, lines, state, close)
     still = equal >= len(_PLACES) - 1.0
     if lines.any(still):
@@ -62,6 +73,44 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     same = rounded | (near > _SAME * far)
     noise = xp.where(near > far, near, far)
     return xp.where(same & xp.isfinite(noise) & (noise > EXPLAINED * state.noise), noise, 0.0)
+
+
+def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
+    """Return how far apart places beside x are between which f is smooth, (k, 1); 0 where it is noisy there as well.
+
+    Seen from nearer by, noise stays what it is; what a cubic leaves of a wave, or of the flank of a pole, vanishes like
+    the fourth power of the distance. Between numbers that f rounds its argument to, it is constant.
+    """
+    xp = lines.xp
+    apart = beside(xp, state)
+    found = xp.zeros_like(apart)
+    for _ in range(_TIMES):
+        apart = apart / _NEARER
+        near, equal = _beside(search, lines, state, apart)
+        smooth = every(xp, (near < state.noise / _NEARER**2) & (equal == 0.0))
+        found = xp.where(smooth & (found == 0.0), apart, found)
+        if not lines.any((found == 0.0) & some(xp, state.noise > _LARGE)):
+            break
+    return xp.where(_broken(search, lines, state, found), 0.0, found) if lines.any(found > 0.0) else found
+
+
+def _broken(search: Search, lines: Lines, state: State, apart: Array) -> Array:
+    """Return where f is made of pieces with jumps between them: the same slope on all, but another from far, (k, 1).
+
+    So are values from which rounding has left a straight line: exp(x) - 1 - x, where exp(x) is near 1.
+    """
+    xp = lines.xp
+    side = -1.0 if search.side < 0 else 1.0
+    places = [side * place * beside(xp, state) for place in _PLACES]
+    length = side * apart / _WITHIN
+    starts = list(lines.sample([lines.at + place for place in places]))
+    ends = lines.sample([lines.at + place + length for place in places])
+    length = xp.where(length == 0.0, 1.0, length)
+    slopes = xp.stack([(end - start) / length for start, end in zip(starts, ends, strict=True)])
+    usual = xp.sort(slopes, axis=0)[len(places) // 2, ...]
+    alike = xp.sum(xp.astype(xp.abs(slopes - usual) <= _ALIKE * xp.abs(usual), state.at.dtype), axis=0)
+    across = (starts[-1] - starts[0]) / (places[-1] - places[0])
+    return some(xp, (alike > 0.7 * len(places)) & (xp.abs(across - usual) > 10.0 * _ALIKE * xp.abs(usual)))
 
 
 def _beside(search: Search, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:

@@ -140,6 +140,8 @@ class State:
         surer = best.surer(xp, past)
         agreed = best.change <= 2.0 * best.noise
         same = (xp.abs(best.value - past.value) <= 4.0 * past.error) & agreed
+        # Where f did not change at all, its changes may have been less than it rounds what it is made of.
+        same = same | ((past.value == 0.0) & (past.change == 0.0) & best.seen(xp))
         if xp.any(self.leaps > 0.0):  # closer to x f may really be flat
             surer = surer | (agreed & (best.error < past.error) & ~past.seen(xp))
         return past.replaced(xp, ~xp.isfinite(past.error) | (surer & ((self.growths == 0.0) | same)), best)
