@@ -118,7 +118,7 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     jump = (moved < 0.1 * apart) & (apart > noise)
     # The difference of the slopes grows on at a cusp, and at a jump that f(x) is on one side of.
     endless = jump | (xp.abs(close) > 1.25 * xp.abs(wide))
-    rounded = state.noise * (inner.size + xp.abs(state.base)) / inner.step
+    rounded = 2.0 * state.noise * (inner.size + xp.abs(state.base)) / inner.step
     return Kink((kink | jump) & near, xp.where(endless, xp.inf, limit + rounded))
 
 

@@ -31,8 +31,12 @@ _NEARER, _TIMES, _LARGE = 64.0, 3, 1e-2
 _WITHIN, _ALIKE = 8.0, 1e-2
 # More noise than as many times what was assumed is something else than rounding.
 EXPLAINED = 16.0
+# More than as many times is worth measuring.
+_MORE = 4.0
 # Noise close to x that is this part of what it seems to be from afar is the same noise, seen by chance for less.
 _SAME = 0.03
+# Nor is it more than so many times that.
+_AT_MOST = 10.0
 
 
 def stalled(xp: Namespace, state: State) -> Array:
@@ -42,7 +46,7 @@ def stalled(xp: Namespace, state: State) -> Array:
     """
     if state.fresh is None or state.condition is None:
         return state.misses < 0.0
-    return (state.misses > 0.0) & (state.fresh.change > EXPLAINED * state.fresh.noise * state.condition)
+    return (state.misses > 0.0) & (state.fresh.change > _MORE * state.fresh.noise * state.condition)
 
 
 def beside(xp: Namespace, state: State) -> Array:
@@ -61,18 +65,21 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     xp = lines.xp
     close = beside(xp, state)
     near, equal = _beside(search, lines, state, close)
+    far = _scatter(search, lines, state) * state.noise
     still = equal >= len(_PLACES) - 1.0
     if lines.any(still):
         # Where f has still been seen to change.
         farther, changed = _beside(search, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
-        coarse = still & (farther < _COARSE)
-        near, equal = xp.where(coarse, farther, near), xp.where(coarse, changed, equal)
-    far = _scatter(search, lines, state) * state.noise
+        # Or what rounding leaves of terms of the size of 1 that cancel, as in 1 - cos(x).
+        left = farther * state.trail[-1].size < EXPLAINED * lines.eps
+        coarse = still & ((farther < _COARSE) | left)
+        # That far from x, a cubic may leave more than noise.
+        near, equal = xp.where(coarse, xp.minimum(farther, _AT_MOST * far), near), xp.where(coarse, changed, equal)
     # Where most neighbours are equal, f rounds coarsely what it gets: that is noise, although it does not show.
     rounded = (equal >= 0.5 * len(_PLACES)) & (equal < len(_PLACES) - 1.0)
     same = rounded | (near > _SAME * far)
     noise = xp.where(near > far, near, far)
-    return xp.where(same & xp.isfinite(noise) & (noise > EXPLAINED * state.noise), noise, 0.0)
+    return xp.where(same & xp.isfinite(noise) & (noise > _MORE * state.noise), noise, 0.0)
 
 
 def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
@@ -83,11 +90,13 @@ def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
     """
     xp = lines.xp
     apart = beside(xp, state)
-    found = xp.zeros_like(apart)
+    found, condition = xp.zeros_like(apart), 1.0 if state.condition is None else state.condition
+    rounding = EXPLAINED * lines.eps * condition + xp.zeros_like(state.noise)
     for _ in range(_TIMES):
         apart = apart / _NEARER
         near, equal = _beside(search, lines, state, apart)
-        smooth = every(xp, (near < state.noise / _NEARER**2) & (equal == 0.0))
+        less = xp.maximum(state.noise / _NEARER**2, rounding)
+        smooth = every(xp, (near < less) & (near < state.noise) & (equal == 0.0))
         found = xp.where(smooth & (found == 0.0), apart, found)
         if not lines.any((found == 0.0) & some(xp, state.noise > _LARGE)):
             break
@@ -154,7 +163,7 @@ def _scatter(search: Search, lines: Lines, state: State) -> Array:
     xp = lines.xp
     row, ratios = Row(), []
     for count in range(search.window, len(state.trail) + 1):
-        before, row = row, search.row(lines, replace(state, trail=state.trail[:count], row=row))
+        before, row = row, search.row(lines, replace(state, trail=state.trail[:count], row=row, leapt=True))
         if not row.changes:
             continue
         least = xp.zeros_like(row.noise[0]) + xp.inf

@@ -16,7 +16,7 @@ class Adaptive:
     """Extrapolation of central differences to the step 0, of each element until its error is as small as it gets.
 
     Every element has its own steps, an estimate of its error, and flags. It takes 13 calls of f in the median of common
-    functions, 7 where it is linear, and some 30 where f is noisy or varies a thousand times faster than x says; of
+    functions, 7 where it is linear, and 25 to 45 where f is noisy or varies thousands of times faster than x says; of
     n > 2 there are two more for every other n. f(x) itself is called once for all elements.
 
     Parameters
@@ -44,7 +44,8 @@ class Adaptive:
     up to least. The error is three times that change, and that rounding; it covers the true error in 99 of 100 cases.
 
     Noise above rounding is told from fast variation by a table of differences (J. J. More and S. M. Wild, *Estimating
-    computational noise*, SIAM J. Sci. Comput. 33 (2011), 1292-1314), and then the search is repeated at wider steps.
+    computational noise*, SIAM J. Sci. Comput. 33 (2011), 1292-1314), taken from nearer and nearer: noise stays what it
+    is. Then the search is repeated: at wider steps under noise, within a wave, and below the distance of a kink.
 
     The flags: ``kink`` where the slopes on both sides differ, or f jumps: the value is their mean, and the error covers
     both; ``noisy``; ``one_sided`` next to a bound, or where f ends at x; ``unconverged`` where the error is large and

@@ -1,0 +1,94 @@
+"""Functions that vary on a much smaller scale than x says: short waves, poles and kinks nearby."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+import anygrad
+
+COUNT = 200
+RANDOM = np.random.default_rng(20261126)
+
+
+def between(low: float, high: float) -> np.ndarray:
+    return RANDOM.uniform(low, high, COUNT)
+
+
+def beside(place: float, nearest: float, farthest: float) -> np.ndarray:
+    """Return points on both sides of a place, at distances of all magnitudes."""
+    distances = np.exp(RANDOM.uniform(np.log(nearest), np.log(farthest), COUNT))
+    return place + distances * RANDOM.choice([-1, 1], COUNT)
+
+
+# f, its derivative for mpmath, and where.
+SMOOTH = {
+    "sin(1e4 x)": (lambda x: np.sin(1e4 * x), lambda x: 1e4 * mpmath.cos(1e4 * x), between(0.1, 3)),
+    "sin(1e6 x)": (lambda x: np.sin(1e6 * x), lambda x: 1e6 * mpmath.cos(1e6 * x), between(0.1, 3)),
+    "sin at 1e5": (np.sin, mpmath.cos, between(0.5e5, 1.5e5)),
+    "sin at 1e8": (np.sin, mpmath.cos, between(0.5e8, 1.5e8)),
+    "sin(x**2) at 1e3": (lambda x: np.sin(x * x), lambda x: 2 * x * mpmath.cos(x * x), between(500, 2000)),
+    "sin(1/x) near 0": (lambda x: np.sin(1 / x), lambda x: -mpmath.cos(1 / x) / x**2, beside(0, 1e-5, 1e-2)),
+    "1/(x - 1) near 1": (lambda x: 1 / (x - 1), lambda x: -1 / (x - 1) ** 2, beside(1, 1e-10, 1e-1)),
+    "tan up to 1e4": (np.tan, lambda x: 1 + mpmath.tan(x) ** 2, between(-1e4, 1e4)),
+    "a narrow peak": (
+        lambda x: np.exp(-((1e5 * (x - 1)) ** 2)),
+        lambda x: -2e10 * (x - 1) * mpmath.exp(-((1e5 * (x - 1)) ** 2)),
+        between(1 - 3e-5, 1 + 3e-5),
+    ),
+    "a small wave on a line": (
+        lambda x: x + 1e-3 * np.sin(1e3 * x),
+        lambda x: 1 + mpmath.mpf(1e-3) * 1e3 * mpmath.cos(1e3 * x),
+        between(0.1, 3),
+    ),
+    "waves of three lengths": (
+        lambda x: np.sin(x) + np.sin(97 * x) + np.sin(5003 * x),
+        lambda x: mpmath.cos(x) + 97 * mpmath.cos(97 * x) + 5003 * mpmath.cos(5003 * x),
+        between(0, 3),
+    ),
+}
+
+# f that are two lines, and their slopes below and above 1.
+KINKED = {
+    "max(x, 1)": (lambda x: np.maximum(x, 1), 0.0, 1.0),
+    "|x - 1|": (lambda x: np.abs(x - 1), -1.0, 1.0),
+    "3 + a kink": (lambda x: 3 + x + 0.5 * np.abs(x - 1), 0.5, 1.5),
+}
+
+
+def flagged(result: anygrad.Result) -> set[str]:
+    return {name for name, flag in result.flags.items() if flag.any()}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_derivative_of_what_varies_fast_is_found_and_its_error_covered(name):
+    f, exact, x = SMOOTH[name]
+    with mpmath.workdps(40):
+        wanted = np.array([float(exact(mpmath.mpf(float(at)))) for at in x])
+    result = anygrad.derivative(f, x, full_output=True)
+    errors = np.abs(result.value - wanted)
+    assert (errors <= result.error).mean() >= 0.99
+    assert np.quantile(errors / np.abs(wanted), 0.99) < 1e-6
+    assert flagged(result) == set()
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_beside_a_kink_the_slope_is_that_of_its_side(name):
+    f, below, above = KINKED[name]
+    x = beside(1, 1e-7, 1)
+    result = anygrad.derivative(f, x, full_output=True)
+    errors = np.abs(result.value - np.where(x < 1, below, above))
+    either = np.stack([result.flags["kink"], result.flags["unconverged"]]).any(axis=0)
+    assert ((errors <= result.error) | either).all()
+    # Where it is said to be at x, it is nearer than the noise that f seems to have.
+    assert either.mean() < 0.15
+    assert (errors[~either] < 1e-5).all()
+
+
+def test_pieces_with_jumps_between_them_are_noise():
+    x = between(1e-7, 1e-6)
+    # Between the numbers that np.exp is rounded to, this falls like -x.
+    result = anygrad.derivative(lambda x: np.exp(x) - 1 - x, x, full_output=True)
+    assert result.flags["noisy"].mean() > 0.95
+    assert (np.abs(result.value - np.expm1(x)) <= result.error).mean() >= 0.95
