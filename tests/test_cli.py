@@ -24,6 +24,8 @@ from anygrad.backends import libraries
 PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
 NETWORK = """
 import functools
+import multiprocessing
+import subprocess
 import time
 import numpy as np
 
@@ -79,6 +81,20 @@ def constant(x):
 
 def interrupted(x):
     raise KeyboardInterrupt
+
+def jump(x):
+    return float(np.floor(x).sum())
+
+def spoken(x):
+    subprocess.run(["echo", "from a program"])
+    return loss(x)
+
+def square(number):
+    return number**2
+
+def spread(x):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return sum(pool.map(square, x))
 
 def slow(x):
     print("called", flush=True)
@@ -205,6 +221,11 @@ class TestGradient:
         assert found["flags"]["kink"] == [True, False]
         assert found["ncalls"] > 4
 
+    def test_json_has_no_numbers_that_json_lacks(self, capsys):
+        assert main(["gradient", "net:jump", "--x", "[1.0]", "--scheme", "adaptive", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        assert found["error"] == ["Infinity"]
+
     def test_json_of_a_complex_gradient(self, capsys):
         np.save("in.npy", np.array([1 + 2j]))
         value = gradient_of(capsys, "net:loss", "--x", "in.npy")
@@ -321,6 +342,8 @@ class TestRefusals:
             (["--backend", "cupy"], "cupy cannot be used here (not installed: pip install cupy"),
             (["-o", "nosuch/g.npy"], "nosuch/g.npy cannot be written: there is no folder nosuch"),
             (["-o", "package"], "package is a folder, but the name of a file was expected"),
+            (["-o", ""], "'' was given for a file, but the name of one was expected"),
+            (["-o", "-"], "'-' was given for a file, but the name of one was expected"),
             (["-o", "g.npz"], "g.npz is to hold one array, but such a file is called .npy: write g.npy"),
             (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
         ],
@@ -528,6 +551,26 @@ class TestProcesses:
             process = self.process("check", "net:loss", "--grad", grad, "--x", "x.npy")
             process.communicate()
             assert process.returncode == status
+
+    def test_what_programs_print_that_f_starts_is_none_of_the_output(self):
+        process = self.process("gradient", "net:spoken", "--x", "[1.0]")
+        assert process.communicate() == ("[2.]\n", "from a program\n" * 2)
+
+    def test_f_in_a_file_may_start_processes(self):
+        process = self.process("gradient", "net.py:spread", "--x", "[1.0]")
+        shown, told = process.communicate(timeout=120)
+        assert (shown, told) == ("[2.]\n", "")
+
+    @pytest.mark.parametrize("closed", [1, 2])
+    @pytest.mark.parametrize(("f", "status"), [("net:loss", 0), ("net:fails", 2), ("net:nosuch", 2)])
+    def test_output_that_is_closed(self, closed, f, status):
+        process = self.process("gradient", f, "--x", "x.npy", preexec_fn=lambda: os.close(closed))
+        shown, told = process.communicate()
+        assert process.returncode == status
+        if closed == 1:
+            assert "mistake in anygrad" not in told
+        else:
+            assert shown == ("[6. 8.]\n" if status == 0 else "")
 
     def test_help_and_version(self):
         shown, _ = (process := self.process("--version")).communicate()

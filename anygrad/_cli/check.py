@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from anygrad._check import check_gradient
 from anygrad._checking.report import CheckReport
 from anygrad._cli.arrays import converted
-from anygrad._cli.common import add_function, wants_progress, x_of
+from anygrad._cli.common import add_function, output_aside, wants_progress, x_of
 from anygrad._cli.reading import is_data, read
 from anygrad._cli.refusal import Refusal
 from anygrad._cli.target import function
@@ -38,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare a gradient with the numerical one, and print the report; 0 where it is right, 1 where it is not."""
     if arguments.plot is not None:
         _require_drawable(arguments.plot)
-    with redirect_stdout(sys.stderr):  # what f prints is none of the output
+    with output_aside():
         report = _report(arguments)
     if arguments.json:
         show_json(report.as_dict())
@@ -98,5 +96,5 @@ def _require_drawable(path: str) -> None:
 def _draw(report: CheckReport, path: str) -> None:
     try:
         report.plot().savefig(path)
-    except OSError as error:
-        raise Refusal(f"{path} cannot be written: {error.strerror}") from None
+    except (OSError, RuntimeError, ValueError) as error:  # some formats need programs besides
+        raise Refusal(f"{path} cannot be drawn: {error}") from None

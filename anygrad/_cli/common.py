@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 
 from anygrad._cli.arrays import converted
 from anygrad._cli.reading import Tree, read
 from anygrad.backends.libraries import names
+
+_STDOUT, _STDERR = 1, 2
 
 
 def add_function(parser: argparse.ArgumentParser, scheme: str | None = None) -> None:
@@ -39,7 +44,34 @@ def add_function(parser: argparse.ArgumentParser, scheme: str | None = None) -> 
 def wants_progress(arguments: argparse.Namespace) -> bool:
     """Return whether to show a bar."""
     asked: bool | None = arguments.progress
-    return sys.stderr.isatty() if asked is None else asked
+    if asked is not None:
+        return asked
+    return sys.stderr is not None and sys.stderr.isatty()  # it is None where it was closed
+
+
+@contextmanager
+def output_aside() -> Iterator[None]:
+    """Let what f prints go to standard error, be it by a program that f starts: it is none of the output."""
+    with redirect_stdout(sys.stderr):
+        kept = _duplicate(_STDOUT)
+        if kept is None:
+            yield
+            return
+        try:
+            os.dup2(_STDERR, _STDOUT)
+            yield
+        finally:
+            os.dup2(kept, _STDOUT)
+            os.close(kept)
+
+
+def _duplicate(descriptor: int) -> int | None:
+    """Return a duplicate of standard output's; None if that, or standard error, is closed."""
+    try:
+        os.fstat(_STDERR)
+        return os.dup(descriptor)
+    except OSError:
+        return None
 
 
 def x_of(arguments: argparse.Namespace) -> Tree:

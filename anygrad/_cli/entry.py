@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _importable(), _own_warnings_in_one_line():
             arguments = parser().parse_args(_numbers_joined(sys.argv[1:] if argv is None else argv))
             status: int = arguments.run(arguments)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as it is where it was closed
+                sys.stdout.flush()
     except KeyboardInterrupt:
         say("interrupted")
         return _INTERRUPTED
@@ -65,7 +67,7 @@ def _is_number(word: str) -> bool:
 def _told(error: BaseException) -> int:
     """Say what is wrong, as whoever has made the mistake wants to know it: the user, by the shell or in f, or we."""
     if (theirs := their_traceback(error)) is not None:
-        sys.stderr.write(theirs)
+        print(theirs, end="", file=sys.stderr or io.StringIO())
     elif isinstance(error, BrokenPipeError):
         # Whoever read the output has seen enough. Python would complain once more when it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from contextlib import redirect_stdout
 from typing import Any
 
 from anygrad._cli.arrays import on_host
-from anygrad._cli.common import add_function, wants_progress, x_of
+from anygrad._cli.common import add_function, output_aside, wants_progress, x_of
 from anygrad._cli.target import function
 from anygrad._cli.writing import listed, require_suffix, require_writable, show, show_json, write
 from anygrad._gradient import numerical_gradient
@@ -29,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Differentiate, and write or print the gradient."""
     if arguments.output is not None:
         require_writable(arguments.output)
-    with redirect_stdout(sys.stderr):  # what f prints is none of the output
+    with output_aside():
         result = _result(arguments)
     gradient = on_host(result.value)
     if arguments.output is not None:

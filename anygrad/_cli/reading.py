@@ -29,6 +29,8 @@ def read(text: str, name: str) -> Tree:
 
     In messages they are called ``name``. Numbers in JSON become float64; files are never unpickled.
     """
+    if not text.strip():
+        raise Refusal(f"{name} is empty, but {_EXPECTED}")
     path = Path(text)
     if path.suffix in _SUFFIXES or _exists(path):
         return _from_file(path)

@@ -11,4 +11,5 @@ class Refusal(Exception):  # noqa: N818 - it is what the user is told, and no er
 
 def say(sentence: str) -> None:
     """Write a sentence to standard error, in one line."""
-    print(f"anygrad: {' '.join(sentence.split())}", file=sys.stderr)
+    if sys.stderr is not None:  # where it was closed, print would take standard output
+        print(f"anygrad: {' '.join(sentence.split())}", file=sys.stderr)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,20 +52,32 @@ def _of_name(name: str) -> ModuleType:
 
 def _of_file(place: str) -> ModuleType:
     path = Path(place).resolve()
-    name = str(path).replace(".", "_")  # which no import statement can mean, and without a parent package
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))  # as when the file is run
+    if _is_found_as(path.stem, path):  # by this name processes find it that f may start
+        return _of_name(path.stem)
+    name = str(path).replace(".", "_")  # which no import statement can mean
     if name in sys.modules:  # f and its gradient are in one file
         return sys.modules[name]
     spec = spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise Refusal(f"there is no file {place!r}")
     module = sys.modules[name] = module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))  # as when the file is run
     try:
         theirs(spec.loader.exec_module, module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _is_found_as(name: str, path: Path) -> bool:
+    """Return whether an import of this name would give this file."""
+    if not name.isidentifier():
+        return False
+    loaded = sys.modules.get(name)
+    spec = find_spec(name) if loaded is None else loaded.__spec__
+    return spec is not None and spec.origin == str(path)
 
 
 def _attribute(owner: Any, name: str, text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -19,6 +20,8 @@ from anygrad._cli.refusal import Refusal
 
 def require_writable(path: str) -> None:
     """Raise if a file cannot be written: better now than after hours."""
+    if not path or path == "-":
+        raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
     file = Path(path)
     if file.is_dir():
         raise Refusal(f"{path} is a folder, but the name of a file was expected")
@@ -61,8 +64,18 @@ def show(tree: Tree) -> None:
 
 
 def show_json(value: object) -> None:
-    """Print as JSON what is made of dicts, lists, numbers and strings; Python's has NaN and Infinity, too."""
-    print(json.dumps(value, indent=2))
+    """Print as JSON what is made of dicts, lists, numbers and strings; numbers that JSON lacks as strings."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def listed(tree: Tree) -> Any:
