@@ -107,16 +107,38 @@ def test_an_exception_comes_back_as_it_is(engine):
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
 
 
-def test_exceptions_that_cannot_be_made_again(engine):
+def test_exceptions_that_their_own_arguments_do_not_make_again(engine):
     class TwoError(Exception):
         def __init__(self, one, other):
             super().__init__(f"{one} {other}")
+            self.other = other
 
     def f(x):
         raise TwoError(1, 2)
 
-    with pytest.raises(RuntimeError, match=r"TwoError: 1 2"):
+    with pytest.raises(TwoError, match=r"1 2") as raised:
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+    assert raised.value.other == 2
+
+
+def test_exceptions_that_cannot_travel(engine):
+    class LockedError(Exception):
+        pass
+
+    def f(x):
+        raise LockedError("shut", threading.Lock())
+
+    with pytest.raises(RuntimeError, match=r"LockedError: .*shut"):
+        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+
+
+def test_f_that_leaves(engine):
+    def f(x):
+        sys.exit(3)
+
+    with pytest.raises(SystemExit) as raised:
+        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+    assert raised.value.code == 3
 
 
 def count(folder: Path, what: str) -> int:

@@ -61,7 +61,7 @@ class Desk:
             # Entered for each task: at its end x is put back, and looked at for what f has done to it.
             with self._session as session:
                 [values] = session.sample(points.elements, points.part, [points.numbers], points.width)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a worker that leaves would be waited for by some engines
             place = max(self._called - 1, 0)
             yield range(place, place + 1), failure(error)
         else:
@@ -96,7 +96,7 @@ class Desks:
         self._free.append(desk)
 
 
-def failure(error: Exception) -> Failure:
+def failure(error: BaseException) -> Failure:
     """Return an exception with its traceback as text: from f on, where it was f that raised it."""
     frames = error.__traceback__
     step = frames

@@ -70,7 +70,7 @@ class PoolSession:
                 place = range(task.start + span.start, task.start + span.stop)
                 if isinstance(value, Failure):
                     error = self._noted(value, points.taken(place.start, place.stop))
-                    if not tolerant:
+                    if not tolerant or not isinstance(error, Exception):
                         raise error
                     yield place, error
                 else:
@@ -129,7 +129,7 @@ class PoolSession:
             raise error
         return Answer([(range(i, i + 1), Failure(error)) for i in range(len(task.points))])
 
-    def _noted(self, failure: Failure, point: Points) -> Exception:
+    def _noted(self, failure: Failure, point: Points) -> BaseException:
         """Return the exception that f raised, with a note of where."""
         error = _loaded(failure)
         trace = f"; in the worker:\n{failure.trace}" if isinstance(failure.error, bytes) else ""
@@ -154,9 +154,9 @@ def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]
         yield task, answer
 
 
-def _loaded(failure: Failure) -> Exception:
+def _loaded(failure: Failure) -> BaseException:
     if isinstance(failure.error, bytes):
-        error: Exception = pickle.loads(failure.error)
+        error: BaseException = pickle.loads(failure.error)
         return error
     return failure.error
 

@@ -71,7 +71,7 @@ class Task:
 class Failure:
     """An exception that f raised, pickled where it comes from another process; and the traceback there."""
 
-    error: Exception | bytes
+    error: BaseException | bytes
     trace: str = ""
 
 

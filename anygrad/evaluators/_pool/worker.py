@@ -68,10 +68,29 @@ def _unpacked(data: bytes) -> Parcel:
 def _packed(failed: Failure) -> Failure:
     """Pickle an exception; one that cannot be becomes a RuntimeError that says the same."""
     error = failed.error
-    assert isinstance(error, Exception)
-    try:
-        data = pickled(error)
-        pickle.loads(data)  # many exceptions can be pickled, but not made again
-    except Exception:
-        return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {error}")), failed.trace)
-    return Failure(data, failed.trace)
+    assert isinstance(error, BaseException)
+    for form in error, _Remade(error):  # many exceptions can be pickled, but not made again by their __init__
+        try:
+            data = pickled(form)
+            pickle.loads(data)
+        except Exception:
+            continue
+        return Failure(data, failed.trace)
+    return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {error}")), failed.trace)
+
+
+class _Remade:
+    """An exception that is made again without its ``__init__``, which may take other arguments than it has."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._parts = type(error), error.args, error.__dict__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, self._parts
+
+
+def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    error: BaseException = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
