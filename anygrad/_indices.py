@@ -27,6 +27,8 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
 
     Raises
     ------
+    TypeError
+        If x is none of these.
     ValueError
         If the shape of x is not known (a Dask array before ``compute_chunk_sizes()``).
 
@@ -37,6 +39,8 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
     >>> list(anygrad.multi_indices(np.zeros((2, 2))))
     [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
+    if x is None or isinstance(x, (str, bytes, dict)):
+        raise TypeError(f"x is {x!r:.60}, but an array, a number or a nested list of numbers was expected")
     shape = tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
     if not all(isinstance(length, int) for length in shape):
         raise ValueError(f"x has the shape {shape}, but its indices need known lengths: compute them first")

@@ -38,3 +38,9 @@ def test_unknown_lengths(lib):
     x = lib.asarray(np.ones(4), "float32")
     with pytest.raises(ValueError, match="known lengths"):
         anygrad.multi_indices(x[x > 0])
+
+
+@pytest.mark.parametrize("x", [None, "abc", b"abc", {"W": [1.0]}])
+def test_what_is_no_array(x):
+    with pytest.raises(TypeError, match=r"x is .*, but an array, a number or a nested list of numbers was expected"):
+        anygrad.multi_indices(x)
