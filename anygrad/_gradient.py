@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anygrad._direct import direct
 from anygrad._function import Function
 from anygrad._job import Job, Options, reference_scheme
 from anygrad._jobs import jobs_of, require_distinct
@@ -115,8 +116,13 @@ def numerical_gradient(
     array([5.])
     """
     require_callable(f)
+    scheme = reference_scheme(h, scheme)
+    if bounds is f0 is None and has_aux is progress is full_output is False:
+        gradient = direct(f, x, scheme, evaluator)
+        if gradient is not None:
+            return gradient
     options = Options(
-        reference_scheme(h, scheme),
+        scheme,
         evaluator,
         bounds,
         f0,

@@ -27,7 +27,7 @@ FLOORS = [
     {"_validate", "_lines"},
     {"_job", "_variables", "_collected"},
     {"_opened", "_second", "_symmetric", "_pattern"},
-    {"_partials", "_run", "_jobs", "_columns"},
+    {"_partials", "_run", "_jobs", "_columns", "_direct"},
     {"_detection", "_verification"},
     {"_sparse"},
     {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},

@@ -534,12 +534,13 @@ class TestBackends:
 
 
 class TestProcesses:
-    def process(self, *words, **options):
+    def process(self, *words, closed=None, **options):
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background, as all that is started from here
             signal.signal(signal.SIGINT, signal.default_int_handler)
         path = os.pathsep.join([str(Path(anygrad.__file__).parents[1]), *filter(None, sys.path)])
+        command = [sys.executable, "-m", "anygrad", *words]
         return subprocess.Popen(
-            [sys.executable, "-m", "anygrad", *words],
+            ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command] if closed else command,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
@@ -564,7 +565,7 @@ class TestProcesses:
     @pytest.mark.parametrize("closed", [1, 2])
     @pytest.mark.parametrize(("f", "status"), [("net:loss", 0), ("net:fails", 2), ("net:nosuch", 2)])
     def test_output_that_is_closed(self, closed, f, status):
-        process = self.process("gradient", f, "--x", "x.npy", preexec_fn=lambda: os.close(closed))
+        process = self.process("gradient", f, "--x", "x.npy", closed=closed)
         shown, told = process.communicate()
         assert process.returncode == status
         if closed == 1:

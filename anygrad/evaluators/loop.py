@@ -51,6 +51,22 @@ class Loop:
         """Open a target for sampling."""
         return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place))
 
+    def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
+        """Return what `Session.sample` does of all elements, without a session; None where that is needed."""
+        if not (self.in_place and memory.visible):  # whether f sees x change is to be found out
+            return None
+        elements = range(memory.size)
+        results = memory.results(memory.size * len(levels))
+        columns = [iter(memory.raw(elements, 0, level)) for level in (*levels, None)]
+        changed = True
+        try:
+            Perturber(f, memory, memory.read, memory.plain).each(memory.array, elements, columns, results, last=True)
+        finally:
+            changed = _restored(memory)
+        if changed:
+            raise modified()
+        return memory.gathered(results, len(levels))
+
 
 class LoopSession:
     """A `Session` of `Loop`, and the context that it lasts for."""

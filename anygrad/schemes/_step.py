@@ -11,6 +11,8 @@ from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._stencil import Stencil
 
+_DOUBLE = 2.0**-52
+
 
 class StepRule(Protocol):
     """A frozen object that chooses one step for each line."""
@@ -55,6 +57,11 @@ class ReferenceStep:
     1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16.
     """
 
+    def uniform(self, largest: float, eps: float) -> float | None:
+        """Return the step, if it is the same for all elements up to the largest one."""
+        relative = eps ** (1 / 3)
+        return 1e-4 if relative <= 1e-4 and relative * largest <= 1e-4 else None
+
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
         relative = lines.eps ** (1 / 3)
@@ -73,6 +80,12 @@ class GivenStep:
     """
 
     size: float | Array
+
+    def uniform(self, largest: float, eps: float) -> float | None:
+        """Return the step, if it is the same for all elements up to the largest one, and as exact as their dtype."""
+        if not isinstance(self.size, float) or eps != _DOUBLE:
+            return None
+        return self.size if self.size > 2.0 * eps * largest else None
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         return given_steps(self.size, lines)

@@ -1,0 +1,189 @@
+"""A gradient of which nothing else is asked takes a shorter way: it is the same, whatever happens on it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from layouts import LAYOUTS
+
+import anygrad
+
+NUMBERS = np.array([[0.5, -1.25, 3.0], [2.0, 15.0, -0.001]])
+# With these the step is one for all elements, or it is not.
+SETTINGS = {
+    "default": {},
+    "a step": {"h": 1e-3},
+    "fourth order": {"scheme": anygrad.Central(order=4, step=1e-2)},
+    "steps of its own": {"scheme": anygrad.Central()},
+}
+
+
+def outcome(call):
+    """Return what a call returns, or raises, and what it warns of."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        try:
+            result = call()
+        except BaseException as error:
+            result = type(error), str(error)
+    return result, [(warning.category, str(warning.message), warning.filename) for warning in shown]
+
+
+def both(f, x, **options):
+    """Return the outcome of the direct way, and that of the other one."""
+    short = outcome(lambda: anygrad.numerical_gradient(f, x, **options))
+    long = outcome(lambda: getattr((r := anygrad.numerical_gradient(f, x, full_output=True, **options)), "value", r))
+    return short, long
+
+
+def require_same(lib, short, long):
+    (one, warned), (other, likewise) = short, long
+    assert warned == likewise
+    if isinstance(one, tuple):
+        assert one == other
+    else:
+        assert (type(one), one.dtype, one.shape) == (type(other), other.dtype, other.shape)
+        assert np.array_equal(lib.numpy(one), lib.numpy(other), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_numbers_are_the_same(lib, layout, name):
+    for dtype in lib.real:
+        if dtype in {"bfloat16", "float16"}:
+            continue
+        x = LAYOUTS[layout](lib, NUMBERS, dtype)
+        before = lib.bits(x)
+        require_same(lib, *both(lambda x: lib.xp.sum(x**3), x, **SETTINGS[name]))
+        assert lib.bits(x) == before
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 70, 4096, 4097])
+@pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Loop(in_place=False), anygrad.Batch()])
+def test_any_number_of_elements(lib, size, evaluator):
+    if size > 70 and (lib.slow or lib.lazy or lib.name != "numpy"):
+        return
+    x = lib.asarray(np.linspace(-3, 3, size), "float64" if "float64" in lib.real else "float32")
+
+    def f(x):
+        return lib.xp.sum(x**2 + x, axis=-1)
+
+    for _ in range(2):  # at first Batch() looks whether f takes each point on its own
+        require_same(lib, *both(f, x, evaluator=evaluator))
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+def test_as_many_calls_and_at_the_same_points(lib):
+    x = lib.asarray(NUMBERS, "float32")
+    x = lib.asarray(NUMBERS, "float64") if "float64" in lib.real else x
+    points = []
+
+    def f(given):
+        points.append(lib.bits(given))
+        return lib.xp.sum(given**2)
+
+    anygrad.numerical_gradient(f, x)
+    direct, points[:] = list(points), []
+    anygrad.numerical_gradient(f, x, full_output=True)
+    assert direct == points
+    assert len(points) == 2 * NUMBERS.size
+
+
+def raises_at(count):
+    calls = iter(range(100))
+
+    def f(x):
+        if next(calls) == count:
+            raise KeyError("there")
+        return x.sum()
+
+    return f
+
+
+def writes(x):
+    x += 1
+    return x.sum()
+
+
+def writes_later():
+    calls = iter(range(100))
+
+    def f(x):
+        if next(calls) == 5:
+            x[0, 0] = 7
+        return x.sum()
+
+    return f
+
+
+BAD = {
+    "raises at first": lambda: raises_at(0),
+    "raises later": lambda: raises_at(7),
+    "writes to its argument": lambda: writes,
+    "writes to it later": writes_later,
+    "returns nothing": lambda: lambda x: None,
+    "returns a vector": lambda: lambda x: x,
+    "returns a complex number": lambda: lambda x: 1j * x.sum(),
+    "returns a complex number later": lambda: lambda x: x.sum() if x[0, 0] == 0.5 else 1j,
+    "returns text": lambda: lambda x: "0.5",
+    "is constant": lambda: lambda x: 3.0,
+    "is not finite": lambda: lambda x: np.log(-np.abs(x.sum())),
+    "takes two arguments": lambda: lambda x, t: 0.0,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_goes_wrong_goes_wrong_alike(name):
+    x = NUMBERS.copy()
+    short = outcome(lambda: anygrad.numerical_gradient(BAD[name](), x))
+    assert x.tobytes() == NUMBERS.tobytes()
+    long = outcome(lambda: anygrad.numerical_gradient(BAD[name](), x, full_output=True).value)
+    if isinstance(short[0], tuple):
+        assert short == long
+    else:
+        assert np.array_equal(short[0], long[0], equal_nan=True)
+        assert short[1] == long[1]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.sum(axis=(-1, -2)) * 0 + 1,
+        lambda x: x.sum(),
+        lambda x: x,
+        lambda x: writes(x) * np.ones(len(x)),
+        lambda x: np.log(-np.abs(x).sum(axis=(-1, -2))),
+    ],
+    ids=["constant", "without axes", "the points", "writes", "not finite"],
+)
+def test_a_batched_f_goes_wrong_alike(f):
+    for _ in range(2):
+        require_same_but_nan(*both(f, NUMBERS.copy(), evaluator=anygrad.Batch()))
+
+
+def require_same_but_nan(short, long):
+    assert set(short[1]) == set(long[1])  # NumPy warns of each call of f
+    if isinstance(short[0], tuple):
+        assert short[0] == long[0]
+    else:
+        assert np.array_equal(short[0], long[0], equal_nan=True)
+
+
+@pytest.mark.parametrize("numbers", [[np.nan, 1.0], [np.inf, 1.0], [1e300, 1.0], [17.0, 1.0], [5e-324, -0.0]])
+def test_any_numbers(numbers):
+    for evaluator in anygrad.Loop(), anygrad.Batch():
+        for options in {}, {"h": 1e-3}:
+            f = np.sum if evaluator == anygrad.Loop() else functional
+            require_same_but_nan(*both(f, np.array(numbers), evaluator=evaluator, **options))
+
+
+def functional(x):
+    return x.sum(axis=-1)
+
+
+@pytest.mark.parametrize("h", [1e-20, 0.0, -1.0, np.nan])
+def test_steps_that_are_none(h):
+    short, long = both(np.sum, np.ones(3), h=h)
+    assert short == long
+    assert short[0][0] is ValueError
