@@ -30,7 +30,7 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     if backend is None or not 0 < math.prod(x.shape) <= _MOST or not backend.floating(x):
         return None
     with backend.context(x):
-        memory = backend.memory(x, in_place=not evaluator.leading)
+        memory = backend.memory(x, in_place=getattr(evaluator, "in_place", False))
         if memory.complex or not memory.concrete:
             return None
         with np.errstate(all="ignore"):  # but not f

@@ -73,6 +73,16 @@ def test_any_number_of_elements(lib, size, evaluator):
         require_same(lib, *both(f, x, evaluator=evaluator))
 
 
+@pytest.mark.libraries(lambda lib: lib.name.startswith(("torch", "jax")))
+@pytest.mark.parametrize("size", [1, 2, 20])
+def test_a_vectorised_f(lib, size):
+    x = lib.asarray(np.linspace(0.5, 3, size), "float64" if "float64" in lib.real else "float32")
+    require_same(lib, *both(lambda x: lib.xp.sum(lib.xp.sin(x) ** 2), x, evaluator=anygrad.Vmap()))
+    require_same(lib, *both(lambda x: float(x[0]), x, evaluator=anygrad.Vmap()))
+    require_same(lib, *both(lambda x: x, x, evaluator=anygrad.Vmap()))
+    require_same(lib, *both(lambda x: lib.xp.sum(x) * 0, x, evaluator=anygrad.Vmap()))
+
+
 @pytest.mark.libraries(lambda lib: lib.writable)
 def test_as_many_calls_and_at_the_same_points(lib):
     x = lib.asarray(NUMBERS, "float32")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import jax
@@ -152,7 +152,7 @@ def _on_host(x: jax.Array) -> HostMemory:
 
     def join(blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> jax.Array:
         array = np.concatenate(blocks).reshape(tuple(shape))
-        return jax.device_put(array, x.sharding) if x.committed else jax.device_put(array)
+        return jax.device_put(array, x.sharding) if x.committed else jnp.asarray(array)
 
     def buffer(shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
         points = np.empty(shape, x.dtype)
@@ -183,11 +183,11 @@ def _on_host(x: jax.Array) -> HostMemory:
 
 
 def _vectoriser(x: jax.Array) -> Vectoriser:
-    return Vectoriser(lambda f: jax.jit(jax.vmap(f)), _is_compiled, partial(_fused, x))
+    return Vectoriser(lambda f: jax.jit(jax.vmap(f)), lambda f: _compiles(type(f)), partial(_fused, x))
 
 
-def _is_compiled(f: object) -> bool:
-    return isinstance(f, jax.stages.Wrapped)
+# A protocol: to look through it takes long.
+_compiles: Callable[[Any], bool] = cache(lambda kind: issubclass(kind, jax.stages.Wrapped))
 
 
 def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Function, LevelStack]:
@@ -195,7 +195,7 @@ def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Func
 
     What is compiled of a compiled function is kept: it does not change. Others may be closures over what does.
     """
-    many = _compiled(f) if _is_compiled(f) else _at_levels(f)
+    many = _compiled(f) if _compiles(type(f)) else _at_levels(f)
 
     def of_levels(argument: tuple[int, Any, Any]) -> Any:
         count, elements, levels = argument
@@ -223,6 +223,7 @@ def _with(x: jax.Array, elements: jax.Array, levels: jax.Array) -> jax.Array:
     return x.reshape(-1).at[elements].set(levels).reshape(x.shape)
 
 
+@cache
 def _codec(dtype: np.dtype[Any]) -> Codec:
     """Return the codec of a dtype that JAX knows; bfloat16 is one that NumPy's own codec does not."""
     limits = jnp.finfo(dtype)

@@ -11,11 +11,10 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Stack
+from anygrad.evaluators._at_once import at_once
 from anygrad.evaluators._base import Target
 from anygrad.evaluators._chunks import ChunkSession
 from anygrad.evaluators._leading import points, points_in, reader, validate_max_bytes
-from anygrad.evaluators._perturb import modified
-from anygrad.evaluators._record import clearly_differ
 
 # Functions that have been seen to treat the points of a chunk each on its own: they are not looked at again.
 _SEPARATING: WeakSet[Any] = WeakSet()
@@ -94,21 +93,10 @@ class Batch:
 
     def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
         """Return what `Session.sample` does of all elements, by one call and without a session; None for all else."""
-        size, rows = memory.size, memory.size * len(levels)
+        rows = memory.size * len(levels)
         if not _is_known(f) or rows > points(self.max_bytes, memory.nbytes, memory):
             return None
-        stack, changed, finished = memory.stack(rows), False, False
-        for row, level in zip(range(0, rows, size), levels, strict=True):
-            stack.write(range(row, row + size), range(size), 0, level)
-        try:
-            values = reader(memory, vector=False, evaluator="Batch()")(f(stack.argument(rows)), rows)
-            finished = True
-        finally:
-            changed = stack.settle(look=finished)
-        if changed:
-            raise modified()
-        columns = [values[row : row + size] for row in range(0, rows, size)]
-        return columns if clearly_differ(columns) else None
+        return at_once(f, memory.stack(rows), memory, levels, reader(memory, vector=False, evaluator="Batch()"))
 
 
 def _is_known(f: object) -> bool:

@@ -53,7 +53,7 @@ class Loop:
 
     def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
         """Return what `Session.sample` does of all elements, without a session; None where that is needed."""
-        if not (self.in_place and memory.visible):  # whether f sees x change is to be found out
+        if not memory.visible:  # whether f sees x change is to be found out
             return None
         elements = range(memory.size)
         results = memory.results(memory.size * len(levels))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anygrad._typing import Array
-from anygrad.backends import Memory, Stack, Vectoriser
+from anygrad.backends import Memory, Stack
+from anygrad.evaluators._at_once import at_once
 from anygrad.evaluators._base import Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_in, reader, validate_max_bytes
+from anygrad.evaluators._leading import points, points_in, reader, validate_max_bytes
 
 # What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -67,16 +68,24 @@ class Vmap:
     def session(self, target: Target) -> ChunkSession:
         """Open a target for sampling."""
         memory = target.backend.memory(target.x, in_place=False)
-        vectoriser = _require_vectoriser(target, memory)
+        _require_vectoriser(target, memory)
         length = memory.size // max(1, target.x.shape[0]) if target.batch else None
         return ChunkSession(
             target,
             memory,
-            prepare=lambda rows: _many(target, memory, vectoriser, rows, length),
+            prepare=lambda rows: _many(target.f, memory, rows, length, (target.unpack, target.unpack_many)),
             at_x=None if target.batch else lambda: _at_x(target, memory),
             limit=points_in(self.max_bytes, target, memory),
             read=reader(memory, vector=target.vector, evaluator="Vmap()"),
         )
+
+    def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
+        """Return what `Session.sample` does of all elements, by one call and without a session; None for all else."""
+        rows = memory.size * len(levels)
+        if memory.vectoriser is None or rows > points(self.max_bytes, memory.nbytes, memory):
+            return None
+        many, stack = _many(f, memory, rows)
+        return at_once(many, stack, memory, levels, reader(memory, vector=False, evaluator="Vmap()"))
 
 
 def _at_x(target: Target, memory: Memory) -> object:
@@ -84,23 +93,28 @@ def _at_x(target: Target, memory: Memory) -> object:
     return value if target.unpack is None else target.unpack(value)
 
 
-def _require_vectoriser(target: Target, memory: Memory) -> Vectoriser:
+def _require_vectoriser(target: Target, memory: Memory) -> None:
     if memory.vectoriser is None:
         raise TypeError(
             f"Vmap() was given for an array of {target.backend.name}, which has no vmap: write f for points along a"
             " leading axis and use Batch(), or use Loop()"
         )
-    return memory.vectoriser
 
 
 def _many(
-    target: Target, memory: Memory, vectoriser: Vectoriser, rows: int, length: int | None
+    f: Callable[[Any], object],
+    memory: Memory,
+    rows: int,
+    length: int | None = None,
+    unpacking: Sequence[Callable[[Any], object] | None] = (None, None),
 ) -> tuple[Callable[[Any], Any], Stack]:
-    """Return f of many points, and the stack that they are made by."""
-    f, unpack = target.f, target.unpack
+    """Return f of many points, and the stack that they are made by; what it returns is unpacked, of one or of many."""
+    unpack, unpack_many = unpacking
+    vectoriser = memory.vectoriser
+    assert vectoriser is not None
     # What is compiled of f is kept, and must not depend on what it is unpacked for. Else only values are traced, so
     # that what comes beside them may be of any type.
-    outside = target.unpack_many if vectoriser.compiled(f) else None
+    outside = unpack_many if vectoriser.compiled(f) else None
     one = f if unpack is None or outside is not None else lambda x: unpack(f(x))
     fused = memory.fused(one, rows) if length is None else None
     many, stack = fused or (vectoriser.vmap(one), memory.stack(rows, length))
