@@ -404,7 +404,7 @@ def test_a_report_is_frozen_true_if_it_agrees_and_can_be_written_as_json():
 
 def test_a_report_reads_as_a_paragraph_and_a_table():
     text = str(check_gradient(cubes, off_at(0, 1e-6), X))
-    assert text.startswith("Wrong: 1 of 3 elements differ")
+    assert text.startswith("Wrong: 1 of 3 elements differs from")
     assert "x[0]" in text
     assert "3.000003" in text  # as many digits as show the difference
     assert "x[1]" not in text

@@ -14,15 +14,15 @@ _NO_TANGENT = (
 )
 _SENTENCES = {
     "agrees": "Agrees: what is claimed is what was found numerically for {every}, to within the errors of both.",
-    "wrong": "Wrong: {count} of {total} differ from what was found numerically by more than the errors of both allow.",
-    "kink": "Kink: f has no derivative at x for {count} of {total}: the slopes on both sides differ, or f jumps."
+    "wrong": "Wrong: {share} {differ} from what was found numerically by more than the errors of both allow.",
+    "kink": "Kink: f has no derivative at x for {share}: the slopes on both sides differ, or f jumps."
     " What is claimed lies between them. Check at another x.",
-    "nonfinite": "Not finite: f or its derivative is NaN or infinite for {count} of {total}: nothing to compare.",
-    "nondeterministic": "Not deterministic: f or what is claimed varies too much from call to call to tell for {count}"
-    " of {total}. Fix the random numbers: a seed for each call, no dropout.",
-    "noisy": "Noisy: f varies too much from point to point to tell for {count} of {total}. Compute it more exactly, in"
+    "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}: nothing to compare.",
+    "nondeterministic": "Not deterministic: f or what is claimed varies too much from call to call to tell for"
+    " {share}. Fix the random numbers: a seed for each call, no dropout.",
+    "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute it more exactly, in"
     " a wider dtype if there is one.",
-    "inconclusive": "Inconclusive: for {count} of {total} the errors are too large to tell. Compute f more exactly, in"
+    "inconclusive": "Inconclusive: for {share} the errors are too large to tell. Compute f more exactly, in"
     " a wider dtype if there is one, or check at another x.",
 }
 _WIDTH = 88  # of a paragraph
@@ -44,8 +44,9 @@ def _verdict(report: CheckReport) -> str:
     totals = f"{total:,} {noun}{'' if total == 1 else 's'}"
     every = f"the only {noun}" if total == 1 else f"all {totals}"
     count = report.counts.get(report.verdict, 0)
+    share = every if total == 1 else f"{count:,} of {totals}"
     sentence = _NO_TANGENT if report.verdict == "kink" and not count else _SENTENCES[report.verdict]
-    return sentence.format(count=f"{count:,}", total=totals, every=every)
+    return sentence.format(share=share, differ="differs" if count == 1 else "differ", every=every)
 
 
 def _table(elements: Sequence[Element]) -> str:
@@ -96,4 +97,5 @@ def _taylor(test: Taylor | None) -> list[str]:
 
 
 def _effort(report: CheckReport) -> str:
-    return f"{report.ncalls:,} calls of f and {report.claim_ncalls:,} of what is claimed, in {report.seconds:.2g} s."
+    calls = f"{report.ncalls:,} call{'' if report.ncalls == 1 else 's'}"
+    return f"{calls} of f and {report.claim_ncalls:,} of what is claimed, in {report.seconds:.2g} s."

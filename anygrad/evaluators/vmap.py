@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,8 +137,8 @@ def _require_traced(f: Callable[[Any], Any], x: Array, error: Exception) -> None
         f(x)
     except Exception:
         return
-    reason = str(error).strip().partition("\n")[0]
+    reason = textwrap.shorten(str(error).strip().partition("\n")[0], 100, placeholder=" ...")
     raise TypeError(
         f"f works for one point, but its library's vmap cannot call it with many at a time ({type(error).__name__}:"
-        f" {reason:.100}): use Loop(), or write f for points along a leading axis and use Batch()"
+        f" {reason}): use Loop(), or write f for points along a leading axis and use Batch()"
     ) from error
