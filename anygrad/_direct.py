@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from anygrad._run import warn_of_blindness
 from anygrad._typing import Array, PyTree
 from anygrad.backends import resolve
 from anygrad.evaluators import Evaluator
@@ -21,28 +22,35 @@ _MOST = 4096
 
 
 def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Evaluator) -> Array | None:
-    """Return the gradient; None where it cannot be had like this, whatever the reason."""
-    # Of the type: a class in the place of an evaluator is a mistake, which is told elsewhere.
-    evaluate, uniform = getattr(type(evaluator), "direct", None), getattr(type(scheme), "uniform", None)
-    if evaluate is None or uniform is None:
+    """Return the gradient; None where it cannot be had like this, whatever the reason: f has not been called then.
+
+    Warns the caller's caller if f was given copies of x, and has not seen them change.
+    """
+    # Of the class itself: one that is derived from it may do something else in a session, or with lines.
+    evaluate = vars(type(evaluator)).get("without_session")
+    uniform = vars(type(scheme)).get("uniform_stencil")
+    if not (callable(evaluate) and callable(uniform)):
         return None
     backend = resolve(x)
-    if backend is None or not 0 < math.prod(x.shape) <= _MOST or not backend.floating(x):
+    if backend is None or not backend.floating(x) or not 0 < math.prod(x.shape) <= _MOST:
         return None
-    with backend.context(x):
+    settings = np.geterr()
+    # NaN and inf show in the result. f alone runs under the user's settings.
+    with backend.context(x), np.errstate(all="ignore"):
         memory = backend.memory(x, in_place=getattr(evaluator, "in_place", False))
-        if memory.complex or not memory.concrete:
+        # On a device there is little to save, and division by a number may be rounded otherwise than by an array.
+        if memory.complex or not memory.concrete or not memory.plain:
             return None
-        with np.errstate(all="ignore"):  # but not f
-            at = memory.elements(range(memory.size))
-            chosen = uniform(scheme, float(memory.xp.max(memory.xp.abs(at))), memory.eps)
-            if chosen is None:
-                return None
-            stencil, step = chosen
-            points = stencil.points(at, step)
-        columns = evaluate(evaluator, f, memory, points)
-        if columns is None:
+        at = memory.elements(range(memory.size))
+        chosen = uniform(scheme, float(memory.xp.max(memory.xp.abs(at))), memory.eps)
+        if chosen is None:
             return None
-        with np.errstate(all="ignore"):
-            value = stencil.combine(columns, step)
-        return memory.join([memory.narrow(value)], x.shape)
+        stencil, step = chosen
+        found = evaluate(evaluator, f, memory, stencil.points(at, step), lambda: np.errstate(**settings))
+        if found is None:
+            return None
+        columns, blind = found
+        value = memory.join([memory.narrow(stencil.combine(columns, step))], x.shape)
+    if blind:
+        warn_of_blindness(["x"], stacklevel=4)
+    return value

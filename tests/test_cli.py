@@ -557,6 +557,13 @@ class TestProcesses:
         process = self.process("gradient", "net:spoken", "--x", "[1.0]")
         assert process.communicate() == ("[2.]\n", "from a program\n" * 2)
 
+    @pytest.mark.parametrize("name", ["torch", "sparse", "test", "two words", "a.b"])
+    def test_a_file_of_any_name(self, name, folder):
+        (folder / f"{name}.py").write_text(NETWORK)
+        process = self.process("check", f"{name}.py:loss", "--grad", f"{name}.py:grad", "--x", "x.npy")
+        _, told = process.communicate()
+        assert (process.returncode, told) == (0, "")
+
     def test_f_in_a_file_may_start_processes(self):
         process = self.process("gradient", "net.py:spread", "--x", "[1.0]")
         shown, told = process.communicate(timeout=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +179,64 @@ def require_same_but_nan(short, long):
         assert short[0] == long[0]
     else:
         assert np.array_equal(short[0], long[0], equal_nan=True)
+
+
+def test_a_batched_f_is_called_as_often():
+    for f in functional, lambda x: x[:, 1] ** 2, lambda x: 0 * x[:, 0], lambda x: (x**2).sum(-1):
+        counts = []
+
+        def counted(x, f=f, counts=counts):
+            counts[-1] += 1
+            return f(x)
+
+        for options in {}, {}, {"full_output": True}:  # the first time it is looked at, besides
+            counts.append(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                anygrad.numerical_gradient(counted, np.zeros(3), evaluator=anygrad.Batch(), **options)
+        assert counts[1] == counts[2]
+
+
+class Loud(anygrad.Loop):
+    def session(self, target):
+        raise NotImplementedError("session")
+
+
+class Doubling(anygrad.Central):
+    def differentiate(self, lines, steps, n=1):
+        slopes = super().differentiate(lines, steps, n)
+        return replace(slopes, value=2 * slopes.value)
+
+
+class Foreign:
+    without_session = uniform_stencil = leading = True
+
+    def session(self, target):
+        return anygrad.Loop().session(target)
+
+
+def test_classes_of_others_go_the_long_way():
+    x = np.array([1.0, 2.0])
+    with pytest.raises(NotImplementedError, match="session"):
+        anygrad.numerical_gradient(np.sum, x, evaluator=Loud())
+    assert anygrad.numerical_gradient(np.sum, x, scheme=Doubling(step=1e-4)) == pytest.approx([2, 2])
+    assert anygrad.numerical_gradient(np.sum, x, evaluator=Foreign()) == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Batch()])
+def test_f_alone_runs_under_the_settings_of_numpy(evaluator):
+    seen = []
+
+    def f(x):
+        seen.append(np.geterr()["over"])
+        np.seterr(over="ignore")
+        return np.where(x.sum(-1) > 0, 1.7e308, -1.7e308)
+
+    for _ in range(2):
+        with np.errstate(all="raise"):
+            anygrad.numerical_gradient(f, np.array([5e-5, 0.0]), evaluator=evaluator)
+            assert np.geterr()["over"] == "raise"
+    assert "raise" in seen
 
 
 @pytest.mark.parametrize("numbers", [[np.nan, 1.0], [np.inf, 1.0], [1e300, 1.0], [17.0, 1.0], [5e-324, -0.0]])

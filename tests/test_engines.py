@@ -121,6 +121,37 @@ def test_exceptions_that_their_own_arguments_do_not_make_again(engine):
     assert raised.value.other == 2
 
 
+def test_exceptions_say_what_they_said(engine):
+    class FileError(OSError):
+        def __init__(self, path):
+            super().__init__(2, "No such file", path)
+
+    class DoublingError(Exception):
+        def __init__(self, number):
+            super().__init__(f"bad n: {number}")
+
+    class SlottedError(Exception):
+        __slots__ = ("value",)
+
+        def __init__(self, message, value):
+            super().__init__(message)
+            self.value = value
+
+        def __str__(self):
+            return f"{self.args[0]} {self.value}"
+
+    for error in FileError("/p"), DoublingError(3), SlottedError("a", 1), SystemExit(1, 2):
+
+        def f(x, error=error):
+            raise error
+
+        with pytest.raises(BaseException) as raised:  # noqa: PT011 - the text is compared below
+            anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+        assert str(raised.value).endswith(str(error))
+        if isinstance(error, FileError):
+            assert raised.value.errno == 2
+
+
 def test_exceptions_that_cannot_travel(engine):
     class LockedError(Exception):
         pass

@@ -53,25 +53,28 @@ def wants_progress(arguments: argparse.Namespace) -> bool:
 def output_aside() -> Iterator[None]:
     """Let what f prints go to standard error, be it by a program that f starts: it is none of the output."""
     with redirect_stdout(sys.stderr):
-        kept = _duplicate(_STDOUT)
-        if kept is None:
+        try:
+            kept = os.dup(_STDOUT)
+        except OSError:  # it is closed
             yield
             return
         try:
-            os.dup2(_STDERR, _STDOUT)
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(_STDERR if _is_open(_STDERR) else nowhere.fileno(), _STDOUT)
             yield
         finally:
+            if sys.__stdout__ is not None and not sys.__stdout__.closed:
+                sys.__stdout__.flush()  # which f may have written to by that name
             os.dup2(kept, _STDOUT)
             os.close(kept)
 
 
-def _duplicate(descriptor: int) -> int | None:
-    """Return a duplicate of standard output's; None if that, or standard error, is closed."""
+def _is_open(descriptor: int) -> bool:
     try:
-        os.fstat(_STDERR)
-        return os.dup(descriptor)
+        os.fstat(descriptor)
     except OSError:
-        return None
+        return False
+    return True
 
 
 def x_of(arguments: argparse.Namespace) -> Tree:

@@ -15,8 +15,11 @@ from typing import Any
 
 from anygrad._cli.refusal import Refusal
 from anygrad._cli.theirs import theirs
+from anygrad.backends.libraries import names
 
 _MISSING = object()
+# By these names modules are taken for the libraries, if they are loaded.
+_LIBRARIES = {*names(), "jaxlib", "ndonnx", "sparse"}
 
 
 def function(text: str) -> Callable[[Any], Any]:
@@ -52,8 +55,7 @@ def _of_name(name: str) -> ModuleType:
 
 def _of_file(place: str) -> ModuleType:
     path = Path(place).resolve()
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))  # as when the file is run
+    sys.path.insert(0, str(path.parent))  # as when the file is run
     if _is_found_as(path.stem, path):  # by this name processes find it that f may start
         return _of_name(path.stem)
     name = str(path).replace(".", "_")  # which no import statement can mean
@@ -73,10 +75,10 @@ def _of_file(place: str) -> ModuleType:
 
 def _is_found_as(name: str, path: Path) -> bool:
     """Return whether an import of this name would give this file."""
-    if not name.isidentifier():
+    if not name.isidentifier() or name in _LIBRARIES:
         return False
     loaded = sys.modules.get(name)
-    spec = find_spec(name) if loaded is None else loaded.__spec__
+    spec = find_spec(name) if loaded is None else getattr(loaded, "__spec__", None)
     return spec is not None and spec.origin == str(path)
 
 

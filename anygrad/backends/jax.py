@@ -183,11 +183,11 @@ def _on_host(x: jax.Array) -> HostMemory:
 
 
 def _vectoriser(x: jax.Array) -> Vectoriser:
-    return Vectoriser(lambda f: jax.jit(jax.vmap(f)), lambda f: _compiles(type(f)), partial(_fused, x))
+    return Vectoriser(lambda f: jax.jit(jax.vmap(f)), _compiles, partial(_fused, x))
 
 
-# A protocol: to look through it takes long.
-_compiles: Callable[[Any], bool] = cache(lambda kind: issubclass(kind, jax.stages.Wrapped))
+def _compiles(f: object) -> bool:
+    return hasattr(f, "lower") and hasattr(f, "trace")  # isinstance would look through a protocol, which takes long
 
 
 def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Function, LevelStack]:
@@ -195,7 +195,7 @@ def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Func
 
     What is compiled of a compiled function is kept: it does not change. Others may be closures over what does.
     """
-    many = _compiled(f) if _compiles(type(f)) else _at_levels(f)
+    many = _compiled(f) if _compiles(f) else _at_levels(f)
 
     def of_levels(argument: tuple[int, Any, Any]) -> Any:
         count, elements, levels = argument

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
+
+Calling: TypeAlias = Callable[[], AbstractContextManager[None]]  # makes the context in which f is called
 
 
 @dataclass(eq=False)

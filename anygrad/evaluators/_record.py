@@ -57,7 +57,7 @@ class Record:
         if self._first is None:
             self._first = columns[0][0, ...]
         if not self._varied and self._memory.concrete:
-            self._varied = clearly_differ(columns) or any(self._differs(column) for column in columns)
+            self._varied = _clearly_differ(columns) or any(self._differs(column) for column in columns)
 
     def blind(self, base: Callable[[], Array]) -> bool:
         """Return whether all values, and f(x) as well, are the same although f has been given copies."""
@@ -74,7 +74,7 @@ class Record:
         return not xp.all((values == self._first) & xp.isfinite(values))
 
 
-def clearly_differ(columns: Sequence[Array]) -> bool:
+def _clearly_differ(columns: Sequence[Array]) -> bool:
     """Return whether the first number and the last one do, as they nearly always do: looking at all takes longer."""
     first, last = columns[0][0, ...], columns[-1][-1, ...]
     return first.ndim == 0 and bool(0 < abs(first - last) < math.inf)

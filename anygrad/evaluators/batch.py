@@ -11,8 +11,8 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Stack
-from anygrad.evaluators._at_once import at_once
-from anygrad.evaluators._base import Target
+from anygrad.evaluators._at_once import AtOnce
+from anygrad.evaluators._base import Calling, Target
 from anygrad.evaluators._chunks import ChunkSession
 from anygrad.evaluators._leading import points, points_in, reader, validate_max_bytes
 
@@ -91,12 +91,15 @@ class Batch:
             check=_separation(f, memory) if memory.concrete and not _is_known(f) else None,
         )
 
-    def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
-        """Return what `Session.sample` does of all elements, by one call and without a session; None for all else."""
+    def without_session(
+        self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
+    ) -> tuple[Sequence[Array], bool] | None:
+        """Return what `Session.sample` does of all elements, and `Session.blind`; None where a session is needed."""
         rows = memory.size * len(levels)
         if not _is_known(f) or rows > points(self.max_bytes, memory.nbytes, memory):
             return None
-        return at_once(f, memory.stack(rows), memory, levels, reader(memory, vector=False, evaluator="Batch()"))
+        read = reader(memory, vector=False, evaluator="Batch()")
+        return AtOnce(f, memory.stack(rows), memory, read, calling).sample(levels)
 
 
 def _is_known(f: object) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Results
-from anygrad.evaluators._base import Target
+from anygrad.evaluators._base import Calling, Target
 from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
@@ -51,8 +51,10 @@ class Loop:
         """Open a target for sampling."""
         return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place))
 
-    def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
-        """Return what `Session.sample` does of all elements, without a session; None where that is needed."""
+    def without_session(
+        self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
+    ) -> tuple[Sequence[Array], bool] | None:
+        """Return what `Session.sample` does of all elements, and `Session.blind`; None where a session is needed."""
         if not memory.visible:  # whether f sees x change is to be found out
             return None
         elements = range(memory.size)
@@ -60,12 +62,14 @@ class Loop:
         columns = [iter(memory.raw(elements, 0, level)) for level in (*levels, None)]
         changed = True
         try:
-            Perturber(f, memory, memory.read, memory.plain).each(memory.array, elements, columns, results, last=True)
+            with calling():
+                perturber = Perturber(f, memory, memory.read, memory.plain)
+                perturber.each(memory.array, elements, columns, results, last=True)
         finally:
             changed = _restored(memory)
         if changed:
             raise modified()
-        return memory.gathered(results, len(levels))
+        return memory.gathered(results, len(levels)), False
 
 
 class LoopSession:

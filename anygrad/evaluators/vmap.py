@@ -9,8 +9,8 @@ from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Stack
-from anygrad.evaluators._at_once import at_once
-from anygrad.evaluators._base import Target
+from anygrad.evaluators._at_once import AtOnce
+from anygrad.evaluators._base import Calling, Target
 from anygrad.evaluators._chunks import ChunkSession
 from anygrad.evaluators._leading import points, points_in, reader, validate_max_bytes
 
@@ -80,13 +80,16 @@ class Vmap:
             read=reader(memory, vector=target.vector, evaluator="Vmap()"),
         )
 
-    def direct(self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array]) -> Sequence[Array] | None:
-        """Return what `Session.sample` does of all elements, by one call and without a session; None for all else."""
+    def without_session(
+        self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
+    ) -> tuple[Sequence[Array], bool] | None:
+        """Return what `Session.sample` does of all elements, and `Session.blind`; None where a session is needed."""
         rows = memory.size * len(levels)
         if memory.vectoriser is None or rows > points(self.max_bytes, memory.nbytes, memory):
             return None
         many, stack = _many(f, memory, rows)
-        return at_once(many, stack, memory, levels, reader(memory, vector=False, evaluator="Vmap()"))
+        read = reader(memory, vector=False, evaluator="Vmap()")
+        return AtOnce(many, stack, memory, read, calling, lambda: f(memory.array)).sample(levels)
 
 
 def _at_x(target: Target, memory: Memory) -> object:

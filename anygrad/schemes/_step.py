@@ -57,7 +57,7 @@ class ReferenceStep:
     1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16.
     """
 
-    def uniform(self, largest: float, eps: float) -> float | None:
+    def uniform_step(self, largest: float, eps: float) -> float | None:
         """Return the step, if it is the same for all elements up to the largest one."""
         relative = eps ** (1 / 3)
         return 1e-4 if relative <= 1e-4 and relative * largest <= 1e-4 else None
@@ -81,7 +81,7 @@ class GivenStep:
 
     size: float | Array
 
-    def uniform(self, largest: float, eps: float) -> float | None:
+    def uniform_step(self, largest: float, eps: float) -> float | None:
         """Return the step, if it is the same for all elements up to the largest one, and as exact as their dtype."""
         if not isinstance(self.size, float) or eps != _DOUBLE:
             return None

@@ -69,10 +69,11 @@ class Central:
         """Return the step of each line for the n-th derivative."""
         return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
 
-    def uniform(self, largest: float, eps: float) -> tuple[Stencil, float] | None:
+    def uniform_stencil(self, largest: float, eps: float) -> tuple[Stencil, float] | None:
         """Return the stencil and the step of first derivatives, if that is the same for all; None if it is not."""
-        uniform = getattr(step_rule(self.step, self.noise), "uniform", None)
-        step = None if uniform is None else uniform(largest, eps)
+        rule = step_rule(self.step, self.noise)
+        uniform = vars(type(rule)).get("uniform_step")  # not that of a class that this one is derived from
+        step = uniform(rule, largest, eps) if callable(uniform) else None
         return None if step is None else (self._stencil(1), step)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:

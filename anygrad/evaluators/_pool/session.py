@@ -157,8 +157,8 @@ def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]
 def _loaded(failure: Failure) -> BaseException:
     if isinstance(failure.error, bytes):
         error: BaseException = pickle.loads(failure.error)
-        if isinstance(error, SystemExit) and error.args:
-            [error.code] = error.args  # tblib, by which Dask pickles exceptions, leaves it behind
+        if isinstance(error, SystemExit) and len(error.args) == 1:
+            error.code = error.args[0]  # tblib, by which Dask pickles exceptions, leaves it behind
         return error
     return failure.error
 

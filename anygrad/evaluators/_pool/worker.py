@@ -72,25 +72,36 @@ def _packed(failed: Failure) -> Failure:
     for form in error, _Remade(error):  # many exceptions can be pickled, but not made again by their __init__
         try:
             data = pickled(form)
-            pickle.loads(data)
+            if _described(pickle.loads(data)) == _described(error):
+                return Failure(data, failed.trace)
         except Exception:
             continue
-        return Failure(data, failed.trace)
-    return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {error}")), failed.trace)
+    try:
+        text = str(error)
+    except Exception:
+        text = object.__repr__(error)
+    return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {text}")), failed.trace)
 
 
 class _Remade:
     """An exception that is made again without its ``__init__``, which may take other arguments than it has."""
 
     def __init__(self, error: BaseException) -> None:
-        self._parts = type(error), error.args, error.__dict__
+        self._parts: Any = error.__reduce__()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Any:
         return _made_again, self._parts
 
 
-def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: Any = None) -> BaseException:
     error: BaseException = kind.__new__(kind, *arguments)
-    error.args = arguments
-    error.__dict__.update(state)
+    # What is written in C has attributes besides, such as the number of an OSError.
+    built_in: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    built_in.__init__(error, *arguments)
+    if state:
+        error.__setstate__(state)
     return error
+
+
+def _described(error: BaseException) -> tuple[object, ...]:
+    return type(error).__qualname__, str(error), repr(error.args)
