@@ -140,10 +140,11 @@ def test_exceptions_say_what_they_said(engine):
         def __str__(self):
             return f"{self.args[0]} {self.value}"
 
-    for error in FileError("/p"), DoublingError(3), SlottedError("a", 1), SystemExit(1, 2):
+    for kind, arguments in (FileError, ("/p",)), (DoublingError, (3,)), (SlottedError, ("a", 1)), (SystemExit, (1, 2)):
+        error = kind(*arguments)
 
-        def f(x, error=error):
-            raise error
+        def f(x, kind=kind, arguments=arguments):
+            raise kind(*arguments)
 
         with pytest.raises(BaseException) as raised:  # noqa: PT011 - the text is compared below
             anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
