@@ -92,3 +92,28 @@ def test_pieces_with_jumps_between_them_are_noise():
     result = anygrad.derivative(lambda x: np.exp(x) - 1 - x, x, full_output=True)
     assert result.flags["noisy"].mean() > 0.95
     assert (np.abs(result.value - np.expm1(x)) <= result.error).mean() >= 0.95
+
+
+def test_what_f_is_rounded_to_is_no_flat_ground_beside_a_kink():
+    x = np.array([0.35, 0.8, 1.3])
+    result = anygrad.derivative(lambda x: np.round(np.exp(x), 3), x, full_output=True)
+    assert (np.abs(result.value - np.exp(x)) <= result.error).all()
+    assert (np.abs(result.value / np.exp(x) - 1) < 0.01).all()
+
+
+@pytest.mark.parametrize("other", [0.15, 0.7, 1.9])
+def test_what_is_found_does_not_depend_on_what_else_is_looked_for(other):
+    def f(x):
+        return x * x + 1e-3 * np.sin(1e8 * x)
+
+    alone = anygrad.derivative(f, np.array([0.5]), full_output=True)
+    beside_another = anygrad.derivative(f, np.array([0.5, other]), full_output=True)
+    assert alone.value[0] == beside_another.value[0]
+    assert alone.error[0] == beside_another.error[0]
+    assert all(alone.flags[name][0] == beside_another.flags[name][0] for name in alone.flags)
+
+
+def test_a_pole_is_no_kink_in_higher_derivatives():
+    x = beside(1, 1e-6, 1)
+    for n in 2, 3, 4:
+        assert not anygrad.derivative(lambda x: 1 / (x - 1), x, n, full_output=True).flags["kink"].any()

@@ -29,7 +29,7 @@ _WITHIN = 16.0
 # What f(x) alone tells of is looked for at steps as many times smaller, so often.
 _NEARER, _TIMES = 64.0, 3
 # A kink is, before it is too near to be told from one at x itself.
-_OFTEN = 5
+_OFTEN = 6
 # As many levels more than it takes at the least.
 _MORE = 6
 
@@ -105,20 +105,18 @@ class Diagnosis:
         bend = suspected(lines, state)
         if not self.noise_known:
             found = self._at_some(lines, state, found, found.stuck | stalled(xp, state), self._noisy)
+        bent = (bend > 0.0) & (found.step >= xp.abs(state.trail[-1].step))  # not found from nearer already
         if not self.search.side:
-            nearer = found.step < xp.abs(state.trail[-1].step)  # than what makes the suspicion
-            bent = ((bend > 0.0) | found.poor) & ~found.noisy & ~nearer
-            found = self._at_some(lines, state, found, bent, self._bent)
-            bent = bent & (bend > 0.0) & ~found.kink
-            found = self._at_some(lines, state, found, bent, self._beside_a_kink)
-            bend = xp.where(bent, bend, 0.0)
-        unexplained = ~found.noisy & ~found.kink & (bend == 0.0)
+            found = self._at_some(lines, state, found, (bent | found.poor) & ~found.noisy, self._bent)
+        unexplained = ~found.noisy & ~found.kink
         lost = unexplained & (isolated(lines, state) | (found.poor & (state.leaps >= LEAPS)))
         found = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
+        unexplained = unexplained & ~lost
         if len(state.trail) < self.search.levels:
-            found = self._at_some(lines, state, found, found.stuck & unexplained & ~lost, self._closer)
+            found = self._at_some(lines, state, found, found.stuck & unexplained, self._closer)
+        found = self._at_some(lines, state, found, bent & found.stuck & unexplained, self._beside_a_kink)
         nearby = replace(state, step=_WITHIN * beside(xp, state))
-        return self._at_some(lines, nearby, found, (found.poor | found.stuck) & unexplained & ~lost, self._within)
+        return self._at_some(lines, nearby, found, (found.poor | found.stuck) & unexplained, self._within)
 
     def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
         """Examine the lines that have values of which the mask is true."""
@@ -179,19 +177,24 @@ class Diagnosis:
     def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""
         xp = lines.xp
-        step, size = xp.abs(state.trail[-1].step), suspected(lines, state)
-        beside = (size > 0.0) & ~found.kink
+        step, size, last = found.step, suspected(lines, state), state.trail[-1]
+        moves = (last.above != state.base) & (last.below != state.base)
+        open_, flat = size > 0.0, size < 0.0
         near = replace(self, search=replace(self.search, widens=False))
         for _ in range(_OFTEN):
             step = step / _NEARER
             second = near._again(lines, step, state.noise)
-            clear = beside & ~second.stuck & xp.isfinite(second.error)
-            found, beside = found.revised(xp, clear & second.better(xp, found), second), beside & ~clear
-            if not lines.any(beside):
+            # Where f changes on both sides, a piece on which it does not is one of many that it is rounded to.
+            clear = open_ & ~second.stuck & xp.isfinite(second.error)
+            flat = flat | (clear & moves & (second.value == 0.0))
+            clear = clear & ~flat
+            found, open_ = found.revised(xp, clear & second.better(xp, found), second), open_ & ~clear
+            if not lines.any(open_):
                 return found
         if self.search.n > 1:
             return found
-        return replace(found, error=xp.where(beside & (size > found.error), size, found.error))
+        error = xp.where(open_ & (size > found.error), size, found.error)
+        return replace(found, error=error, noisy=found.noisy | flat)
 
     def _closer(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again from where the first search stopped."""

@@ -16,6 +16,8 @@ from anygrad.schemes._state import State
 _LEVELS, _FEWEST = 4, 3
 # A kink has to be seen this close to x as well, in units of the step used: a smooth bend looks straight there.
 _CLOSE = 1e-8
+# Where that is hard to tell, this close will do.
+_WITHIN = 1.0 / 64.0
 # By how many times its rounding f has to change for the change to be known to three digits.
 _DISTINCT = 1e3
 # Heights of f(x) above its surroundings that differ by less, as a part, are the same.
@@ -125,11 +127,14 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
 def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
     """Sample f as close to x as a kink of that size can still be told from rounding."""
     xp = lines.xp
-    rounded = xp.abs(state.base) + state.scale * state.trail[-1].steepness(xp, state.base)
-    least = rounded / xp.where(size > 0.0, size, xp.inf)
+    least = xp.abs(state.base) / xp.where(size > 0.0, size, xp.inf)
     least = xp.max(xp.where(xp.isfinite(least), least, 0.0), axis=1, keepdims=True)
     step = 10.0 * _DISTINCT * state.noise * xp.maximum(least, state.scale)
     first, last = state.trail[0].step, state.trail[-1].step
+    # Than from what comes of rounding its argument, too, if that is well within the steps taken.
+    steep = state.scale * state.trail[-1].steepness(xp, state.base) / xp.where(size > 0.0, size, xp.inf)
+    steep = xp.max(xp.where(xp.isfinite(steep), steep, 0.0), axis=1, keepdims=True)
+    step = xp.maximum(step, xp.minimum(10.0 * _DISTINCT * state.noise * steep, _WITHIN * last))
     step = xp.minimum(xp.maximum(step, _CLOSE * last), first)
     outer, inner = (xp.abs(lines.nearest(state.at + h) - state.at) for h in (step, step / float(RATIO)))
     samples = lines.sample([state.at + outer, state.at - outer, state.at + inner, state.at - inner])

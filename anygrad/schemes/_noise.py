@@ -92,13 +92,15 @@ def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
     apart = beside(xp, state)
     found, condition = xp.zeros_like(apart), 1.0 if state.condition is None else state.condition
     rounding = EXPLAINED * lines.eps * condition + xp.zeros_like(state.noise)
+    looked = found == 0.0
     for _ in range(_TIMES):
         apart = apart / _NEARER
         near, equal = _beside(search, lines, state, apart)
         less = xp.maximum(state.noise / _NEARER**2, rounding)
         smooth = every(xp, (near < less) & (near < state.noise) & (equal == 0.0))
-        found = xp.where(smooth & (found == 0.0), apart, found)
-        if not lines.any((found == 0.0) & some(xp, state.noise > _LARGE)):
+        found = xp.where(smooth & looked, apart, found)
+        looked = (found == 0.0) & some(xp, state.noise > _LARGE)
+        if not lines.any(looked):
             break
     return xp.where(_broken(search, lines, state, found), 0.0, found) if lines.any(found > 0.0) else found
 
@@ -110,7 +112,9 @@ def _broken(search: Search, lines: Lines, state: State, apart: Array) -> Array:
     """
     xp = lines.xp
     side = -1.0 if search.side < 0 else 1.0
-    places = [side * place * beside(xp, state) for place in _PLACES]
+    distance = beside(xp, state)
+    distance = distance if state.most is None else xp.minimum(distance, state.most / (len(_PLACES) + 1))
+    places = [side * place * distance for place in _PLACES]
     length = side * apart / _WITHIN
     starts = list(lines.sample([lines.at + place for place in places]))
     ends = lines.sample([lines.at + place + length for place in places])
