@@ -94,7 +94,7 @@ class Batch:
     def without_session(
         self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
     ) -> tuple[Sequence[Array], bool] | None:
-        """Return what `Session.sample` does of all elements, and `Session.blind`; None where a session is needed."""
+        """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
         rows = memory.size * len(levels)
         if not _is_known(f) or rows > points(self.max_bytes, memory.nbytes, memory):
             return None

@@ -54,7 +54,7 @@ class Loop:
     def without_session(
         self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
     ) -> tuple[Sequence[Array], bool] | None:
-        """Return what `Session.sample` does of all elements, and `Session.blind`; None where a session is needed."""
+        """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
         if not memory.visible:  # whether f sees x change is to be found out
             return None
         elements = range(memory.size)
