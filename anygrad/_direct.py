@@ -26,14 +26,14 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
 
     Warns the caller's caller if f was given copies of x, and has not seen them change.
     """
-    # Of the class itself: one that is derived from it may do something else in a session, or with lines.
-    evaluate = vars(type(evaluator)).get("without_session")
-    uniform = vars(type(scheme)).get("uniform_stencil")
-    if not (callable(evaluate) and callable(uniform)):
+    evaluate, uniform = _own(evaluator, "without_session"), _own(scheme, "uniform_stencil")
+    chosen = None if uniform is None else uniform()
+    if evaluate is None or chosen is None:
         return None
     backend = resolve(x)
-    if backend is None or not backend.floating(x) or not 0 < math.prod(x.shape) <= _MOST:
+    if backend is None or not backend.floating(x) or not _suits(x):
         return None
+    stencil, step, most = chosen
     settings = np.geterr()
     # NaN and inf show in the result. f alone runs under the user's settings.
     with backend.context(x), np.errstate(all="ignore"):
@@ -42,11 +42,9 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
         if memory.complex or not memory.concrete or not memory.plain:
             return None
         at = memory.elements(range(memory.size))
-        chosen = uniform(scheme, float(memory.xp.max(memory.xp.abs(at))), memory.eps)
-        if chosen is None:
+        if not float(memory.xp.max(memory.xp.abs(at))) <= most:  # NaN is not
             return None
-        stencil, step = chosen
-        found = evaluate(evaluator, f, memory, stencil.points(at, step), lambda: np.errstate(**settings))
+        found = evaluate(f, memory, stencil.points(at, step), lambda: np.errstate(**settings))
         if found is None:
             return None
         columns, blind = found
@@ -54,3 +52,13 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     if blind:
         warn_of_blindness(["x"], stacklevel=4)
     return value
+
+
+def _own(owner: object, name: str) -> Callable[..., Any] | None:
+    """Return a method of the class itself: one that is derived from it may do something else on the long way."""
+    return getattr(owner, name) if callable(vars(type(owner)).get(name)) else None
+
+
+def _suits(x: Array) -> bool:
+    # Of the floating dtypes of this size float64 is the one that is not complex; to ask for its name takes long.
+    return getattr(x.dtype, "itemsize", 8) == 8 and 0 < math.prod(x.shape) <= _MOST

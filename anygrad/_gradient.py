@@ -117,7 +117,7 @@ def numerical_gradient(
     """
     require_callable(f)
     scheme = reference_scheme(h, scheme)
-    if bounds is f0 is None and has_aux is progress is full_output is False:
+    if bounds is None and f0 is None and progress is False and not (has_aux or full_output):
         gradient = direct(f, x, scheme, evaluator)
         if gradient is not None:
             return gradient

@@ -203,7 +203,7 @@ def _table(values: Array) -> Array:
 
 
 def _tables(columns: Sequence[Array]) -> list[Array]:
-    return list(columns) if columns[0].ndim == 2 else [values[:, None] for values in columns]
+    return [_table(values) for values in columns]
 
 
 def _chosen(memory: Memory, of_all: Array, elements: Sequence[int]) -> Array:

@@ -38,8 +38,6 @@ def differentiated(jobs: Sequence[Job], function: Function, options: Options) ->
 
 def unseen_arrays(jobs: Sequence[Job], parts: Sequence[Partials]) -> list[str]:
     """Name the arrays of which f was given copies, if it has not seen any of them change."""
-    if not any(part.blind for part in parts):
-        return []
     copied = [
         (job.name, part)
         for job, part in zip(jobs, parts, strict=True)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 
 from anygrad._cli.arrays import converted
 from anygrad._cli.reading import Tree, read
@@ -63,8 +63,9 @@ def output_aside() -> Iterator[None]:
                 os.dup2(_STDERR if _is_open(_STDERR) else nowhere.fileno(), _STDOUT)
             yield
         finally:
-            if sys.__stdout__ is not None and not sys.__stdout__.closed:
-                sys.__stdout__.flush()  # which f may have written to by that name
+            with suppress(OSError, ValueError):  # f may have closed it
+                if sys.__stdout__ is not None:
+                    sys.__stdout__.flush()  # which f may have written to by that name
             os.dup2(kept, _STDOUT)
             os.close(kept)
 

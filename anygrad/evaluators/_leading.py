@@ -14,10 +14,10 @@ from anygrad.evaluators._base import Target
 def points_in(max_bytes: int | None, target: Target, memory: Memory) -> int:
     """Return how many points fit; raise if not one does."""
     samples = target.x.shape[0] if target.batch else 1
-    return points(max_bytes, memory.nbytes // max(1, samples), memory)
+    return rows_in(max_bytes, memory.nbytes // max(1, samples), memory)
 
 
-def points(max_bytes: int | None, point: int, memory: Memory) -> int:
+def rows_in(max_bytes: int | None, point: int, memory: Memory) -> int:
     """Return how many points of so many bytes fit; raise if not one does."""
     if max_bytes is None:
         return max(1, memory.chunk_bytes // max(1, point))

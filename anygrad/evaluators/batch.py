@@ -14,7 +14,7 @@ from anygrad.backends import Memory, Stack
 from anygrad.evaluators._at_once import AtOnce
 from anygrad.evaluators._base import Calling, Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points, points_in, reader, validate_max_bytes
+from anygrad.evaluators._leading import points_in, reader, rows_in, validate_max_bytes
 
 # Functions that have been seen to treat the points of a chunk each on its own: they are not looked at again.
 _SEPARATING: WeakSet[Any] = WeakSet()
@@ -96,7 +96,7 @@ class Batch:
     ) -> tuple[Sequence[Array], bool] | None:
         """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
         rows = memory.size * len(levels)
-        if not _is_known(f) or rows > points(self.max_bytes, memory.nbytes, memory):
+        if not _is_known(f) or rows > rows_in(self.max_bytes, memory.nbytes, memory):
             return None
         read = reader(memory, vector=False, evaluator="Batch()")
         return AtOnce(f, memory.stack(rows), memory, read, calling).sample(levels)

@@ -12,7 +12,7 @@ from anygrad.backends import Memory, Stack
 from anygrad.evaluators._at_once import AtOnce
 from anygrad.evaluators._base import Calling, Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points, points_in, reader, validate_max_bytes
+from anygrad.evaluators._leading import points_in, reader, rows_in, validate_max_bytes
 
 # What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -85,7 +85,7 @@ class Vmap:
     ) -> tuple[Sequence[Array], bool] | None:
         """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
         rows = memory.size * len(levels)
-        if memory.vectoriser is None or rows > points(self.max_bytes, memory.nbytes, memory):
+        if memory.vectoriser is None or rows > rows_in(self.max_bytes, memory.nbytes, memory):
             return None
         many, stack = _many(f, memory, rows)
         read = reader(memory, vector=False, evaluator="Vmap()")

@@ -12,7 +12,7 @@ from anygrad.schemes._extrapolation import SEEN, Row
 from anygrad.schemes._findings import SAFETY, Finding, together
 from anygrad.schemes._judging import FAILURES, LEAPS
 from anygrad.schemes._kinks import confirmed, isolated, suspected
-from anygrad.schemes._noise import beside, measured, smooth_apart, stalled
+from anygrad.schemes._noise import measured, smooth_apart, spacing, stalled
 from anygrad.schemes._search import Search
 from anygrad.schemes._state import State, merged, taken
 
@@ -74,7 +74,7 @@ class Diagnosis:
     def _examined(self, lines: Lines, state: State) -> Iterator[Finding]:
         """Tell lines that end at x from others."""
         xp = lines.xp
-        side = self._open_side(lines, state)
+        side = self._unresolvedside(lines, state)
         for value in (0, 1, -1):
             indices = xp.nonzero(side == value)[0]
             if not indices.shape[0]:
@@ -88,7 +88,7 @@ class Diagnosis:
             for found in one_sided.run(part, xp.abs(some.trail[0].step), some.noise):
                 yield replace(found, index=xp.take(some.index, found.index))
 
-    def _open_side(self, lines: Lines, state: State) -> Array:
+    def _unresolvedside(self, lines: Lines, state: State) -> Array:
         """Return on which side of x alone f is finite, if at x itself it is: 1, -1, or 0 for neither."""
         xp = lines.xp
         last, neither = state.trail[-1], xp.zeros_like(state.failures[:, 0])
@@ -115,7 +115,7 @@ class Diagnosis:
         if len(state.trail) < self.search.levels:
             found = self._at_some(lines, state, found, found.stuck & unexplained, self._closer)
         found = self._at_some(lines, state, found, bent & found.stuck & unexplained, self._beside_a_kink)
-        nearby = replace(state, step=_WITHIN * beside(xp, state))
+        nearby = replace(state, step=_WITHIN * spacing(xp, state))
         return self._at_some(lines, nearby, found, (found.poor | found.stuck) & unexplained, self._within)
 
     def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
@@ -179,21 +179,21 @@ class Diagnosis:
         xp = lines.xp
         step, size, last = found.step, suspected(lines, state), state.trail[-1]
         moves = (last.above != state.base) & (last.below != state.base)
-        open_, flat = size > 0.0, size < 0.0
+        unresolved, flat = size > 0.0, size < 0.0
         near = replace(self, search=replace(self.search, widens=False))
         for _ in range(_OFTEN):
             step = step / _NEARER
             second = near._again(lines, step, state.noise)
             # Where f changes on both sides, a piece on which it does not is one of many that it is rounded to.
-            clear = open_ & ~second.stuck & xp.isfinite(second.error)
+            clear = unresolved & ~second.stuck & xp.isfinite(second.error)
             flat = flat | (clear & moves & (second.value == 0.0))
             clear = clear & ~flat
-            found, open_ = found.revised(xp, clear & second.better(xp, found), second), open_ & ~clear
-            if not lines.any(open_):
+            found, unresolved = found.revised(xp, clear & second.better(xp, found), second), unresolved & ~clear
+            if not lines.any(unresolved):
                 return found
         if self.search.n > 1:
             return found
-        error = xp.where(open_ & (size > found.error), size, found.error)
+        error = xp.where(unresolved & (size > found.error), size, found.error)
         return replace(found, error=error, noisy=found.noisy | flat)
 
     def _closer(self, lines: Lines, state: State, found: Finding) -> Finding:

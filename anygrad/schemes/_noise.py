@@ -49,9 +49,15 @@ def stalled(xp: Namespace, state: State) -> Array:
     return (state.misses > 0.0) & (state.fresh.change > _MORE * state.fresh.noise * state.condition)
 
 
-def beside(xp: Namespace, state: State) -> Array:
+def spacing(xp: Namespace, state: State) -> Array:
     """Return how far apart the places are where f is sampled beside x, (k, 1)."""
     return _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
+
+
+def _places(search: Search, lines: Lines, state: State, apart: Array) -> list[Array]:
+    """Return places so far apart, or nearer between bounds, as distances from x."""
+    apart = apart if state.most is None else lines.xp.minimum(apart, state.most / (len(_PLACES) + 1))
+    return [place * apart if search.side >= 0 else -place * apart for place in _PLACES]
 
 
 def measured(search: Search, lines: Lines, state: State) -> Array:
@@ -63,13 +69,13 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     counts all that noise has there alike, so that it is seldom far below the noise by chance.
     """
     xp = lines.xp
-    close = beside(xp, state)
-    near, equal = _beside(search, lines, state, close)
+    close = spacing(xp, state)
+    near, equal = _residual(search, lines, state, close)
     far = _scatter(search, lines, state) * state.noise
     still = equal >= len(_PLACES) - 1.0
     if lines.any(still):
         # Where f has still been seen to change.
-        farther, changed = _beside(search, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
+        farther, changed = _residual(search, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
         # Or what rounding leaves of terms of the size of 1 that cancel, as in 1 - cos(x).
         left = farther * state.trail[-1].size < EXPLAINED * lines.eps
         coarse = still & ((farther < _COARSE) | left)
@@ -89,13 +95,13 @@ def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
     the fourth power of the distance. Between numbers that f rounds its argument to, it is constant.
     """
     xp = lines.xp
-    apart = beside(xp, state)
+    apart = spacing(xp, state)
     found, condition = xp.zeros_like(apart), 1.0 if state.condition is None else state.condition
     rounding = EXPLAINED * lines.eps * condition + xp.zeros_like(state.noise)
     looked = found == 0.0
     for _ in range(_TIMES):
         apart = apart / _NEARER
-        near, equal = _beside(search, lines, state, apart)
+        near, equal = _residual(search, lines, state, apart)
         less = xp.maximum(state.noise / _NEARER**2, rounding)
         smooth = every(xp, (near < less) & (near < state.noise) & (equal == 0.0))
         found = xp.where(smooth & looked, apart, found)
@@ -111,11 +117,8 @@ def _broken(search: Search, lines: Lines, state: State, apart: Array) -> Array:
     So are values from which rounding has left a straight line: exp(x) - 1 - x, where exp(x) is near 1.
     """
     xp = lines.xp
-    side = -1.0 if search.side < 0 else 1.0
-    distance = beside(xp, state)
-    distance = distance if state.most is None else xp.minimum(distance, state.most / (len(_PLACES) + 1))
-    places = [side * place * distance for place in _PLACES]
-    length = side * apart / _WITHIN
+    places = _places(search, lines, state, spacing(xp, state))
+    length = (apart if search.side >= 0 else -apart) / _WITHIN
     starts = list(lines.sample([lines.at + place for place in places]))
     ends = lines.sample([lines.at + place + length for place in places])
     length = xp.where(length == 0.0, 1.0, length)
@@ -126,12 +129,10 @@ def _broken(search: Search, lines: Lines, state: State, apart: Array) -> Array:
     return some(xp, (alike > 0.7 * len(places)) & (xp.abs(across - usual) > 10.0 * _ALIKE * xp.abs(usual)))
 
 
-def _beside(search: Search, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:
-    """Return the relative noise of values beside x, and how many of them are those of the next place: (k, p)."""
+def _residual(search: Search, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:
+    """Return what a cubic leaves of values beside x, as a part of them, and how many are equal to the next: (k, p)."""
     xp = lines.xp
-    places = [place if search.side >= 0 else -place for place in _PLACES]
-    apart = apart if state.most is None else xp.minimum(apart, state.most / (len(places) + 1))
-    values = list(lines.sample([lines.at + place * apart for place in places]))
+    values = list(lines.sample([lines.at + place for place in _places(search, lines, state, apart)]))
     size = total([xp.abs(value) for value in values]) / len(values)
     equal = total([xp.astype(new == old, state.at.dtype) for old, new in pairwise(values)])
     values = [value / xp.where(size > 0.0, size, 1.0) for value in values]

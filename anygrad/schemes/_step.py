@@ -11,6 +11,7 @@ from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._stencil import Stencil
 
+# The spacing of float64 at 1.
 _DOUBLE = 2.0**-52
 
 
@@ -57,10 +58,9 @@ class ReferenceStep:
     1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16.
     """
 
-    def uniform_step(self, largest: float, eps: float) -> float | None:
-        """Return the step, if it is the same for all elements up to the largest one."""
-        relative = eps ** (1 / 3)
-        return 1e-4 if relative <= 1e-4 and relative * largest <= 1e-4 else None
+    def uniform_step(self) -> tuple[float, float]:
+        """Return the step in float64, and up to which magnitude of its elements it is the same for all of x."""
+        return 1e-4, 1e-4 / _DOUBLE ** (1 / 3) * (1.0 - 4.0 * _DOUBLE)  # the quotient is rounded
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
@@ -81,11 +81,9 @@ class GivenStep:
 
     size: float | Array
 
-    def uniform_step(self, largest: float, eps: float) -> float | None:
-        """Return the step, if it is the same for all elements up to the largest one, and as exact as their dtype."""
-        if not isinstance(self.size, float) or eps != _DOUBLE:
-            return None
-        return self.size if self.size > 2.0 * eps * largest else None
+    def uniform_step(self) -> tuple[float, float] | None:
+        """Return the step in float64, if it is one number, and up to which magnitude of x it changes that."""
+        return (self.size, 0.25 * self.size / _DOUBLE) if isinstance(self.size, float) else None
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         return given_steps(self.size, lines)

@@ -69,12 +69,15 @@ class Central:
         """Return the step of each line for the n-th derivative."""
         return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
 
-    def uniform_stencil(self, largest: float, eps: float) -> tuple[Stencil, float] | None:
-        """Return the stencil and the step of first derivatives, if that is the same for all; None if it is not."""
+    def uniform_stencil(self) -> tuple[Stencil, float, float] | None:
+        """Return the stencil and the step of first derivatives in float64, and up to which magnitude of x it is that.
+
+        None if each element has its own.
+        """
         rule = step_rule(self.step, self.noise)
         uniform = vars(type(rule)).get("uniform_step")  # not that of a class that this one is derived from
-        step = uniform(rule, largest, eps) if callable(uniform) else None
-        return None if step is None else (self._stencil(1), step)
+        step = uniform(rule) if callable(uniform) else None
+        return None if step is None else (self._stencil(1), *step)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the n-th derivatives of ``lines``."""

@@ -74,11 +74,11 @@ def _packed(failed: Failure) -> Failure:
             data = pickled(form)
             if _described(pickle.loads(data)) == _described(error):
                 return Failure(data, failed.trace)
-        except Exception:
+        except Exception:  # of pickling, or of code of theirs that it runs
             continue
     try:
         text = str(error)
-    except Exception:
+    except Exception:  # of their own __str__
         text = object.__repr__(error)
     return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {text}")), failed.trace)
 
@@ -87,10 +87,10 @@ class _Remade:
     """An exception that is made again without its ``__init__``, which may take other arguments than it has."""
 
     def __init__(self, error: BaseException) -> None:
-        self._parts: Any = error.__reduce__()
+        self._error = error
 
     def __reduce__(self) -> Any:
-        return _made_again, self._parts
+        return _made_again, self._error.__reduce__()
 
 
 def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: Any = None) -> BaseException:
