@@ -157,11 +157,19 @@ def test_exceptions_that_cannot_travel(engine):
     class LockedError(Exception):
         pass
 
-    def f(x):
+    class IrreducibleError(Exception):
+        def __reduce__(self):
+            raise TypeError("no")
+
+    def locked(x):
         raise LockedError("shut", threading.Lock())
 
-    with pytest.raises(RuntimeError, match=r"LockedError: .*shut"):
-        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
+    def irreducible(x):
+        raise IrreducibleError("shut")
+
+    for f, said in (locked, r"LockedError: .*shut"), (irreducible, r"IrreducibleError: shut"):
+        with pytest.raises(RuntimeError, match=said):
+            anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
 
 
 def test_f_that_leaves(engine):
