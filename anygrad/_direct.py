@@ -13,7 +13,7 @@ import numpy as np
 
 from anygrad._run import warn_of_blindness
 from anygrad._typing import Array, PyTree
-from anygrad.backends import resolve
+from anygrad.backends import Backend, Rule, resolve
 from anygrad.evaluators import Evaluator
 from anygrad.schemes import Scheme
 
@@ -26,14 +26,14 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
 
     Warns the caller's caller if f was given copies of x, and has not seen them change.
     """
-    evaluate, uniform = _own(evaluator, "without_session"), _own(scheme, "uniform_stencil")
-    chosen = None if uniform is None else uniform()
-    if evaluate is None or chosen is None:
+    evaluate = _own(evaluator, "without_session")
+    setting = None if evaluate is None else _setting(x, scheme)
+    if evaluate is None or setting is None:
         return None
-    backend = resolve(x)
-    if backend is None or not backend.floating(x) or not _suits(x):
-        return None
-    stencil, step, most = chosen
+    backend, (stencil, step, most) = setting
+    compiled = _own(evaluator, "compiled")
+    if compiled is not None and (gradient := compiled(f, x, backend, stencil, step, most=most)) is not None:
+        return gradient
     settings = np.geterr()
     # NaN and inf show in the result. f alone runs under the user's settings.
     with backend.context(x), np.errstate(all="ignore"):
@@ -54,11 +54,18 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     return value
 
 
+def _setting(x: PyTree, scheme: Scheme) -> tuple[Backend, tuple[Rule, float, float]] | None:
+    """Return x's backend, and what the scheme has for float64 where the step is one for all elements."""
+    uniform = _own(scheme, "uniform_stencil")
+    chosen = None if uniform is None else uniform()
+    backend = None if chosen is None else resolve(x)
+    if backend is None or not backend.floating(x):
+        return None
+    # Of the floating dtypes of this size float64 is the one that is not complex; to ask for its name takes long.
+    suits = getattr(x.dtype, "itemsize", 8) == 8 and 0 < math.prod(x.shape) <= _MOST
+    return (backend, chosen) if suits and chosen is not None else None
+
+
 def _own(owner: object, name: str) -> Callable[..., Any] | None:
     """Return a method of the class itself: one that is derived from it may do something else on the long way."""
     return getattr(owner, name) if callable(vars(type(owner)).get(name)) else None
-
-
-def _suits(x: Array) -> bool:
-    # Of the floating dtypes of this size float64 is the one that is not complex; to ask for its name takes long.
-    return getattr(x.dtype, "itemsize", 8) == 8 and 0 < math.prod(x.shape) <= _MOST

@@ -12,7 +12,7 @@ from anygrad.backends._joint import Joint
 from anygrad.backends._memory import Memory, Results
 from anygrad.backends._scalar import neither_real_nor_holomorphic
 from anygrad.backends._stack import Stack
-from anygrad.backends._vectoriser import Vectoriser
+from anygrad.backends._vectoriser import Rule, Vectoriser
 
 __all__ = [
     "Backend",
@@ -20,6 +20,7 @@ __all__ = [
     "Joint",
     "Memory",
     "Results",
+    "Rule",
     "Stack",
     "Vectoriser",
     "load",

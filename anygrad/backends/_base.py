@@ -10,7 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends._memory import Memory
-from anygrad.backends._vectoriser import Function
+from anygrad.backends._vectoriser import CompiledGradient, Function
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -26,6 +26,11 @@ class Backend(Protocol):
     @property
     def cast_example(self) -> str:
         """How a user of this library turns x into a floating array."""
+        ...
+
+    @property
+    def compiled_gradient(self) -> CompiledGradient | None:
+        """What compiles a gradient as a whole, f and what is made of its values; None where nothing is compiled."""
         ...
 
     def is_array(self, x: object) -> bool:

@@ -22,6 +22,7 @@ class Complexified:
     real: Backend
     name: str = "complexified"
     cast_example: str = ""
+    compiled_gradient: None = None
 
     def is_array(self, x: object) -> bool:
         return self.real.is_array(x)

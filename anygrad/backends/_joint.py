@@ -23,6 +23,7 @@ class Joint:
     parts: tuple[Backend, ...]
     name: str = "joint"
     cast_example: str = ""
+    compiled_gradient: None = None
 
     def is_array(self, x: object) -> bool:
         return False

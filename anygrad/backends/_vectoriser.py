@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from anygrad._typing import Array
 from anygrad.backends._stack import Stack
 
 Function: TypeAlias = Callable[[Any], Any]
 Rounded: TypeAlias = Callable[[Sequence[int], int | None, Array], Array]
+
+
+class Rule(Hashable, Protocol):
+    """A derivative by a step that is the same for all elements."""
+
+    def points(self, at: Array, step: Any) -> Sequence[Array]:
+        """Return where to sample the function, for each of the numbers it is differentiated at."""
+        ...
+
+    def combine(self, values: Sequence[Array], step: Any) -> Array:
+        """Return the derivatives from the function's values there."""
+        ...
+
+
+class CompiledGradient(Protocol):
+    """What returns the gradient of an f of real numbers at an array in memory, all of it compiled as one."""
+
+    def __call__(
+        self, f: Function, x: Any, rule: Rule, step: float, /, *, most: float, max_bytes: int | None
+    ) -> Array | None:
+        """Return it, of points of so many bytes at a time.
+
+        None if f is not compiled itself, if an element of x is larger than ``most``, or if f's values must be looked
+        at: because they are no numbers, or are all the same.
+        """
+        ...
 
 
 def _never(f: Function) -> bool:

@@ -25,6 +25,7 @@ from anygrad.backends._vectoriser import Function
 
 name = "cupy"
 cast_example = "x.astype(float)"
+compiled_gradient = None
 
 
 def is_array(x: object) -> bool:

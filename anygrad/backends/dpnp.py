@@ -26,6 +26,7 @@ from anygrad.backends._vectoriser import Function
 
 name = "dpnp"
 cast_example = "x.astype(float)"
+compiled_gradient = None
 
 
 def is_array(x: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from anygrad.backends._base import Indices
 from anygrad.backends._codec import Codec, cast, narrowed, real_dtype
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._host import HostMemory
+from anygrad.backends._jax_vectoriser import gradient_in_one, vectoriser_of
 from anygrad.backends._scalar import (
     host_number,
     host_numbers,
@@ -25,9 +26,8 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
-from anygrad.backends._stacks import LevelStack
 from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
-from anygrad.backends._vectoriser import Function, Rounded, Vectoriser
+from anygrad.backends._vectoriser import Function, Rule
 
 name = "jax"
 cast_example = "x.astype(float)"
@@ -88,6 +88,16 @@ def forkable(x: jax.Array) -> bool:
     return False  # JAX has threads, which are not there after a fork, but their locks are
 
 
+def compiled_gradient(
+    f: Function, x: jax.Array, rule: Rule, step: float, *, most: float, max_bytes: int | None
+) -> jax.Array | None:
+    if x.dtype != np.float64 or not jax.config.jax_enable_x64 or not _in_memory(x):
+        return None
+    if not np.abs(np.asarray(x)).max() <= most:  # NaN is not
+        return None
+    return gradient_in_one(f, x, rule, step, _CHUNK_BYTES if max_bytes is None else max_bytes)
+
+
 def pattern(x: Any) -> Any:
     from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
 
@@ -107,18 +117,26 @@ def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int,
 
 
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
-    traced = isinstance(x, jax.core.Tracer)
-    if not traced and x.is_fully_addressable and all(device.platform == "cpu" for device in x.devices()):
+    if _in_memory(x):
         return _on_host(x)
-
     return FunctionalMemory(
         x,
         read=device_reader(x, name, is_array),
         read_array=device_array_reader(x, name, is_array),
         replace=_replace,
-        concrete=not traced,
-        vectoriser=_vectoriser(x),
+        concrete=not isinstance(x, jax.core.Tracer),
+        vectoriser=vectoriser_of(x),
     )
+
+
+def _in_memory(x: jax.Array) -> bool:
+    """Return whether the host can read x's numbers where they are."""
+    return not isinstance(x, jax.core.Tracer) and _is_here(x.sharding)
+
+
+@lru_cache(maxsize=32)
+def _is_here(sharding: jax.sharding.Sharding) -> bool:
+    return sharding.is_fully_addressable and all(device.platform == "cpu" for device in sharding.device_set)
 
 
 def _on_host(x: jax.Array) -> HostMemory:
@@ -178,49 +196,8 @@ def _on_host(x: jax.Array) -> HostMemory:
         buffer=buffer,
         given=given,
         chunk_bytes=_CHUNK_BYTES,
-        vectoriser=_vectoriser(x),
+        vectoriser=vectoriser_of(x),
     )
-
-
-def _vectoriser(x: jax.Array) -> Vectoriser:
-    return Vectoriser(lambda f: jax.jit(jax.vmap(f)), _compiles, partial(_fused, x))
-
-
-def _compiles(f: object) -> bool:
-    return hasattr(f, "lower") and hasattr(f, "trace")  # isinstance would look through a protocol, which takes long
-
-
-def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Function, LevelStack]:
-    """Return an f of points that are made where it is called, so that XLA makes one loop of both.
-
-    What is compiled of a compiled function is kept: it does not change. Others may be closures over what does.
-    """
-    many = _compiled(f) if _compiles(f) else _at_levels(f)
-
-    def of_levels(argument: tuple[int, Any, Any]) -> Any:
-        count, elements, levels = argument
-        values = many(x, elements, levels)
-        return values if count == rows else jax.tree.map(lambda value: value[:count], values)
-
-    return of_levels, LevelStack(rows, rounded)
-
-
-def _at_levels(f: Callable[[Any], Any]) -> Callable[..., Any]:
-    def one(x: jax.Array, elements: jax.Array, levels: jax.Array) -> Any:
-        return f(_with(x, elements, levels))
-
-    many: Callable[..., Any] = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
-    return many
-
-
-_compiled = lru_cache(maxsize=32)(_at_levels)
-
-
-def _with(x: jax.Array, elements: jax.Array, levels: jax.Array) -> jax.Array:
-    if elements.shape[0] == 1:  # unlike a scatter, this becomes part of the loops in which f reads x
-        places = jnp.arange(x.size, dtype=elements.dtype).reshape(x.shape)
-        return jnp.where(places == elements[0], levels[0], x)
-    return x.reshape(-1).at[elements].set(levels).reshape(x.shape)
 
 
 @cache

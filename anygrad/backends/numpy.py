@@ -29,6 +29,7 @@ _CHUNK_BYTES = 192 * 2**10
 
 name = "numpy"
 cast_example = "x.astype(float)"
+compiled_gradient = None
 
 
 def is_array(x: object) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anygrad._typing import Array
-from anygrad.backends import Memory, Stack
+from anygrad.backends import Backend, Memory, Rule, Stack
 from anygrad.evaluators._at_once import AtOnce
 from anygrad.evaluators._base import Calling, Target
 from anygrad.evaluators._chunks import ChunkSession
@@ -43,7 +43,9 @@ class Vmap:
     call with many points counts as one in `Result`; f itself may run more seldom, or not at all.
 
     JAX compiles f anew for each derivative, since f may be a closure over what has changed. What it compiles of an f
-    that is a ``jax.jit`` already is kept, for the last 32 of them, and used again.
+    that is a ``jax.jit`` already is kept, for the last 32 of them, and used again; small gradients of it, in float64
+    and by one step for all elements, are one call of what is compiled, and do not wait for it. There it is looked
+    once for each shape of x, not at each x, whether f depends on its argument (`ConstantFunctionWarning`).
 
     Examples
     --------
@@ -79,6 +81,13 @@ class Vmap:
             limit=points_in(self.max_bytes, target, memory),
             read=reader(memory, vector=target.vector, evaluator="Vmap()"),
         )
+
+    def compiled(
+        self, f: Callable[[Any], object], x: Array, backend: Backend, rule: Rule, step: float, *, most: float
+    ) -> Array | None:
+        """Return the gradient, if the library compiles it as a whole and the numbers of x are at most ``most``."""
+        gradient = backend.compiled_gradient
+        return None if gradient is None else gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
 
     def without_session(
         self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
