@@ -12,11 +12,9 @@ from hypothesis import settings
 from layouts import LAYOUTS
 from libraries import LIBRARIES, Library
 from problems import PROBLEMS
+from random_examples import REPEATABLE, THINNED
 from selection import reason_against
 
-# The same examples each time: a session that fails has found something that the change has done.
-settings.register_profile("repeatable", derandomize=True)
-settings.load_profile("repeatable")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "")
 
@@ -52,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_libraries] += [make() for make in LIBRARIES[name]]
         except Exception as error:
             raise pytest.UsageError(f"--backend {name}: cannot be used here: {error}") from error
+    slow = all(library.slow for library in config.stash[_libraries])
+    settings.load_profile(THINNED if slow else REPEATABLE)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import examples
 from tried import REAL
 
 import anygrad
 
-SETTINGS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 X = np.array([1.0, 2.0, 3.0])
 CONCRETE = pytest.mark.libraries(lambda lib: not lib.lazy)
 
@@ -104,7 +102,7 @@ def test_flags_say_where(lib):
     assert np.allclose(lib.numpy(result.value), [0, 1, 2], atol=1e-3)
 
 
-@SETTINGS
+@examples(60)
 @given(data=st.data(), tried=st.sampled_from(REAL), name=st.sampled_from(sorted(OPERATORS)))
 def test_no_bound_is_ever_crossed(data, tried, name):
     """Of whatever size and sign, on both sides, with any step; where there is no room at all, it is said."""

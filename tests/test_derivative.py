@@ -6,16 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from layouts import LAYOUTS
+from random_examples import examples
 from tried import TRIED
 
 import anygrad
 
-SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 POINTS = np.array([[0.25, -1.5], [2.0, 0.75]])
 DOUBLE = pytest.mark.libraries(lambda lib: "float64" in lib.real)
 
@@ -73,7 +71,7 @@ def test_every_scheme_in_every_dtype(lib, tried):
 
 
 @DOUBLE
-@SETTINGS
+@examples(25)
 @given(coefficients=st.lists(st.integers(-8, 8), max_size=4).map(lambda rest: [*rest, 1, 2]), n=st.integers(1, 4))
 def test_polynomials(lib, coefficients, n):
     polynomial = np.polynomial.Polynomial(coefficients)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import grid
+from random_examples import examples
 
 import anygrad
-
-SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 
 
 def squares(x):
     return x**2
 
 
-@SETTINGS
+@examples(25)
 @given(rows=st.integers(1, 3), seed=st.integers(0, 999), order=st.sampled_from([2, 4]))
 def test_a_jvp_is_the_product_of_the_jacobian_and_the_direction(lib, rows, seed, order):
     """Of squares, 2 x v: central differences of any order are exact but for rounding."""

@@ -6,17 +6,15 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import TwoLayerNet, grid, like
+from random_examples import examples
 from second_problems import SECOND
 from tried import TRIED
 
 import anygrad
 
-SETTINGS = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 X = np.array([1.5, -0.75, 2.0])
 
 
@@ -47,7 +45,7 @@ def widest(lib):
 # --- hessian ------------------------------------------------------------------------------------------------------
 
 
-@SETTINGS
+@examples(20)
 @given(n=st.integers(0, 4), seed=st.integers(0, 999))
 def test_the_hessian_of_a_quadratic_form_is_the_sum_of_its_matrix_and_the_transpose(lib, n, seed):
     matrix, x = grid(n, n, seed=seed), lib.asarray(grid(n, seed=seed + 1), widest(lib))
@@ -138,7 +136,7 @@ def test_leaves_of_different_precision():
 # --- hvp and laplacian --------------------------------------------------------------------------------------------
 
 
-@SETTINGS
+@examples(20)
 @given(seed=st.integers(0, 999))
 def test_a_product_with_a_vector_is_the_product_with_the_matrix(lib, seed):
     x, v = (lib.asarray(grid(3, seed=seed + i), widest(lib)) for i in range(2))

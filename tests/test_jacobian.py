@@ -6,19 +6,17 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import TwoLayerNet, grid, like
+from random_examples import examples
 
 import anygrad
 
-SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 Point = namedtuple("Point", ["x", "y"])
 
 
-@SETTINGS
+@examples(25)
 @given(data=st.data(), columns=st.integers(0, 4), rows=st.integers(1, 4), seed=st.integers(0, 999))
 def test_the_jacobian_of_a_linear_map_is_its_matrix(lib, data, columns, rows, seed):
     dtype = data.draw(st.sampled_from([name for name in ("float32", "float64") if name in lib.real]))

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from layouts import LAYOUTS
+from random_examples import examples
 
 import anygrad
-
-SETTINGS = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
 
@@ -30,7 +27,7 @@ def views(draw):
     return base, axes, slices
 
 
-@SETTINGS
+@examples(40)
 @given(data=st.data(), degree=st.integers(1, 3))
 def test_polynomials_of_any_shape_layout_and_dtype(lib, data, degree):
     """sum(c * x**degree): the gradient is known, and so is the error of a central difference."""
@@ -58,7 +55,7 @@ def test_polynomials_of_any_shape_layout_and_dtype(lib, data, degree):
     assert lib.bits(x) == before
 
 
-@SETTINGS
+@examples(40)
 @given(data=st.data())
 def test_views_of_a_larger_array(data):
     """On NumPy: only the view is perturbed, and what surrounds it is never touched."""
@@ -77,7 +74,7 @@ def test_views_of_a_larger_array(data):
     assert np.array_equal(base, before)
 
 
-@SETTINGS
+@examples(40)
 @given(
     x=hnp.arrays(np.float64, hnp.array_shapes(max_dims=2, max_side=3), elements=st.floats(width=64)),
     order=st.sampled_from([2, 4, 6]),

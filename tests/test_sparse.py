@@ -7,15 +7,13 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import grid, like
+from random_examples import examples
 
 import anygrad
 
-SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 SCHEMES = [
     anygrad.Central(),
     anygrad.Central(order=4),
@@ -109,7 +107,7 @@ def test_schemes(scheme):
     assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-6, atol=1e-6)
 
 
-@SETTINGS
+@examples(25)
 @given(
     shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     density=st.floats(0, 0.6),
