@@ -178,8 +178,11 @@ COMPILED = {
 
 
 @jax_alone
-@pytest.mark.parametrize("name", COMPILED)
-@pytest.mark.parametrize("numbers", [[0.5, -1.25, 3.0], [[2.5, 15.0]], [17.0, 1.0], [np.nan, 3.0], 2.25])
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [(name, [0.5, -1.25, 3.0]) for name in COMPILED]
+    + [("of one point", numbers) for numbers in ([[2.5, 15.0]], [17.0, 1.0], [np.nan, 3.0], 2.25)],
+)
 def test_a_gradient_that_is_compiled_as_a_whole(lib, name, numbers):
     """It is the one of which more is asked, whatever f does, and whether it is the first one or not."""
     import jax
