@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from math import factorial
 
 from anygrad._plan import Lines
@@ -30,7 +30,7 @@ def ratio(n: int) -> Fraction:
     return RATIO if n <= HIGH else _CLOSER_RATIO
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Series:
     """A function ``c_s h^s + c_(s+d) h^(s+d) + ...`` of the step h, with ``start`` s and ``stride`` d.
 
@@ -49,9 +49,10 @@ class Series:
         """
         return _weights((n - self.start) // self.stride, self.ratio**self.stride, factorial(n))
 
-    def gain(self, column: int) -> float:
-        """Return by how much the leading error of a column shrinks from level to level, less 1."""
-        return float(self.ratio ** (self.stride * (column + 1)) - 1)
+    @cached_property
+    def gains(self) -> tuple[float, ...]:
+        """By how much the leading error of each column shrinks from level to level, less 1."""
+        return tuple(float(self.ratio ** (self.stride * (column + 1)) - 1) for column in range(_COLUMNS))
 
 
 @cache
@@ -142,7 +143,7 @@ class Row:
         """
         values, noises, changes = [value], [noise], []
         for column, (old, old_noise) in enumerate(zip(self.values[: _COLUMNS - 1], self.noise, strict=False)):
-            part = 1.0 / series.gain(column)
+            part = 1.0 / series.gains[column]
             changes.append(values[-1] - old)
             values.append(values[-1] + part * changes[-1])
             noises.append((1.0 + part) * noises[-1] + part * old_noise)

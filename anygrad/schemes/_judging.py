@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
@@ -63,15 +64,20 @@ class Judging:
     levels: int
     widens: bool = True
 
-    @property
+    @cached_property
     def series(self) -> Series:
         """The series that the derivative is read from."""
         return Series(1, 1, ratio(self.n)) if self.side else Series(2 - self.n % 2, 2, ratio(self.n))
 
+    @cached_property
+    def weights(self) -> tuple[float, ...]:
+        """The weights of the levels that an estimate takes, of the latest first."""
+        return self.series.weights(self.n)
+
     @property
     def window(self) -> int:
         """How many levels an estimate takes."""
-        return len(self.series.weights(self.n))
+        return len(self.weights)
 
     @property
     def soonest(self) -> int:

@@ -71,7 +71,7 @@ class Search(Judging):
         """Return the row of the latest level."""
         xp = lines.xp
         step = state.trail[-1].step
-        weights = self.series.weights(self.n)
+        weights = self.weights
         parts = [self.part(state, level) for level in reversed(state.trail[-len(weights) :])]
         noises = [self.noise(lines, state, level) for level in reversed(state.trail[-len(weights) :])]
         value = total([weight * part for weight, part in zip(weights, parts, strict=True)])
