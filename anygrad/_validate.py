@@ -52,6 +52,14 @@ def require_bounds(bounds: object, scheme: Scheme) -> None:
     """Raise unless the bounds are a pair, or None, and the scheme can keep to them."""
     if bounds is None:
         return
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        raise TypeError(f"bounds is {bounds!r:.60}, but a pair was expected: write bounds=(bounds.lb, bounds.ub)")
+    # A list of two such pairs would be read as something else.
+    if isinstance(bounds, list) and bounds and all(isinstance(pair, tuple) and len(pair) == 2 for pair in bounds):
+        raise TypeError(
+            f"bounds is {bounds!r:.60}, a pair for each element, but one pair for all was expected:"
+            " write bounds=tuple(zip(*bounds)), with -math.inf and math.inf where there is none"
+        )
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         raise TypeError(f"bounds is {bounds!r:.60}, but a pair was expected: write bounds=(lower, upper)")
     if scheme.off_axis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -207,6 +208,9 @@ def test_bounds_that_meet():
         (3, "bounds is 3, but a pair"),
         ((0, 4, 5), "but a pair"),
         (np.array([0, 4]), "but a pair"),
+        ([(0, 4), (0, 4)], r"a pair for each element, but one .* write bounds=tuple\(zip\(\*bounds\)\)"),
+        ([(0, None)] * 3, r"a pair for each element, but one .* -math.inf and math.inf"),
+        (SimpleNamespace(lb=0, ub=4), r"write bounds=\(bounds.lb, bounds.ub\)"),  # as SciPy's Bounds
         (("low", 4), "the lower bound is 'low'"),
         ((0, 1j), "the upper bound is 1j"),
         ((True, 4), "the lower bound is True"),
