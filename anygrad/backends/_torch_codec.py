@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ def _integers(dtype: torch.dtype) -> torch.dtype:
     return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
 
 
+@cache
 def codec_of(dtype: torch.dtype) -> Codec:
+    """Return the codec of a dtype."""
     try:
         return numpy_codec(np.asarray(torch.empty(0, dtype=dtype, device="cpu")).dtype)
     except TypeError:
