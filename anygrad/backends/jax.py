@@ -93,6 +93,8 @@ def compiled_gradient(
 ) -> jax.Array | None:
     if x.dtype != np.float64 or not jax.config.jax_enable_x64 or not _in_memory(x):
         return None
+    if len(x.sharding.device_set) > 1:  # how the gradient would be distributed is XLA's choice
+        return None
     if not np.abs(np.asarray(x)).max() <= most:  # NaN is not
         return None
     return gradient_in_one(f, x, rule, step, _CHUNK_BYTES if max_bytes is None else max_bytes)
