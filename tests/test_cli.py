@@ -23,6 +23,7 @@ from anygrad.backends import libraries
 
 PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
 NETWORK = """
+import ctypes
 import functools
 import multiprocessing
 import subprocess
@@ -87,6 +88,10 @@ def jump(x):
 
 def spoken(x):
     subprocess.run(["echo", "from a program"])
+    return loss(x)
+
+def printed(x):
+    ctypes.CDLL(None).printf(b"from a library in C\\n")
     return loss(x)
 
 def square(number):
@@ -556,6 +561,12 @@ class TestProcesses:
     def test_what_programs_print_that_f_starts_is_none_of_the_output(self):
         process = self.process("gradient", "net:spoken", "--x", "[1.0]")
         assert process.communicate() == ("[2.]\n", "from a program\n" * 2)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="the library of C has another name there")
+    def test_what_a_library_in_c_prints_is_none_of_the_output(self, monkeypatch):
+        monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # which C minds as well
+        process = self.process("gradient", "net:printed", "--x", "[1.0]")
+        assert process.communicate() == ("[2.]\n", "from a library in C\n" * 2)
 
     @pytest.mark.parametrize("name", ["torch", "sparse", "test", "two words", "a.b"])
     def test_a_file_of_any_name(self, name, folder):

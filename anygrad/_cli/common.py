@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -66,8 +67,14 @@ def output_aside() -> Iterator[None]:
             with suppress(OSError, ValueError):  # f may have closed it
                 if sys.__stdout__ is not None:
                     sys.__stdout__.flush()  # which f may have written to by that name
+            with suppress(OSError, AttributeError):  # libraries that are called otherwise
+                _library_of_c().fflush(None)  # what f has printed by functions in C
             os.dup2(kept, _STDOUT)
             os.close(kept)
+
+
+def _library_of_c() -> ctypes.CDLL:
+    return ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 
 
 def _is_open(descriptor: int) -> bool:
