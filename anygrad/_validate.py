@@ -122,7 +122,12 @@ def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
             f"{name} is a nested list whose parts differ in length, but an array was expected: make them equally"
             " long, or pass a list of arrays"
         ) from None
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    try:
+        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    except OverflowError:
+        raise ValueError(
+            f"{name} has an integer beyond 1.8e308, the largest number of float64, which numbers are taken as"
+        ) from None
 
 
 def _article(value: object) -> str:

@@ -107,6 +107,13 @@ def test_numbers_and_lists_of_numbers_are_leaves():
     assert np.allclose(gradient["pair"][1], [1])
 
 
+def test_integers_of_any_size():
+    assert np.allclose(anygrad.numerical_gradient(lambda x: x[0] * x[1], [2, 2**65]), [2**65, 2])
+    for x in 10**400, [1, 10**400]:
+        with pytest.raises(ValueError, match=r"x has an integer beyond 1.8e308, the largest number of float64"):
+            anygrad.numerical_gradient(np.sum, x)
+
+
 def test_an_empty_tree():
     assert anygrad.numerical_gradient(lambda tree: 0.0, {}) == {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,14 +55,23 @@ def _numbers(value: object, name: str) -> NDArray[Any]:
     if not isinstance(value, (list, int, float)) or isinstance(value, bool):
         raise Refusal(f"{name} is {json.dumps(value):.60}, but numbers or a list of them were expected")
     try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf" and array.size:
+        if any(isinstance(entry, bool) or not isinstance(entry, (int, float)) for entry in _entries(value)):
             raise TypeError
-        return array.astype(float)
-    except (TypeError, ValueError, OverflowError):
+        return np.asarray(value).astype(float)
+    except OverflowError:
+        raise Refusal(f"{name} has an integer beyond 1.8e308, the largest number of float64") from None
+    except (RecursionError, TypeError, ValueError):
         raise Refusal(
             f"{name} is {json.dumps(value):.60}, but a list of numbers, or of equally long lists of them, was expected"
         ) from None
+
+
+def _entries(value: object) -> Iterator[object]:
+    if not isinstance(value, list):
+        yield value
+        return
+    for part in value:
+        yield from _entries(part)
 
 
 def _from_file(path: Path) -> Tree:
