@@ -108,7 +108,7 @@ def test_numbers_and_lists_of_numbers_are_leaves():
 
 
 def test_integers_of_any_size():
-    assert np.allclose(anygrad.numerical_gradient(lambda x: x[0] * x[1], [2, 2**65]), [2**65, 2])
+    assert np.allclose(anygrad.numerical_gradient(lambda x: x[0] * x[1], [2, 2**65]), [2.0**65, 2.0])
     for x in 10**400, [1, 10**400]:
         with pytest.raises(ValueError, match=r"x has an integer beyond 1.8e308, the largest number of float64"):
             anygrad.numerical_gradient(np.sum, x)
