@@ -178,6 +178,47 @@ COMPILED = {
 
 
 @jax_alone
+def test_a_compiled_method_of_what_changes(lib):
+    """Its first argument is the object, which JAX looks at each time."""
+    import jax
+
+    @jax.tree_util.register_pytree_node_class
+    class Model:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def tree_flatten(self):
+            return (self.factor,), None
+
+        @classmethod
+        def tree_unflatten(cls, _, factors):
+            return cls(*factors)
+
+        @jax.jit
+        def loss(self, x):
+            return self.factor * lib.xp.sum(x**2)
+
+    model = Model(1.0)
+
+    class Counting:
+        """Looks like what is compiled, and is not."""
+
+        lower = trace = __hash__ = None
+        calls = 0.0
+
+        def __call__(self, x):
+            return model.factor * lib.xp.sum(x**2)
+
+    for model.factor in (1.0, 10.0):
+        for f in model.loss, Counting():
+            for wide in False, True:
+                with jax.enable_x64(wide):
+                    x = jax.numpy.asarray([1.0, 2.0], dtype="float64" if wide else "float32")
+                    value = anygrad.numerical_gradient(f, x, evaluator=Vmap())
+                    assert np.allclose(value, model.factor * np.array([2, 4]), rtol=1e-2)
+
+
+@jax_alone
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [(name, [0.5, -1.25, 3.0]) for name in COMPILED]
@@ -234,6 +275,17 @@ def test_a_compiled_function_that_varies_elsewhere_is_not_taken_for_blind(lib):
         for _ in range(2):
             with pytest.warns(anygrad.ConstantFunctionWarning):
                 anygrad.numerical_gradient(blind, x, evaluator=Vmap())
+
+
+@jax_alone
+@pytest.mark.parametrize("h", [8e307, 1e200, 1e-200, 1e-308])
+def test_steps_that_xla_takes_for_nothing(lib, h):
+    import jax
+
+    with jax.enable_x64(True):
+        f = jax.jit(jax.numpy.sum)
+        asked = partial(anygrad.numerical_gradient, f, jax.numpy.zeros(2), h, evaluator=Vmap())
+        require_alike(outcome(asked), outcome(lambda: asked(full_output=True).value))
 
 
 @jax_alone

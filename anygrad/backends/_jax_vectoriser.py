@@ -14,6 +14,11 @@ import numpy as np
 from anygrad.backends._stacks import LevelStack
 from anygrad.backends._vectoriser import Function, Rounded, Rule, Vectoriser
 
+# Not all that looks like one: of a method `self` is an argument, and may have changed.
+_JITTED = type(jax.jit(lambda x: x))
+# Steps beyond these, or one divided by them, XLA may take for 0.
+_LEAST, _MOST = 1e-150, 1e150
+
 
 def vectoriser_of(x: jax.Array) -> Vectoriser:
     """Return how JAX makes an f of many points near x of an f of one."""
@@ -21,7 +26,7 @@ def vectoriser_of(x: jax.Array) -> Vectoriser:
 
 
 def _compiles(f: object) -> bool:
-    return hasattr(f, "lower") and hasattr(f, "trace")  # isinstance would look through a protocol, which takes long
+    return isinstance(f, _JITTED)
 
 
 def _fused(x: jax.Array, f: Function, rows: int, rounded: Rounded) -> tuple[Function, LevelStack]:
@@ -79,7 +84,7 @@ def gradient_in_one(f: Function, x: jax.Array, rule: Rule, step: float, limit: i
     None if that cannot be had, or if all is 0 or NaN and f has not been seen to depend on its argument.
     """
     rows = limit // (x.size * np.dtype(np.float64).itemsize)
-    if not rows or not _compiles(f):
+    if not rows or not _compiles(f) or not _LEAST < step < _MOST:
         return None
     try:
         gradient = _gradient(f, rule, x.shape, rows)
