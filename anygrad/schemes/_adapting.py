@@ -11,7 +11,7 @@ from anygrad._typing import Array, Namespace
 from anygrad.schemes._bounds import require_room, room
 from anygrad.schemes._diagnosis import MOST, WIDER, Diagnosis
 from anygrad.schemes._extrapolation import HIGH, ratio
-from anygrad.schemes._findings import Finding, together
+from anygrad.schemes._findings import Finding, beside, together
 from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
 from anygrad.schemes._search import Search
@@ -64,14 +64,26 @@ def differentiate(scheme: Settings, lines: Lines, steps: Array, n: int = 1) -> S
     noise = xp.zeros_like(lines.at) + max(lines.eps, MOST * (scheme.noise or 0.0))
     if not lines.concrete:
         return _blind(scheme, lines, steps, noise, n)
-    findings: list[Finding] = []
+    # What f has no number for at x itself leads the steps of all its values astray.
+    unknown = xp.any(~xp.isfinite(lines.base()), axis=0)
+    if unknown.shape[0] == 1 or not lines.any(unknown) or lines.all(unknown):
+        return _found(scheme, lines, steps, noise, n).slopes(xp)
+    groups = [xp.nonzero(~unknown)[0], xp.nonzero(unknown)[0]]
+    apart = beside(xp, [_found(scheme, lines.of_values(group), steps, noise, n) for group in groups])
+    return apart.of_values(xp, xp.argsort(xp.concat(groups))).slopes(xp)
+
+
+def _found(scheme: Settings, lines: Lines, steps: Array, noise: Array, n: int) -> Finding:
+    """Differentiate lines whose values can be looked at."""
+    xp = lines.xp
     if lines.lower is None and lines.upper is None:
-        return together(xp, list(_diagnosis(scheme, n, 0).run(lines, steps, noise))).slopes(xp)
+        return together(xp, list(_diagnosis(scheme, n, 0).run(lines, steps, noise)))
+    findings: list[Finding] = []
     for side, indices, first in _Sides.of(lines, steps).groups(xp):
         some = lines if indices.shape[0] == lines.at.shape[0] else lines.take(indices)
         found = _diagnosis(scheme, n, side).run(some, first, xp.take(noise, indices, axis=0))
         findings.extend(replace(part, index=xp.take(indices, part.index)) for part in found)
-    return together(xp, findings).slopes(xp)
+    return together(xp, findings)
 
 
 def _diagnosis(scheme: Settings, n: int, side: int) -> Diagnosis:

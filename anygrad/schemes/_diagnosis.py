@@ -9,12 +9,12 @@ from typing import TypeAlias
 from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import SEEN, Row
-from anygrad.schemes._findings import SAFETY, Finding, together
+from anygrad.schemes._findings import SAFETY, Finding, beside, together
 from anygrad.schemes._judging import FAILURES, LEAPS
 from anygrad.schemes._kinks import confirmed, isolated, suspected
 from anygrad.schemes._noise import measured, smooth_apart, spacing, stalled
 from anygrad.schemes._search import Search
-from anygrad.schemes._state import State, merged, taken
+from anygrad.schemes._state import State, merged, taken, widest
 
 # Noise as many times what rounding explains is worth a flag; less comes of cancellation inside of f.
 _NOISY = 100.0
@@ -69,7 +69,29 @@ class Diagnosis:
                 state = taken(xp, replace(state, row=Row(), ended=None), xp.nonzero(doubt)[0])
                 doubtful.setdefault(len(state.trail), []).append(state)
         for states in doubtful.values():
-            yield from self._examined(lines, merged(xp, states))
+            for found in self._examined(lines, merged(xp, states)):
+                yield found if found.value.shape[1] == 1 else self._each_value(lines, steps, noise, found)
+
+    def _each_value(self, lines: Lines, steps: Array, noise: Array, found: Finding) -> Finding:
+        """Differentiate anew, one by one, what is in doubt of values that differ in nature: steps suit one of them."""
+        xp = lines.xp
+        doubt = found.kink | found.noisy | found.stuck | found.poor
+        differ = found.kink | (xp.any(found.noisy, axis=1, keepdims=True) & doubt & ~found.noisy)
+        mixed = xp.any(differ, axis=1, keepdims=True) & doubt
+        if not lines.any(mixed):
+            return found
+        columns = []
+        for number in range(mixed.shape[1]):
+            value = xp.zeros_like(found.index[:1]) + number
+            own, rest = xp.nonzero(mixed[:, number])[0], xp.nonzero(~mixed[:, number])[0]
+            parts = [taken(xp, found.of_values(xp, value), rest)]
+            if own.shape[0]:
+                index = xp.take(found.index, own, axis=0)
+                some = lines.take(index).of_values(value)
+                anew = self.run(some, xp.take(steps, index, axis=0), xp.take(noise, index, axis=0))
+                parts += [replace(part, index=xp.take(index, part.index)) for part in anew]
+            columns.append(together(xp, parts))
+        return beside(xp, columns)
 
     def _examined(self, lines: Lines, state: State) -> Iterator[Finding]:
         """Tell lines that end at x from others."""
@@ -158,7 +180,7 @@ class Diagnosis:
     def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again from farther out, unless that leads over to another wave."""
         xp = lines.xp
-        noise = xp.max(state.noise, axis=1, keepdims=True)
+        noise = widest(xp, state.noise)
         second = self._again(lines, WIDER * xp.abs(state.trail[0].step), noise)
         seen = state.chosen(xp)
         reached = SAFETY * seen.change + seen.noise * (state.noise / lines.eps)
@@ -171,8 +193,9 @@ class Diagnosis:
     def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
         xp = lines.xp
         size = suspected(lines, state)
-        unknown = xp.abs(state.trail[-1].slope(state.base))
-        return found.bent(xp, (size > 0.0) | found.poor, confirmed(lines, state, xp.where(size > 0.0, size, unknown)))
+        bent = size > 0.0
+        unknown = xp.where(found.poor, xp.abs(state.trail[-1].slope(state.base)), 0.0)
+        return found.bent(xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown)))
 
     def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""

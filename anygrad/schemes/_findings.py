@@ -94,6 +94,13 @@ class Finding:
             poor=xp.where(mask, other.poor, self.poor),
         )
 
+    def of_values(self, xp: Namespace, numbers: Array) -> Finding:
+        """Return what has been found of some of the values of f, in that order."""
+        columns = {field.name: getattr(self, field.name) for field in fields(Finding)}
+        per_line = {"index", "step"}
+        chosen = {name: xp.take(part, numbers, axis=1) for name, part in columns.items() if name not in per_line}
+        return replace(self, **chosen)
+
     def surer(self, xp: Namespace, other: Finding) -> Array:
         """Return where its relative error is less than that of ``other``."""
         return self.error / xp.abs(self.value) < other.error / xp.abs(other.value)
@@ -119,6 +126,14 @@ class Finding:
                 "unconverged": finite & (self.poor | ~(self.error < xp.inf)) & ~self.kink & ~self.noisy,
             },
         )
+
+
+def beside(xp: Namespace, findings: Sequence[Finding]) -> Finding:
+    """Return what has been found of each value of f, of the same lines, as one."""
+    columns = {field.name: [getattr(finding, field.name) for finding in findings] for field in fields(Finding)}
+    wide = {name: xp.concat(parts, axis=1) for name, parts in columns.items() if name != "index"}
+    wide["step"] = xp.max(wide["step"], axis=1, keepdims=True)
+    return replace(findings[0], **wide)
 
 
 def together(xp: Namespace, findings: Sequence[Finding]) -> Finding:

@@ -10,7 +10,7 @@ from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import RATIO
 from anygrad.schemes._level import Level
-from anygrad.schemes._state import State
+from anygrad.schemes._state import State, widest
 
 # Levels that a kink is looked for in.
 _LEVELS, _FEWEST = 4, 3
@@ -128,13 +128,12 @@ def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
     """Sample f as close to x as a kink of that size can still be told from rounding."""
     xp = lines.xp
     least = xp.abs(state.base) / xp.where(size > 0.0, size, xp.inf)
-    least = xp.max(xp.where(xp.isfinite(least), least, 0.0), axis=1, keepdims=True)
-    step = 10.0 * _DISTINCT * state.noise * xp.maximum(least, state.scale)
+    noise = widest(xp, state.noise)
+    step = 10.0 * _DISTINCT * noise * xp.maximum(widest(xp, least), state.scale)
     first, last = state.trail[0].step, state.trail[-1].step
     # Than from what comes of rounding its argument, too, if that is well within the steps taken.
     steep = state.scale * state.trail[-1].steepness(xp, state.base) / xp.where(size > 0.0, size, xp.inf)
-    steep = xp.max(xp.where(xp.isfinite(steep), steep, 0.0), axis=1, keepdims=True)
-    step = xp.maximum(step, xp.minimum(10.0 * _DISTINCT * state.noise * steep, _WITHIN * last))
+    step = xp.maximum(step, xp.minimum(10.0 * _DISTINCT * noise * widest(xp, steep), _WITHIN * last))
     step = xp.minimum(xp.maximum(step, _CLOSE * last), first)
     outer, inner = (xp.abs(lines.nearest(state.at + h) - state.at) for h in (step, step / float(RATIO)))
     samples = lines.sample([state.at + outer, state.at - outer, state.at + inner, state.at - inner])

@@ -212,6 +212,11 @@ def some(xp: Namespace, mask: Array) -> Array:
     return mask if mask.shape[1] == 1 else xp.any(mask, axis=1, keepdims=True)
 
 
+def widest(xp: Namespace, values: Array) -> Array:
+    """Return the largest of the numbers that a line has for each value of f, (k, 1), if they are finite."""
+    return xp.max(xp.where(xp.isfinite(values), values, 0.0), axis=1, keepdims=True)
+
+
 def joined(xp: Namespace, parts: Sequence[Array]) -> Array:
     """Return arrays of some lines each as one."""
     return parts[0] if len(parts) == 1 else xp.concat(list(parts))
