@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, TypeAlias
 
 from array_api_compat import device
 
@@ -14,6 +14,8 @@ from anygrad._typing import Array
 from anygrad.backends._joint_stack import JointStack
 from anygrad.backends._memory import Memory
 
+Items: TypeAlias = Callable[[int, Sequence[int], Sequence[int]], list[Any]]
+Numbers: TypeAlias = Callable[[int, Sequence[int], Sequence[int]], Array]
 Place = tuple[int, int]  # which of the arrays, and which of its elements
 
 
@@ -66,7 +68,7 @@ class JointMemory:
         self.index_array = widest.index_array
 
     def window(self, elements: Sequence[int]) -> tuple[Array | None, Iterable[object]]:
-        def places(array: int, inner: Sequence[int], _: list[int]) -> list[Any]:
+        def places(array: int, inner: Sequence[int], _: Sequence[int]) -> list[Any]:
             cells, keys = self._memories[array].window(inner)
             return [(cells, key) for key in keys]
 
@@ -76,7 +78,7 @@ class JointMemory:
         return self._ordered(elements, lambda array, inner, _: self._memories[array].elements(inner))
 
     def raw(self, elements: Sequence[int], part: int | None, levels: Array | None) -> Iterable[object]:
-        def raw(array: int, inner: Sequence[int], positions: list[int]) -> list[Any]:
+        def raw(array: int, inner: Sequence[int], positions: Sequence[int]) -> list[Any]:
             memory = self._memories[array]
             chosen = None if levels is None else self._own(memory, self._taken(levels, positions))
             return list(memory.raw(inner, part, chosen))
@@ -84,7 +86,7 @@ class JointMemory:
         return self._merged(elements, raw)
 
     def stack(self, rows: int, length: int | None = None) -> JointStack:
-        def own(array: int, levels: Array, here: list[int]) -> Array:
+        def own(array: int, levels: Array, here: Sequence[int]) -> Array:
             return self._own(self._memories[array], self._taken(levels, here))
 
         return JointStack([memory.stack(rows) for memory in self._memories], self._groups, own)
@@ -104,7 +106,7 @@ class JointMemory:
         return [*array[:which], replaced, *array[which + 1 :]]
 
     def nearest(self, elements: Sequence[int], levels: Array) -> Array:
-        def nearest(array: int, inner: Sequence[int], positions: list[int]) -> Array:
+        def nearest(array: int, inner: Sequence[int], positions: Sequence[int]) -> Array:
             return self._memories[array].nearest(inner, self._taken(levels, positions))
 
         return self._ordered(elements, nearest)
@@ -154,8 +156,10 @@ class JointMemory:
         which = bisect_right(self._starts, element) - 1
         return which, element - self._starts[which]
 
-    def _groups(self, elements: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
+    def _groups(self, elements: Sequence[int]) -> Mapping[int, tuple[Sequence[int], Sequence[int]]]:
         """Return, for each array that has some of the elements, their numbers there and their positions here."""
+        if isinstance(elements, range) and elements.step == 1:
+            return dict(self._pieces(elements))
         groups: dict[int, tuple[list[int], list[int]]] = {}
         for position, element in enumerate(elements):
             which, inner = self._place(element)
@@ -164,23 +168,35 @@ class JointMemory:
             here.append(position)
         return groups
 
-    def _merged(self, elements: Sequence[int], items: Callable[[int, list[int], list[int]], list[Any]]) -> list[Any]:
+    def _pieces(self, elements: range) -> Iterator[tuple[int, tuple[range, range]]]:
+        """Yield the groups of consecutive elements, which are consecutive themselves: as a rule there are many."""
+        for which, (begin, end) in enumerate(pairwise(self._starts)):
+            first, last = max(begin, elements.start), min(end, elements.stop)
+            if first < last:
+                there, here = (range(first - start, last - start) for start in (begin, elements.start))
+                yield which, (there, here)
+
+    def _merged(self, elements: Sequence[int], items: Items) -> list[Any]:
         merged: list[Any] = [None] * len(elements)
         for which, (there, here) in self._groups(elements).items():
             for position, item in zip(here, items(which, there, here), strict=True):
                 merged[position] = item
         return merged
 
-    def _ordered(self, elements: Sequence[int], numbers: Callable[[int, list[int], list[int]], Array]) -> Array:
+    def _ordered(self, elements: Sequence[int], numbers: Numbers) -> Array:
         groups = self._groups(elements)
         if not groups:
             return self._widest.elements(range(0))
         parts = [numbers(which, there, here) for which, (there, here) in groups.items()]
+        if isinstance(elements, range) and elements.step == 1:
+            return parts[0] if len(parts) == 1 else self.xp.concat(parts)
         here = [position for _, positions in groups.values() for position in positions]
         order = sorted(range(len(here)), key=here.__getitem__)
         return self._taken(self.xp.concat(parts), order)
 
-    def _taken(self, numbers: Array, positions: list[int]) -> Array:
+    def _taken(self, numbers: Array, positions: Sequence[int]) -> Array:
+        if isinstance(positions, range):
+            return numbers[positions.start : positions.stop, ...]
         if positions == list(range(numbers.shape[0])):
             return numbers
         xp = self.xp
