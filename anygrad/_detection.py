@@ -96,13 +96,16 @@ class _Point:
         return not seen.any()
 
     def _changed(self, groups: Indices) -> NDArray[np.bool_]:
-        """Return which element of f(x) changes with each group of elements of x, (groups, p)."""
+        """Return which element of f(x) changes with each group of elements of x, (groups, p).
+
+        What is not finite may do so, as far as can be seen: it has no derivative, which is not 0.
+        """
         xp, memory = self.columns.space.memory.xp, self.columns.space.memory
         count = int(np.max(groups, initial=-1)) + 1
         seen = np.zeros((count, self.values.shape[1]), dtype=bool)
         for block, chosen in self.columns.blocks(groups, seen.shape[1]):
             values = self.columns.values(xp.where(chosen, self.moved, self.here))
-            same = (values == self.values) | (xp.isnan(values) & xp.isnan(self.values))
+            same = (values == self.values) & xp.isfinite(values)
             places = memory.indices(xp.nonzero(xp.reshape(~same, (-1,)))[0])
             seen[block.start : block.stop].reshape(-1)[places] = True
         return seen

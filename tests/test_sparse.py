@@ -411,3 +411,18 @@ def test_what_is_not_installed_is_named(library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=rf"{library} is not installed: write pip install '\.\[sparse\]'"):
         anygrad.jacobian(lambda x: x, np.ones(2), sparsity=np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: np.stack([np.log(x[0] - 5), x[1] ** 2]), [1.0, 2.0]),
+        (lambda x: x**2, [1.0, np.nan, 3.0]),
+        (lambda x: np.stack([x[0], np.inf, x[0] * x[1]]), [1.0, 2.0]),
+    ],
+)
+def test_what_is_no_number_is_no_zero_that_was_detected(f, x):
+    with np.errstate(all="ignore"):
+        found = anygrad.jacobian(f, np.array(x), sparsity="detect").toarray()
+        assert np.array_equal(found, anygrad.jacobian(f, np.array(x)), equal_nan=True)
+        assert np.isnan(found).any(axis=1).tolist() == [not np.isfinite(value) for value in f(np.array(x))]
