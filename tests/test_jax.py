@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -103,3 +106,26 @@ def test_float64_arrives_in_processes_where_it_is_not_enabled(lib, jax):
         narrow = jax.numpy.asarray(np.array([0.1], dtype=np.float32))
         with backend.arrival(narrow)():
             assert jax.numpy.asarray(np.array([0.1])).dtype == "float32"
+
+
+ON_TWO_DEVICES = """
+import jax, numpy as np, anygrad
+jax.config.update("jax_enable_x64", True)
+mesh = jax.sharding.Mesh(np.array(jax.devices("cpu")), ("axis",))
+for spec in jax.sharding.PartitionSpec("axis"), jax.sharding.PartitionSpec():
+    where = jax.sharding.NamedSharding(mesh, spec)
+    x = jax.device_put(jax.numpy.arange(4.0), where)
+    f = jax.jit(lambda x: (x**2).sum(-1))
+    for evaluator in anygrad.Loop(), anygrad.Batch(), anygrad.Vmap(), anygrad.Vmap():
+        gradient = anygrad.numerical_gradient(f, x, evaluator=evaluator)
+        assert np.allclose(gradient, 2 * x, atol=1e-6)
+        assert gradient.sharding == where
+print(len(x.devices()))
+"""
+
+
+def test_arrays_on_several_devices(jax):
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", ON_TWO_DEVICES]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout == "2\n", run.stderr

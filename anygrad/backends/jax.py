@@ -181,7 +181,7 @@ def _on_host(x: jax.Array) -> HostMemory:
     def given(points: NDArray[Any]) -> jax.Array:
         # A copy: jax.device_put alone may use the memory of a NumPy array, which is written to later.
         array = jnp.array(points)
-        return jax.device_put(array, next(iter(x.devices()))) if x.committed else array
+        return jax.device_put(array, _everywhere(x)) if x.committed else array
 
     stored = np.asarray(x)
     return HostMemory(
@@ -200,6 +200,13 @@ def _on_host(x: jax.Array) -> HostMemory:
         chunk_bytes=_CHUNK_BYTES,
         vectoriser=vectoriser_of(x),
     )
+
+
+def _everywhere(x: jax.Array) -> Any:
+    """Return where an array is to be put to be on all devices that x is on."""
+    if isinstance(x.sharding, jax.sharding.NamedSharding):
+        return jax.sharding.NamedSharding(x.sharding.mesh, jax.sharding.PartitionSpec())
+    return next(iter(x.devices()))
 
 
 @cache
