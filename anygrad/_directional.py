@@ -169,7 +169,10 @@ def hvp(
             full_output=full_output,
         )
         variables.require_like(product.value if full_output else product, "grad")
-        return product
+        if not full_output:
+            return variables.like(product)
+        error = None if product.error is None else variables.like(product.error)
+        return replace(product, value=variables.like(product.value), error=error)
     require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hvp", "v": v})
     function = Function(f, has_aux=has_aux)

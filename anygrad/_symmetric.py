@@ -82,7 +82,9 @@ def _with_transpose(rows: PyTree, variables: Variables, combine: Any) -> PyTree:
         mirrored = table[j][i]
         first = len(variables.shapes[j])
         axes = (*range(first, mirrored.ndim), *range(first))
-        return combine(table[i][j], array_namespace(mirrored).permute_dims(mirrored, axes))
+        xp = array_namespace(mirrored)
+        # Of arrays without axes NumPy makes numbers.
+        return xp.asarray(combine(table[i][j], xp.permute_dims(mirrored, axes)))
 
     places = range(len(table))
     return variables.rebuild([variables.rebuild([combined(i, j) for j in places]) for i in places])

@@ -211,3 +211,13 @@ def test_arrays_that_share_memory():
         with pytest.raises(ValueError, match=r"share memory.*copy"):
             operator(lambda p: (p["a"] * p["b"]).sum(), {"a": w, "b": w})
     assert np.array_equal(w, [1, 2])
+
+
+def test_with_the_gradient_results_are_like_those_without():
+    """Arrays, of no axes as well, and in the dtype of each array of x."""
+    for full in False, True:
+        found = anygrad.hessian(None, np.array(2.0), grad=lambda x: 3 * x**2, full_output=full)
+        assert isinstance(found.value if full else found, np.ndarray)
+        x = np.array([2.0], dtype="float32"), np.array([1.0])
+        found = anygrad.hvp(None, x, (x[0] / 2, x[1]), grad=lambda x: (2 * x[0], x[1] ** 2), full_output=full)
+        assert [part.dtype for part in (found.value if full else found)] == [np.float32, np.float64]
