@@ -77,7 +77,8 @@ def check_gradient(
     ------
     TypeError, ValueError
         As the operators; also if what is claimed has not the structure and shapes of the derivative, or if not exactly
-        one of ``grad``, ``jac``, ``hess`` and ``vjp`` is given.
+        one of ``grad``, ``jac``, ``hess`` and ``vjp`` is given; and if f returns complex numbers, but is not
+        holomorphic.
 
     Notes
     -----

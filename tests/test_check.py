@@ -122,6 +122,42 @@ def test_complex_numbers():
     assert check_gradient(lambda z: float((abs(z) ** 2).sum()), lambda z: 2 * z.conj(), z).verdict == "wrong"
 
 
+@pytest.mark.parametrize("directions", [None, 2])
+@pytest.mark.parametrize(
+    ("f", "claimed"),
+    [
+        (lambda z: np.conj(z).sum(), np.ones_like),
+        (lambda z: (z * z.conj()).sum(), lambda z: 2 * z.real + 0j),
+        (lambda z: complex((z.real**2).sum()), lambda z: 2 * z.real + 0j),
+        (lambda z: (z**2).sum() + abs(z[0]) ** 2 * 1j, lambda z: 2 * z),
+    ],
+    ids=["conjugate", "square of the size", "real part", "with a part that is not"],
+)
+def test_functions_without_a_complex_derivative(f, claimed, directions):
+    with pytest.raises(ValueError, match=r"it is not holomorphic: .*let it return a real number"):
+        check_gradient(f, claimed, np.array([1 + 2j, 0.5 - 1j]), directions=directions)
+
+
+@pytest.mark.parametrize("at", [1.0, 1e-6, 1e3])
+def test_functions_with_a_complex_derivative(at):
+    z = at * np.array([1 + 2j, 0.5 - 1j])
+    held = z.copy()
+    for f, slope in [
+        (lambda z: np.exp(z / at).sum(), lambda z: np.exp(z / at) / at),
+        (lambda z: np.log(z).sum(), lambda z: 1 / z),
+        (lambda z: (1 / (z - (1.001 + 2j) * at)).sum(), lambda z: -1 / (z - (1.001 + 2j) * at) ** 2),
+        (lambda z: np.cos(3 * z / at).sum(), lambda z: -3 / at * np.sin(3 * z / at)),
+        (lambda _: (held**2).sum(), lambda _: 2 * held),
+    ]:
+        assert check_gradient(f, slope, held), f
+        assert check_gradient(f, slope, held, directions=2), f
+    assert check_gradient(
+        lambda p: (p["z"] ** 2).sum() * p["w"].sum(),
+        lambda p: {"z": 2 * p["z"] * p["w"].sum(), "w": (p["z"] ** 2).sum() * np.ones(2)},
+        {"z": z, "w": z / 2},
+    )
+
+
 def test_a_gradient_that_has_been_computed_already():
     report = check_gradient(cubes, slope_of_cubes(X), X)
     assert report

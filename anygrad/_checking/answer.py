@@ -15,6 +15,7 @@ from anygrad._checking.comparison import HostArray, joined
 from anygrad._checking.digits import with_digits
 from anygrad._checking.directions import along_directions
 from anygrad._checking.finding import Finding
+from anygrad._checking.holomorphic import require_holomorphic
 from anygrad._checking.hosted import on_host
 from anygrad._checking.judgement import verdict_of
 from anygrad._checking.probe import Probe
@@ -45,6 +46,7 @@ def answered(
     probe = question.probe(variables, direction, LENGTHS)
     own = Setting(question, variables, probe)
     setting, calls = widened(own, direction)
+    calls += require_holomorphic(question, variables, probe, direction)
     chosen = int(rng.integers(2**32))
 
     def found_in(setting: Setting, claim: Claim) -> Finding:
