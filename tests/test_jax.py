@@ -108,6 +108,15 @@ def test_float64_arrives_in_processes_where_it_is_not_enabled(lib, jax):
             assert jax.numpy.asarray(np.array([0.1])).dtype == "float32"
 
 
+@pytest.mark.parametrize("options", [{"nse": 5}, {"n_batch": 1}, {"n_dense": 1}], ids=["filled up", "batched", "dense"])
+def test_sparse_patterns_of_any_make_up(jax, options):
+    from jax.experimental.sparse import BCOO
+
+    pattern = BCOO.fromdense(jax.numpy.eye(3), **options)
+    found = anygrad.jacobian(lambda x: x**2, jax.numpy.ones(3), sparsity=pattern)
+    assert np.allclose(found.todense(), 2 * np.eye(3), rtol=1e-2)
+
+
 ON_TWO_DEVICES = """
 import jax, numpy as np, anygrad
 jax.config.update("jax_enable_x64", True)

@@ -244,3 +244,9 @@ class TestTheWayOfTheGPU:
         with pytest.raises(ValueError, match="modifies its argument"):
             anygrad.numerical_gradient(lambda x: x.mul_(2).sum(), x)
         assert x.tolist() == [1, 2]
+
+
+def test_a_sparse_pattern_whose_rows_are_dense(lib):
+    eye = lib.asarray(np.eye(3), "float32")
+    found = anygrad.jacobian(lambda x: x**2, lib.asarray(np.ones(3), "float32"), sparsity=eye.to_sparse(1))
+    assert np.allclose(lib.numpy(found.to_dense()), 2 * np.eye(3), rtol=1e-2)

@@ -90,8 +90,8 @@ def forkable(x: torch.Tensor) -> bool:
 def pattern(x: Any) -> Any:
     if not is_array(x):
         return x
-    if x.layout == torch.strided:
-        return (x.detach() != 0).cpu().numpy()
+    if x.layout == torch.strided or x.dense_dim():
+        return (x.detach().to_dense() != 0).cpu().numpy()
     import scipy.sparse  # noqa: PLC0415 - only here
 
     entries = x.detach().cpu().to_sparse_coo().coalesce()
