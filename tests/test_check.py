@@ -122,6 +122,20 @@ def test_complex_numbers():
     assert check_gradient(lambda z: float((abs(z) ** 2).sum()), lambda z: 2 * z.conj(), z).verdict == "wrong"
 
 
+def test_an_f_that_reads_another_array_than_x():
+    weights = np.random.default_rng(0).normal(size=(3, 4))
+    net = {"W": weights, "b": X.copy()}
+    copied = {"W": weights.copy(), "b": net["b"]}
+
+    def claimed(_):
+        return {"W": slope_of_cubes(net["W"]), "b": 2 * net["b"]}
+
+    report = check_gradient(lambda _: cubes(net["W"]) + (net["b"] ** 2).sum(), claimed, copied)
+    assert report.verdict == "wrong"
+    assert report.hints[0].startswith("x['W']: f does not change with it at all: it may read another array instead")
+    assert len(report.hints) == 1
+
+
 @pytest.mark.parametrize("directions", [None, 2])
 @pytest.mark.parametrize(
     ("f", "claimed"),

@@ -38,6 +38,20 @@ def never_computed(scene: Scene) -> Iterator[Finding]:
             yield Finding(leaf, where(leaf, leaf.wrong, zero), _LEFT_OUT)
 
 
+def not_read(scene: Scene) -> Iterator[Finding]:
+    """Find arrays with which f does not change at all, where the claim is that it does."""
+    for leaf in scene.unexplained:
+        size = np.abs(leaf.claimed[leaf.sample])
+        if np.any(leaf.numerical) or not np.all(size):
+            continue
+        if hardly_by_chance(coincidence(size, np.zeros_like(size), leaf.grain)):
+            yield Finding(leaf, leaf.name, _NOT_READ)
+
+
+_NOT_READ = (
+    "f does not change with it at all: it may read another array instead, such as the one that x is a copy of; let it "
+    "use its argument, or pass the very array that it reads"
+)
 _NEVER = (
     "the claimed gradient is 0 everywhere, where f is not flat: it was never computed, or not written into the array "
     "that is returned"
