@@ -1,6 +1,7 @@
 """Timing side by side: what is compared is run in turn, so that a machine that slows down slows all of it down.
 
-With ``--quick`` each function is timed once: every line runs, but the figures say little.
+With ``--quick`` each function is timed once, of what is small where that suffices: every line runs, but the figures say
+little.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ _QUICK = "--quick"
 def quick() -> bool:
     """Return whether the benchmark is to be run for its lines rather than for its figures."""
     return _QUICK in sys.argv[1:]
+
+
+def size(n: int, enough: int) -> int:
+    """Return n, or no more than what is enough for the line to run."""
+    return min(n, enough) if quick() else n
 
 
 def arguments() -> list[str]:

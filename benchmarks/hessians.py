@@ -8,7 +8,7 @@ from typing import Any
 
 import numdifftools
 import numpy as np
-from _timing import medians, table
+from _timing import medians, size, table
 from adaptive import Counted
 from scipy import differentiate
 from scipy.optimize import rosen, rosen_hess
@@ -17,7 +17,7 @@ import anygrad
 
 
 def main() -> None:
-    for n in (10, 50):
+    for n in (10, size(50, 12)):
         x = np.random.default_rng(0).uniform(0.5, 1.5, n)
         exact = rosen_hess(x)
         contenders: dict[str, Callable[[Any], np.ndarray]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
-from _timing import table
+from _timing import size, table
 
 import anygrad
 
@@ -23,7 +23,7 @@ def peak(x: np.ndarray, **options: object) -> float:
 
 def main() -> None:
     rows = []
-    for n in (100_000, 1_000_000):
+    for n in (100_000, size(1_000_000, 200_000)):
         for name, x in (
             ("float64", np.ones(n)),
             ("float32", np.ones(n, dtype=np.float32)),

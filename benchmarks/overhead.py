@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _timing import medians, table
+from _timing import medians, size, table
 
 import anygrad
 
@@ -52,7 +52,7 @@ def numpy_rows() -> list[tuple[str, ...]]:
     # f costs next to nothing, so that what is measured is the rest; it returns what NumPy's functions return.
     value = np.float64(1.5)
     rows = []
-    for n in (1_000, 100_000):
+    for n in (1_000, size(100_000, 5_000)):
         for layout, x, at_most in (
             ("contiguous", np.ones(n), "0.3"),
             ("contiguous, 2-d", np.ones((n // 10, 10)), "0.3"),
@@ -89,7 +89,7 @@ def torch_rows() -> list[tuple[str, ...]]:
             break
         value = torch.tensor(1.5, dtype=torch.float64, device=device)
         name = "PyTorch" if device == "cpu" else f"PyTorch on {torch.cuda.get_device_name()}"
-        for n in (1_000, 10_000):
+        for n in (1_000, size(10_000, 2_000)):
             x = torch.ones(n, dtype=torch.float64, device=device)
             rows.append(row(name, lambda _, value=value: value, x, in_place_by_hand, "1"))
     return rows
@@ -119,7 +119,7 @@ def jax_rows() -> list[tuple[str, ...]]:
     # This f is constant on purpose, and the warning that says so is right.
     warnings.simplefilter("ignore", anygrad.ConstantFunctionWarning)
     value = jnp.asarray(1.5)
-    return [row("JAX", lambda _: value, jnp.ones(n), jax_by_hand, "1") for n in (100, 1_000)]
+    return [row("JAX", lambda _: value, jnp.ones(n), jax_by_hand, "1") for n in (100, size(1_000, 200))]
 
 
 def main() -> None:
