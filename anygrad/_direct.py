@@ -22,7 +22,9 @@ _MOST = 4096
 
 
 def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Evaluator) -> Array | None:
-    """Return the gradient; None where it cannot be had like this, whatever the reason: f has not been called then.
+    """Return the gradient; None where it cannot be had like this, whatever the reason.
+
+    f has not been called then, unless it is compiled: what went wrong in that is told on the long way.
 
     Warns the caller's caller if f was given copies of x, and has not seen them change.
     """
@@ -58,12 +60,14 @@ def _setting(x: PyTree, scheme: Scheme) -> tuple[Backend, tuple[Rule, float, flo
     """Return x's backend, and what the scheme has for float64 where the step is one for all elements."""
     uniform = _own(scheme, "uniform_stencil")
     chosen = None if uniform is None else uniform()
-    backend = None if chosen is None else resolve(x)
+    if chosen is None:
+        return None
+    backend = resolve(x)
     if backend is None or not backend.floating(x):
         return None
     # Of the floating dtypes of this size float64 is the one that is not complex; to ask for its name takes long.
     suits = getattr(x.dtype, "itemsize", 8) == 8 and 0 < math.prod(x.shape) <= _MOST
-    return (backend, chosen) if suits and chosen is not None else None
+    return (backend, chosen) if suits else None
 
 
 def _own(owner: object, name: str) -> Callable[..., Any] | None:

@@ -16,6 +16,7 @@ from anygrad._lines import direction_lines
 from anygrad._opened import opened
 from anygrad._plan import Slopes
 from anygrad._progress import meter
+from anygrad._pytree import flatten
 from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_direction, along_elements, by_direction
 from anygrad._symmetric import like, spans, vector
@@ -170,9 +171,9 @@ def hvp(
         )
         variables.require_like(product.value if full_output else product, "grad")
         if not full_output:
-            return variables.like(product)
-        error = None if product.error is None else variables.like(product.error)
-        return replace(product, value=variables.like(product.value), error=error)
+            return _like_x(variables, product)
+        error = None if product.error is None else _like_x(variables, product.error)
+        return replace(product, value=_like_x(variables, product.value), error=error)
     require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hvp", "v": v})
     function = Function(f, has_aux=has_aux)
@@ -218,3 +219,9 @@ def _scaled(slopes: Slopes, length: Array) -> Slopes:
     """Return the derivatives along a direction that is so much longer."""
     error = None if slopes.error is None else slopes.error * length
     return replace(slopes, value=slopes.value * length, error=error)
+
+
+def _like_x(variables: Variables, tree: PyTree) -> PyTree:
+    """Return a tree of arrays in the dtypes of those of x."""
+    leaves, _ = flatten(tree)
+    return variables.rebuild([like(leaf, x) for (_, leaf), x in zip(leaves, variables.arrays, strict=True)])

@@ -136,12 +136,6 @@ class Variables:
                 f" {_listed(self.names, self.shapes)}"
             )
 
-    def like(self, tree: PyTree) -> PyTree:
-        """Return a tree of arrays like those of x in their dtypes as well."""
-        leaves, _ = flatten(tree)
-        pairs = zip(leaves, self.arrays, strict=True)
-        return self.rebuild([array_namespace(x).astype(leaf, x.dtype, copy=False) for (_, leaf), x in pairs])
-
     def schemes(self, scheme: Scheme) -> Iterator[Scheme]:
         """Return the scheme for each array: with its own step, if the steps are a tree like x."""
         step = getattr(scheme, "step", None)

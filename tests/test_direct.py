@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from layouts import LAYOUTS
+from outcomes import outcome
 
 import anygrad
 
@@ -21,17 +22,6 @@ SETTINGS = {
 }
 
 EVALUATORS = [anygrad.Loop(), anygrad.Loop(in_place=False), anygrad.Batch()]
-
-
-def outcome(call):
-    """Return what a call returns, or raises, and what it warns of."""
-    with warnings.catch_warnings(record=True) as shown:
-        warnings.simplefilter("always")
-        try:
-            result = call()
-        except BaseException as error:
-            result = type(error), str(error)
-    return result, [(warning.category, str(warning.message), warning.filename) for warning in shown]
 
 
 def both(f, x, **options):

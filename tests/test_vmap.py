@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from evaluators import has_vmap
+from outcomes import outcome
 
 import anygrad
 from anygrad import Vmap
@@ -241,17 +242,6 @@ def test_a_gradient_that_is_compiled_as_a_whole(lib, name, numbers):
             long = outcome(lambda asked=asked: asked(full_output=True).value)
             for _ in range(2):
                 require_alike(outcome(asked), long)
-
-
-def outcome(call):
-    """Return what a call returns, or raises, and what it warns of."""
-    with warnings.catch_warnings(record=True) as shown:
-        warnings.simplefilter("always")
-        try:
-            result = call()
-        except Exception as error:
-            result = type(error), str(error)
-    return result, [(warning.category, str(warning.message), warning.filename) for warning in shown]
 
 
 def require_alike(short, long):

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate, pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from array_api_compat import device
 
@@ -158,7 +158,7 @@ class JointMemory:
 
     def _groups(self, elements: Sequence[int]) -> Mapping[int, tuple[Sequence[int], Sequence[int]]]:
         """Return, for each array that has some of the elements, their numbers there and their positions here."""
-        if isinstance(elements, range) and elements.step == 1:
+        if _consecutive(elements):
             return dict(self._pieces(elements))
         groups: dict[int, tuple[list[int], list[int]]] = {}
         for position, element in enumerate(elements):
@@ -188,7 +188,7 @@ class JointMemory:
         if not groups:
             return self._widest.elements(range(0))
         parts = [numbers(which, there, here) for which, (there, here) in groups.items()]
-        if isinstance(elements, range) and elements.step == 1:
+        if _consecutive(elements):
             return parts[0] if len(parts) == 1 else self.xp.concat(parts)
         here = [position for _, positions in groups.values() for position in positions]
         order = sorted(range(len(here)), key=here.__getitem__)
@@ -201,6 +201,10 @@ class JointMemory:
             return numbers
         xp = self.xp
         return xp.take(numbers, xp.asarray(positions, dtype=xp.int64, device=device(numbers)), axis=0)
+
+
+def _consecutive(elements: Sequence[int]) -> TypeGuard[range]:
+    return isinstance(elements, range) and elements.step == 1
 
 
 def _require_one_place(memories: Sequence[Memory]) -> None:
