@@ -197,7 +197,7 @@ def _net_gradient(w1: np.ndarray) -> np.ndarray:
 PROBLEMS = [
     Problem("book's x0**2 + x1**2", _book, np.array([3.0, 4.0]), lambda x: 2 * x, 0, 25, 3),
     Problem("sum of squares", lambda xp, x: xp.sum(x**2), grid(3, 4, seed=10), lambda x: 2 * x, 0, 20, 13),
-    Problem("sum of cubes", lambda xp, x: xp.sum(x**3), grid(7, seed=11), lambda x: 3 * x**2, 6, 15, 16),
+    Problem("sum of cubes", lambda xp, x: xp.sum(x * x * x), grid(7, seed=11), lambda x: 3 * x**2, 6, 15, 16),
     Problem("sin of a 0-d array", lambda xp, x: xp.sin(x), np.array(0.5), np.cos, 1, 1, 4),
     Problem("Rosenbrock", _rosenbrock, grid(8, seed=12), _rosenbrock_gradient, 4000, 3000, 40),
     Problem("Himmelblau", _himmelblau, np.array([2.5, 1.5]), _himmelblau_gradient, 80, 400, 14),

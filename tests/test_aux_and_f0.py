@@ -24,7 +24,7 @@ OPERATORS = OF_NUMBERS | OF_ARRAYS
 
 
 def function(lib, name):
-    return (lambda x: lib.xp.sum(x**3)) if name in OF_NUMBERS else (lambda x: x**3)
+    return (lambda x: lib.xp.sum(x * x * x)) if name in OF_NUMBERS else (lambda x: x * x * x)
 
 
 def value_at(name):

@@ -93,9 +93,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_no_digit_is_lost_on_the_way(lib, torch, case):
-    f, exact = CASES[case]
+@pytest.mark.parametrize("function", CASES)
+def test_no_digit_is_lost_on_the_way(lib, torch, function):
+    f, exact = CASES[function]
     x = lib.asarray(ROW + 1e-9, "float64")
     promoting = anygrad.backends.resolve(x).promoting(lambda x: f(torch, x), x)
     assert float(promoting(x)) == pytest.approx(exact(ROW + 1e-9), rel=1e-14)

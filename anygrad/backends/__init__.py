@@ -10,6 +10,7 @@ from anygrad.backends._base import Backend
 from anygrad.backends._complexified import Complexified
 from anygrad.backends._joint import Joint
 from anygrad.backends._memory import Memory, Results
+from anygrad.backends._recorder import Recorder
 from anygrad.backends._scalar import neither_real_nor_holomorphic
 from anygrad.backends._stack import Stack
 from anygrad.backends._vectoriser import Rule, Vectoriser
@@ -19,6 +20,7 @@ __all__ = [
     "Complexified",
     "Joint",
     "Memory",
+    "Recorder",
     "Results",
     "Rule",
     "Stack",

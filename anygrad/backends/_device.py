@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from anygrad._typing import Array, Namespace
+from anygrad._typing import Array
+from anygrad.backends._device_results import DeviceResults
 from anygrad.backends._layout import multi_indices
-from anygrad.backends._scalar import neither_real_nor_holomorphic
+from anygrad.backends._recorder import Recorder, Route
 from anygrad.backends._stacks import CHUNK_BYTES, DeviceStack, many_read
 from anygrad.backends._standard import (
     complex_dtype,
@@ -31,38 +32,6 @@ from anygrad.backends._vectoriser import Vectoriser
 
 def _as_it_is(points: Array) -> Array:
     return points
-
-
-class DeviceResults:
-    """The values of f, each written into one buffer on the device as it comes."""
-
-    def __init__(self, xp: Namespace, count: int, dtype: Any, on: object) -> None:
-        self._xp, self._count, self._dtype, self._device = xp, count, dtype, on
-        self._used = 0
-        self._buffer: Array = None
-        self._holds_complex = False
-
-    def append(self, value: Array) -> None:
-        """Write one value behind the others."""
-        is_complex = self._is_complex(value)
-        if self._buffer is None:
-            dtype = complex_dtype(self._xp, self._dtype) if is_complex else self._dtype
-            shape = (self._count, *getattr(value, "shape", ()))
-            self._buffer = self._xp.empty(shape, dtype=dtype, device=self._device)
-            self._holds_complex = is_complex
-        if is_complex and not self._holds_complex:
-            raise neither_real_nor_holomorphic()
-        self._buffer[self._used, ...] = value
-        self._used += 1
-
-    def columns(self, count: int) -> Sequence[Array]:
-        """Return every ``count``-th value, ``count`` times."""
-        return [self._buffer[start::count, ...] for start in range(count)]
-
-    def _is_complex(self, value: Array) -> bool:
-        if isinstance(value, (float, complex)):
-            return isinstance(value, complex)
-        return bool(self._xp.isdtype(value.dtype, "complex floating"))
 
 
 class DeviceMemory:
@@ -88,6 +57,8 @@ class DeviceMemory:
         Makes what f is given of a part of a buffer of many points.
     vectoriser
         As in `Memory`.
+    recorder
+        Makes a recorder of ``data``, its route and a buffer for values; None if the library has none.
     """
 
     block = 65536
@@ -108,6 +79,7 @@ class DeviceMemory:
         reattach: Callable[[], bool] = bool,
         given: Callable[[Array], Array] = _as_it_is,
         vectoriser: Vectoriser | None = None,
+        recorder: Callable[[Any, Route, Any], Recorder] | None = None,
     ) -> None:
         xp = self.xp = array_namespace(data)
         self.array = array
@@ -122,6 +94,7 @@ class DeviceMemory:
         self._reattach = reattach
         self._given = given
         self.vectoriser = vectoriser
+        self._recorder = recorder
         self._real = real_dtype(xp, data.dtype)
         self._working = working_dtype(xp, data)
         # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.
@@ -194,6 +167,15 @@ class DeviceMemory:
 
     def results(self, count: int) -> DeviceResults:
         return DeviceResults(self.xp, count, self._working, device(self._data))
+
+    def recorder(
+        self, elements: Sequence[int], part: int | None, levels: Sequence[Array], results: Any
+    ) -> Recorder | None:
+        if self._recorder is None:
+            return None
+        numbers = [self._rounded(elements, part, level) for level in levels]
+        route = Route.through(index_array(self._data, elements), numbers, taken(self._original, elements))
+        return self._recorder(self._data, route, results.like(len(elements) * len(levels)))
 
     def gathered(self, results: Any, columns: int) -> Sequence[Array]:
         gathered: Sequence[Array] = results.columns(columns)

@@ -129,6 +129,9 @@ class FunctionalMemory:
     def all(self, mask: Array) -> bool:
         return self.concrete and bool(self.xp.all(mask))
 
+    def recorder(self, *_: object) -> None:
+        return None
+
     def read_all(self, values: Sequence[object]) -> Array:
         on = device(self.array)
         return flattened([self._read_array(value) for value in values], self.xp, self._working, on)

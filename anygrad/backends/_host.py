@@ -174,6 +174,9 @@ class HostMemory:
     def results(self, count: int) -> list[Any]:
         return []
 
+    def recorder(self, *_: object) -> None:
+        return None
+
     def read_all(self, values: Sequence[object]) -> Raw:
         working = self.codec.working
         parts = [np.asarray(part).reshape(-1) for part in map(self._read_array, values)]

@@ -79,7 +79,7 @@ class _Gradient:
 
 
 def gradient_in_one(f: Function, x: jax.Array, rule: Rule, step: float, limit: int) -> jax.Array | None:
-    """Return the gradient at an x in memory by one call of what is compiled for that, with points of ``limit`` bytes.
+    """Return the gradient at x by one call of what is compiled for that, with points of ``limit`` bytes.
 
     None if that cannot be had, or if all is 0 or NaN and f has not been seen to depend on its argument.
     """

@@ -91,6 +91,9 @@ class JointMemory:
 
         return JointStack([memory.stack(rows) for memory in self._memories], self._groups, own)
 
+    def recorder(self, *_: object) -> None:
+        return None
+
     def fused(self, f: Callable[[Any], Any], rows: int) -> None:
         return None
 

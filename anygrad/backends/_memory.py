@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from anygrad._typing import Array, Namespace
+from anygrad.backends._recorder import Recorder
 from anygrad.backends._stack import Stack
 from anygrad.backends._vectoriser import Vectoriser
 
@@ -15,6 +16,10 @@ class Results(Protocol):
 
     def append(self, value: Array, /) -> None:
         """Keep one value."""
+        ...
+
+    def extend(self, values: Array, /) -> None:
+        """Keep several, which are along the first axis of an array."""
         ...
 
 
@@ -141,6 +146,15 @@ class Memory(Protocol):
 
     def results(self, count: int) -> Results:
         """Return where up to ``count`` values that f returns are gathered."""
+        ...
+
+    def recorder(
+        self, elements: Sequence[int], part: int | None, levels: Sequence[Array], results: Any
+    ) -> Recorder | None:
+        """Return what leads through the points at which each element in turn is set to each of its levels.
+
+        f's values there are to be like those in ``results``. None if the library cannot have the device do that.
+        """
         ...
 
     def read(self, value: object) -> Array:

@@ -67,6 +67,9 @@ def device_reader(x: Array, library: str, is_own: Callable[[object], bool]) -> C
     x_is_complex = xp.isdtype(x.dtype, "complex floating")
 
     def read(value: Any) -> Any:
+        # Nearly always it is what is wanted, which is quickly seen.
+        if is_own(value) and value.dtype == working and not value.ndim and getattr(value, "device", None) == on:
+            return value
         if not is_own(value):
             number = host_number(value, library=library, complex_allowed=x_is_complex)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
@@ -141,6 +144,8 @@ def index_array(x: Array, elements: Sequence[int]) -> Array:
     xp = array_namespace(x)
     # JAX may have no int64.
     integer = xp.__array_namespace_info__().default_dtypes()["integral"]
+    if isinstance(elements, range):
+        return xp.arange(elements.start, elements.stop, elements.step, dtype=integer, device=device(x))
     return xp.asarray(list(elements), dtype=integer, device=device(x))
 
 

@@ -26,7 +26,7 @@ class Rule(Hashable, Protocol):
 
 
 class CompiledGradient(Protocol):
-    """What returns the gradient of an f of real numbers at an array in memory, all of it compiled as one."""
+    """What returns the gradient of an f of real numbers, all of it compiled as one."""
 
     def __call__(
         self, f: Function, x: Any, rule: Rule, step: float, /, *, most: float, max_bytes: int | None

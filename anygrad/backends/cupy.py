@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends._base import Indices
+from anygrad.backends._cupy_recorder import CupyRecorder
 from anygrad.backends._device import DeviceMemory
 from anygrad.backends._layout import extent, meeting, overlapping
 from anygrad.backends._standard import (
@@ -94,6 +95,7 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
         read=device_reader(x, name, is_array),
         read_array=device_array_reader(x, name, is_array),
         compose=composed_by_assignment,
+        recorder=CupyRecorder,
     )
 
 

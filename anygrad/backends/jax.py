@@ -26,6 +26,7 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
+from anygrad.backends._stacks import CHUNK_BYTES
 from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
 from anygrad.backends._vectoriser import Function, Rule
 
@@ -91,13 +92,14 @@ def forkable(x: jax.Array) -> bool:
 def compiled_gradient(
     f: Function, x: jax.Array, rule: Rule, step: float, *, most: float, max_bytes: int | None
 ) -> jax.Array | None:
-    if x.dtype != np.float64 or not jax.config.jax_enable_x64 or not _in_memory(x):
+    if x.dtype != np.float64 or not jax.config.jax_enable_x64 or isinstance(x, jax.core.Tracer):
         return None
     if len(x.sharding.device_set) > 1:  # how the gradient would be distributed is XLA's choice
         return None
     if not np.abs(np.asarray(x)).max() <= most:  # NaN is not
         return None
-    return gradient_in_one(f, x, rule, step, _CHUNK_BYTES if max_bytes is None else max_bytes)
+    chunk_bytes = _CHUNK_BYTES if _in_memory(x) else CHUNK_BYTES
+    return gradient_in_one(f, x, rule, step, chunk_bytes if max_bytes is None else max_bytes)
 
 
 def pattern(x: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,9 @@ from anygrad.backends._scalar import (
 from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
 from anygrad.backends._torch_codec import codec_of, memory_of
 from anygrad.backends._torch_promotion import Promoting
-from anygrad.backends._vectoriser import Function, Vectoriser
+from anygrad.backends._torch_recorder import TorchRecorder
+from anygrad.backends._torch_vectoriser import VECTORISER
+from anygrad.backends._vectoriser import Function
 
 _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 
@@ -179,7 +180,7 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         buffer=buffer,
         given=_given(array),
         chunk_bytes=_CHUNK_BYTES,
-        vectoriser=_VECTORISER,
+        vectoriser=VECTORISER,
     )
 
 
@@ -204,7 +205,8 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         compose=torch.complex,
         reattach=_reattach(array, data),
         given=_given(array),
-        vectoriser=_VECTORISER,
+        vectoriser=VECTORISER,
+        recorder=TorchRecorder if data.is_cuda else None,
     )
 
 
@@ -237,11 +239,3 @@ def _interleaved(x: torch.Tensor, y: torch.Tensor) -> bool:
     if x.device.type != "cpu" or any(t.is_conj() or t.is_neg() for t in (x, y)):
         return False
     return not np.shares_memory(memory_of(x.data), memory_of(y.data))
-
-
-def _in_tensors(f: Function, x: Any) -> Any:
-    value = f(x)  # torch's vmap lets no numbers through
-    return [torch.as_tensor(part) for part in value] if isinstance(value, list) else torch.as_tensor(value)
-
-
-_VECTORISER = Vectoriser(lambda f: torch.func.vmap(partial(_in_tensors, f)))

@@ -159,6 +159,18 @@ def require_unchanged(memory: Memory, elements: Sequence[int] = (), raw: Sequenc
         raise modified()
 
 
+def restored(memory: Memory) -> bool:
+    """Put x back as a whole, and return whether it was changed.
+
+    Even when that is interrupted: then it is done once more, and only then comes the interrupt.
+    """
+    try:
+        return memory.restore()
+    except KeyboardInterrupt:
+        restored(memory)
+        raise
+
+
 def _write(cells: Any, keys: Sequence[Any], raw: Sequence[object]) -> None:
     for key, item in zip(keys, raw, strict=True):
         cells[key] = item

@@ -14,9 +14,10 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends import Memory, Results
 from anygrad.evaluators._base import Calling, Target
-from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged
+from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged, restored
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
+from anygrad.evaluators._replay import LEAST, NotRecordedError, replayed, warn_not_recorded
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,19 @@ class Loop:
         last bit, whatever f raises. If False, or if x cannot be written safely (a read-only, broadcast or
         immutable array), f is given private copies, and a `ConstantFunctionWarning` is issued if its values
         never change.
+    graph
+        Whether f is to be recorded as a CUDA graph, for arrays of CuPy and tensors of PyTorch on a CUDA device. f is
+        called at the first points; then what it has the device do is recorded, and done again at the others without
+        f being called, which for small arrays takes a tenth of the time. The numbers are the same. Points that differ
+        from x by one element are evaluated like this, as those of gradients and Jacobians do, and of others all by
+        calls. Where f cannot be recorded, it is called at every point, and a `RuntimeWarning` says why.
+
+    Notes
+    -----
+    What is recorded is the work of f on the device. What f does besides, such as counting its calls, it does at the
+    few points only at which it is called; ``ncalls`` counts the others as well. f must not wait for the device
+    (``float(y)``, ``if y > 0``, ``x[x > 0]``), nor copy anything to it or from it. CuPy records no calls of cuBLAS,
+    cuSOLVER and cuRAND. Recording takes about as long as 20 calls of f.
 
     Examples
     --------
@@ -41,6 +55,7 @@ class Loop:
     """
 
     in_place: bool = True
+    graph: bool = False
 
     @property
     def leading(self) -> bool:
@@ -49,13 +64,13 @@ class Loop:
 
     def session(self, target: Target) -> LoopSession:
         """Open a target for sampling."""
-        return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place))
+        return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place), graph=self.graph)
 
     def without_session(
         self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
     ) -> tuple[Sequence[Array], bool] | None:
         """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
-        if not memory.visible:  # whether f sees x change is to be found out
+        if self.graph or not memory.visible:  # whether f sees x change is to be found out
             return None
         elements = range(memory.size)
         results = memory.results(memory.size * len(levels))
@@ -66,7 +81,7 @@ class Loop:
                 perturber = Perturber(f, memory, memory.read, memory.plain)
                 perturber.each(memory.array, elements, columns, results, last=True)
         finally:
-            changed = _restored(memory)
+            changed = restored(memory)
         if changed:
             raise modified()
         return memory.gathered(results, len(levels)), False
@@ -77,8 +92,10 @@ class LoopSession:
 
     together = 1
 
-    def __init__(self, target: Target, memory: Memory) -> None:
+    def __init__(self, target: Target, memory: Memory, *, graph: bool = False) -> None:
         self.memory = memory
+        self._target = target
+        self._graph = graph
         self.record = Record(memory)
         self.in_place = memory.visible
         self._f = f = target.one_by_one()
@@ -93,7 +110,7 @@ class LoopSession:
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        if _restored(self.memory) and failed is None:
+        if restored(self.memory) and failed is None:
             raise modified()
 
     def know(self, value: object) -> None:
@@ -127,10 +144,10 @@ class LoopSession:
         if width > 1 and width == memory.size:
             with self._calling():
                 self._perturber.whole(part, levels, results)
+        elif self._graph and width == 1 and points >= LEAST:
+            self._replay(elements, part, levels, results)
         else:
-            columns = [iter(memory.raw(elements, part, level)) for level in (*levels, None)]
-            with self._calling():
-                self._visit(elements, columns, width, results)
+            self._call(elements, part, levels, width, results)
         self.record.count(points)
         return self._gathered(results, len(levels))
 
@@ -142,13 +159,46 @@ class LoopSession:
             except Exception as error:
                 if not tolerant:
                     raise
-                _restored(self.memory)
+                restored(self.memory)
                 yield range(i, i + 1), error
             else:
                 yield range(i, i + 1), value
 
     def blind(self) -> bool:
         return self.record.blind(lambda: self.base(range(1)))
+
+    def _call(
+        self, elements: Sequence[int], part: int | None, levels: Sequence[Array], width: int, results: Results
+    ) -> None:
+        columns = [iter(self.memory.raw(elements, part, level)) for level in (*levels, None)]
+        with self._calling():
+            self._visit(elements, columns, width, results)
+
+    def _replay(self, elements: Sequence[int], part: int | None, levels: Sequence[Array], results: Results) -> None:
+        """Call f at the first element and the last one, with a look at what it does to x, and record it for others."""
+
+        def call(start: int, stop: int) -> None:
+            self._call(elements[start:stop], part, [level[start:stop] for level in levels], 1, results)
+
+        end = len(elements) - 1
+        call(0, 1)
+        try:
+            results.extend(self._recorded(elements[1:end], part, [level[1:end] for level in levels], results))
+        except NotRecordedError as reason:
+            self._graph = False
+            restored(self.memory)
+            warn_not_recorded(reason)
+            call(1, end)
+        call(end, end + 1)
+
+    def _recorded(self, elements: Sequence[int], part: int | None, levels: Sequence[Array], results: Results) -> Array:
+        if self._length is not None:
+            raise NotRecordedError("f is given rows of x")
+        recorder = self.memory.recorder(elements, part, levels, results)
+        if recorder is None:
+            raise NotRecordedError("x is not on a CUDA device")
+        with self._calling(), recorder:
+            return replayed(self._target, self.memory, self._read, recorder, len(elements) * len(levels))
 
     def _visit(self, elements: Sequence[int], columns: Columns, width: int, results: Results) -> None:
         if width > 1:
@@ -189,15 +239,3 @@ def _samples(elements: Sequence[int], length: int) -> Iterator[tuple[int, Sequen
         sample = start // length
         yield sample, range(start, min((sample + 1) * length, elements.stop))
         start = (sample + 1) * length
-
-
-def _restored(memory: Memory) -> bool:
-    """Put x back as a whole, and return whether it was changed.
-
-    Even when that is interrupted: then it is done once more, and only then comes the interrupt.
-    """
-    try:
-        return memory.restore()
-    except KeyboardInterrupt:
-        _restored(memory)
-        raise

@@ -143,7 +143,7 @@ def _quotient(lines: Lines, above: Array, below: Array, k: Array) -> Array:
 
 def _dropped(how: str) -> TypeError:
     return TypeError(
-        f"f {how}: abs, max or a conversion to a real dtype drop the imaginary part, which carries the derivative of a"
-        " complex step: write f with analytic functions alone (x*x for abs(x)**2), or use anygrad.Adaptive() or"
-        " anygrad.Central()"
+        f"f {how}: abs, max, a conversion to a real dtype and some libraries' powers of negative numbers drop the"
+        " imaginary part, which carries the derivative of a complex step: write f with analytic functions alone (x*x"
+        " for abs(x)**2, x*x*x for x**3), or use anygrad.Adaptive() or anygrad.Central()"
     )
