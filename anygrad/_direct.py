@@ -36,15 +36,15 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     compiled = _own(evaluator, "compiled")
     if compiled is not None and (gradient := compiled(f, x, backend, stencil, step, most=most)) is not None:
         return gradient
+    # On a device there is little to save, and division by a number may be rounded otherwise than by an array.
+    if not backend.in_host_memory(x):
+        return None
     settings = np.geterr()
     # NaN and inf show in the result. f alone runs under the user's settings.
     with backend.context(x), np.errstate(all="ignore"):
         memory = backend.memory(x, in_place=getattr(evaluator, "in_place", False))
-        # On a device there is little to save, and division by a number may be rounded otherwise than by an array.
-        if memory.complex or not memory.concrete or not memory.plain:
-            return None
         at = memory.elements(range(memory.size))
-        if not float(memory.xp.max(memory.xp.abs(at))) <= most:  # NaN is not
+        if memory.complex or not float(memory.xp.max(memory.xp.abs(at))) <= most:  # NaN is not
             return None
         found = evaluate(f, memory, stencil.points(at, step), lambda: np.errstate(**settings))
         if found is None:

@@ -127,6 +127,6 @@ def test_an_array_larger_than_a_block_is_no_special_case(lib):
 def test_schemes_are_values():
     assert anygrad.Central(order=4) == anygrad.Central(order=4)
     assert repr(anygrad.Central(order=4)) == "Central(order=4, step=None, noise=None)"
-    assert repr(anygrad.Loop()) == "Loop(in_place=True)"
+    assert repr(anygrad.Loop()) == "Loop(in_place=True, graph=False)"
     with pytest.raises(FrozenInstanceError):
         anygrad.Central().order = 4

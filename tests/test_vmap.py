@@ -235,23 +235,25 @@ def test_a_gradient_that_is_compiled_as_a_whole(lib, name, numbers):
         x = jax.numpy.asarray(np.array(numbers))
         f = jax.jit(lambda x: COMPILED[name](jax.numpy, x))
         ways = [(Vmap(), None)]
+        # On a GPU, what is compiled otherwise rounds otherwise: in float32, beside a step of 1e-4.
+        rtol = 2e-3 if name == "in less precision" and jax.default_backend() != "cpu" else 1e-9
         if name == "of one point":  # each is compiled, which takes long
             ways += [(Vmap(), 1e-3), (Vmap(max_bytes=48), None)]
         for evaluator, h in ways:
             asked = partial(anygrad.numerical_gradient, f, x, h, evaluator=evaluator)
             long = outcome(lambda asked=asked: asked(full_output=True).value)
             for _ in range(2):
-                require_alike(outcome(lambda asked=asked: asked()), long)
+                require_alike(outcome(lambda asked=asked: asked()), long, rtol)
 
 
-def require_alike(short, long):
+def require_alike(short, long, rtol=1e-9):
     (one, warned), (other, likewise) = short, long
     assert warned == likewise
     if isinstance(other, tuple):
         assert one == other
     else:
         assert (type(one), one.dtype, one.shape) == (type(other), other.dtype, other.shape)
-        assert np.allclose(one, other, rtol=1e-9, equal_nan=True)
+        assert np.allclose(one, other, rtol=rtol, equal_nan=True)
 
 
 @jax_once
@@ -292,8 +294,12 @@ def test_numbers_inside_a_compiled_function(lib):
     with jax.enable_x64(True):
         f = jax.jit(lambda x: jax.numpy.sum(x**2))
         x = jax.numpy.asarray(np.array([1.0, 2.0]))
-        with pytest.raises(TypeError, match="f returned a traced value"):
-            jax.jit(lambda: anygrad.numerical_gradient(f, x, evaluator=Vmap()))()
+        inside = jax.jit(lambda: anygrad.numerical_gradient(f, x, evaluator=Vmap()))
+        if anygrad.backends.resolve(x).in_host_memory(x):
+            with pytest.raises(TypeError, match="f returned a traced value"):
+                inside()
+        else:  # JAX traces what is done to x there, too
+            assert np.allclose(inside(), [2, 4])
         assert np.allclose(anygrad.numerical_gradient(f, x, evaluator=Vmap()), [2, 4])
         assert np.allclose(jax.jit(lambda x: anygrad.numerical_gradient(f, x, evaluator=Vmap()))(x), [2, 4])
 

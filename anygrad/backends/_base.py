@@ -45,6 +45,10 @@ class Backend(Protocol):
         """Return an array of any dtype on the host, as NumPy's; what NumPy lacks a dtype for, as bits."""
         ...
 
+    def in_host_memory(self, x: Array) -> bool:
+        """Return whether the host reads x's numbers where they are, without a copy or a wait."""
+        ...
+
     def shares_memory(self, x: Array, y: Array) -> bool:
         """Return whether writing an element of x may change one of y."""
         ...

@@ -37,6 +37,9 @@ class Joint:
     def shares_memory(self, x: Array, y: Array) -> bool:
         raise NotImplementedError("a list of arrays is compared array by array")
 
+    def in_host_memory(self, x: Sequence[Array]) -> bool:
+        return all(part.in_host_memory(array) for part, array in zip(self.parts, x, strict=True))
+
     def forkable(self, x: Sequence[Array]) -> bool:
         return all(part.forkable(array) for part, array in zip(self.parts, x, strict=True))
 

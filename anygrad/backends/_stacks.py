@@ -80,17 +80,17 @@ class DeviceStack:
         return self._given(self._xp.reshape(self._flat[: count * self._length], (count, *self._shape)))
 
     def settle(self, *, look: bool) -> bool:
-        changed = False
-        for where, elements, numbers in self._written:
-            if look and not self._same(_at(self._flat, where), numbers):
-                changed = True
+        xp, changed = self._xp, False
+        if look and self._written:
+            changed = not self._same([(_at(self._flat, where), numbers) for where, _, numbers in self._written])
+        for where, elements, _ in self._written:
             self._put(where, taken(self._elements, elements))
         self._written.clear()
         if not look or changed:
             return changed
         chosen = None if self._samples is None else self._samples[: self._count]
-        expected = self._original if chosen is None else self._xp.take(self._original, chosen, axis=0)
-        return not self._same(self._table[: self._count, ...], expected)
+        expected = self._original if chosen is None else xp.take(self._original, chosen, axis=0)
+        return not self._same([(self._table[: self._count, ...], expected)])
 
     def _put(self, where: slice | Array, numbers: Array) -> None:
         if isinstance(where, slice):
@@ -98,9 +98,14 @@ class DeviceStack:
         else:
             scattered(self._flat, where, numbers)
 
-    def _same(self, now: Array, expected: Array) -> bool:
+    def _same(self, pairs: Sequence[tuple[Array, Array]]) -> bool:
+        """Return whether arrays are equal, or both NaN. Nearly always none is, and the device is asked but once."""
+        xp = self._xp
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
-            return bool(self._xp.all((now == expected) | (self._xp.isnan(now) & self._xp.isnan(expected))))
+            equal = [_all(now == expected) for now, expected in pairs]
+            if bool(equal[0] if len(equal) == 1 else xp.all(xp.stack(equal))):
+                return True
+            return all(bool(_all((now == expected) | (xp.isnan(now) & xp.isnan(expected)))) for now, expected in pairs)
 
 
 class FunctionalStack:
@@ -182,6 +187,12 @@ class LevelStack:
     def settle(self, *, look: bool) -> bool:
         self._elements, self._levels = [], []
         return False
+
+
+def _all(mask: Array) -> Array:
+    """Return whether all are true, row by row: to one number, CuPy reduces by few threads."""
+    xp = array_namespace(mask)
+    return xp.all(xp.all(mask, axis=-1))
 
 
 def _at(flat: Array, where: slice | Array) -> Array:

@@ -87,6 +87,7 @@ class TorchRecorder:
         # Memory is still taken for it, and random numbers are drawn as for it until another one has ended.
         with suppress(AttributeError, RuntimeError):
             torch._C._cuda_endAllocateToPool(self._row.device.index, pool)
+            torch._C._cuda_releasePool(self._row.device.index, pool)
         graph = torch.cuda.CUDAGraph()
         graph.capture_begin(capture_error_mode="thread_local")
         self._row.add_(0)

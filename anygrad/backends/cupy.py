@@ -41,6 +41,10 @@ def host(x: Array) -> NDArray[Any]:
     return np.asarray(cupy.asnumpy(x))
 
 
+def in_host_memory(x: Array) -> bool:
+    return False
+
+
 def shares_memory(x: Array, y: Array) -> bool:
     return meeting(_extent(x), _extent(y))
 

@@ -49,6 +49,10 @@ def host(x: jax.Array) -> NDArray[Any]:
     return np.asarray(x)
 
 
+def in_host_memory(x: jax.Array) -> bool:
+    return not isinstance(x, jax.core.Tracer) and _is_here(x.sharding)
+
+
 def shares_memory(x: jax.Array, y: jax.Array) -> bool:
     return False  # nothing is written
 
@@ -98,7 +102,7 @@ def compiled_gradient(
         return None
     if not np.abs(np.asarray(x)).max() <= most:  # NaN is not
         return None
-    chunk_bytes = _CHUNK_BYTES if _in_memory(x) else CHUNK_BYTES
+    chunk_bytes = _CHUNK_BYTES if in_host_memory(x) else CHUNK_BYTES
     return gradient_in_one(f, x, rule, step, chunk_bytes if max_bytes is None else max_bytes)
 
 
@@ -125,21 +129,17 @@ def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int,
 
 
 def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
-    if _in_memory(x):
+    if in_host_memory(x):
         return _on_host(x)
+    own = x.copy()  # inside of a function that is being traced, this is as well, whatever x is
     return FunctionalMemory(
-        x,
-        read=device_reader(x, name, is_array),
-        read_array=device_array_reader(x, name, is_array),
+        own,
+        read=device_reader(own, name, is_array),
+        read_array=device_array_reader(own, name, is_array),
         replace=_replace,
-        concrete=not isinstance(x, jax.core.Tracer),
-        vectoriser=vectoriser_of(x),
+        concrete=not isinstance(own, jax.core.Tracer),
+        vectoriser=vectoriser_of(own),
     )
-
-
-def _in_memory(x: jax.Array) -> bool:
-    """Return whether the host can read x's numbers where they are."""
-    return not isinstance(x, jax.core.Tracer) and _is_here(x.sharding)
 
 
 @lru_cache(maxsize=32)

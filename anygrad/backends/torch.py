@@ -58,6 +58,10 @@ def host(x: torch.Tensor) -> NDArray[Any]:
     return memory_of(dense.resolve_conj().resolve_neg().cpu())
 
 
+def in_host_memory(x: torch.Tensor) -> bool:
+    return bool(x.device.type == "cpu")
+
+
 def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
     return x.device == y.device and meeting(_extent(x), _extent(y)) and not _interleaved(x, y)
 
@@ -101,8 +105,9 @@ def pattern(x: Any) -> Any:
 
 def sparse(values: torch.Tensor, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> torch.Tensor:
     places = torch.from_numpy(np.stack([rows, columns])).to(values.device)
-    # Of the layouts the one that is not in beta.
-    return torch.sparse_coo_tensor(places, values, shape, is_coalesced=True, check_invariants=False)
+    # Of the layouts the one that is not in beta. Of its own argument to the same end, PyTorch 2.11 takes no notice.
+    with torch.sparse.check_sparse_tensor_invariants(enable=False):
+        return torch.sparse_coo_tensor(places, values, shape, is_coalesced=True)
 
 
 def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
@@ -110,7 +115,7 @@ def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
     array = x if in_place else _private_copy(x)
     # .data, not .detach(): its writes leave alone the version counter by which autograd finds stale tensors, and
     # rightly so, as every element is put back.
-    return (_on_host if x.device.type == "cpu" else _on_device)(array, array.data, visible=in_place)
+    return (_on_host if in_host_memory(x) else _on_device)(array, array.data, visible=in_place)
 
 
 def _private_copy(x: torch.Tensor) -> torch.Tensor:
