@@ -305,6 +305,43 @@ def test_dropout_is_not_deterministic():
     assert "f is not deterministic" in str(report)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(("kept", "directions"), [(0.0, None), (0.3, 2), (40.0, None)])
+def test_a_gradient_that_accumulates_is_told_to_begin_at_zero(kept, directions, dtype):
+    """In a buffer that is empty at first, or holds what other calls have left."""
+    x = X.astype(dtype)
+    total = kept * slope_of_cubes(x)
+
+    def accumulating(x):
+        total[...] += slope_of_cubes(x)
+        return total
+
+    report = check_gradient(cubes, accumulating, x, directions=directions)
+    assert not report
+    assert report.hints[0].startswith("grad accumulates: each call at x returns as much more than the one before")
+    assert "Fix the random numbers" not in str(report)
+
+
+def test_what_varies_otherwise_does_not_accumulate():
+    rng = np.random.default_rng(1)
+    report = check_gradient(cubes, lambda x: slope_of_cubes(x) * rng.integers(1, 5, 3), X)
+    assert report.verdict == "nondeterministic"
+    assert "Fix the random numbers" in str(report)
+    slightly = iter(1 + k * 1e-9 for k in range(9))
+    assert not check_gradient(cubes, lambda x: slope_of_cubes(x) * next(slightly), X).hints
+
+
+def test_a_claim_of_another_structure_at_each_call():
+    seen = []
+
+    def growing(x):
+        seen.append(x)
+        return dict.fromkeys("abc"[: len(seen)], x["a"])
+
+    with pytest.raises(ValueError, match=r"a tree of x\['a'\] was claimed at first, but one of x\['a'\], x\['b'\]"):
+        check_gradient(lambda p: cubes(p["a"]), growing, {"a": X})
+
+
 def test_variation_of_the_size_of_rounding_is_allowed_for_and_told():
     rng = np.random.default_rng(1)
     by_f = check_gradient(lambda x: float(cubes(x)) * (1 + 1e-7 * rng.normal()), slope_of_cubes, X)

@@ -48,6 +48,23 @@ def test_a_parameter_and_a_module(lib, torch):
         assert torch.allclose(gradient, parameter.grad, atol=1e-6)
 
 
+def test_a_check_of_gradients_that_no_call_sets_to_zero(lib, torch):
+    layer = torch.nn.Linear(3, 2, device=lib.device)
+    data = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float32")
+    parameters = dict(layer.named_parameters())
+
+    def loss(_):
+        return (layer(data) ** 2).sum()
+
+    def forgetful(_):
+        loss(None).backward()
+        return {name: parameter.grad for name, parameter in parameters.items()}
+
+    report = anygrad.check_gradient(loss, forgetful, parameters)
+    assert report.verdict == "nondeterministic"
+    assert "optimizer.zero_grad()" in report.hints[0]
+
+
 class Saved:
     """A tensor that autograd saves for the backward pass; it lives as long as the graph does."""
 

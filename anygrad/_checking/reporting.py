@@ -60,7 +60,7 @@ def reported(
         verdict=verdict,
         worst=_located(finding) or _worst(finding),
         counts=counted(finding.states),
-        hints=tuple(hints) if verdict == "wrong" else (),
+        hints=tuple(hints) if verdict == "wrong" or claim.accumulates else (),
         remarks=tuple(remarks),
         taylor=taylor,
         comparisons=tuple(finding.comparisons),
@@ -91,7 +91,7 @@ def _variation(claim: Claim, probe: Probe) -> list[str]:
     remarks = []
     if probe.spread:
         remarks.append(f"f is not deterministic: its values at x differ by {probe.spread:.1e}, which is allowed for.")
-    if not claim.deterministic:
+    if not (claim.deterministic or claim.accumulates):
         spread = max(float(np.max(one, initial=0.0)) for one in claim.spread)
         remarks.append(f"What is claimed is not deterministic: it differs by {spread:.1e} at x, which is allowed for.")
     return remarks

@@ -19,12 +19,13 @@ _SENTENCES = {
     " What is claimed lies between them. Check at another x.",
     "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}: nothing to compare.",
     "nondeterministic": "Not deterministic: f or what is claimed varies too much from call to call to tell for"
-    " {share}. Fix the random numbers: a seed for each call, no dropout.",
+    " {share}.",
     "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute it more exactly, in"
     " a wider dtype if there is one.",
     "inconclusive": "Inconclusive: for {share} the errors are too large to tell. Compute f more exactly, in"
     " a wider dtype if there is one, or check at another x.",
 }
+_NO_SEED = " Fix the random numbers: a seed for each call, no dropout."
 _WIDTH = 88  # of a paragraph
 _HEADINGS = ("", "claimed", "numerical", "certain to", "off by", "verdict")
 
@@ -46,7 +47,8 @@ def _verdict(report: CheckReport) -> str:
     count = report.counts.get(report.verdict, 0)
     share = every if total == 1 else f"{count:,} of {totals}"
     sentence = _NO_TANGENT if report.verdict == "kink" and not count else _SENTENCES[report.verdict]
-    return sentence.format(share=share, differ="differs" if count == 1 else "differ", every=every)
+    advice = _NO_SEED if report.verdict == "nondeterministic" and not report.hints else ""
+    return sentence.format(share=share, differ="differs" if count == 1 else "differ", every=every) + advice
 
 
 def _table(elements: Sequence[Element]) -> str:
