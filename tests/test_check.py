@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -563,3 +564,41 @@ def test_a_mistaken_call_is_told_in_a_sentence(call, error, says):
     with pytest.raises(error, match=says):
         call()
     assert X.tobytes() == before
+
+
+@pytest.mark.parametrize("directions", [None, 2])
+@pytest.mark.parametrize(
+    ("claimed", "says"),
+    [
+        (
+            {"b": X, "W": W},
+            r"has x\['W'\], x\['b'\] in this order, but x\['b'\], x\['W'\] was expected: a dict is sorted",
+        ),
+        (OrderedDict(b=X), r"has nothing for x\['W'\]; a gradient has the structure of x"),
+        (OrderedDict(b=X, W=None), r"has nothing for x\['W'\]"),
+        (OrderedDict(b=X, W=W, c=X), r"has x\['c'\] as well, where nothing was expected"),
+        ((X, W), r"has x\[0\], x\[1\], but x\['b'\], x\['W'\] was expected"),
+        (OrderedDict(b=X, W=W.T), r"has x\['W'\] of shape \(3, 4\), but x\['W'\] of shape \(4, 3\) was expected"),
+    ],
+)
+def test_a_claim_of_another_structure_than_x_is_told_where_it_differs(claimed, says, directions):
+    """Before f is called."""
+
+    def never(p):
+        raise AssertionError("f was called")
+
+    with pytest.raises(ValueError, match=says):
+        check_gradient(never, lambda p: claimed, OrderedDict(b=X.copy(), W=W.copy()), directions=directions)
+
+
+def test_a_jacobian_of_another_structure_is_told_where_it_differs():
+    with pytest.raises(
+        ValueError, match=r"has jac\[0\], jac\[1\], but jac\['b'\] was expected; a Jacobian has the struc"
+    ):
+        check_gradient(lambda p: layer(p["b"]), None, {"b": X.copy()}, jac=[X, X])
+
+
+def test_many_arrays_are_not_all_listed():
+    tree = {f"layer{k}": X.copy() for k in range(9)}
+    with pytest.raises(ValueError, match=r"has x, but (x\['layer\d'\](, )?){4} and 5 more was expected"):
+        check_gradient(lambda p: cubes(p["layer0"]), X, tree)

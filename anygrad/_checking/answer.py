@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._checking.along import along, table_of
-from anygrad._checking.claim import Claim, claimed
+from anygrad._checking.claim import Claim, claimed, require_structure
 from anygrad._checking.comparison import HostArray, joined
 from anygrad._checking.digits import with_digits
 from anygrad._checking.directions import along_directions
@@ -49,6 +49,8 @@ def answered(
     variables.require_some()
     direction = random_direction(variables, rng)
     claim = claimed(question.claim, question.name, variables, direction, question.options.bounds)
+    if question.kind == "grad":
+        require_structure(claim, question.kind, variables.names, variables.shapes)
     probe = question.probe(variables, direction, LENGTHS)
     own = Setting(question, variables, probe)
     setting, calls = widened(own, direction)

@@ -13,6 +13,7 @@ from anygrad._checking.hosted import leaves_on_host, spacings
 from anygrad._checking.probe import probed
 from anygrad._job import Options
 from anygrad._typing import PyTree
+from anygrad._unlike import unlike
 from anygrad._variables import Variables
 from anygrad.evaluators import Loop
 from anygrad.schemes import Central
@@ -22,6 +23,12 @@ Named = list[tuple[str, HostArray]]
 _SUMMED = 8.0  # roundings of the largest element
 _EVENLY = 8.0  # the same, by which what is added each time may differ
 _ADDED = 1e-3  # and as large a share of the largest element at least, as roundings are often equal, too
+
+_STRUCTURES = {
+    "grad": "a gradient has the structure of x",
+    "jac": "a Jacobian has the structure that anygrad.jacobian returns",
+    "hess": "a Hessian has the structure that anygrad.hessian returns",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +135,12 @@ def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, b
     own = _coarser(eps_claimed, variables, name)
     found = _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), own, len(seen))
     return replace(found, accumulates=_accumulates(at_x, max(own, default=eps)))
+
+
+def require_structure(claim: Claim, kind: str, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise unless what is claimed has the structure and the shapes that a derivative of its kind has here."""
+    if cause := unlike(claim.names, names, [value.shape for value in claim.values], shapes):
+        raise ValueError(f"what is claimed has {cause}; {_STRUCTURES[kind]}")
 
 
 def _coarser(eps: Sequence[float], variables: Variables, kind: str) -> list[float]:
