@@ -46,6 +46,7 @@ class Function:
         self.aux: Any = None
         self._aux_known = False
         self._names: list[str] = []
+        self._f0_given = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs to take apart what f returns: not f itself, nor what f returned here."""
@@ -70,6 +71,11 @@ class Function:
         """Return what evaluators want of what f returned, and keep the rest."""
         value = self._without_aux(returned)
         return self._leaves(value) if self._vector else value
+
+    def given(self, f0: object) -> object:
+        """Return the same of what the user says that f returns at x."""
+        self._f0_given = True
+        return self.taken_apart(f0)
 
     def _many_taken_apart(self, returned: object) -> object:
         value = self._without_aux(returned)
@@ -118,16 +124,17 @@ class Function:
                 raise TypeError(f"f returned a tuple, but arrays and numbers were expected: {_UNDECLARED}")
             self.shapes, self._rebuild, self._names = shapes, rebuild, names
         elif shapes != self.shapes:
-            raise ValueError(
-                f"f returned arrays of shape {_listed(shapes)} at one point and {_listed(self.shapes)} at another:"
-                " the derivative needs the same at all points"
-            )
+            raise self._unlike("arrays of shape", _listed(shapes), _listed(self.shapes))
         elif names != self._names:
-            raise ValueError(
-                f"f returned a tree of {', '.join(names)} at one point and of {', '.join(self._names)} at another: the"
-                " derivative needs the same at all points"
-            )
+            raise self._unlike("a tree of", ", ".join(names), "of " * (not self._f0_given) + ", ".join(self._names))
         return [leaf for _, leaf in leaves]
+
+    def _unlike(self, kind: str, now: str, before: str) -> ValueError:
+        if self._f0_given:
+            return ValueError(f"f0 is {kind} {before}, but f returned {kind} {now}: f0 must be what f returns at x")
+        return ValueError(
+            f"f returned {kind} {now} at one point and {before} at another: the derivative needs the same at all points"
+        )
 
     def _require_shape(self, shapes: Sequence[tuple[int, ...]], *, pair: bool) -> None:
         wanted = self._shape

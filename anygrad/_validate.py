@@ -38,6 +38,15 @@ def require_callable(f: object) -> None:
         raise TypeError(f"f is {_article(f)}, but a function of x was expected: f comes first, then x")
 
 
+def require_gradient(grad: object) -> None:
+    """Raise unless the gradient of f, which is to be differentiated, can be called."""
+    if not callable(grad):
+        raise TypeError(
+            f"grad is {_article(grad)}, but a function of x that returns the gradient of f was expected: its value at x"
+            " alone has no derivative, so leave it out if there is no such function"
+        )
+
+
 def require_scheme(scheme: object) -> Scheme:
     """Return the scheme; raise if it is none."""
     return cast(Scheme, _require(scheme, "differentiate", "scheme", "a scheme such as anygrad.Central(order=4)"))

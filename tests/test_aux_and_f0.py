@@ -140,15 +140,21 @@ def test_two_arrays_are_no_value_with_aux():
 @pytest.mark.parametrize("f0", ["text", 1j, np.ones(2), {"a": 1.0}])
 def test_a_value_that_is_none(f0):
     x = X.copy()
-    with pytest.raises((TypeError, ValueError), match="number"):
+    with pytest.raises((TypeError, ValueError), match=r"^f0 is .*number"):
         anygrad.numerical_gradient(np.sum, x, scheme=anygrad.Forward(), f0=f0)
 
 
 @pytest.mark.parametrize("f0", [1.0, np.ones(3), (np.ones(2),), {"a": np.ones(2)}])
 def test_a_value_that_is_not_as_f_returns_it(f0):
     for name in OF_ARRAYS:
-        with pytest.raises(ValueError, match="f returned"):
+        with pytest.raises(ValueError, match=r"^f0 is"):
             OPERATORS[name](lambda x: x**2, X.copy(), scheme=anygrad.Forward(), f0=f0)
+
+
+def test_a_structure_that_is_not_that_of_what_f_returns():
+    x = X.copy()
+    with pytest.raises(ValueError, match=r"f0 is a tree of f\(x\)\['a'\], but f returned a tree of f\(x\): f0 must be"):
+        anygrad.jacobian(lambda x: x**2, x, scheme=anygrad.Forward(), f0={"a": x**2})
 
 
 def test_neither_is_about_the_gradient():

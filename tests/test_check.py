@@ -538,7 +538,7 @@ def modifying(x):
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: check_gradient(cubes, None, X), ValueError, "nothing was given"),
+        (lambda: check_gradient(cubes, None, X), ValueError, "grad is None, and nothing was given"),
         (lambda: check_gradient(cubes, X, X, jac=X), ValueError, "grad and jac was given"),
         (lambda: check_gradient(X, slope_of_cubes, X), TypeError, "f comes first"),
         (lambda: check_gradient(cubes, lambda x: None, X), TypeError, r"grad\(x\) is None"),
@@ -552,6 +552,8 @@ def modifying(x):
         (lambda: check_gradient(cubes, None, X, hess=np.eye(3), directions=1), ValueError, "jac=hess"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, directions=0), ValueError, "directions is 0"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, directions=2.0), ValueError, "directions is 2.0"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, seed="a"), TypeError, "seed is 'a', but an integer of 0 or"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, seed=-1), ValueError, "seed is -1, but an integer of 0 or"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, rtol=-1), ValueError, "rtol is -1"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, scheme="adaptive"), TypeError, "scheme"),
         (lambda: check_gradient(cubes, modifying, X), ValueError, "grad modifies its argument"),
