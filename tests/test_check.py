@@ -498,6 +498,27 @@ def test_a_report_reads_as_a_paragraph_and_a_table():
     assert "x[1]" not in text
 
 
+def test_several_arrays_are_told_apart():
+    tree = {name: X.copy() for name in "abc"}
+    wrong = {"a": slope_of_cubes, "b": off_at(1, 0.5), "c": lambda x: -slope_of_cubes(x)}
+    report = check_gradient(
+        lambda p: sum(map(cubes, p.values())), lambda p: {name: wrong[name](x) for name, x in p.items()}, tree
+    )
+    assert report.arrays == {"x['a']": {"agrees": 3}, "x['b']": {"wrong": 1, "agrees": 2}, "x['c']": {"wrong": 3}}
+    assert report.as_dict()["arrays"] == report.arrays
+    assert "Array by array: wrong: x['b'] (1 of 3), x['c']; agrees: x['a']." in str(report)
+
+
+def test_arrays_that_are_alike_are_not_told_apart():
+    right = check_gradient(
+        lambda p: cubes(p["a"]), lambda p: {"a": slope_of_cubes(p["a"]), "b": 0 * X}, {"a": X, "b": -X}
+    )
+    alone = check_gradient(cubes, off_at(1, 0.5), X)
+    along = check_gradient(lambda p: cubes(p["a"]), lambda p: {"a": 2 * slope_of_cubes(p["a"])}, {"a": X}, directions=2)
+    assert not any("Array by array" in str(report) for report in (right, alone, along))
+    assert along.arrays == {}
+
+
 def test_calls_are_counted():
     calls = {"f": 0, "grad": 0}
 

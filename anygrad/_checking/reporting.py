@@ -60,6 +60,7 @@ def reported(
         verdict=verdict,
         worst=_located(finding) or _worst(finding),
         counts=counted(finding.states),
+        arrays=_by_array(finding),
         hints=tuple(hints) if verdict == "wrong" or claim.accumulates else (),
         remarks=tuple(remarks),
         taylor=taylor,
@@ -69,6 +70,11 @@ def reported(
         claim_ncalls=claim.ncalls,
         seconds=seconds,
     )
+
+
+def _by_array(finding: Finding) -> dict[str, dict[str, int]]:
+    pairs = () if finding.directional else zip(finding.comparisons, finding.states, strict=True)
+    return {comparison.name: counted([state]) for comparison, state in pairs}
 
 
 def _uncertainty(finding: Finding) -> list[str]:
