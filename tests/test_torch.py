@@ -65,6 +65,19 @@ def test_a_check_of_gradients_that_no_call_sets_to_zero(lib, torch):
     assert "optimizer.zero_grad()" in report.hints[0]
 
 
+def test_a_module_is_no_array_and_what_is_written_instead(lib, torch):
+    model = torch.nn.Linear(3, 2, dtype=torch.float64, device=lib.device)
+    with pytest.raises(TypeError, match=r"x is a Linear.*write dict\(x\.named_parameters\(\)\), .*functional_call"):
+        anygrad.numerical_gradient(lambda _: 0.0, model)
+    data = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float64")
+
+    def loss(params):
+        return torch.func.functional_call(model, params, data).sum()
+
+    gradient = anygrad.numerical_gradient(loss, dict(model.named_parameters()))
+    assert np.allclose(lib.numpy(gradient["weight"]), [[1, 2, 3]] * 2)
+
+
 class Saved:
     """A tensor that autograd saves for the backward pass; it lives as long as the graph does."""
 
