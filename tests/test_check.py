@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 from collections import OrderedDict
@@ -304,6 +305,26 @@ def test_dropout_is_not_deterministic():
     report = check_gradient(lambda x: (x * (rng.random(3) > 0.5)).sum(), lambda x: (rng.random(3) > 0.5) * 1.0, X)
     assert report.verdict == "nondeterministic"
     assert "f is not deterministic" in str(report)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("drift", [1.0, 10.0, 1e3])
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_a_drift_from_call_to_call_is_not_deterministic(size, drift, factor):
+    """Also if what is found is nothing but the drift, and as large as that."""
+    x, calls = np.linspace(0.5, 2.0, size), itertools.count()
+    report = check_gradient(lambda x: cubes(x) + drift * next(calls), lambda x: factor * slope_of_cubes(x), x)
+    assert report.verdict == "nondeterministic", report
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_dropout_in_float32_is_no_kink(seed):
+    x, rng = np.random.default_rng(seed).normal(size=20).astype(np.float32), np.random.default_rng(seed)
+
+    def kept(x):
+        return np.where(rng.random(20) < 0.5, 2 * x, 0).astype(np.float32)
+
+    assert check_gradient(lambda x: kept(x**2).sum(), lambda x: kept(2 * x), x).verdict == "nondeterministic"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -85,7 +85,7 @@ class Question:
 
     def probe(self, variables: Variables, direction: HostArray, lengths: Sequence[float]) -> Probe:
         """Return f along a line."""
-        return probed(self.f, variables, direction, lengths, self.options, vector=self.vector)
+        return probed(self.f, variables, direction, lengths, self.options, vector=self.vector, last=True)
 
 
 @dataclass(frozen=True, eq=False)
