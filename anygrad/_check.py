@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from anygrad._checking.question import asked, default_scheme, require_options, the_only
+from anygrad._checking.question import asked, default_scheme, random_numbers, require_options, the_only
 from anygrad._checking.report import CheckReport
 from anygrad._job import Options
 from anygrad._typing import Bounds, ProgressCallback, PyTree
@@ -127,6 +125,6 @@ def check_gradient(
     require_options(claim[0], directions=directions, rtol=rtol)
     variables = Variables.of(x)
     options = Options(default_scheme(variables) if scheme is None else scheme, evaluator, bounds)
-    started, rng = time.perf_counter(), np.random.default_rng(seed)
+    started, rng = time.perf_counter(), random_numbers(seed)
     question = asked(f, x, claim, options, rng, scheme_given=scheme is not None)
     return answered(question, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)

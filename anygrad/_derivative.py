@@ -54,7 +54,8 @@ def derivative(
     Raises
     ------
     TypeError, ValueError
-        As `numerical_gradient`; ValueError as well if f returns an array of another shape than x's, or n is below 1.
+        As `numerical_gradient`; ValueError as well if f returns an array of another shape than x's, if n is below 1,
+        or if it is so large that `Adaptive` has no digit left of the derivative.
 
     Warns
     -----
@@ -64,7 +65,9 @@ def derivative(
     Notes
     -----
     The number of calls of f does not depend on the size of x; with `Adaptive`, it is what the hardest of its elements
-    takes. The higher the derivative, the fewer digits are left of the 16 of float64.
+    takes. The higher the derivative, the fewer digits are left of the 16 of float64: with `Adaptive` of exp about 13 of
+    the first derivative, 10 of the fourth, 6 of the eighth and 3 of the twelfth, and none of the twentieth, which is
+    flagged as unconverged.
 
     Examples
     --------

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from anygrad._pytree import Rebuild, flatten
+from anygrad._pytree import Rebuild, flatten, is_number
 from anygrad._typing import Array, PyTree
 
 _PAIR = "with has_aux=True, f must return a pair (value, aux)"
+_UNDECLARED = "if it is (value, aux), pass has_aux=True, or let f return the value alone"
 
 
 class Function:
@@ -45,6 +46,7 @@ class Function:
         self.aux: Any = None
         self._aux_known = False
         self._names: list[str] = []
+        self._f0_given = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs to take apart what f returns: not f itself, nor what f returned here."""
@@ -69,6 +71,11 @@ class Function:
         """Return what evaluators want of what f returned, and keep the rest."""
         value = self._without_aux(returned)
         return self._leaves(value) if self._vector else value
+
+    def given(self, f0: object) -> object:
+        """Return the same of what the user says that f returns at x."""
+        self._f0_given = True
+        return self.taken_apart(f0)
 
     def _many_taken_apart(self, returned: object) -> object:
         value = self._without_aux(returned)
@@ -111,29 +118,32 @@ class Function:
             leaves = [("f(x)", None)]  # a missing return statement, not an empty tree
         names, shapes = [place for place, _ in leaves], [_shape(leaf)[leading:] for _, leaf in leaves]
         if self._shape is not None:
-            self._require_shape(shapes)
+            self._require_shape(shapes, pair=_is_pair(value))
         if self.shapes is None:
+            if _is_pair(value) and not all(_is_numeric(leaf) for _, leaf in leaves):
+                raise TypeError(f"f returned a tuple, but arrays and numbers were expected: {_UNDECLARED}")
             self.shapes, self._rebuild, self._names = shapes, rebuild, names
         elif shapes != self.shapes:
-            raise ValueError(
-                f"f returned arrays of shape {_listed(shapes)} at one point and {_listed(self.shapes)} at another:"
-                " the derivative needs the same at all points"
-            )
+            raise self._unlike("arrays of shape", _listed(shapes), _listed(self.shapes))
         elif names != self._names:
-            raise ValueError(
-                f"f returned a tree of {', '.join(names)} at one point and of {', '.join(self._names)} at another: the"
-                " derivative needs the same at all points"
-            )
+            raise self._unlike("a tree of", ", ".join(names), "of " * (not self._f0_given) + ", ".join(self._names))
         return [leaf for _, leaf in leaves]
 
-    def _require_shape(self, shapes: Sequence[tuple[int, ...]]) -> None:
+    def _unlike(self, kind: str, now: str, before: str) -> ValueError:
+        if self._f0_given:
+            return ValueError(f"f0 is {kind} {before}, but f returned {kind} {now}: f0 must be what f returns at x")
+        return ValueError(
+            f"f returned {kind} {now} at one point and {before} at another: the derivative needs the same at all points"
+        )
+
+    def _require_shape(self, shapes: Sequence[tuple[int, ...]], *, pair: bool) -> None:
         wanted = self._shape
         assert wanted is not None
         if list(shapes) == [wanted] or (math.prod(wanted) == 1 and [math.prod(shape) for shape in shapes] == [1]):
             return
         raise ValueError(
             f"f returned an array of shape {_listed(shapes)} for x of shape {wanted}, but one that works element by"
-            " element returns the shape of x: use anygrad.jacobian(f, x) if it does not"
+            f" element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use anygrad.jacobian(f, x) if it does not"
         )
 
 
@@ -141,6 +151,14 @@ def _shape(leaf: Any) -> tuple[int, ...]:
     if hasattr(leaf, "shape"):
         return tuple(leaf.shape)
     return (len(leaf), *_shape(leaf[0])) if isinstance(leaf, list) else ()
+
+
+def _is_pair(value: PyTree) -> bool:
+    return type(value) is tuple and len(value) == 2
+
+
+def _is_numeric(leaf: Any) -> bool:
+    return isinstance(leaf, list) or hasattr(leaf, "shape") or hasattr(leaf, "__float__") or is_number(leaf)
 
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -18,7 +18,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_elements, by_pairs
 from anygrad._symmetric import blocks, symmetrised, vector
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_f_called
+from anygrad._validate import require_callable, require_f_called, require_gradient
 from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.schemes import Central, Scheme
@@ -86,6 +86,7 @@ def hessian(
     variables = Variables.of(x)
     variables.require_real("a Hessian")
     if grad is not None:
+        require_gradient(grad)
         require_f_called(f0, has_aux=has_aux)
         rows = jacobian(
             grad,

@@ -52,13 +52,24 @@ def opened(
 
 def _learn(session: Session, function: Function, options: Options, known: dict[int, object]) -> None:
     """Take f(x) from the user, or from earlier; find it out if the extra output that comes with it is wanted."""
-    if 0 not in known and options.f0 is not None:
-        known[0] = function.taken_apart(options.f0)
     if 0 in known:
         session.know(known[0])
+    elif options.f0 is not None:
+        with _of_f0():
+            known[0] = function.given(options.f0)
+            session.know(known[0])
     elif options.has_aux:
         session.base(range(1))
         known.update(session.record.known)
+
+
+@contextmanager
+def _of_f0() -> Iterator[None]:
+    """Say of f0 what is said of values of f elsewhere: it is read as one, but f has not been called."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("f returned", "f0 is", 1)) from None
 
 
 def box_of(memory: Memory, bounds: tuple[Any, Any]) -> Box:

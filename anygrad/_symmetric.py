@@ -17,6 +17,7 @@ from anygrad._pytree import flatten
 from anygrad._result import Result
 from anygrad._second import concatenated
 from anygrad._typing import Array, PyTree
+from anygrad._unlike import unlike
 from anygrad._variables import Variables
 from anygrad.backends import Memory
 
@@ -94,8 +95,9 @@ def _table(rows: PyTree, variables: Variables) -> list[list[Array]]:
     """Return the blocks of a matrix; raise if grad has not returned a tree like x."""
     leaves, _ = flatten(rows)
     names = variables.names
-    if [place for place, _ in leaves] != [row + column.removeprefix("x") for row in names for column in names]:
-        raise ValueError(f"grad returned a tree of another structure than x, which consists of {', '.join(names)}")
+    given = [place.removesuffix(names[0].removeprefix("x")) for place, _ in leaves[:: len(names)]]
+    if cause := unlike(given, names):
+        raise ValueError(f"grad returned {cause}; it must return what is like x")
     blocks = iter(block for _, block in leaves)
     return [[next(blocks) for _ in names] for _ in names]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,15 @@ def require_callable(f: object) -> None:
     """Raise unless f can be called."""
     if not callable(f):
         raise TypeError(f"f is {_article(f)}, but a function of x was expected: f comes first, then x")
+
+
+def require_gradient(grad: object) -> None:
+    """Raise unless the gradient of f, which is to be differentiated, can be called."""
+    if not callable(grad):
+        raise TypeError(
+            f"grad is {_article(grad)}, but a function of x that returns the gradient of f was expected: its value at x"
+            " alone has no derivative, so leave it out if there is no such function"
+        )
 
 
 def require_scheme(scheme: object) -> Scheme:
@@ -105,6 +115,8 @@ def _require(value: object, method: str, name: str, expected: str) -> object:
 def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
     if isinstance(leaf, np.generic):
         return np.asarray(leaf)
+    if instead := _instead(leaf, name):
+        raise TypeError(f"{name} is {_article(leaf)}, but an array was expected: {instead}")
     if isinstance(leaf, (dict, tuple)):  # operators that take trees have taken it apart
         raise TypeError(
             f"{name} is {_article(leaf)}, but one array was expected: call this for each of its arrays, or"
@@ -130,10 +142,30 @@ def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
         ) from None
 
 
+def _instead(leaf: object, name: str) -> str | None:
+    """Return what to write for what holds arrays and is none; it is known by its methods, and its library not needed.
+
+    None if there is nothing of that kind to say.
+    """
+    if hasattr(leaf, "to_numpy"):
+        return f"write {name}.to_numpy(), and let f make of that what it needs"
+    if hasattr(leaf, "named_parameters"):
+        return (
+            f"write dict({name}.named_parameters()), and let f call torch.func.functional_call(model, params, inputs)"
+            " with the params that it is given"
+        )
+    if hasattr(leaf, "tocsr"):
+        numbers = "data" if isinstance(getattr(leaf, "data", None), np.ndarray) else "tocsr().data"
+        return f"write {name}.{numbers}, the numbers that it stores, and let f make a matrix of those"
+    if isinstance(leaf, Iterator):
+        return f"write list({name}), as an iterator can be gone through only once"
+    return None
+
+
 def _article(value: object) -> str:
     if value is None:
         return "None"
     kind = type(value).__qualname__
     if kind == "array":  # array.array is no array in the sense that the message goes on to speak of
         kind = "array.array"
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"

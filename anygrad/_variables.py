@@ -13,6 +13,7 @@ from array_api_compat import array_namespace
 
 from anygrad._pytree import Rebuild, flatten, is_number, is_number_list
 from anygrad._typing import Array, PyTree
+from anygrad._unlike import unlike
 from anygrad._validate import as_array
 from anygrad.backends import Backend, Joint
 from anygrad.schemes import Scheme
@@ -119,10 +120,10 @@ class Variables:
             return [tree for _ in self.names]
         leaves, _ = flatten(tree, none_is_leaf=True)
         leaves = [(place, leaf) for place, leaf in leaves if leaf is not None or place in self.names]
-        if [place for place, _ in leaves] != list(self.names):
+        if cause := unlike([place for place, _ in leaves], self.names):
             raise ValueError(
                 f"{name} is {tree!r:.60}, but x consists of {', '.join(self.names)}: give a number, or one thing for"
-                " each of these, in a structure like that of x"
+                f" each of these, in a structure like that of x; there is {cause}"
             )
         return [leaf for _, leaf in leaves]
 
@@ -130,11 +131,8 @@ class Variables:
         """Raise unless what a function has returned is a tree of arrays like those of x."""
         leaves, _ = flatten(tree)
         shapes = [tuple(leaf.shape) for _, leaf in leaves]
-        if [place for place, _ in leaves] != list(self.names) or shapes != self.shapes:
-            raise ValueError(
-                f"{name} returned {_listed([place for place, _ in leaves], shapes)}, but what is like x was expected:"
-                f" {_listed(self.names, self.shapes)}"
-            )
+        if cause := unlike([place for place, _ in leaves], self.names, shapes, self.shapes):
+            raise ValueError(f"{name} returned {cause}; it must return what is like x")
 
     def schemes(self, scheme: Scheme) -> Iterator[Scheme]:
         """Return the scheme for each array: with its own step, if the steps are a tree like x."""
@@ -156,7 +154,3 @@ class Variables:
         ):
             return scheme
         return dataclasses.replace(scheme, step=self.leaves_of(step, "the step"))
-
-
-def _listed(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=True))

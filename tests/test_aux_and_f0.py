@@ -117,18 +117,44 @@ def test_has_aux_without_a_pair(returned):
             operator(lambda x: (value_at(name), "aux"), X.copy(), has_aux=True, f0=returned or 1.0)
 
 
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_pair_without_has_aux(lib, name):
+    x, f = lib.asarray(X, "float32"), function(lib, name)
+    for aux in ("text", {"loss": "text"}, object()):
+        with pytest.raises((TypeError, ValueError), match=r"f returned .*\(value, aux\), pass has_aux=True"):
+            OPERATORS[name](lambda x, aux=aux: (f(x), aux), x)
+
+
+@pytest.mark.parametrize("aux", ["text", 3.0, None])
+def test_a_pair_without_has_aux_where_one_number_is_expected(aux):
+    for evaluator, f in ((anygrad.Loop(), np.sum), (anygrad.Batch(), lambda x: np.sum(x, axis=-1))):
+        with pytest.raises((TypeError, ValueError), match=r"f returned a tuple.*pass has_aux=True"):
+            anygrad.numerical_gradient(lambda x, f=f: (f(x), aux), X.copy(), evaluator=evaluator)
+
+
+def test_two_arrays_are_no_value_with_aux():
+    first, second = anygrad.jacobian(lambda x: (x**2, x[0]), X.copy())
+    assert (first.shape, second.shape) == ((2, 2), (2,))
+
+
 @pytest.mark.parametrize("f0", ["text", 1j, np.ones(2), {"a": 1.0}])
 def test_a_value_that_is_none(f0):
     x = X.copy()
-    with pytest.raises((TypeError, ValueError), match="number"):
+    with pytest.raises((TypeError, ValueError), match=r"^f0 is .*number"):
         anygrad.numerical_gradient(np.sum, x, scheme=anygrad.Forward(), f0=f0)
 
 
 @pytest.mark.parametrize("f0", [1.0, np.ones(3), (np.ones(2),), {"a": np.ones(2)}])
 def test_a_value_that_is_not_as_f_returns_it(f0):
     for name in OF_ARRAYS:
-        with pytest.raises(ValueError, match="f returned"):
+        with pytest.raises(ValueError, match=r"^f0 is"):
             OPERATORS[name](lambda x: x**2, X.copy(), scheme=anygrad.Forward(), f0=f0)
+
+
+def test_a_structure_that_is_not_that_of_what_f_returns():
+    x = X.copy()
+    with pytest.raises(ValueError, match=r"f0 is a tree of f\(x\)\['a'\], but f returned a tree of f\(x\): f0 must be"):
+        anygrad.jacobian(lambda x: x**2, x, scheme=anygrad.Forward(), f0={"a": x**2})
 
 
 def test_neither_is_about_the_gradient():

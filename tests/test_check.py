@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -305,6 +307,63 @@ def test_dropout_is_not_deterministic():
     assert "f is not deterministic" in str(report)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("drift", [1.0, 10.0, 1e3])
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_a_drift_from_call_to_call_is_not_deterministic(size, drift, factor):
+    """Also if what is found is nothing but the drift, and as large as that."""
+    x, calls = np.linspace(0.5, 2.0, size), itertools.count()
+    report = check_gradient(lambda x: cubes(x) + drift * next(calls), lambda x: factor * slope_of_cubes(x), x)
+    assert report.verdict == "nondeterministic", report
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_dropout_in_float32_is_no_kink(seed):
+    x, rng = np.random.default_rng(seed).normal(size=20).astype(np.float32), np.random.default_rng(seed)
+
+    def kept(x):
+        return np.where(rng.random(20) < 0.5, 2 * x, 0).astype(np.float32)
+
+    assert check_gradient(lambda x: kept(x**2).sum(), lambda x: kept(2 * x), x).verdict == "nondeterministic"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(("kept", "directions"), [(0.0, None), (0.3, 2), (40.0, None)])
+def test_a_gradient_that_accumulates_is_told_to_begin_at_zero(kept, directions, dtype):
+    """In a buffer that is empty at first, or holds what other calls have left."""
+    x = X.astype(dtype)
+    total = kept * slope_of_cubes(x)
+
+    def accumulating(x):
+        total[...] += slope_of_cubes(x)
+        return total
+
+    report = check_gradient(cubes, accumulating, x, directions=directions)
+    assert not report
+    assert report.hints[0].startswith("grad accumulates: each call at x returns as much more than the one before")
+    assert "Fix the random numbers" not in str(report)
+
+
+def test_what_varies_otherwise_does_not_accumulate():
+    rng = np.random.default_rng(1)
+    report = check_gradient(cubes, lambda x: slope_of_cubes(x) * rng.integers(1, 5, 3), X)
+    assert report.verdict == "nondeterministic"
+    assert "Fix the random numbers" in str(report)
+    slightly = iter(1 + k * 1e-9 for k in range(9))
+    assert not check_gradient(cubes, lambda x: slope_of_cubes(x) * next(slightly), X).hints
+
+
+def test_a_claim_of_another_structure_at_each_call():
+    seen = []
+
+    def growing(x):
+        seen.append(x)
+        return dict.fromkeys("abc"[: len(seen)], x["a"])
+
+    with pytest.raises(ValueError, match=r"a tree of x\['a'\] was claimed at first, but one of x\['a'\], x\['b'\]"):
+        check_gradient(lambda p: cubes(p["a"]), growing, {"a": X})
+
+
 def test_variation_of_the_size_of_rounding_is_allowed_for_and_told():
     rng = np.random.default_rng(1)
     by_f = check_gradient(lambda x: float(cubes(x)) * (1 + 1e-7 * rng.normal()), slope_of_cubes, X)
@@ -460,6 +519,27 @@ def test_a_report_reads_as_a_paragraph_and_a_table():
     assert "x[1]" not in text
 
 
+def test_several_arrays_are_told_apart():
+    tree = {name: X.copy() for name in "abc"}
+    wrong = {"a": slope_of_cubes, "b": off_at(1, 0.5), "c": lambda x: -slope_of_cubes(x)}
+    report = check_gradient(
+        lambda p: sum(map(cubes, p.values())), lambda p: {name: wrong[name](x) for name, x in p.items()}, tree
+    )
+    assert report.arrays == {"x['a']": {"agrees": 3}, "x['b']": {"wrong": 1, "agrees": 2}, "x['c']": {"wrong": 3}}
+    assert report.as_dict()["arrays"] == report.arrays
+    assert "Array by array: wrong: x['b'] (1 of 3), x['c']; agrees: x['a']." in str(report)
+
+
+def test_arrays_that_are_alike_are_not_told_apart():
+    right = check_gradient(
+        lambda p: cubes(p["a"]), lambda p: {"a": slope_of_cubes(p["a"]), "b": 0 * X}, {"a": X, "b": -X}
+    )
+    alone = check_gradient(cubes, off_at(1, 0.5), X)
+    along = check_gradient(lambda p: cubes(p["a"]), lambda p: {"a": 2 * slope_of_cubes(p["a"])}, {"a": X}, directions=2)
+    assert not any("Array by array" in str(report) for report in (right, alone, along))
+    assert along.arrays == {}
+
+
 def test_calls_are_counted():
     calls = {"f": 0, "grad": 0}
 
@@ -500,7 +580,7 @@ def modifying(x):
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: check_gradient(cubes, None, X), ValueError, "nothing was given"),
+        (lambda: check_gradient(cubes, None, X), ValueError, "grad is None, and nothing was given"),
         (lambda: check_gradient(cubes, X, X, jac=X), ValueError, "grad and jac was given"),
         (lambda: check_gradient(X, slope_of_cubes, X), TypeError, "f comes first"),
         (lambda: check_gradient(cubes, lambda x: None, X), TypeError, r"grad\(x\) is None"),
@@ -514,6 +594,8 @@ def modifying(x):
         (lambda: check_gradient(cubes, None, X, hess=np.eye(3), directions=1), ValueError, "jac=hess"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, directions=0), ValueError, "directions is 0"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, directions=2.0), ValueError, "directions is 2.0"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, seed="a"), TypeError, "seed is 'a', but an integer of 0 or"),
+        (lambda: check_gradient(cubes, slope_of_cubes, X, seed=-1), ValueError, "seed is -1, but an integer of 0 or"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, rtol=-1), ValueError, "rtol is -1"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, scheme="adaptive"), TypeError, "scheme"),
         (lambda: check_gradient(cubes, modifying, X), ValueError, "grad modifies its argument"),
@@ -526,3 +608,41 @@ def test_a_mistaken_call_is_told_in_a_sentence(call, error, says):
     with pytest.raises(error, match=says):
         call()
     assert X.tobytes() == before
+
+
+@pytest.mark.parametrize("directions", [None, 2])
+@pytest.mark.parametrize(
+    ("claimed", "says"),
+    [
+        (
+            {"b": X, "W": W},
+            r"has x\['W'\], x\['b'\] in this order, but x\['b'\], x\['W'\] was expected: a dict is sorted",
+        ),
+        (OrderedDict(b=X), r"has nothing for x\['W'\]; a gradient has the structure of x"),
+        (OrderedDict(b=X, W=None), r"has nothing for x\['W'\]"),
+        (OrderedDict(b=X, W=W, c=X), r"has x\['c'\] as well, where nothing was expected"),
+        ((X, W), r"has x\[0\], x\[1\], but x\['b'\], x\['W'\] was expected"),
+        (OrderedDict(b=X, W=W.T), r"has x\['W'\] of shape \(3, 4\), but x\['W'\] of shape \(4, 3\) was expected"),
+    ],
+)
+def test_a_claim_of_another_structure_than_x_is_told_where_it_differs(claimed, says, directions):
+    """Before f is called."""
+
+    def never(p):
+        raise AssertionError("f was called")
+
+    with pytest.raises(ValueError, match=says):
+        check_gradient(never, lambda p: claimed, OrderedDict(b=X.copy(), W=W.copy()), directions=directions)
+
+
+def test_a_jacobian_of_another_structure_is_told_where_it_differs():
+    with pytest.raises(
+        ValueError, match=r"has jac\[0\], jac\[1\], but jac\['b'\] was expected; a Jacobian has the struc"
+    ):
+        check_gradient(lambda p: layer(p["b"]), None, {"b": X.copy()}, jac=[X, X])
+
+
+def test_many_arrays_are_not_all_listed():
+    tree = {f"layer{k}": X.copy() for k in range(9)}
+    with pytest.raises(ValueError, match=r"has x, but (x\['layer\d'\](, )?){4} and 5 more was expected"):
+        check_gradient(lambda p: cubes(p["layer0"]), X, tree)

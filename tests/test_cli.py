@@ -353,6 +353,10 @@ class TestRefusals:
             (["-o", ""], "'' was given for a file, but the name of one was expected"),
             (["-o", "-"], "'-' was given for a file, but the name of one was expected"),
             (["-o", "g.npz"], "g.npz is to hold one array, but such a file is called .npy: write g.npy"),
+            (
+                ["-o", "package/g.txt"],
+                "called .npy: write package/g.npy, or, for text, --json > package/g.txt",
+            ),
             (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
         ],
     )
@@ -363,6 +367,11 @@ class TestRefusals:
     def test_several_arrays_go_to_another_file(self, capsys):
         words = ("--x", '{"W": [1], "file": [1]}', "-o", "g.npy")
         assert "several arrays, but such a file is called .npz" in refused(capsys, "gradient", "net:tree", *words)
+
+    @pytest.mark.parametrize("name", ["g", "g.NPY"])
+    def test_names_that_promise_nothing_else(self, name, folder):
+        assert main(["gradient", "net:loss", "--x", "[3.0, 4.0]", "-o", name]) == 0
+        assert (folder / name).read_bytes().startswith(b"\x93NUMPY")
 
     def test_a_file_that_may_not_be_written(self, folder, monkeypatch, capsys):
         monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere

@@ -126,6 +126,43 @@ def test_derivatives_that_do_not_exist(n, error, message):
         anygrad.derivative(np.sin, 0.5, n)
 
 
+def reciprocals_derivative(n, x):
+    return (-1.0) ** n * math.factorial(n) / x ** (n + 1)
+
+
+@pytest.mark.parametrize("n", [14, 18, 22, 30, 36])
+@pytest.mark.parametrize(
+    ("f", "exact"),
+    [(np.exp, lambda n, x: np.exp(x)), (np.sin, sines_derivative), (np.reciprocal, reciprocals_derivative)],
+    ids=["exp", "sin", "1/x"],
+)
+def test_high_derivatives_that_drown_in_rounding_are_flagged(f, exact, n):
+    """What is not flagged is not as far off as it is large, and its error covers that."""
+    x = np.array([0.1, 0.5, 1.0, 2.0, -1.5, 10.0])
+    with np.errstate(over="ignore"):
+        result = anygrad.derivative(f, x, n, full_output=True)
+    flagged = np.any(list(result.flags.values()), axis=0)
+    off, expected = np.abs(result.value - exact(n, x)), np.abs(exact(n, x))
+    assert np.all(flagged | ((off < expected) & (off <= result.error)))
+
+
+def test_high_derivatives_that_are_0_are_not_flagged():
+    x = np.array([0.0, 0.5, -2.0, 30.0])
+    for n in (5, 8, 12):
+        result = anygrad.derivative(lambda x: x**3 - x, x, n, full_output=True)
+        assert np.all(np.abs(result.value) <= result.error)
+        assert not result.flags["unconverged"].any()
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float16", 6), ("float32", 15), ("float64", 36)])
+def test_derivatives_of_which_no_digit_is_left_in_the_dtype(dtype, most):
+    x = np.array([0.5, 2.0], dtype)
+    with np.errstate(all="ignore"):
+        anygrad.derivative(np.sin, x, most)
+        with pytest.raises(ValueError, match=rf"n is {most + 1}, but of derivatives beyond the {most}th .*wider dtype"):
+            anygrad.derivative(np.sin, x, most + 1)
+
+
 def test_an_integer_of_numpy_is_an_integer():
     assert anygrad.derivative(np.sin, 0.5, np.int64(2)) == pytest.approx(-np.sin(0.5), abs=1e-6)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -139,3 +141,13 @@ def test_directions_that_are_none(v, error, message):
 def test_a_direction_of_another_structure():
     with pytest.raises(ValueError, match=r"v is .*x consists of x\['a'\], x\['b'\]"):
         anygrad.jvp(lambda p: p["a"], {"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2)})
+
+
+def test_the_order_of_a_dict_beside_an_ordered_one():
+    x = OrderedDict(b=np.ones(2), a=np.ones(2))
+    in_order = r"x\['a'\], x\['b'\] in this order, but x\['b'\], x\['a'\] was expected: a dict is sorted by its keys"
+    with pytest.raises(ValueError, match=f"v is .*; there is {in_order}"):
+        anygrad.jvp(lambda p: p["a"], x, {"a": np.ones(2), "b": np.ones(2)})
+    for operator in (anygrad.hessian, lambda f, x, **options: anygrad.hvp(f, x, x, **options)):
+        with pytest.raises(ValueError, match=f"grad returned {in_order}"):
+            operator(None, x, grad=lambda p: {"a": 2 * p["a"], "b": 2 * p["b"]})

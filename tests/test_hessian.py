@@ -186,6 +186,13 @@ def test_a_gradient_that_is_not_like_x(grad):
             operator(None, X.copy(), grad=grad)
 
 
+@pytest.mark.parametrize("grad", [3, np.ones(2)])
+def test_a_gradient_that_is_no_function(grad):
+    for operator in (anygrad.hessian, lambda f, x, **options: anygrad.hvp(f, x, x, **options)):
+        with pytest.raises(TypeError, match=r"^grad is an? (int|ndarray), but a function of x that returns"):
+            operator(None, X.copy(), grad=grad)
+
+
 def test_one_gradient_for_a_tree_of_arrays_that_are_alike():
     x = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])}
     with pytest.raises(ValueError, match=r"grad returned.*x\['a'\], x\['b'\]"):

@@ -89,6 +89,23 @@ def test_what_is_no_array(x, error, message):
         anygrad.numerical_gradient(never, x)
 
 
+def test_what_holds_arrays_and_is_none():
+    """Tables, models and sparse matrices are known by their methods."""
+    table = type("DataFrame", (), {"to_numpy": None})()
+    model = type("Model", (), {"named_parameters": None, "__call__": None})()
+    for x, message in [
+        (table, r"x is a DataFrame, but an array was expected: write x\.to_numpy\(\)"),
+        ({"w": table}, r"x\['w'\] is a DataFrame, but an array was expected: write x\['w'\]\.to_numpy\(\)"),
+        (
+            model,
+            r"x is a Model, but .*write dict\(x\.named_parameters\(\)\), .*functional_call\(model, params",
+        ),
+        (iter([np.ones(2)]), r"x is a list_iterator, but an array was expected: write list\(x\)"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            anygrad.numerical_gradient(never, x)
+
+
 def test_f_and_x_in_the_wrong_order():
     with pytest.raises(TypeError, match=r"f is a ndarray|f is an ndarray"):
         anygrad.numerical_gradient(np.ones(2), np.sum)

@@ -384,6 +384,12 @@ def test_bad_patterns(sparsity, error, message):
         anygrad.jacobian(lambda x: x, np.ones(4), sparsity=sparsity)
 
 
+def test_x_is_no_sparse_array():
+    for x, numbers in [(sp.csr_array(np.eye(2)), r"data"), (sp.dok_array(np.eye(2)), r"tocsr\(\)\.data")]:
+        with pytest.raises(TypeError, match=rf"x is a \w+_array, but an array was expected: write x\.{numbers}, the"):
+            anygrad.jacobian(lambda x: x, x)
+
+
 def test_trees_are_to_be_ravelled():
     with pytest.raises(TypeError, match=r"x consists of x\['a'\], but with sparsity= it must be one array: ravel"):
         anygrad.jacobian(lambda x: x["a"], {"a": np.ones(2)}, sparsity=np.eye(2))

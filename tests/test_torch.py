@@ -48,6 +48,36 @@ def test_a_parameter_and_a_module(lib, torch):
         assert torch.allclose(gradient, parameter.grad, atol=1e-6)
 
 
+def test_a_check_of_gradients_that_no_call_sets_to_zero(lib, torch):
+    layer = torch.nn.Linear(3, 2, device=lib.device)
+    data = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float32")
+    parameters = dict(layer.named_parameters())
+
+    def loss(_):
+        return (layer(data) ** 2).sum()
+
+    def forgetful(_):
+        loss(None).backward()
+        return {name: parameter.grad for name, parameter in parameters.items()}
+
+    report = anygrad.check_gradient(loss, forgetful, parameters)
+    assert report.verdict == "nondeterministic"
+    assert "optimizer.zero_grad()" in report.hints[0]
+
+
+def test_a_module_is_no_array_and_what_is_written_instead(lib, torch):
+    model = torch.nn.Linear(3, 2, dtype=torch.float64, device=lib.device)
+    with pytest.raises(TypeError, match=r"x is a Linear.*write dict\(x\.named_parameters\(\)\), .*functional_call"):
+        anygrad.numerical_gradient(lambda _: 0.0, model)
+    data = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float64")
+
+    def loss(params):
+        return torch.func.functional_call(model, params, data).sum()
+
+    gradient = anygrad.numerical_gradient(loss, dict(model.named_parameters()))
+    assert np.allclose(lib.numpy(gradient["weight"]), [[1, 2, 3]] * 2)
+
+
 class Saved:
     """A tensor that autograd saves for the backward pass; it lives as long as the graph does."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._checking.along import along, table_of
-from anygrad._checking.claim import Claim, claimed
+from anygrad._checking.claim import Claim, claimed, require_structure
 from anygrad._checking.comparison import HostArray, joined
 from anygrad._checking.digits import with_digits
 from anygrad._checking.directions import along_directions
@@ -28,6 +28,12 @@ from anygrad._checking.whole import whole
 from anygrad._checking.wider import Setting, borne_out, widened
 from anygrad._variables import Variables
 
+_ACCUMULATES = (
+    "{name} accumulates: each call at x returns as much more than the one before. Let every call begin at zero:"
+    " in PyTorch by optimizer.zero_grad(), or x.grad = None, before backward(); elsewhere by a new array instead of +="
+    " into one that is kept"
+)
+
 
 def answered(
     question: Question,
@@ -43,6 +49,8 @@ def answered(
     variables.require_some()
     direction = random_direction(variables, rng)
     claim = claimed(question.claim, question.name, variables, direction, question.options.bounds)
+    if question.kind == "grad":
+        require_structure(claim, question.kind, variables.names, variables.shapes)
     probe = question.probe(variables, direction, LENGTHS)
     own = Setting(question, variables, probe)
     setting, calls = widened(own, direction)
@@ -87,15 +95,17 @@ def answered(
         test,
         noise=setting.noise,
         tangent_error=_tangent_error(question, variables, finding, direction),
-        hints=_hints(question, variables, finding),
+        hints=_hints(question, variables, claim, finding),
         dtypes=() if setting.variables is variables else setting.variables.dtypes,
         ncalls=probe.ncalls + question.ncalls + calls,
         seconds=time.perf_counter() - started,
     )
 
 
-def _hints(question: Question, variables: Variables, finding: Finding) -> tuple[str, ...]:
+def _hints(question: Question, variables: Variables, claim: Claim, finding: Finding) -> tuple[str, ...]:
     """Return what the mistake may be."""
+    if claim.accumulates:
+        return (_ACCUMULATES.format(name=question.name),)
     if not finding.wrong:
         return ()
     from anygrad._checking.mistakes.hints import hints  # noqa: PLC0415 - a dozen modules, needed for wrong gradients alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from anygrad._checking.hosted import leaves_on_host, spacings
 from anygrad._checking.probe import probed
 from anygrad._job import Options
 from anygrad._typing import PyTree
+from anygrad._unlike import unlike
 from anygrad._variables import Variables
 from anygrad.evaluators import Loop
 from anygrad.schemes import Central
@@ -20,6 +21,14 @@ from anygrad.schemes import Central
 Named = list[tuple[str, HostArray]]
 
 _SUMMED = 8.0  # roundings of the largest element
+_EVENLY = 8.0  # the same, by which what is added each time may differ
+_ADDED = 1e-3  # and as large a share of the largest element at least, as roundings are often equal, too
+
+_STRUCTURES = {
+    "grad": "a gradient has the structure of x",
+    "jac": "a Jacobian has the structure that anygrad.jacobian returns",
+    "hess": "a Hessian has the structure that anygrad.hessian returns",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +51,8 @@ class Claim:
         What it is when it is computed in more digits; empty if that is not known.
     on_the_way
         How far it may be off by the roundings of what it is computed from; empty if f has no more digits than it.
+    accumulates
+        Whether each call at x returned as much more than the one before.
     """
 
     names: Sequence[str]
@@ -52,6 +63,7 @@ class Claim:
     ncalls: int
     in_digits: Sequence[HostArray] = ()
     on_the_way: Sequence[HostArray] = ()
+    accumulates: bool = False
 
     @property
     def deterministic(self) -> bool:
@@ -121,7 +133,14 @@ def claimed(claim: Any, name: str, variables: Variables, direction: HostArray, b
         probed(kept, variables, direction, (2 * coarser, 4 * coarser), Options(Central(), Loop(), bounds), repeats=0)
     at_x, beside = seen[: len(probe.repeated)], seen[len(probe.repeated) :]
     own = _coarser(eps_claimed, variables, name)
-    return _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), own, len(seen))
+    found = _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), own, len(seen))
+    return replace(found, accumulates=_accumulates(at_x, max(own, default=eps)))
+
+
+def require_structure(claim: Claim, kind: str, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise unless what is claimed has the structure and the shapes that a derivative of its kind has here."""
+    if cause := unlike(claim.names, names, [value.shape for value in claim.values], shapes):
+        raise ValueError(f"what is claimed has {cause}; {_STRUCTURES[kind]}")
 
 
 def _coarser(eps: Sequence[float], variables: Variables, kind: str) -> list[float]:
@@ -147,12 +166,30 @@ def _of(
     return Claim(names, values, spread, rounding, eps, ncalls)
 
 
+def _accumulates(at_x: Sequence[Named], eps: float) -> bool:
+    """Return whether each of three calls at the same x returned as much more than the one before."""
+    if len(at_x) < 3:  # an array without elements is looked at once
+        return False
+    first, second, third = (np.concatenate([np.zeros(0), *(value.ravel() for _, value in one)]) for one in at_x)
+    with np.errstate(all="ignore"):
+        added, size = second - first, float(np.max(np.abs(third), initial=0.0))
+        uneven = float(np.max(np.abs(third - second - added), initial=0.0))
+        return uneven <= _EVENLY * eps * size and float(np.max(np.abs(added), initial=0.0)) > _ADDED * size
+
+
 def _bits(x: PyTree) -> list[bytes]:
     return [value.tobytes() for _, value in leaves_on_host(x, "x")]
 
 
 def _distances(first: Named, others: Sequence[Named]) -> list[HostArray]:
     """Return the largest distance of any of the others from the first one, for each array; NaN has none."""
+    places = [place for place, _ in first]
+    for other in others:
+        if [place for place, _ in other] != places:
+            raise ValueError(
+                f"a tree of {', '.join(places)} was claimed at first, but one of"
+                f" {', '.join(place for place, _ in other)} later: the same is expected of a derivative at each call"
+            )
     return [
         np.max([_distance(value, other[place][1]) for other in others], axis=0, initial=0.0)
         for place, (_, value) in enumerate(first)

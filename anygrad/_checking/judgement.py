@@ -43,7 +43,7 @@ def judged(comparison: Comparison, circumstances: Circumstances) -> HostArray:
     """Return what each element is, as an index into `VERDICTS`."""
     claimed, numerical = comparison.claimed, comparison.numerical
     flags = circumstances.flags
-    undecided = _undecided(comparison, circumstances.natural)
+    undecided = _undecided(comparison, circumstances)
     state = np.full(claimed.shape, VERDICTS.index("agrees"))
     reasons = {
         "inconclusive": undecided,
@@ -75,12 +75,15 @@ def counted(states: Sequence[HostArray]) -> dict[str, int]:
     return {verdict: count for verdict, count in zip(VERDICTS, counts, strict=True) if count}
 
 
-def _undecided(comparison: Comparison, natural: HostArray | float) -> HostArray:
+def _undecided(comparison: Comparison, circumstances: Circumstances) -> HostArray:
     """Return where the claim agrees, but so would any other that is as large as derivatives by this array are."""
     claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
+    natural = circumstances.natural
+    if not circumstances.deterministic:  # what is found may be the doing of the variation
+        numerical = np.maximum(numerical - comparison.tolerance, 0.0)
     largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
     size = np.maximum(claimed, np.maximum(largest, natural))
-    flat = (claimed == 0) & (numerical == 0)
+    flat = (claimed == 0) & (comparison.numerical == 0)
     undecided: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
     return undecided
 

@@ -66,11 +66,13 @@ def probed(
     *,
     vector: bool = False,
     repeats: int = 3,
+    last: bool = False,
     cotangent: np.random.Generator | None = None,
 ) -> Probe:
     """Evaluate f at x, ``repeats`` times, and at x + t d; on the other side of x where bounds leave no room for t.
 
-    ``direction`` are the numbers for all elements of x, (n,).
+    ``direction`` are the numbers for all elements of x, (n,). The last one of the repetitions comes after all else if
+    ``last``: what drifts slowly shows more then.
     """
     function = Function(f, vector=vector)
     job = _job(variables, function, options, vector=vector)
@@ -84,9 +86,9 @@ def probed(
 
         lines = direction_lines(space, range(memory.size), working(direction[: memory.size][None, :]))
         lengths = _within(np.asarray(t, dtype=float), lines.lower, lines.upper)
-        points = [*np.zeros(repeats), *lengths]
+        points = np.roll([*np.zeros(repeats), *lengths], -int(last))
         samples = lines.sample([memory.xp.full_like(lines.at, float(point)) for point in points])
-        values = np.concatenate(together_on_host(samples, "f(x)"))
+        values = np.roll(np.concatenate(together_on_host(samples, "f(x)")), int(last), axis=0)
         made = None
         if cotangent is not None:
             numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])

@@ -27,6 +27,7 @@ from anygrad.schemes import Adaptive, Central, Scheme
 
 _FEW_DIGITS = 1e-4
 _SHARE = 0.2  # of x, as a step
+_NOTHING = "grad is None, and nothing was given in its place, but the gradient to be checked was expected"
 
 OPERATORS: dict[str, Callable[..., Any]] = {"grad": numerical_gradient, "jac": jacobian, "hess": hessian}
 
@@ -84,7 +85,7 @@ class Question:
 
     def probe(self, variables: Variables, direction: HostArray, lengths: Sequence[float]) -> Probe:
         """Return f along a line."""
-        return probed(self.f, variables, direction, lengths, self.options, vector=self.vector)
+        return probed(self.f, variables, direction, lengths, self.options, vector=self.vector, last=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +147,9 @@ def the_only(**claims: Any) -> tuple[str, Any]:
     given = {name: claim for name, claim in claims.items() if claim is not None}
     if len(given) == 1:
         return given.popitem()
+    what = f"{' and '.join(given)} was given, but one thing is checked at a time" if given else _NOTHING
     raise ValueError(
-        f"{' and '.join(given) or 'nothing'} was given, but one thing is checked at a time: check_gradient(f, grad, x),"
-        " or check_gradient(f, None, x, jac=jac), hess=hess, or vjp=vjp"
+        f"{what}: write check_gradient(f, grad, x), or check_gradient(f, None, x, jac=jac), hess=hess, or vjp=vjp"
     )
 
 
@@ -166,6 +167,14 @@ def require_options(kind: str, *, directions: Any, rtol: Any) -> None:
         raise ValueError(
             f"rtol is {rtol!r}, but a relative difference of 0 or more was expected, such as 1e-3, or None"
         )
+
+
+def random_numbers(seed: Any) -> np.random.Generator:
+    """Return the random numbers of a seed; raise if it is none."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed is {seed!r:.60}, but an integer of 0 or more was expected, such as 0") from None
 
 
 def sizes(variables: Variables) -> list[HostArray]:

@@ -55,6 +55,8 @@ class CheckReport:
         The elements that say most, the worst first.
     counts
         From a verdict to the number of elements of which it holds; along directions, to that of directions.
+    arrays
+        The same for each array, by its name; empty along directions, which go through all of them.
     hints
         What the mistake may be, if the data show one of the common ones.
     remarks
@@ -82,6 +84,7 @@ class CheckReport:
     verdict: str
     worst: Sequence[Element]
     counts: Mapping[str, int]
+    arrays: Mapping[str, Mapping[str, int]]
     hints: Sequence[str]
     remarks: Sequence[str]
     taylor: Taylor | None
@@ -112,6 +115,7 @@ class CheckReport:
                 for one in self.worst
             ],
             "counts": dict(self.counts),
+            "arrays": {name: dict(counts) for name, counts in self.arrays.items()},
             "hints": list(self.hints),
             "remarks": list(self.remarks),
             "taylor": None if self.taylor is None else asdict(self.taylor),

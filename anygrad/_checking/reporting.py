@@ -60,7 +60,8 @@ def reported(
         verdict=verdict,
         worst=_located(finding) or _worst(finding),
         counts=counted(finding.states),
-        hints=tuple(hints) if verdict == "wrong" else (),
+        arrays=_by_array(finding),
+        hints=tuple(hints) if verdict == "wrong" or claim.accumulates else (),
         remarks=tuple(remarks),
         taylor=taylor,
         comparisons=tuple(finding.comparisons),
@@ -69,6 +70,11 @@ def reported(
         claim_ncalls=claim.ncalls,
         seconds=seconds,
     )
+
+
+def _by_array(finding: Finding) -> dict[str, dict[str, int]]:
+    pairs = () if finding.directional else zip(finding.comparisons, finding.states, strict=True)
+    return {comparison.name: counted([state]) for comparison, state in pairs}
 
 
 def _uncertainty(finding: Finding) -> list[str]:
@@ -91,7 +97,7 @@ def _variation(claim: Claim, probe: Probe) -> list[str]:
     remarks = []
     if probe.spread:
         remarks.append(f"f is not deterministic: its values at x differ by {probe.spread:.1e}, which is allowed for.")
-    if not claim.deterministic:
+    if not (claim.deterministic or claim.accumulates):
         spread = max(float(np.max(one, initial=0.0)) for one in claim.spread)
         remarks.append(f"What is claimed is not deterministic: it differs by {spread:.1e} at x, which is allowed for.")
     return remarks

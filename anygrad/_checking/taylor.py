@@ -82,8 +82,8 @@ def _noise(probe: Probe) -> float:
 
 @np.errstate(all="ignore")
 def natural_slope(probe: Probe) -> float:
-    """Return of what size the derivative along the line is normally: by how much f changes with t."""
-    changes = np.max(np.abs(probe.values - probe.repeated[0]), axis=1, initial=0.0)
+    """Return of what size the derivative along the line is normally: how f changes with t, not from call to call."""
+    changes = np.max(np.abs(probe.values - probe.repeated[0]), axis=1, initial=0.0) - probe.spread
     finite = np.isfinite(changes)
     longest = float(np.max(np.abs(probe.t[finite]), initial=0.0))
     return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from anygrad._checking.judgement import VERDICTS
 from anygrad._checking.report import CheckReport, Element
 from anygrad._checking.taylor import Taylor
 
@@ -19,12 +20,14 @@ _SENTENCES = {
     " What is claimed lies between them. Check at another x.",
     "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}: nothing to compare.",
     "nondeterministic": "Not deterministic: f or what is claimed varies too much from call to call to tell for"
-    " {share}. Fix the random numbers: a seed for each call, no dropout.",
+    " {share}.",
     "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute it more exactly, in"
     " a wider dtype if there is one.",
     "inconclusive": "Inconclusive: for {share} the errors are too large to tell. Compute f more exactly, in"
     " a wider dtype if there is one, or check at another x.",
 }
+_NO_SEED = " Fix the random numbers: a seed for each call, no dropout."
+_NAMED = 4  # arrays of which the same is said
 _WIDTH = 88  # of a paragraph
 _HEADINGS = ("", "claimed", "numerical", "certain to", "off by", "verdict")
 
@@ -34,7 +37,7 @@ def described(report: CheckReport) -> str:
     blocks = [textwrap.fill(_verdict(report), _WIDTH)]
     if report.worst:
         blocks.append(_table(report.worst))
-    more = [*report.hints, *report.remarks, *_taylor(report.taylor), _effort(report)]
+    more = [*_arrays(report), *report.hints, *report.remarks, *_taylor(report.taylor), _effort(report)]
     return "\n\n".join([*blocks, "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in more)])
 
 
@@ -46,7 +49,8 @@ def _verdict(report: CheckReport) -> str:
     count = report.counts.get(report.verdict, 0)
     share = every if total == 1 else f"{count:,} of {totals}"
     sentence = _NO_TANGENT if report.verdict == "kink" and not count else _SENTENCES[report.verdict]
-    return sentence.format(share=share, differ="differs" if count == 1 else "differ", every=every)
+    advice = _NO_SEED if report.verdict == "nondeterministic" and not report.hints else ""
+    return sentence.format(share=share, differ="differs" if count == 1 else "differ", every=every) + advice
 
 
 def _table(elements: Sequence[Element]) -> str:
@@ -78,6 +82,25 @@ def _digits(element: Element) -> int:
     """Return how many digits show the difference, and one more."""
     size, difference = abs(element.numerical), abs(element.claimed - element.numerical)
     return next((digits for digits in range(6, 17) if not difference or difference > size * 10.0 ** (2 - digits)), 17)
+
+
+def _arrays(report: CheckReport) -> list[str]:
+    """Say which arrays agree and which do not, if there are several and not all are alike."""
+    alike = report.counts.get(report.verdict) == sum(report.counts.values())
+    if alike or len(report.arrays) < 2:
+        return []
+    by_verdict: dict[str, list[str]] = {}
+    for name, counts in report.arrays.items():
+        gravest, total = next(iter(counts), "agrees"), sum(counts.values())
+        share = "" if counts.get(gravest, 0) == total else f" ({counts[gravest]:,} of {total:,})"
+        by_verdict.setdefault(gravest, []).append(name + share)
+    parts = [f"{verdict}: {_named(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
+    return [f"Array by array: {'; '.join(parts)}."]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _taylor(test: Taylor | None) -> list[str]:

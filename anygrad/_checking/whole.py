@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from anygrad._checking.claim import Claim
+from anygrad._checking.claim import Claim, require_structure
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.confirmed import confirmed
 from anygrad._checking.finding import Finding
@@ -31,7 +31,7 @@ def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, 
     # Complex steps take no differences, in which rounding would grow.
     in_steps = 0.0 if scheme.off_axis else rounding
     found = measured(question.operator(progress), scheme, name, in_steps, question.n)
-    require_alike(claim, found)
+    require_structure(claim, question.kind, found.names, [value.shape for value in found.values])
     each = eps if question.kind == "grad" else [max(eps)] * len(found.values)
     with np.errstate(all="ignore"):
         varied = [2 * (probe.spread + setting.noise) / step**question.n for step in found.steps]
@@ -56,22 +56,6 @@ def _without_chance(comparison: Comparison, flags: Flags, varied: HostArray, noi
     if not noise or "kink" not in flags:
         return flags
     return {**flags, "kink": flags["kink"] & (comparison.difference > varied + comparison.rounded)}
-
-
-def require_alike(claim: Claim, found: Measured) -> None:
-    """Raise unless what is claimed has the structure and the shapes of what is found."""
-    theirs = [value.shape for value in claim.values]
-    ours = [value.shape for value in found.values]
-    if theirs == ours and list(claim.names) == list(found.names):
-        return
-    raise ValueError(
-        f"what is claimed has the shapes {_listed(claim.names, theirs)}, but {_listed(found.names, ours)} was expected:"
-        " the structure of x for a gradient, that of anygrad.jacobian for a Jacobian, of anygrad.hessian for a Hessian"
-    )
-
-
-def _listed(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=True))
 
 
 def _compared(claim: Claim, found: Measured, i: int, eps: float, noise: HostArray, *, rtol: float) -> Comparison:

@@ -16,13 +16,13 @@ from anygrad._cli.refusal import Refusal
 Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
 
 _EXPECTED = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
-_SUFFIXES = {".npy", ".npz"}
+SUFFIXES = {".npy", ".npz"}
 _MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")  # of an array, and of an archive of them
 
 
 def is_data(text: str) -> bool:
     """Return whether this is a file of NumPy's, or numbers: not the name of a function."""
-    return Path(text).suffix in _SUFFIXES or text.lstrip()[:1] in {"[", "{"}
+    return Path(text).suffix in SUFFIXES or text.lstrip()[:1] in {"[", "{"}
 
 
 def read(text: str, name: str) -> Tree:
@@ -33,7 +33,7 @@ def read(text: str, name: str) -> Tree:
     if not text.strip():
         raise Refusal(f"{name} is empty, but {_EXPECTED}")
     path = Path(text)
-    if path.suffix in _SUFFIXES or _exists(path):
+    if path.suffix in SUFFIXES or _exists(path):
         return _from_file(path)
     try:
         value = json.loads(text)

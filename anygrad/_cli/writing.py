@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._cli.arrays import each
-from anygrad._cli.reading import Tree
+from anygrad._cli.reading import SUFFIXES, Tree
 from anygrad._cli.refusal import Refusal
 
 
@@ -33,9 +33,14 @@ def require_writable(path: str) -> None:
 
 def require_suffix(path: str, tree: Tree) -> None:
     """Raise if a file's name says something else than what it will hold: one array, or several by their names."""
-    wrong, right, what = (".npy", ".npz", "several arrays") if isinstance(tree, dict) else (".npz", ".npy", "one array")
-    if Path(path).suffix == wrong:
-        raise Refusal(f"{path} is to hold {what}, but such a file is called {right}: write {Path(path).stem}{right}")
+    right, what = (".npz", "several arrays") if isinstance(tree, dict) else (".npy", "one array")
+    suffix = Path(path).suffix.lower()
+    if suffix in {"", right}:
+        return
+    text = "" if suffix in SUFFIXES else f", or, for text, --json > {path} instead of -o"
+    raise Refusal(
+        f"{path} is to hold {what}, but such a file is called {right}: write {Path(path).with_suffix(right)}{text}"
+    )
 
 
 def write(path: str, tree: Tree) -> None:

@@ -121,4 +121,6 @@ def require_same_device(theirs: object, ours: object) -> None:
 
 def _no_number(value: object) -> str:
     hint = ": does it lack a return statement?" if value is None else f" ({value!r:.60})."
+    if isinstance(value, tuple) and len(value) == 2:
+        hint = ": if it is (value, aux), pass has_aux=True, or let f return the value alone"
     return f"f returned {'None' if value is None else 'a ' + type_name(value)}, but one number was expected{hint}"

@@ -79,6 +79,8 @@ def _described(value: Any, shape: tuple[int, ...]) -> str:
         return f"an array of shape {shape}"
     if hasattr(value, "shape") or isinstance(value, numbers.Number):
         return "a number"
+    if isinstance(value, tuple) and len(value) == 2:
+        return "a tuple (if it is (value, aux), pass has_aux=True, or let f return the value alone)"
     return "None (does it lack a return statement?)" if value is None else f"{value!r:.60}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -45,6 +46,7 @@ def first_steps(scheme: Settings, lines: Lines, n: int = 1) -> Array:
     A high derivative takes a window of several levels: the first one is farther out, for the last one not to
     drown in noise.
     """
+    _require_digits(n, lines.eps)
     if scheme.step is not None:
         return given_steps(scheme.step, lines)
     xp = lines.xp
@@ -56,6 +58,19 @@ def first_steps(scheme: Settings, lines: Lines, n: int = 1) -> Array:
     # zero, as in callbacks of JAX, tiny is 0 as well: not less, but equal.
     small = size <= (1.0 if n > HIGH else lines.tiny / lines.eps)
     return factor * xp.where(xp.isfinite(size) & ~small, size, 1.0)
+
+
+def _require_digits(n: int, eps: float) -> None:
+    """Raise if no digit can be left.
+
+    Of 1/x, n + 1 points that end at its pole make a rounding of f as large as e^n times that of the derivative.
+    """
+    most = int(-math.log(eps))
+    if n > most:
+        raise ValueError(
+            f"n is {n}, but of derivatives beyond the {most}th rounding leaves no digit in x's dtype, whose numbers are"
+            f" {eps:.1e} apart at 1: give x in a wider dtype, or derive a formula"
+        )
 
 
 def differentiate(scheme: Settings, lines: Lines, steps: Array, n: int = 1) -> Slopes:

@@ -36,6 +36,9 @@ class Finding:
         It is large, besides.
     kink, noisy, one_sided
         The flags.
+    ordinary
+        The size of f divided by as many powers of x, which a high derivative is at least of, if nothing is known of it
+        but that; infinite for lower ones, whose errors say enough.
     """
 
     index: Array
@@ -47,6 +50,7 @@ class Finding:
     kink: Array
     noisy: Array
     one_sided: Array
+    ordinary: Array
 
     @classmethod
     def of(cls, xp: Namespace, state: State, search: Search) -> Finding:
@@ -71,6 +75,7 @@ class Finding:
             kink=never,
             noisy=never,
             one_sided=~never if search.side else never,
+            ordinary=_ordinary(xp, state, search.n),
         )
 
     def bent(self, xp: Namespace, mask: Array, kink: Kink) -> Finding:
@@ -114,6 +119,7 @@ class Finding:
         """Return what the scheme returns."""
         finite = xp.isfinite(self.value)
         known = finite & (self.error == self.error)
+        drowned = (self.error >= xp.abs(self.value)) & (self.error > self.ordinary)
         return Slopes(
             value=self.value,
             step=self.step,
@@ -123,9 +129,16 @@ class Finding:
                 "noisy": self.noisy & finite,
                 "nonfinite": ~finite,
                 "one_sided": self.one_sided,
-                "unconverged": finite & (self.poor | ~(self.error < xp.inf)) & ~self.kink & ~self.noisy,
+                "unconverged": finite & (self.poor | drowned | ~(self.error < xp.inf)) & ~self.kink & ~self.noisy,
             },
         )
+
+
+def _ordinary(xp: Namespace, state: State, n: int) -> Array:
+    size = state.trail[-1].size
+    if n <= _HIGH:
+        return xp.zeros_like(size) + xp.inf
+    return size / xp.where(state.scale > 1.0, state.scale, 1.0) ** n
 
 
 def beside(xp: Namespace, findings: Sequence[Finding]) -> Finding:
