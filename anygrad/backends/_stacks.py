@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import numpy as np
@@ -102,8 +104,7 @@ class DeviceStack:
         """Return whether arrays are equal, or both NaN. Nearly always none is, and the device is asked but once."""
         xp = self._xp
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
-            equal = [_all(now == expected) for now, expected in pairs]
-            if bool(equal[0] if len(equal) == 1 else xp.all(xp.stack(equal))):
+            if bool(reduce(and_, [_all(now == expected) for now, expected in pairs])):
                 return True
             return all(bool(_all((now == expected) | (xp.isnan(now) & xp.isnan(expected)))) for now, expected in pairs)
 
@@ -192,7 +193,7 @@ class LevelStack:
 def _all(mask: Array) -> Array:
     """Return whether all are true, row by row: to one number, CuPy reduces by few threads."""
     xp = array_namespace(mask)
-    return xp.all(xp.all(mask, axis=-1))
+    return xp.all(xp.all(mask, axis=-1) if mask.ndim > 1 else mask)
 
 
 def _at(flat: Array, where: slice | Array) -> Array:
