@@ -10,6 +10,9 @@ import pytest
 import anygrad
 from anygrad import Batch
 
+# Where functions are compiled for each shape, or take milliseconds, one size is enough: who counts the points is NumPy.
+FAST = pytest.mark.libraries(lambda lib: not lib.slow)
+
 
 def squares(x):
     return (x**2).sum(-1)
@@ -69,7 +72,7 @@ def test_a_function_is_looked_at_once():
 @pytest.mark.parametrize("points", [1, 3, 64])
 def test_peak_memory(points):
     """The chunk, 2 MiB for a block of elements and their values, and 8 arrays like x."""
-    x = np.linspace(-1, 1, 20_000)
+    x = np.linspace(-1, 1, 10_000)  # several blocks; all points would take 1.6 GB
     evaluator = Batch(max_bytes=points * x.nbytes)
     small = x[:10].copy()
     anygrad.numerical_gradient(lambda x: x[..., 0] * x[..., 1], small, evaluator=evaluator)
@@ -161,7 +164,7 @@ def test_lists_of_numbers():
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # which are not looked at
-@pytest.mark.parametrize("n", [2, 3, 30])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=FAST), 3, pytest.param(30, marks=FAST)])
 def test_an_f_that_mixes_the_points(lib, n):
     xp, x = lib.xp, lib.asarray(np.linspace(1, 2, n), "float32")
     mixing = [
