@@ -59,7 +59,8 @@ def test_what_f_has_of_its_own_is_widened_with_x(lib):
     report = check_gradient(f, grad, x)
     assert report.verdict == "agrees", report
     assert "float64" in remarks(report)
-    assert check_gradient(f, lambda x: grad(x) * (1 + 1e-4), x).verdict == "wrong"
+    if not lib.slow:  # what is claimed is judged on the host, the same for all libraries
+        assert check_gradient(f, lambda x: grad(x) * (1 + 1e-4), x).verdict == "wrong"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
