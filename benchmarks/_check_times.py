@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from _check_cases import NUMPY, PROBLEMS, Library, Problem
 from _checkers import by_anygrad, by_jax, by_scipy, by_torch, installed, jax_library, torch_library
-from _timing import medians, table
+from _timing import medians, size, table
 
-N = 100
+N = size(100, 10)
 OURS: dict[str, Callable[[Problem], str]] = {
     "anygrad.check_gradient": by_anygrad,
     "anygrad.check_gradient, directions=3": partial(by_anygrad, directions=3),

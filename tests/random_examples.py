@@ -14,7 +14,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 # In a session of libraries on which each takes a second.
-settings.register_profile(THINNED, settings.get_profile(REPEATABLE), max_examples=10)
+settings.register_profile(THINNED, settings.get_profile(REPEATABLE), max_examples=5)
 
 
 def examples(most: int) -> settings:

@@ -1,9 +1,9 @@
 """Which tests run on which libraries: the rules by which some are left out, all of them, with their reasons.
 
 On NumPy and on PyTorch everything runs: there a test takes a millisecond. On other libraries an operation of f's takes
-that long, or is compiled for each shape, and the matrices of operators, problems, schemes, evaluators and layouts are
-thinned. These axes do not know each other (see CONTRIBUTING.md), which the full matrices on NumPy and PyTorch show;
-what a library does to each of them shows if one at a time is varied.
+that long, or is compiled for each shape, and the matrices of operators, problems, schemes, evaluators, layouts and
+bounds are thinned. These axes do not know each other (see CONTRIBUTING.md), which the full matrices on NumPy and
+PyTorch show; what a library does to each of them shows if one at a time is varied.
 """
 
 from __future__ import annotations
@@ -77,8 +77,14 @@ def of_a_scheme(lib: Library, params: Params) -> bool:
 
 
 def off_two_axes(lib: Library, params: Params) -> bool:
-    """Return whether more than one is unusual: of the scheme, the problem, the evaluator and the layout."""
-    unusual = (_scheme(lib, params), _problem(params), _evaluator(params), in_a_layout(lib, params))
+    """Return whether more than one is unusual: of the scheme, the problem, the evaluator, the layout and the bounds."""
+    unusual = (
+        _scheme(lib, params),
+        _problem(params),
+        _evaluator(params),
+        in_a_layout(lib, params),
+        params.get("within", "from one of them") != "from one of them",
+    )
     return sum(unusual) > 1
 
 
@@ -116,7 +122,11 @@ RULES = (
         off_axis,
     ),
     Rule("the library has no strides", lambda lib: not lib.strides, in_a_layout),
-    Rule("of scheme, problem, evaluator and layout, one at a time is varied on slow libraries", is_slow, off_two_axes),
+    Rule(
+        "of scheme, problem, evaluator, layout and bounds, one at a time is varied on slow libraries",
+        is_slow,
+        off_two_axes,
+    ),
     Rule(
         "what is lazy shows by operator and evaluator; schemes and problems are shown on other generic arrays",
         lambda lib: lib.lazy,

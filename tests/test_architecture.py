@@ -8,6 +8,7 @@ import os
 import statistics
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +56,7 @@ def modules():
     return sorted(ROOT.rglob("*.py"))
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Return the dotted names of what a module imports."""
     found = set()

@@ -10,6 +10,9 @@ import pytest
 import anygrad
 from anygrad import Batch
 
+# Where functions are compiled for each shape, or take milliseconds, one size is enough: who counts the points is NumPy.
+FAST = pytest.mark.libraries(lambda lib: not lib.slow)
+
 
 def squares(x):
     return (x**2).sum(-1)
@@ -161,7 +164,7 @@ def test_lists_of_numbers():
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # which are not looked at
-@pytest.mark.parametrize("n", [2, 3, 30])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=FAST), 3, pytest.param(30, marks=FAST)])
 def test_an_f_that_mixes_the_points(lib, n):
     xp, x = lib.xp, lib.asarray(np.linspace(1, 2, n), "float32")
     mixing = [

@@ -76,8 +76,9 @@ def test_every_evaluator(lib, called):
     x = lib.asarray(X, lib.real[-1])
     f = called.of(lib, lambda x: xp.sum(xp.sin(x)))
     assert check_gradient(f, xp.cos, x, evaluator=called.evaluator)
-    assert check_gradient(f, xp.sin, x, evaluator=called.evaluator).counts == {"wrong": 3}
     assert check_gradient(f, xp.cos, x, evaluator=called.evaluator, directions=2)
+    if not lib.slow:  # what is claimed is judged on the host, the same for all libraries; see the test before this
+        assert check_gradient(f, xp.sin, x, evaluator=called.evaluator).counts == {"wrong": 3}
 
 
 def test_a_pool():

@@ -54,7 +54,7 @@ def test_the_numbers_are_the_same(lib, layout, name):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-@pytest.mark.parametrize("size", [0, 1, 2, 70])
+@pytest.mark.parametrize("size", [0, 1, 2, pytest.param(70, marks=pytest.mark.libraries(lambda lib: not lib.slow))])
 @pytest.mark.parametrize("evaluator", EVALUATORS)
 def test_any_number_of_elements(lib, size, evaluator):
     x = lib.asarray(np.linspace(-3, 3, size), "float64" if "float64" in lib.real else "float32")

@@ -78,7 +78,7 @@ def test_every_dtype(lib, called, dtype):
     def f(x):
         return x[0] * x[1] + x[2]
 
-    for scheme in (None, anygrad.Forward()):
+    for scheme in (None,) if lib.lazy else (None, anygrad.Forward()):  # see above
         expected = anygrad.numerical_gradient(f, x, scheme=scheme)
         value = anygrad.numerical_gradient(called.of(lib, f), x, scheme=scheme, evaluator=called.evaluator)
         eps = {"bfloat16": 2.0**-7, "longdouble": float(np.finfo("longdouble").eps)}.get(dtype)
@@ -101,7 +101,8 @@ def test_rows_of_a_batch(lib, called):
     def f(x):
         return x[0] ** 2 * x[1] + 3 * x[-1]
 
-    for scheme in (None, anygrad.Forward(), anygrad.Central(order=4)):
+    # Of what is lazy, schemes are shown on other generic arrays.
+    for scheme in (None,) if lib.lazy else (None, anygrad.Forward(), anygrad.Central(order=4)):
         expected = anygrad.numerical_gradient_2d(f, X, scheme=scheme)
         value = anygrad.numerical_gradient_2d(called.of(lib, f), X, scheme=scheme, evaluator=called.evaluator)
         require_same(lib, called, value, expected, 1e-3)

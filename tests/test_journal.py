@@ -25,6 +25,10 @@ SCRIPT = Path(__file__).with_name("journalled.py")
 ROOT = str(Path(anygrad.__file__).parents[1])
 X = np.array([1.0, 2.0, -0.5])
 SCHEMES = [anygrad.Central(), anygrad.Central(order=4), anygrad.Forward(order=2), anygrad.Adaptive(), anygrad.Complex()]
+# What is kept are points, whatever asks for them: slow libraries see one plan that is fixed, and one that is not.
+ON_MOST = [anygrad.Central(), anygrad.Adaptive()]
+FAST = pytest.mark.libraries(lambda lib: not lib.slow)
+THINNED = [scheme if scheme in ON_MOST else pytest.param(scheme, marks=FAST) for scheme in SCHEMES]
 
 
 class PowerCutError(Exception):
@@ -139,7 +143,7 @@ def test_two_processes_at_once(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+@pytest.mark.parametrize("scheme", THINNED, ids=repr)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
     x, f = lib.asarray(X, "float32"), function(lib, name)
@@ -162,7 +166,7 @@ def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+@pytest.mark.parametrize("scheme", THINNED, ids=repr)
 def test_aux_and_the_value_at_x_are_kept(lib, scheme, path):
     x, journal = lib.asarray(X, "float32"), anygrad.Journal(path)
     f = counted(lambda x: ({"a": x**2, "b": [x[0] * x[1]]}, {"calls": 1}))
@@ -190,16 +194,16 @@ def test_a_value_that_was_given_once_and_then_not(scheme, path):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+@pytest.mark.parametrize("scheme", THINNED, ids=repr)
 def test_trees_and_vector_functions(lib, scheme, path):
     x = {"a": lib.asarray(X, "float32"), "b": [lib.asarray(np.array(y), "float32") for y in ([[1.0], [2.0]], 3.0)]}
 
     def f(x):
         return {"c": lib.xp.exp(x["a"]), "d": (lib.xp.sum(x["b"][0]) * x["b"][1], 1.0)}
 
-    calls = anygrad.jacobian(f, x, scheme=scheme, full_output=True).ncalls
-    plain = anygrad.jacobian(f, x, scheme=scheme)
-    f = counted(f, cut_at=calls - 3)
+    complete = anygrad.jacobian(f, x, scheme=scheme, full_output=True)
+    plain = complete.value
+    f = counted(f, cut_at=complete.ncalls - 3)
     with pytest.raises(PowerCutError):
         anygrad.jacobian(f, x, scheme=scheme, evaluator=anygrad.Journal(path))
     for left in (4, 0):  # that call, again, and the three after it
