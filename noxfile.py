@@ -172,7 +172,7 @@ def cupy(session: nox.Session) -> None:
     version = ctypes.c_int()
     cuda_driver().cuDriverGetVersion(ctypes.byref(version))
     install(session, extras="cupy13" if version.value >= 13_000 else "cupy")
-    run_tests(session, "cupy", workers="0")  # there may be one device
+    run_tests(session, "cupy", workers="4")  # each takes some 500 MB of what may be one device
     session.run("python", "examples/any_library.py", "cupy")
 
 
@@ -184,7 +184,7 @@ def torch(session: nox.Session) -> None:
     session.run("python", "examples/any_library.py", "torch")
     usable = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
     if usable and usable.strip() == "True":
-        run_tests(session, "torch-cuda", workers="0")
+        run_tests(session, "torch-cuda", workers="4")
 
 
 @nox.session

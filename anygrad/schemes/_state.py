@@ -148,15 +148,18 @@ class State:
 
 
 def taken(xp: Namespace, thing: T, indices: Array) -> T:
-    """Return a dataclass of arrays, or a tuple of them, with the lines of those indices alone."""
+    """Return a dataclass of arrays, or a tuple of them, with the lines of those indices alone, which are in order."""
     if thing is None or isinstance(thing, (float, bool)):
         return thing
     if isinstance(thing, tuple):
-        return cast(T, tuple(taken(xp, part, indices) for part in thing))
-    if is_dataclass(thing) and not isinstance(thing, type):
-        parts = {part.name: taken(xp, getattr(thing, part.name), indices) for part in fields(thing)}
-        return cast(T, type(thing)(**parts))
-    return cast(T, xp.take(thing, indices, axis=0))
+        return cast(T, tuple([taken(xp, part, indices) for part in thing]))
+    names = getattr(thing, "__dataclass_fields__", None)
+    if names is None:
+        return cast(T, xp.take(thing, indices, axis=0))
+    lines = getattr(thing, "index", None)
+    if lines is not None and lines.shape[0] == indices.shape[0]:
+        return thing
+    return type(thing)(**{name: taken(xp, getattr(thing, name), indices) for name in names})
 
 
 def merged(xp: Namespace, states: Sequence[State]) -> State:
