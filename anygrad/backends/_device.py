@@ -188,7 +188,7 @@ class DeviceMemory:
         return self.xp.astype(values, self._data.dtype if is_complex else self._real)
 
     def join(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
-        return self.xp.reshape(self.xp.concat(list(blocks)), tuple(shape))
+        return self.xp.reshape(blocks[0] if len(blocks) == 1 else self.xp.concat(list(blocks)), tuple(shape))
 
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         if self._reattach():

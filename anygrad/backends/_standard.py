@@ -86,7 +86,7 @@ def device_reader(x: Array, library: str, is_own: Callable[[object], bool]) -> C
 
 
 def device_array_reader(x: Array, library: str, is_own: Callable[[object], bool]) -> Callable[[Any], Any]:
-    """Return what reads an array that f returned as one of one dimension on x's device, and raises for all else."""
+    """Return what reads an array that f returned as one of one dimension on its device, and raises for all else."""
     xp, on, working = array_namespace(x), device(x), working_dtype(array_namespace(x), x)
     x_is_complex = xp.isdtype(x.dtype, "complex floating")
 
@@ -98,8 +98,8 @@ def device_array_reader(x: Array, library: str, is_own: Callable[[object], bool]
         require_same_device(device(value), on)
         if xp.isdtype(value.dtype, "complex floating"):
             require_real(value, complex_allowed=x_is_complex)
-            return xp.reshape(xp.astype(value, complex_dtype(xp, working)), (-1,))
-        return xp.reshape(xp.astype(value, working), (-1,))
+            return xp.reshape(xp.astype(value, complex_dtype(xp, working), copy=False), (-1,))
+        return xp.reshape(xp.astype(value, working, copy=False), (-1,))
 
     return read_array
 
