@@ -41,20 +41,7 @@ def replayed(target: Target, memory: Memory, read: Callable[[Any], Any], recorde
         for _ in range(_CALLS):
             call()
 
-    recorder.restart()
-    calls()
-    seen = recorder.values(_CALLS)
-    try:
-        again = recorder.record(calls)
-    except Exception as error:
-        raise NotRecordedError(
-            textwrap.shorten(str(error).strip().partition("\n")[0], 100, placeholder=" ...")
-        ) from error
-    memory.restore()
-    recorder.restart()
-    again()
-    if not _same(seen, recorder.values(_CALLS)):
-        raise NotRecordedError("the values of what was recorded are not those that f returned")
+    again = _recorded(recorder, memory, calls)
     rounds, rest = divmod(count, _CALLS)
     for start in range(1, rounds, _ROUNDS):
         stop = min(start + _ROUNDS, rounds)
@@ -65,9 +52,11 @@ def replayed(target: Target, memory: Memory, read: Callable[[Any], Any], recorde
             done((stop - start) * _CALLS)
     for _ in range(rest):
         call()
+    values = recorder.values(count)
+    recorder.wait()  # for what was recorded, which is let go of here
     if done is not None:
         done(_CALLS + rest)
-    return recorder.values(count)
+    return values
 
 
 def warn_not_recorded(reason: object) -> None:
@@ -78,6 +67,24 @@ def warn_not_recorded(reason: object) -> None:
         RuntimeWarning,
         stacklevel=_levels_to_the_caller(),
     )
+
+
+def _recorded(recorder: Recorder, memory: Memory, calls: Callable[[], None]) -> Callable[[], None]:
+    """Return what has the device do again what these calls of f have it do; x is where they have led it."""
+    recorder.restart()
+    calls()
+    seen = recorder.values(_CALLS)
+    try:
+        again = recorder.record(calls)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise NotRecordedError(textwrap.shorten(reason, 100, placeholder=" ...")) from error
+    memory.restore()
+    recorder.restart()
+    again()
+    if not _same(seen, recorder.values(_CALLS)):
+        raise NotRecordedError("the values of what was recorded are not those that f returned")
+    return again
 
 
 def _step(recorder: Recorder, value: Any) -> None:
