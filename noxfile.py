@@ -28,15 +28,18 @@ TORCH = "torch==2.13.0"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Left by the sessions of single libraries to the one that runs it on all that it has.
 PARITY = ("tests/test_parity.py",)
+# Left by all to the session that installs what the pages import.
+PAGES = "tests/test_docs.py"
 # Many cases of one thing, of which the oldest versions have not to see all; and what does not depend on them.
 BATTERIES = (
     "tests/test_check_wrong.py",
     "tests/test_check_right.py",
+    "tests/test_check_wider.py",
     "tests/test_hints.py",
     "tests/test_battery.py",
     "tests/test_rough.py",
 )
-OF_OURS_ALONE = ("tests/test_architecture.py", "tests/test_docs.py", "tests/test_journal.py", "tests/test_cli.py")
+OF_OURS_ALONE = ("tests/test_architecture.py", PAGES, "tests/test_journal.py", "tests/test_cli.py")
 BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
 EVERYWHERE = [
     "lint",
@@ -161,7 +164,7 @@ def install(session: nox.Session, *requirements: str, extras: str = "") -> None:
 def numpy(session: nox.Session) -> None:
     """NumPy, with nothing else installed but what sparse Jacobians need."""
     install(session)
-    run_tests(session, "numpy")
+    run_tests(session, "numpy", ignore=(PAGES,))
 
 
 @nox.session
@@ -277,8 +280,11 @@ def docs(session: nox.Session) -> None:
     """The documentation site, with warnings as errors, in docs/_build/html; and its examples, all of them."""
     install(session, *DOCS, *OTHERS, TORCH, extras="plot,pool,distributed,jax,dask")
     shutil.rmtree("docs/api", ignore_errors=True)  # the pages of what is public now
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-E", "-q", "docs", "docs/_build/html")
-    run_tests(session, "numpy", select="tests/test_docs.py tests/test_coming_from.py")
+    build = ("sphinx-build", "-W", "--keep-going", "-n", "-E", "-q", "docs", "docs/_build/html")
+    with ThreadPoolExecutor() as executor:  # which has one core busy
+        built = executor.submit(session.run, *build)
+        run_tests(session, "numpy", select=f"{PAGES} tests/test_coming_from.py")
+    built.result()
 
 
 @nox.session
