@@ -14,6 +14,8 @@ import anygrad
 from anygrad.backends import load
 
 pytestmark = pytest.mark.libraries(lambda lib: lib.name == "jax")
+# Of what does not depend on which dtypes there are.
+once = pytest.mark.libraries(lambda lib: "float64" in lib.real)
 
 
 @pytest.fixture
@@ -111,6 +113,7 @@ def test_float64_arrives_in_processes_where_it_is_not_enabled(lib, jax):
             assert jax.numpy.asarray(np.array([0.1])).dtype == "float32"
 
 
+@once
 @pytest.mark.parametrize("options", [{"nse": 5}, {"n_batch": 1}, {"n_dense": 1}], ids=["filled up", "batched", "dense"])
 def test_sparse_patterns_of_any_make_up(jax, options):
     from jax.experimental.sparse import BCOO
@@ -136,6 +139,7 @@ print(len(x.devices()))
 """
 
 
+@once
 def test_arrays_on_several_devices(jax):
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", ON_TWO_DEVICES]
