@@ -27,7 +27,8 @@ def test_row(row: Row):
 def require_same(ours: Any, theirs: Any) -> None:
     if isinstance(ours, anygrad.CheckReport):
         assert ours
-        assert theirs is True or theirs < 1e-4
+        # Along SciPy's random directions, of any length, one-sided differences are off by up to 4e-4.
+        assert theirs is True or theirs < 1e-3
     elif isinstance(ours, tuple):
         for one, other in zip(ours, theirs, strict=True):
             require_same(one, other)
