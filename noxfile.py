@@ -32,12 +32,14 @@ PARITY = ("tests/test_parity.py",)
 PAGES = "tests/test_docs.py"
 # Many cases of one thing, of which the oldest versions have not to see all; and what does not depend on them.
 BATTERIES = (
+    "tests/test_check.py",
     "tests/test_check_wrong.py",
     "tests/test_check_right.py",
     "tests/test_check_wider.py",
     "tests/test_hints.py",
     "tests/test_battery.py",
     "tests/test_rough.py",
+    "tests/test_kept.py",
 )
 OF_OURS_ALONE = ("tests/test_architecture.py", PAGES, "tests/test_journal.py", "tests/test_cli.py")
 BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
