@@ -209,6 +209,34 @@ def test_a_number_on_the_host(lib):
 
 
 @recording
+def test_a_branch_that_waits_for_the_device(lib, monkeypatch):
+    def refused(self, work):
+        work()
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(ByCalls, "record", refused)  # CUDA's own recorders refuse by themselves
+    x = lib.asarray(X, "float64")
+
+    def f(x):
+        return waves(lib, x) if x[0] > -2.0 else x[0]
+
+    for _ in range(2):
+        with pytest.warns(RuntimeWarning, match=NOT_RECORDED):
+            gradient = anygrad.numerical_gradient(f, x, evaluator=GRAPH)
+        assert lib.bits(gradient) == lib.bits(anygrad.numerical_gradient(f, x))
+        assert lib.bits(x) == lib.bits(lib.asarray(X, "float64"))
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch-cuda")
+def test_random_numbers_go_on_after_a_capture_that_failed(lib):
+    x = lib.asarray(X, "float64")
+    with pytest.warns(RuntimeWarning, match=NOT_RECORDED):
+        anygrad.numerical_gradient(lambda x: x.sum() if x[0] > -2.0 else x[0], x, evaluator=GRAPH)
+    assert lib.xp.rand(3, device=lib.device).shape == (3,)
+    anygrad.numerical_gradient(lambda x: waves(lib, x), x, evaluator=GRAPH)
+
+
+@recording
 def test_another_function_at_each_call(lib):
     x = lib.asarray(X, "float64")
     with pytest.warns(RuntimeWarning, match="are not those that f returned"):
