@@ -96,6 +96,6 @@ def derivative(
             collected.add(nothing(memory, 1))
         arrays = collected.arrays(array.shape, array.shape)
         if session.blind():
-            warn_of_blindness(["x"], stacklevel=3)
+            warn_of_blindness(["x"])
         counts = session.record.counts
     return assembled([arrays], only, options, function, **counts)

@@ -52,7 +52,7 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
         columns, blind = found
         value = memory.join([memory.narrow(stencil.combine(columns, step))], x.shape)
     if blind:
-        warn_of_blindness(["x"], stacklevel=4)
+        warn_of_blindness(["x"])
     return value
 
 

@@ -94,7 +94,7 @@ def jvp(
         parts = [arrays_of(memory, slopes, (0, own), shape) for own, shape in function.outputs]
         step = array_of(memory, slopes.step, ())
         if session.blind() and bool(length[0, 0] != 0):
-            warn_of_blindness(variables.names, stacklevel=3)
+            warn_of_blindness(variables.names)
         counts = session.record.counts
     return assembled(parts, function.rebuilt, options, function, steps=step, **counts)
 
@@ -198,7 +198,7 @@ def hvp(
         ]
         steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
         if session.blind() and bool(length[0, 0] != 0):
-            warn_of_blindness(variables.names, stacklevel=3)
+            warn_of_blindness(variables.names)
         counts = session.record.counts
     return assembled(parts, variables.rebuild, options, function, steps=steps, **counts)
 

@@ -112,7 +112,7 @@ def hessian(
         rows = [mapped(row, variables.rebuild) for row in blocks(memory, diagonal.slopes, mixed, variables.shapes)]
         steps = variables.rebuild(vector(memory, diagonal.slopes.step, variables.arrays))
         if session.blind():
-            warn_of_blindness(variables.names, stacklevel=3)
+            warn_of_blindness(variables.names)
         counts = session.record.counts
     return assembled(rows, variables.rebuild, options, function, steps=steps, **counts)
 
@@ -179,6 +179,6 @@ def laplacian(
         arrays = arrays_of(memory, total, (), ())
         steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
         if session.blind():
-            warn_of_blindness(variables.names, stacklevel=3)
+            warn_of_blindness(variables.names)
         counts = session.record.counts
     return assembled([arrays], only, options, function, steps=steps, **counts)

@@ -10,6 +10,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from anygrad._caller import stacklevel
 from anygrad._collected import Arrays, mapped
 from anygrad._function import Function
 from anygrad._job import Job, Options
@@ -24,7 +25,7 @@ def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Parti
     """Differentiate each function; warn the caller's caller if none of them saw its array change."""
     parts = differentiated(jobs, function, options)
     if unseen := unseen_arrays(jobs, parts):
-        warn_of_blindness(unseen, stacklevel=4)
+        warn_of_blindness(unseen)
     return parts
 
 
@@ -46,14 +47,14 @@ def unseen_arrays(jobs: Sequence[Job], parts: Sequence[Partials]) -> list[str]:
     return [name for name, _ in copied] if all(part.blind for _, part in copied) else []
 
 
-def warn_of_blindness(names: Sequence[str], stacklevel: int) -> None:
-    """Warn that f was given copies of the arrays named, and has not seen them change."""
+def warn_of_blindness(names: Sequence[str]) -> None:
+    """Warn the caller of anygrad that f was given copies of the arrays named, and has not seen them change."""
     warnings.warn(
         f"f was given perturbed copies of {', '.join(dict.fromkeys(names))}, and every value that it returned is the"
         " same: either it is constant, or it reads the original through a closure instead of its argument; write it as"
         " a function of its argument, or pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
         ConstantFunctionWarning,
-        stacklevel=stacklevel,
+        stacklevel=stacklevel(),
     )
 
 

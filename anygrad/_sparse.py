@@ -58,7 +58,7 @@ def sparse_jacobian(variables: Variables, function: Function, options: Options, 
         arrays = _arrays(job, memory, slopes, pattern)
         step = memory.join([memory.narrow(entries.step)], job.x.shape)
         if session.blind():
-            warn_of_blindness([job.name], stacklevel=4)
+            warn_of_blindness([job.name])
     return assembled([arrays], function.rebuilt, options, function, steps=step, **counts)
 
 

@@ -35,18 +35,9 @@ _go = cupy.ElementwiseKernel(_ROUTE, "raw T x, raw int64 position", _GO, "anygra
 
 
 class CupyRecorder:
-    """A `Recorder`.
+    """A `Recorder` of an array to write, with its route, and a buffer for f's values on it.
 
     What f takes from the pool of memory, its graph goes on to use: it is taken from a pool of its own, for as long.
-
-    Parameters
-    ----------
-    x
-        The array to write.
-    route
-        Its points.
-    values
-        A buffer for f's values there.
     """
 
     def __init__(self, x: Array, route: Route, values: Array) -> None:

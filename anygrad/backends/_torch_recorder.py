@@ -12,17 +12,7 @@ from anygrad.backends._recorder import Route
 
 
 class TorchRecorder:
-    """A `Recorder`.
-
-    Parameters
-    ----------
-    x
-        The tensor to write.
-    route
-        Its points.
-    values
-        A buffer for f's values there.
-    """
+    """A `Recorder` of a tensor to write, with its route, and a buffer for f's values on it."""
 
     def __init__(self, x: torch.Tensor, route: Route, values: torch.Tensor) -> None:
         self._line, offsets = _line_of(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 import warnings
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from anygrad._caller import stacklevel
 from anygrad._typing import Array
 from anygrad.backends import Memory, Recorder
 from anygrad.evaluators._base import Target
@@ -65,7 +65,7 @@ def warn_not_recorded(reason: object) -> None:
         f"f could not be recorded as a CUDA graph, and is called at every point instead ({reason}): leave graph=True"
         " out, or write f such that all that depends on x is done on x's device",
         RuntimeWarning,
-        stacklevel=_levels_to_the_caller(),
+        stacklevel=stacklevel(),
     )
 
 
@@ -76,7 +76,7 @@ def _recorded(recorder: Recorder, memory: Memory, calls: Callable[[], None]) -> 
     seen = recorder.values(_CALLS)
     try:
         again = recorder.record(calls)
-    except Exception as error:
+    except Exception as error:  # f's own as well: called at that point again, it raises it again
         reason = str(error).strip().partition("\n")[0]
         raise NotRecordedError(textwrap.shorten(reason, 100, placeholder=" ...")) from error
     memory.restore()
@@ -92,20 +92,10 @@ def _step(recorder: Recorder, value: Any) -> None:
         raise NotRecordedError("it returns a number that is not on the device")
     try:
         recorder.step(value)
-    except Exception as error:
+    except Exception as error:  # of a library, for a value of another kind than the first ones
         raise NotRecordedError(f"its value cannot be kept: {error}") from error
 
 
 def _same(values: Array, others: Array) -> bool:
     xp = array_namespace(values)
     return bool(xp.all((values == others) | (xp.isnan(values) & xp.isnan(others))))
-
-
-def _levels_to_the_caller() -> int:
-    """Return how many calls further out than the function that calls this one the caller of anygrad is."""
-    frame = inspect.currentframe()
-    level = 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]:
-        frame = frame.f_back
-        level += 1
-    return level
