@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from anygrad.backends import Backend, Rule, resolve
 from anygrad.evaluators import Evaluator
 from anygrad.schemes import Scheme
 
-# More elements than this take longer than getting ready, and memory besides.
+# More elements than this are not compiled as a whole.
 _MOST = 4096
 
 
@@ -33,7 +33,7 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     if evaluate is None or setting is None:
         return None
     backend, (stencil, step, most) = setting
-    compiled = _own(evaluator, "compiled")
+    compiled = _own(evaluator, "compiled") if math.prod(x.shape) <= _MOST else None
     if compiled is not None and (gradient := compiled(f, x, backend, stencil, step, most=most)) is not None:
         return gradient
     # On a device there is little to save, and division by a number may be rounded otherwise than by an array.
@@ -43,14 +43,19 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     # NaN and inf show in the result. f alone runs under the user's settings.
     with backend.context(x), np.errstate(all="ignore"):
         memory = backend.memory(x, in_place=getattr(evaluator, "in_place", False))
-        at = memory.elements(range(memory.size))
-        if memory.complex or not float(memory.xp.max(memory.xp.abs(at))) <= most:  # NaN is not
+        numbers = memory.elements(range(memory.size))
+        if memory.complex or not memory.all(memory.xp.abs(numbers) <= most):  # NaN is not
             return None
-        found = evaluate(f, memory, stencil.points(at, step), lambda: np.errstate(**settings))
+
+        def points(elements: Sequence[int]) -> Sequence[Array]:
+            return stencil.points(numbers[elements[0] : elements[-1] + 1], step)
+
+        found = evaluate(f, memory, points, lambda: np.errstate(**settings))
         if found is None:
             return None
-        columns, blind = found
-        value = memory.join([memory.narrow(stencil.combine(columns, step))], x.shape)
+        blocks, blind = found
+        slopes = [memory.narrow(stencil.combine(columns, step)) for columns in blocks]
+        value = memory.join(slopes, x.shape)
     if blind:
         warn_of_blindness(["x"])
     return value
@@ -66,7 +71,7 @@ def _setting(x: PyTree, scheme: Scheme) -> tuple[Backend, tuple[Rule, float, flo
     if backend is None or not backend.floating(x):
         return None
     # Of the floating dtypes of this size float64 is the one that is not complex; to ask for its name takes long.
-    suits = getattr(x.dtype, "itemsize", 8) == 8 and 0 < math.prod(x.shape) <= _MOST
+    suits = getattr(x.dtype, "itemsize", 8) == 8 and 0 not in x.shape
     return (backend, chosen) if suits else None
 
 

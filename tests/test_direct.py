@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from dataclasses import replace
 
@@ -155,6 +156,35 @@ def test_what_goes_wrong_goes_wrong_alike(name):
     else:
         assert np.array_equal(short[0], long[0], equal_nan=True)
         assert short[1] == long[1]
+
+
+def at_call(count, act):
+    """Return the first element of x, until at a call something is done with x instead."""
+    calls = iter(range(20_000))
+    return lambda x: act(x) if next(calls) == count else float(x[0])
+
+
+LATE = {
+    "raises": lambda x: 1 / 0,
+    "is interrupted": lambda x: signal.raise_signal(signal.SIGINT),
+    "writes to its argument": lambda x: x.fill(7) or 0.0,
+    "returns x": lambda x: x,
+    "returns a view of x": lambda x: x[:1],
+    "returns a complex number": lambda x: 1j,
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+@pytest.mark.parametrize("count", [8191, 8192, 8193, 9999])
+def test_what_goes_wrong_late_goes_wrong_alike(name, count):
+    numbers = np.linspace(1, 2, 5000)  # more than one block of elements
+    x = numbers.copy()
+    short, long = (
+        outcome(lambda: anygrad.numerical_gradient(at_call(count, LATE[name]), x, **options))
+        for options in ({}, {"progress": lambda done, total: None})
+    )
+    assert x.tobytes() == numbers.tobytes()
+    require_same_but_nan(short, long)
 
 
 @pytest.mark.parametrize(

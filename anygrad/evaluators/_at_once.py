@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class AtOnce:
     calling: Calling
     at_x: Callable[[], object] | None = None
 
-    def sample(self, levels: Sequence[Array]) -> tuple[Sequence[Array], bool]:
+    def sample(self, levels: Sequence[Array]) -> tuple[Iterable[Sequence[Array]], bool]:
         """Return f's values with each element set to each of its levels, and whether it may not have seen that."""
         size = self.memory.size
         starts = range(0, size * len(levels), size)
@@ -48,7 +48,7 @@ class AtOnce:
         columns = [values[start : start + size] for start in starts]
         record = Record(self.memory)
         record.look(columns)
-        return columns, record.blind(self._base)
+        return [columns], record.blind(self._base)
 
     def _called(self, count: int) -> Array:
         changed, finished = False, False

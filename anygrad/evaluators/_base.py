@@ -13,6 +13,7 @@ from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
 
 Calling: TypeAlias = Callable[[], AbstractContextManager[None]]  # makes the context in which f is called
+PointsOf: TypeAlias = Callable[[Sequence[int]], Sequence[Array]]  # to what each of some elements is to be set in turn
 
 
 @dataclass(eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Results
+from anygrad.evaluators._base import Calling, PointsOf
 
 Columns = list[Iterator[Any]]  # each thing that elements are set to in turn, and what they originally hold
 Visits = Iterator[tuple[Any, ...]]  # the key of one element after the other, and its part of the columns
@@ -143,6 +144,27 @@ class Perturber:
             if held != written and written == written:  # noqa: PLR0124 - NaN is not equal to itself
                 raise modified()
             cells[key] = original
+
+
+def sampled(
+    f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
+) -> Iterator[Sequence[Array]]:
+    """Yield f's values with each element set to each of its points, block after block; x is put back at the end."""
+    perturber = Perturber(f, memory, memory.read, memory.plain)
+    size, changed = memory.size, True
+    try:
+        for start in range(0, size, memory.block):
+            elements = range(start, min(start + memory.block, size))
+            levels = points(elements)
+            columns = [iter(memory.raw(elements, 0, level)) for level in (*levels, None)]
+            results = memory.results(len(elements) * len(levels))
+            with calling():
+                perturber.each(memory.array, elements, columns, results, last=elements.stop == size)
+            yield memory.gathered(results, len(levels))
+    finally:
+        changed = restored(memory)
+    if changed:
+        raise modified()
 
 
 def modified() -> ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -12,9 +12,9 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends import Memory, Stack
 from anygrad.evaluators._at_once import AtOnce
-from anygrad.evaluators._base import Calling, Target
+from anygrad.evaluators._base import Calling, PointsOf, Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_in, reader, rows_in, validate_max_bytes
+from anygrad.evaluators._leading import points_at_once, points_in, reader, validate_max_bytes
 
 # Functions that have been seen to treat the points of a chunk each on its own: they are not looked at again.
 _SEPARATING: WeakSet[Any] = WeakSet()
@@ -92,14 +92,14 @@ class Batch:
         )
 
     def without_session(
-        self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
-    ) -> tuple[Sequence[Array], bool] | None:
-        """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
-        rows = memory.size * len(levels)
-        if not _is_known(f) or rows > rows_in(self.max_bytes, memory.nbytes, memory):
+        self, f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
+    ) -> tuple[Iterable[Sequence[Array]], bool] | None:
+        """Return what a session's ``sample`` does, block after block, and its ``blind``; None where one is needed."""
+        levels = points_at_once(points, self.max_bytes, memory) if _is_known(f) else None
+        if levels is None:
             return None
         read = reader(memory, vector=False, evaluator="Batch()")
-        return AtOnce(f, memory.stack(rows), memory, read, calling).sample(levels)
+        return AtOnce(f, memory.stack(memory.size * len(levels)), memory, read, calling).sample(levels)
 
 
 def _is_known(f: object) -> bool:

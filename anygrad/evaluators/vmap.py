@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory, Rule, Stack
 from anygrad.evaluators._at_once import AtOnce
-from anygrad.evaluators._base import Calling, Target
+from anygrad.evaluators._base import Calling, PointsOf, Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_in, reader, rows_in, validate_max_bytes
+from anygrad.evaluators._leading import points_at_once, points_in, reader, validate_max_bytes
 
 # What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -90,13 +90,13 @@ class Vmap:
         return None if gradient is None else gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
 
     def without_session(
-        self, f: Callable[[Any], object], memory: Memory, levels: Sequence[Array], calling: Calling
-    ) -> tuple[Sequence[Array], bool] | None:
-        """Return what the ``sample`` of a session does of all elements, and its ``blind``; None where one is needed."""
-        rows = memory.size * len(levels)
-        if memory.vectoriser is None or rows > rows_in(self.max_bytes, memory.nbytes, memory):
+        self, f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
+    ) -> tuple[Iterable[Sequence[Array]], bool] | None:
+        """Return what a session's ``sample`` does, block after block, and its ``blind``; None where one is needed."""
+        levels = None if memory.vectoriser is None else points_at_once(points, self.max_bytes, memory)
+        if levels is None:
             return None
-        many, stack = _many(f, memory, rows)
+        many, stack = _many(f, memory, memory.size * len(levels))
         read = reader(memory, vector=False, evaluator="Vmap()")
         return AtOnce(many, stack, memory, read, calling, lambda: f(memory.array)).sample(levels)
 
