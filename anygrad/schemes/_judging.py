@@ -26,6 +26,15 @@ LEAPS = 5.0
 _COARSE = 4.0
 # The step may grow as many times, by so much at a time, where f does not change by more than its noise.
 _GROWTHS, _GROWTH = 3, 2.0**16
+# A step for functions that vary on the scale of 1.
+_UNIT = 0.25
+# f is steady on its first step where it bends, and changes, by so small a part of its change, and itself.
+_STEADY = 16.0
+# A first step is at least this part of |x|. It grows at once where it is as many times shorter than a unit: where it is
+# shorter yet, not before it has been seen that f is straight.
+_PART, _NEAR, _FAR = 0.2, 8.0, 128.0
+# In coarser dtypes what a longer step steps over is not seen.
+FINE = 1e-10
 # Growing pays where the noise of the estimate is as many times that of f.
 _WORTHWHILE = 2e2
 # What is as many times its noise is no noise.
@@ -151,9 +160,29 @@ class Judging:
         reach = 0.25 * (reach if self.n == 1 else reach ** (1.0 / self.n))
         reach = xp.where(state.fresh.noise > _WORTHWHILE * state.noise * slope, reach, 0.0)
         # An f that does not change at all, very close to 0, may do so on the scale of 1.
-        still = xp.where(state.step < _STILL ** (1.0 / self.n), 0.25, 0.0 * state.step)
-        most = xp.where(_GROWTH * state.step > 0.25, _GROWTH * state.step, 0.25)
+        still = xp.where(state.step < _STILL ** (1.0 / self.n), _UNIT, 0.0 * state.step)
+        most = xp.where(_GROWTH * state.step > _UNIT, _GROWTH * state.step, _UNIT)
         reach = xp.minimum(xp.where(slope > 0.0, reach, still), most)
+        return reach if state.most is None else xp.minimum(reach, state.most)
+
+    def outward(self, lines: Lines, state: State) -> Array | None:
+        """Return the step to begin again with, where f is nearly straight on the first one and hardly changes; else 0.
+
+        That is where it will have changed by a quarter of itself, or bent, but not beyond the scale of 1.
+        """
+        if self.n != 1 or self.side or not self.widens or lines.eps > FINE:
+            return None
+        xp, level = lines.xp, state.trail[-1]
+        step, size = level.step, level.size
+        change = xp.abs(level.above - level.below)
+        bend = xp.abs((level.above - state.base) + (level.below - state.base))
+        steady = (_STEADY * bend < change) & (_STEADY * change < size)
+        steady = steady & (step > _PART * state.scale) & (step > _UNIT / _FAR) & (step < _UNIT / _NEAR)
+        if not lines.any(steady):
+            return None
+        reach = step * xp.minimum(0.5 * size / change, 0.25 * change / (bend + lines.tiny))
+        reach = xp.where(steady, xp.where(reach < _UNIT, reach, _UNIT), 0.0)
+        reach = reach if reach.shape[1] == 1 else xp.min(reach, axis=1, keepdims=True)
         return reach if state.most is None else xp.minimum(reach, state.most)
 
     def onward(self, lines: Lines, judged: Judged) -> State:

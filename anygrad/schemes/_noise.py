@@ -14,7 +14,7 @@ from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._level import every
 from anygrad.schemes._search import Search
-from anygrad.schemes._state import State, some, total
+from anygrad.schemes._state import State, some, total, weighted
 
 # Where f is sampled beside x, in units of this part of x: an f computed in float32 has to show its steps, a wave its
 # smoothness. Unevenly, as values that are rounded to multiples of a number may be on a straight line at even distances.
@@ -136,9 +136,7 @@ def _residual(search: Search, lines: Lines, state: State, apart: Array) -> tuple
     size = total([xp.abs(value) for value in values]) / len(values)
     equal = total([xp.astype(new == old, state.at.dtype) for old, new in pairwise(values)])
     values = [value / xp.where(size > 0.0, size, 1.0) for value in values]
-    contrasts = [
-        total([weight * value for weight, value in zip(weights, values, strict=True)]) for weights in _contrasts()
-    ]
+    contrasts = [weighted(weights, values) for weights in _contrasts()]
     return xp.sqrt(total([xp.abs(contrast) ** 2 for contrast in contrasts]) / len(contrasts)), equal
 
 

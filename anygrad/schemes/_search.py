@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from anygrad._plan import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import CANDIDATES, HIGH, Row
-from anygrad.schemes._judging import Judged, Judging
+from anygrad.schemes._judging import FINE, Judged, Judging
 from anygrad.schemes._level import Level
-from anygrad.schemes._state import State, begun, gathered, joined, taken, total
+from anygrad.schemes._state import State, begun, gathered, joined, taken, weighted
 
 # Lines that one call of f samples all are divided up once this part of a block is left: that takes a copy of them.
 _FEW = 4
@@ -39,7 +39,9 @@ class Search(Judging):
             if level == self.levels:
                 break
             if level < self.soonest:
-                active = [self.onward(lines, Judged(state)) for state in active]
+                reaches = [self.outward(lines, state) if level == 1 else None for state in active]
+                pairs = zip(active, reaches, strict=True)
+                active = [self.onward(lines, Judged(state, reach=reach)) for state, reach in pairs]
                 continue
             parted = [self._parted(lines, state) for state in active]
             ended += [over for over, _ in parted if over is not None]
@@ -74,13 +76,13 @@ class Search(Judging):
         weights = self.weights
         parts = [self.part(state, level) for level in reversed(state.trail[-len(weights) :])]
         noises = [self.noise(lines, state, level) for level in reversed(state.trail[-len(weights) :])]
-        value = total([weight * part for weight, part in zip(weights, parts, strict=True)])
-        noise = total([abs(weight) * part for weight, part in zip(weights, noises, strict=True)])
+        value = weighted(weights, parts)
+        noise = weighted([abs(weight) for weight in weights], noises)
         if self.n != self.series.start:
             power = step ** (self.n - self.series.start)
             value, noise = value / power, noise / xp.abs(power)
         row = state.row
-        if row.values and (state.leapt or lines.eps > 1e-10):
+        if row.values and (state.leapt or lines.eps > FINE):
             leapt = xp.abs(state.ratio * step / state.trail[-2].step - 1.0) > 0.1
             row = row.forgotten(xp, leapt)
         return row.extended(self.series, value, noise)

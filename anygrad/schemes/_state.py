@@ -225,6 +225,12 @@ def joined(xp: Namespace, parts: Sequence[Array]) -> Array:
     return parts[0] if len(parts) == 1 else xp.concat(list(parts))
 
 
+def weighted(weights: Sequence[float], values: Sequence[Array]) -> Array:
+    """Return a weighted sum of arrays; of one with the weight 1, as for a first derivative, the array itself."""
+    pairs = zip(weights, values, strict=True)
+    return total([value if weight == 1.0 else weight * value for weight, value in pairs])
+
+
 def total(values: Sequence[Array]) -> Array:
     """Return the sum of arrays; the built-in one would begin with an integer."""
     result = values[0]
