@@ -10,7 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends._codec import Codec, Raw, composed, same_bits
-from anygrad.backends._host_stack import HostStack
+from anygrad.backends._host_stack import HostStack, keep_freed_memory
 from anygrad.backends._layout import broadcast, multi_indices, positions
 from anygrad.backends._scalar import host_array
 from anygrad.backends._stack import Stack
@@ -18,6 +18,8 @@ from anygrad.backends._vectoriser import Vectoriser
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
 _PACKABLE = frozenset("dBHILQ")
+# The most that glibc can be made to keep is 2**25 bytes, with what it adds.
+_KEPT = 2**25 - 2**13
 # Integers that are there already: making new ones is a tenth of what an element costs.
 _KEYS = tuple(range(4096))
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
@@ -131,6 +133,7 @@ class HostMemory:
         return None if fused is None else fused(f, rows, self._encoded)
 
     def whole(self, part: int | None, levels: Raw) -> Array:
+        keep_freed_memory(_KEPT)
         raw = self._encoded(range(self.size), part, levels).reshape(self._stored.shape)
         if self.cells is None:
             return self.join([self.narrow(self.codec.decode(raw.reshape(-1)))], self.array.shape)

@@ -18,13 +18,13 @@ _LARGE = 2**22
 
 
 @cache
-def keep_freed_memory() -> None:
-    """Let the C library keep the memory that f's intermediate arrays free, once in a process.
+def keep_freed_memory(size: int = _LARGE) -> None:
+    """Let the C library keep the memory that arrays free which are no larger than this, once in a process.
 
-    Until a piece as large as this has been freed, glibc gives each of them back to the system, and getting it anew for
-    every chunk takes longer than f. Elsewhere this does nothing.
+    Until a piece of so many bytes has been freed, glibc gives each of them back to the system, and getting it anew for
+    every call takes longer than f. Elsewhere this does nothing.
     """
-    np.empty(_LARGE, dtype=np.uint8)
+    np.empty(size, dtype=np.uint8)
 
 
 class HostStack:

@@ -88,7 +88,7 @@ class Estimate:
     noise: Array
     step: Array
 
-    @property
+    @cached_property
     def error(self) -> Array:
         """Truncation and noise together."""
         return self.change + self.noise
@@ -162,10 +162,11 @@ class Row:
         xp = lines.xp
         first = max(0, len(self.changes) - candidates)
         changes, noises = self.changes[first:], self.noise[first + 1 :]
-        best, change, noise = self.values[first + 1], xp.abs(changes[0]), noises[0]
+        change: Array | None = xp.abs(changes[0])
+        best, noise = self.values[first + 1], noises[0]
         least = change + noise
-        if not lines.all(least < xp.inf):
-            sound = least < xp.inf
+        sound = least < xp.inf
+        if not lines.all(sound):
             best, change = xp.where(sound, best, self.values[0]), xp.where(sound, change, xp.inf)
             least = change + noise
         for value, new, other in zip(self.values[first + 2 :], changes[1:], noises[1:], strict=True):
@@ -175,6 +176,5 @@ class Row:
                 best, change, noise, least = value, xp.abs(new), other, error
             elif lines.any(better):
                 best, least = xp.where(better, value, best), xp.where(better, error, least)
-                noise = xp.where(better, other, noise)
-                change = least - noise
-        return Estimate(best, change, noise, step)
+                noise, change = xp.where(better, other, noise), None
+        return Estimate(best, least - noise if change is None else change, noise, step)

@@ -91,15 +91,12 @@ class Search(Judging):
         """Sample the next level of all, in one go, and extend each tableau by a row."""
         xp = lines.xp
         steps = [self._step(lines, state) for state in states]
-        pairs = list(zip(states, steps, strict=True))
-        points = [joined(xp, [state.at + step for state, step in pairs])]
-        if not self.side:
-            points.append(joined(xp, [state.at - step for state, step in pairs]))
-        samples = lines.sample(points)
+        all_steps = joined(xp, steps)
+        samples = lines.sample([lines.at + all_steps] if self.side else [lines.at + all_steps, lines.at - all_steps])
         extended, start = [], 0
-        for state, step in pairs:
+        for state, step in zip(states, steps, strict=True):
             stop = start + step.shape[0]
-            own = samples if len(pairs) == 1 else [values[start:stop, :] for values in samples]
+            own = samples if len(states) == 1 else [values[start:stop, :] for values in samples]
             extended.append(self._extended(lines, state, Level.of(xp, step, own, state.base)))
             start = stop
         return extended
@@ -124,11 +121,12 @@ class Search(Judging):
         improved = fresh.error < error
         if state.ended is None and lines.all(improved):
             return replace(state, row=row, fresh=fresh, best=fresh, misses=xp.zeros_like(state.misses))
-        # At a step of many waves f is flat, and all errors of that are small.
-        improved = improved | (fresh.seen(xp) & ~state.best.seen(xp))
+        seen = state.best.seen(xp)
+        if not lines.all(seen):  # at a step of many waves f is flat, and all errors of that are small
+            improved = improved | (fresh.seen(xp) & ~seen)
         improved = improved if state.ended is None else improved & ~state.ended
         best = state.best.replaced(xp, improved, fresh)
-        misses = (state.misses + 1.0) * xp.astype(~improved & xp.isfinite(error), state.misses.dtype)
+        misses = xp.where(improved | ~xp.isfinite(error), 0.0, state.misses + 1.0)
         return replace(state, row=row, fresh=fresh, best=best, misses=misses)
 
     def part(self, state: State, level: Level) -> Array:

@@ -113,11 +113,12 @@ class State:
 
     def anew(self, xp: Namespace, mask: Array) -> State:
         """Return lines that start anew where the mask is true."""
+        started = replace(self, leapt=True, age=xp.where(mask, 0.0, self.age))
+        if len(self.row.values) < 2:  # there is no estimate to be kept
+            return started
         chosen = self.chosen(xp)
         return replace(
-            self,
-            leapt=True,
-            age=xp.where(mask, 0.0, self.age),
+            started,
             misses=xp.where(mask, 0.0, self.misses),
             past=(self.past or self.nothing(xp)).replaced(xp, mask, chosen),
             best=self.best.dropped(xp, mask),
