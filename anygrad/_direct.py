@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from anygrad._run import warn_of_blindness
 from anygrad._typing import Array, PyTree
 from anygrad.backends import Backend, Rule, resolve
-from anygrad.evaluators import Evaluator
+from anygrad.evaluators import Brief, Evaluator
 from anygrad.schemes import Scheme
 
 # More elements than this are not compiled as a whole.
@@ -46,15 +46,15 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
         numbers = memory.elements(range(memory.size))
         if memory.complex or not memory.all(memory.xp.abs(numbers) <= most):  # NaN is not
             return None
-
-        def points(elements: Sequence[int]) -> Sequence[Array]:
-            return stencil.points(numbers[elements[0] : elements[-1] + 1], step)
-
-        found = evaluate(f, memory, points, lambda: np.errstate(**settings))
+        brief = Brief(
+            points=lambda elements: stencil.points(numbers[elements[0] : elements[-1] + 1], step),
+            slope=lambda values: memory.narrow(stencil.combine(values, step)),
+            calling=lambda: np.errstate(**settings),
+        )
+        found = evaluate(f, memory, brief)
         if found is None:
             return None
-        blocks, blind = found
-        slopes = [memory.narrow(stencil.combine(columns, step)) for columns in blocks]
+        slopes, blind = found
         value = memory.join(slopes, x.shape)
     if blind:
         warn_of_blindness(["x"])

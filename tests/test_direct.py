@@ -164,7 +164,12 @@ def at_call(count, act):
     return lambda x: act(x) if next(calls) == count else float(x[0])
 
 
+def stops(x):
+    raise StopIteration("there")
+
+
 LATE = {
+    "stops": stops,
     "raises": lambda x: 1 / 0,
     "is interrupted": lambda x: signal.raise_signal(signal.SIGINT),
     "writes to its argument": lambda x: x.fill(7) or 0.0,

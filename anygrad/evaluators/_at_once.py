@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Stack
-from anygrad.evaluators._base import Calling
+from anygrad.evaluators._base import Brief
 from anygrad.evaluators._perturb import modified
 from anygrad.evaluators._record import Record
 
@@ -25,8 +25,8 @@ class AtOnce:
         The elements of x.
     read
         Takes what f returned for so many points to an array with a number for each.
-    calling
-        Returns the context in which f is called.
+    brief
+        What is wanted.
     at_x
         Calls f with x itself; None if it is to be called with one of many points for that.
     """
@@ -35,11 +35,11 @@ class AtOnce:
     stack: Stack
     memory: Memory
     read: Callable[[Any, int], Array]
-    calling: Calling
+    brief: Brief
     at_x: Callable[[], object] | None = None
 
-    def sample(self, levels: Sequence[Array]) -> tuple[Iterable[Sequence[Array]], bool]:
-        """Return f's values with each element set to each of its levels, and whether it may not have seen that."""
+    def derived(self, levels: Sequence[Array]) -> tuple[Sequence[Array], bool]:
+        """Return the derivatives by all elements, set to each of their levels, and whether f may not have seen that."""
         size = self.memory.size
         starts = range(0, size * len(levels), size)
         for start, level in zip(starts, levels, strict=True):
@@ -48,12 +48,12 @@ class AtOnce:
         columns = [values[start : start + size] for start in starts]
         record = Record(self.memory)
         record.look(columns)
-        return [columns], record.blind(self._base)
+        return [self.brief.slope(columns)], record.blind(self._base)
 
     def _called(self, count: int) -> Array:
         changed, finished = False, False
         try:
-            with self.calling():
+            with self.brief.calling():
                 value = self.many(self.stack.argument(count))
             values = self.read(value, count)
             finished = True
@@ -66,7 +66,7 @@ class AtOnce:
     def _base(self) -> Array:
         if self.at_x is None:
             return self._called(1)
-        with self.calling():
+        with self.brief.calling():
             value = self.at_x()
         results = self.memory.results(1)
         results.append(self.memory.read(value))

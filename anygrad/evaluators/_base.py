@@ -13,7 +13,25 @@ from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
 
 Calling: TypeAlias = Callable[[], AbstractContextManager[None]]  # makes the context in which f is called
-PointsOf: TypeAlias = Callable[[Sequence[int]], Sequence[Array]]  # to what each of some elements is to be set in turn
+
+
+@dataclass(eq=False)
+class Brief:
+    """What is asked for a gradient of which nothing else is wanted.
+
+    Attributes
+    ----------
+    points
+        Returns to what each of some elements is to be set in turn.
+    slope
+        Takes f's values at these, an array for each, to the derivatives by the elements.
+    calling
+        Returns the context in which f is called.
+    """
+
+    points: Callable[[Sequence[int]], Sequence[Array]]
+    slope: Callable[[Sequence[Array]], Array]
+    calling: Calling
 
 
 @dataclass(eq=False)

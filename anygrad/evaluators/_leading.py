@@ -8,7 +8,7 @@ from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Memory
-from anygrad.evaluators._base import PointsOf, Target
+from anygrad.evaluators._base import Brief, Target
 
 
 def points_in(max_bytes: int | None, target: Target, memory: Memory) -> int:
@@ -29,11 +29,11 @@ def rows_in(max_bytes: int | None, point: int, memory: Memory) -> int:
     return max_bytes // max(1, point)
 
 
-def points_at_once(points: PointsOf, max_bytes: int | None, memory: Memory) -> Sequence[Array] | None:
+def points_at_once(brief: Brief, max_bytes: int | None, memory: Memory) -> Sequence[Array] | None:
     """Return what each element is to be set to in turn; None if that makes more points than fit."""
     if memory.size > memory.block:
         return None
-    levels = points(range(memory.size))
+    levels = brief.points(range(memory.size))
     return levels if memory.size * len(levels) <= rows_in(max_bytes, memory.nbytes, memory) else None
 
 

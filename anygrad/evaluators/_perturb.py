@@ -9,7 +9,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Results
-from anygrad.evaluators._base import Calling, PointsOf
+from anygrad.evaluators._base import Brief
 
 Columns = list[Iterator[Any]]  # each thing that elements are set to in turn, and what they originally hold
 Visits = Iterator[tuple[Any, ...]]  # the key of one element after the other, and its part of the columns
@@ -146,25 +146,24 @@ class Perturber:
             cells[key] = original
 
 
-def sampled(
-    f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
-) -> Iterator[Sequence[Array]]:
-    """Yield f's values with each element set to each of its points, block after block; x is put back at the end."""
+def derived(f: Callable[[Any], object], memory: Memory, brief: Brief) -> list[Array]:
+    """Return the derivatives by the elements of each block; x is compared with what it was at the end."""
     perturber = Perturber(f, memory, memory.read, memory.plain)
-    size, changed = memory.size, True
+    slopes, size, changed = [], memory.size, True
     try:
         for start in range(0, size, memory.block):
             elements = range(start, min(start + memory.block, size))
-            levels = points(elements)
+            levels = brief.points(elements)
             columns = [iter(memory.raw(elements, 0, level)) for level in (*levels, None)]
             results = memory.results(len(elements) * len(levels))
-            with calling():
+            with brief.calling():
                 perturber.each(memory.array, elements, columns, results, last=elements.stop == size)
-            yield memory.gathered(results, len(levels))
+            slopes.append(brief.slope(memory.gathered(results, len(levels))))
     finally:
         changed = restored(memory)
     if changed:
         raise modified()
+    return slopes
 
 
 def modified() -> ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends import Memory, Stack
 from anygrad.evaluators._at_once import AtOnce
-from anygrad.evaluators._base import Calling, PointsOf, Target
+from anygrad.evaluators._base import Brief, Target
 from anygrad.evaluators._chunks import ChunkSession
 from anygrad.evaluators._leading import points_at_once, points_in, reader, validate_max_bytes
 
@@ -92,14 +92,14 @@ class Batch:
         )
 
     def without_session(
-        self, f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
-    ) -> tuple[Iterable[Sequence[Array]], bool] | None:
-        """Return what a session's ``sample`` does, block after block, and its ``blind``; None where one is needed."""
-        levels = points_at_once(points, self.max_bytes, memory) if _is_known(f) else None
+        self, f: Callable[[Any], object], memory: Memory, brief: Brief
+    ) -> tuple[Sequence[Array], bool] | None:
+        """Return the derivatives, block after block, and what a session calls ``blind``; None where one is needed."""
+        levels = points_at_once(brief, self.max_bytes, memory) if _is_known(f) else None
         if levels is None:
             return None
         read = reader(memory, vector=False, evaluator="Batch()")
-        return AtOnce(f, memory.stack(memory.size * len(levels)), memory, read, calling).sample(levels)
+        return AtOnce(f, memory.stack(memory.size * len(levels)), memory, read, brief).derived(levels)
 
 
 def _is_known(f: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,8 +13,8 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends import Memory, Results
-from anygrad.evaluators._base import Calling, PointsOf, Target
-from anygrad.evaluators._perturb import Columns, Perturber, modified, require_unchanged, restored, sampled
+from anygrad.evaluators._base import Brief, Target
+from anygrad.evaluators._perturb import Columns, Perturber, derived, modified, require_unchanged, restored
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
 from anygrad.evaluators._replay import LEAST, NotRecordedError, replayed, warn_not_recorded
@@ -67,12 +67,12 @@ class Loop:
         return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place), graph=self.graph)
 
     def without_session(
-        self, f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
-    ) -> tuple[Iterable[Sequence[Array]], bool] | None:
-        """Return what a session's ``sample`` does, block after block, and its ``blind``; None where one is needed."""
+        self, f: Callable[[Any], object], memory: Memory, brief: Brief
+    ) -> tuple[Sequence[Array], bool] | None:
+        """Return the derivatives, block after block, and what a session calls ``blind``; None where one is needed."""
         if self.graph or not memory.visible:  # whether f sees x change is to be found out
             return None
-        return sampled(f, memory, points, calling), False
+        return derived(f, memory, brief), False
 
 
 class LoopSession:

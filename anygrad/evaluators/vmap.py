@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory, Rule, Stack
 from anygrad.evaluators._at_once import AtOnce
-from anygrad.evaluators._base import Calling, PointsOf, Target
+from anygrad.evaluators._base import Brief, Target
 from anygrad.evaluators._chunks import ChunkSession
 from anygrad.evaluators._leading import points_at_once, points_in, reader, validate_max_bytes
 
@@ -90,15 +90,15 @@ class Vmap:
         return None if gradient is None else gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
 
     def without_session(
-        self, f: Callable[[Any], object], memory: Memory, points: PointsOf, calling: Calling
-    ) -> tuple[Iterable[Sequence[Array]], bool] | None:
-        """Return what a session's ``sample`` does, block after block, and its ``blind``; None where one is needed."""
-        levels = None if memory.vectoriser is None else points_at_once(points, self.max_bytes, memory)
+        self, f: Callable[[Any], object], memory: Memory, brief: Brief
+    ) -> tuple[Sequence[Array], bool] | None:
+        """Return the derivatives, block after block, and what a session calls ``blind``; None where one is needed."""
+        levels = None if memory.vectoriser is None else points_at_once(brief, self.max_bytes, memory)
         if levels is None:
             return None
         many, stack = _many(f, memory, memory.size * len(levels))
         read = reader(memory, vector=False, evaluator="Vmap()")
-        return AtOnce(many, stack, memory, read, calling, lambda: f(memory.array)).sample(levels)
+        return AtOnce(many, stack, memory, read, brief, lambda: f(memory.array)).derived(levels)
 
 
 def _at_x(target: Target, memory: Memory) -> object:
