@@ -116,6 +116,8 @@ class Function:
         leaves, rebuild = flatten(value, "f(x)")
         if value is None:
             leaves = [("f(x)", None)]  # a missing return statement, not an empty tree
+            if self._shape is not None:
+                raise TypeError("f returned None, but an array like x was expected: does it lack a return statement?")
         names, shapes = [place for place, _ in leaves], [_shape(leaf)[leading:] for _, leaf in leaves]
         if self._shape is not None:
             self._require_shape(shapes, pair=_is_pair(value))

@@ -127,3 +127,11 @@ def test_one_constant_row_is_no_reason_to_warn():
     X = np.array([[0.0, 0.0], [1.0, 1.0]])
     X.flags.writeable = False
     anygrad.numerical_gradient_2d(lambda x: max(0.0, x[0] - 0.5), X)
+
+
+@pytest.mark.parametrize("options", [{"in_place": "no"}, {"graph": 1}, {"in_place": None}])
+def test_a_switch_is_on_or_off(options):
+    [(name, value)] = options.items()
+    with pytest.raises(TypeError, match=rf"Loop\({name}={value!r}\): {name} must be True or False"):
+        anygrad.Loop(**options)
+    anygrad.Loop(in_place=np.True_)

@@ -175,6 +175,13 @@ def test_functions_that_do_not_work_element_by_element():
     assert np.array_equal(x, [1, 2])
 
 
+def test_a_missing_return_statement():
+    with pytest.raises(
+        TypeError, match=r"^f returned None, but an array like x was expected: does it lack a return st"
+    ):
+        anygrad.derivative(lambda x: None, np.ones(3))
+
+
 def test_trees_are_no_arrays():
     with pytest.raises(TypeError, match="x is a dict, but one array was expected"):
         anygrad.derivative(np.sin, {"a": 1.0})

@@ -39,6 +39,11 @@ class Loop:
         from x by one element are evaluated like this, as those of gradients and Jacobians do, and of others all by
         calls. Where f cannot be recorded, it is called at every point, and a `RuntimeWarning` says why.
 
+    Raises
+    ------
+    TypeError
+        If ``in_place`` or ``graph`` is not True or False.
+
     Notes
     -----
     What is recorded is the work of f on the device. What f does besides, such as counting its calls, it does at the
@@ -56,6 +61,11 @@ class Loop:
 
     in_place: bool = True
     graph: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("in_place", "graph"):
+            if not isinstance(value := getattr(self, name), (bool, np.bool_)):
+                raise TypeError(f"Loop({name}={value!r:.60}): {name} must be True or False")
 
     @property
     def leading(self) -> bool:
