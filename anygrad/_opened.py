@@ -38,6 +38,7 @@ def opened(
         done=None if meter is None else meter.advance,
         name=job.name,
         has_aux=job.options.has_aux,
+        examined=getattr(job.options.scheme, "examines", False),
         plan={"f": function.f, "x": job.arrays or {job.name: job.x}, **job.options.plan},
     )
     known = {} if known is None else known

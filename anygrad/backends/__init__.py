@@ -8,6 +8,7 @@ from typing import cast
 
 from anygrad.backends._base import Backend
 from anygrad.backends._complexified import Complexified
+from anygrad.backends._examined import examined
 from anygrad.backends._joint import Joint
 from anygrad.backends._memory import Memory, Results
 from anygrad.backends._recorder import Recorder
@@ -25,6 +26,7 @@ __all__ = [
     "Rule",
     "Stack",
     "Vectoriser",
+    "examined",
     "load",
     "names",
     "neither_real_nor_holomorphic",

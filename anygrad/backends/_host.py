@@ -18,8 +18,6 @@ from anygrad.backends._vectoriser import Vectoriser
 
 # Bit patterns and float64 are written through memoryviews, which cost a third of an ndarray's item assignment.
 _PACKABLE = frozenset("dBHILQ")
-# The most that glibc can be made to keep is 2**25 bytes, with what it adds.
-_KEPT = 2**25 - 2**13
 # Integers that are there already: making new ones is a tenth of what an element costs.
 _KEYS = tuple(range(4096))
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
@@ -133,7 +131,7 @@ class HostMemory:
         return None if fused is None else fused(f, rows, self._encoded)
 
     def whole(self, part: int | None, levels: Raw) -> Array:
-        keep_freed_memory(_KEPT)
+        keep_freed_memory(8 * self.nbytes)
         raw = self._encoded(range(self.size), part, levels).reshape(self._stored.shape)
         if self.cells is None:
             return self.join([self.narrow(self.codec.decode(raw.reshape(-1)))], self.array.shape)

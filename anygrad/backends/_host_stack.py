@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,16 +15,18 @@ from anygrad.backends._stack import Rows
 _LONG = 4096
 # More than the arrays that f makes of a chunk.
 _LARGE = 2**22
+# The most that glibc can be made to keep is 2**25 bytes, with what it adds.
+_MOST = 2**25 - 2**13
 
 
-@cache
-def keep_freed_memory(size: int = _LARGE) -> None:
-    """Let the C library keep the memory that arrays free which are no larger than this, once in a process.
+@lru_cache(maxsize=16)
+def keep_freed_memory(size: int) -> None:
+    """Let the C library keep the memory of freed arrays up to so many bytes.
 
-    Until a piece of so many bytes has been freed, glibc gives each of them back to the system, and getting it anew for
+    Until a piece as large as that has been freed, glibc gives each of them back to the system, and getting it anew for
     every call takes longer than f. Elsewhere this does nothing.
     """
-    np.empty(size, dtype=np.uint8)
+    np.empty(min(size, _MOST), dtype=np.uint8)
 
 
 class HostStack:
@@ -56,7 +58,7 @@ class HostStack:
         *,
         private: bool,
     ) -> None:
-        keep_freed_memory()
+        keep_freed_memory(_LARGE)
         self._array = array
         self._stored = stored
         self._flat = stored.reshape(-1)

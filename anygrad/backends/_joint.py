@@ -32,7 +32,7 @@ class Joint:
         return all(part.floating(array) for part, array in zip(self.parts, x, strict=True))
 
     def host(self, x: Array) -> np.ndarray[Any, Any]:
-        raise NotImplementedError("a list of arrays is read array by array")
+        return self.parts[0].host(x)
 
     def shares_memory(self, x: Array, y: Array) -> bool:
         raise NotImplementedError("a list of arrays is compared array by array")

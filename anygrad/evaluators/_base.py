@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory
+from anygrad.backends import Backend, Memory, examined
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
 
@@ -58,6 +58,8 @@ class Target:
         The array's name in the user's words.
     has_aux
         Whether ``f`` returns a pair, of which ``unpack`` keeps the second one.
+    examined
+        Whether f's values are looked at again and again, to find out where it is to be sampled next.
     plan
         What the user asked for, by name: the operator, the user's own ``f``, the arrays of ``x`` by their names, the
         scheme, the bounds. By these an evaluator knows again what it has begun earlier.
@@ -73,7 +75,13 @@ class Target:
     done: Callable[[int], object] | None = None
     name: str = "x"
     has_aux: bool = False
+    examined: bool = False
     plan: Mapping[str, object] = field(default_factory=dict)
+
+    def memory(self, *, in_place: bool) -> Memory:
+        """Return x opened for perturbation; in place only if x can be written safely."""
+        memory = self.backend.memory(self.x, in_place=in_place)
+        return examined(memory, self.backend.host) if self.examined else memory
 
     def one_by_one(self) -> Callable[[Any], object]:
         """Return f with what it returns unpacked, and each call reported."""

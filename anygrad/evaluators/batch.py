@@ -74,7 +74,7 @@ class Batch:
 
     def session(self, target: Target) -> ChunkSession:
         """Open a target for sampling."""
-        memory = target.backend.memory(target.x, in_place=False)
+        memory = target.memory(in_place=False)
         f, unpack = target.f, target.unpack_many
         many = f if unpack is None else lambda points: unpack(f(points))
         length = memory.size // max(1, target.x.shape[0]) if target.batch else None

@@ -74,7 +74,7 @@ class Loop:
 
     def session(self, target: Target) -> LoopSession:
         """Open a target for sampling."""
-        return LoopSession(target, target.backend.memory(target.x, in_place=self.in_place), graph=self.graph)
+        return LoopSession(target, target.memory(in_place=self.in_place), graph=self.graph)
 
     def without_session(
         self, f: Callable[[Any], object], memory: Memory, brief: Brief

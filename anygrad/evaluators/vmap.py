@@ -70,7 +70,7 @@ class Vmap:
 
     def session(self, target: Target) -> ChunkSession:
         """Open a target for sampling."""
-        memory = target.backend.memory(target.x, in_place=False)
+        memory = target.memory(in_place=False)
         _require_vectoriser(target, memory)
         length = memory.size // max(1, target.x.shape[0]) if target.batch else None
         return ChunkSession(

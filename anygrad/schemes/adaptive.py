@@ -88,6 +88,11 @@ class Adaptive:
         """Whether f is sampled at complex points: it is not."""
         return False
 
+    @property
+    def examines(self) -> bool:
+        """Whether values are looked at again and again: they are."""
+        return True
+
     # The search is a dozen modules, of which nothing is needed until it is used.
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the first step of each line."""

@@ -35,7 +35,7 @@ class PoolSession:
         self.record = self._here.record
         threads = in_this_process(pool.executor)
         # Worker processes write in their x where that could be done with the one here.
-        self.in_place = not threads and target.backend.memory(target.x, in_place=True).visible
+        self.in_place = not threads and target.memory(in_place=True).visible
         _require_possible(pool, target, self.memory.concrete, threads=threads)
         self._pace = Pace()
         self._channel = (Threads if threads else Processes)(Engine(pool.executor), self._parcel)
@@ -94,7 +94,15 @@ class PoolSession:
         # The shapes of what f returns are known where it has been called for x; else a worker tells of them.
         wanted = target.vector and target.unpack is not None and not self.record.known
         # No more of the target than is needed there: what reports progress could not be sent.
-        own = Target(target.f, target.x, target.backend, target.unpack, vector=target.vector, batch=target.batch)
+        own = Target(
+            target.f,
+            target.x,
+            target.backend,
+            target.unpack,
+            vector=target.vector,
+            batch=target.batch,
+            examined=target.examined,
+        )
         return Parcel(own, self._settings, self.in_place, wanted)
 
     def _take(self, answer: Answer) -> None:
