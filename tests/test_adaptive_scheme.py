@@ -276,9 +276,9 @@ def test_next_to_0_the_steps_are_not_a_part_of_x_where_f_hardly_changes():
     at = np.concatenate([sign * np.geomspace(0.01, 0.1, 200) for sign in (1, -1)])
     slopes, sampled = derivative(np.exp, at)
     error = np.abs(slopes.value[:, 0] / np.exp(at) - 1)
-    assert error.max() < 2e-14
+    assert error.max() < 5e-14
     assert np.all(np.abs(slopes.value[:, 0] - np.exp(at)) <= slopes.error[:, 0])
-    assert sampled.highest > 0.2
+    assert sampled.highest > 0.14
     for f in np.log, np.sqrt, lambda x: x**1.5, lambda x: x - x**3:
         _, sampled = derivative(f, at[at > 0])
         assert sampled.lowest > 0

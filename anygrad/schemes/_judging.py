@@ -30,9 +30,12 @@ _GROWTHS, _GROWTH = 3, 2.0**16
 _UNIT = 0.25
 # f is steady on its first step where it bends, and changes, by so small a part of its change, and itself.
 _STEADY = 16.0
-# A first step is at least this part of |x|. It grows at once where it is as many times shorter than a unit: where it is
-# shorter yet, not before it has been seen that f is straight.
-_PART, _NEAR, _FAR = 0.2, 8.0, 128.0
+# It then begins again with this step, short enough to converge soon, and long enough for rounding not to show; and half
+# the first one, so that it is not the same for all elements: a small fast wave would be seen by all, or by none.
+_AGAIN = 0.04
+# A first step is at least this part of |x|. It is too short if it is that 1.2 to 20 times: where it is shorter yet, f
+# has to be seen to be straight before.
+_PART, _LEAST, _MOST = 0.2, 1.2, 20.0
 # In coarser dtypes what a longer step steps over is not seen.
 FINE = 1e-10
 # Growing pays where the noise of the estimate is as many times that of f.
@@ -168,7 +171,7 @@ class Judging:
     def outward(self, lines: Lines, state: State) -> Array | None:
         """Return the step to begin again with, where f is nearly straight on the first one and hardly changes; else 0.
 
-        That is where it will have changed by a quarter of itself, or bent, but not beyond the scale of 1.
+        That is where it will have changed, or bent, by a quarter of itself, but not farther out than need be.
         """
         if self.n != 1 or self.side or not self.widens or lines.eps > FINE:
             return None
@@ -177,11 +180,11 @@ class Judging:
         change = xp.abs(level.above - level.below)
         bend = xp.abs((level.above - state.base) + (level.below - state.base))
         steady = (_STEADY * bend < change) & (_STEADY * change < size)
-        steady = steady & (step > _PART * state.scale) & (step > _UNIT / _FAR) & (step < _UNIT / _NEAR)
+        steady = steady & (step > _PART * state.scale) & (step > _AGAIN / _MOST) & (step < _AGAIN / _LEAST)
         if not lines.any(steady):
             return None
         reach = step * xp.minimum(0.5 * size / change, 0.25 * change / (bend + lines.tiny))
-        reach = xp.where(steady, xp.where(reach < _UNIT, reach, _UNIT), 0.0)
+        reach = xp.where(steady, xp.minimum(reach, _AGAIN + 0.5 * step), 0.0)
         reach = reach if reach.shape[1] == 1 else xp.min(reach, axis=1, keepdims=True)
         return reach if state.most is None else xp.minimum(reach, state.most)
 
