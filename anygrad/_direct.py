@@ -43,11 +43,11 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
     # NaN and inf show in the result. f alone runs under the user's settings.
     with backend.context(x), np.errstate(all="ignore"):
         memory = backend.memory(x, in_place=getattr(evaluator, "in_place", False))
-        numbers = memory.elements(range(memory.size))
-        if memory.complex or not memory.all(memory.xp.abs(numbers) <= most):  # NaN is not
+        sizes = memory.xp.abs(memory.elements(range(memory.size)))
+        if memory.complex or not memory.all(sizes <= most):  # NaN is not
             return None
         brief = Brief(
-            points=lambda elements: stencil.points(numbers[elements[0] : elements[-1] + 1], step),
+            points=lambda elements: stencil.points(memory.elements(elements), step),
             slope=lambda values: memory.narrow(stencil.combine(values, step)),
             calling=lambda: np.errstate(**settings),
         )

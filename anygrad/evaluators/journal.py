@@ -167,7 +167,7 @@ class Journal:
 
 def _require_numbers(target: Target) -> None:
     """Raise if x holds no numbers as yet."""
-    if not target.memory(in_place=False).concrete:
+    if not target.backend.memory(target.x, in_place=False).concrete:
         raise TypeError(
             f"{target.name} is lazy or traced, and f's values are not yet numbers that a journal could keep: compute"
             f" {target.name} first, or leave out the journal"

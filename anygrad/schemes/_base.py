@@ -15,6 +15,9 @@ class Scheme(Protocol):
     ----------
     off_axis
         Whether f is sampled at complex points, off the real axis.
+
+    A scheme may have ``examines`` as well: whether it looks at f's values to find out where to sample next. Of small
+    arrays on a device, the host then computes with them.
     """
 
     @property

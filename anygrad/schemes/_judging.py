@@ -171,9 +171,10 @@ class Judging:
     def outward(self, lines: Lines, state: State) -> Array | None:
         """Return the step to begin again with, where f is nearly straight on the first one and hardly changes; else 0.
 
-        That is where it will have changed, or bent, by a quarter of itself, but not farther out than need be.
+        That is where it will have changed, or bent, by a quarter of itself, but not farther out than need be. None if
+        no line begins again, and after the first level.
         """
-        if self.n != 1 or self.side or not self.widens or lines.eps > FINE:
+        if len(state.trail) > 1 or self.n != 1 or self.side or not self.widens or lines.eps > FINE:
             return None
         xp, level = lines.xp, state.trail[-1]
         step, size = level.step, level.size

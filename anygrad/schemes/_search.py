@@ -39,9 +39,7 @@ class Search(Judging):
             if level == self.levels:
                 break
             if level < self.soonest:
-                reaches = [self.outward(lines, state) if level == 1 else None for state in active]
-                pairs = zip(active, reaches, strict=True)
-                active = [self.onward(lines, Judged(state, reach=reach)) for state, reach in pairs]
+                active = [self.onward(lines, Judged(state, reach=self.outward(lines, state))) for state in active]
                 continue
             parted = [self._parted(lines, state) for state in active]
             ended += [over for over, _ in parted if over is not None]

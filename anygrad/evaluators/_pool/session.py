@@ -35,7 +35,7 @@ class PoolSession:
         self.record = self._here.record
         threads = in_this_process(pool.executor)
         # Worker processes write in their x where that could be done with the one here.
-        self.in_place = not threads and target.memory(in_place=True).visible
+        self.in_place = not threads and target.backend.memory(target.x, in_place=True).visible
         _require_possible(pool, target, self.memory.concrete, threads=threads)
         self._pace = Pace()
         self._channel = (Threads if threads else Processes)(Engine(pool.executor), self._parcel)
