@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -180,6 +181,17 @@ def test_a_missing_return_statement():
         TypeError, match=r"^f returned None, but an array like x was expected: does it lack a return st"
     ):
         anygrad.derivative(lambda x: None, np.ones(3))
+
+
+def test_the_memory_that_it_takes():
+    x = np.random.default_rng(0).uniform(-1.0, 1.0, 2**18)
+    anygrad.derivative(np.exp, x[:10])
+    tracemalloc.start()
+    anygrad.derivative(np.exp, x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # All levels until the first lines end, and the tableau of the latest one: not that of the level before as well.
+    assert peak <= 70 * x.nbytes
 
 
 def test_trees_are_no_arrays():

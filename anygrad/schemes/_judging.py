@@ -210,7 +210,7 @@ class Judging:
             step = xp.where(unseen, state.step / _LEAP, step)
             leap = leap | unseen
             state = replace(state, leaps=xp.where(unseen, state.leaps + 1.0, state.leaps))
-        state = replace(state, step=step, fresh=None, leapt=False, row=replace(state.row, changes=()))
+        state = replace(state, step=step, fresh=None, leapt=False)
         return state.anew(xp, leap) if lines.any(leap) else state
 
     def _unseen(self, lines: Lines, state: State) -> Array | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from anygrad._plan import Lines
@@ -28,12 +28,11 @@ class Ended:
 class Search(Judging):
     """Levels taken until all lines have converged."""
 
-    def run(self, lines: Lines, steps: Array, noise: Array) -> list[Ended]:
-        """Differentiate lines; return them in groups of which all have taken the same number of levels."""
+    def run(self, lines: Lines, steps: Array, noise: Array) -> Iterator[Ended]:
+        """Differentiate lines; yield them in groups of which all have taken the same number of levels."""
         xp = lines.xp
         active = begun(lines, steps, noise, float(self.series.ratio), self.side)
         count, sampled = lines.at.shape[0], lines
-        ended: list[Ended] = []
         for level in range(1, self.levels + 1):
             active = self._sampled(sampled, active)
             if level == self.levels:
@@ -41,15 +40,21 @@ class Search(Judging):
             if level < self.soonest:
                 active = [self.onward(lines, Judged(state, reach=self.outward(lines, state))) for state in active]
                 continue
-            parted = [self._parted(lines, state) for state in active]
-            ended += [over for over, _ in parted if over is not None]
-            active = gathered(xp, [left for _, left in parted if left is not None])
-            if not active:
-                return ended
-            left = sum(state.index.shape[0] for state in active)
-            if left < count:
-                count, sampled = left, lines.take(joined(xp, [state.index for state in active]))
-        return ended + [Ended(self.judged(lines, state).state) for state in active]
+            going = []
+            while active:
+                over, left = self._parted(lines, active.pop(0))
+                if over is not None:
+                    yield over
+                if left is not None:
+                    going.append(left)
+            if not going:
+                return
+            active = gathered(xp, going)
+            remaining = sum(state.index.shape[0] for state in active)
+            if remaining < count:
+                count, sampled = remaining, lines.take(joined(xp, [state.index for state in active]))
+        while active:
+            yield Ended(self.judged(lines, active.pop(0)).state)
 
     def _parted(self, lines: Lines, state: State) -> tuple[Ended | None, State | None]:
         """Return lines that have come to an end, and those that go on."""
@@ -85,16 +90,17 @@ class Search(Judging):
             row = row.forgotten(xp, leapt)
         return row.extended(self.series, value, noise)
 
-    def _sampled(self, lines: Lines, states: Sequence[State]) -> list[State]:
-        """Sample the next level of all, in one go, and extend each tableau by a row."""
+    def _sampled(self, lines: Lines, states: list[State]) -> list[State]:
+        """Sample the next level of all, in one go, and extend each tableau by a row: states are taken from the list."""
         xp = lines.xp
         steps = [self._step(lines, state) for state in states]
         all_steps = joined(xp, steps)
         samples = lines.sample([lines.at + all_steps] if self.side else [lines.at + all_steps, lines.at - all_steps])
         extended, start = [], 0
-        for state, step in zip(states, steps, strict=True):
+        while states:  # what a state is extended from is not kept until all are
+            state, step = states.pop(0), steps.pop(0)
             stop = start + step.shape[0]
-            own = samples if len(states) == 1 else [values[start:stop, :] for values in samples]
+            own = samples if stop - start == all_steps.shape[0] else [values[start:stop, :] for values in samples]
             extended.append(self._extended(lines, state, Level.of(xp, step, own, state.base)))
             start = stop
         return extended
@@ -104,7 +110,8 @@ class Search(Judging):
         xp = lines.xp
         if self.side:
             return lines.nearest(state.at + float(self.side) * state.step) - state.at
-        return xp.abs(lines.nearest(state.at + state.outward * state.step) - state.at)
+        size = xp.abs(state.at)
+        return xp.abs(lines.nearest(size + state.step) - size)
 
     def _extended(self, lines: Lines, state: State, level: Level) -> State:
         xp = lines.xp
@@ -114,7 +121,9 @@ class Search(Judging):
         row = self.row(lines, state)
         if not row.changes:
             return replace(state, row=row)
-        fresh = row.best(lines, xp.abs(level.step), CANDIDATES if self.n > HIGH else len(row.changes))
+        step = xp.abs(level.step) if self.side else level.step
+        fresh = row.best(lines, step, CANDIDATES if self.n > HIGH else len(row.changes))
+        row = replace(row, changes=())
         error = state.best.error
         improved = fresh.error < error
         if state.ended is None and lines.all(improved):

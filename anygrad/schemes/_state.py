@@ -28,9 +28,8 @@ class State:
         By how much steps shrink.
     index
         Which lines these are, (k,).
-    at, outward, scale, base, noise
-        x, on which side of it numbers are larger, 1 or -1, and how large it is, (k, 1); f(x), (k, p), and the
-        relative noise of f, (k, 1).
+    at, scale, base, noise
+        x, and how large it is, (k, 1); f(x), (k, p), and the relative noise of f, (k, 1).
     step, age, failures, growths, leaps
         The step of the next level; how many levels have passed since the step last leapt; how often it leapt because f
         was not finite, how often it grew, and how often it leapt because nothing was seen: (k, 1).
@@ -54,7 +53,6 @@ class State:
     ratio: float
     index: Array
     at: Array
-    outward: Array
     scale: Array
     base: Array
     noise: Array
@@ -85,11 +83,10 @@ class State:
             ratio=ratio,
             index=lines.numbers(),
             at=lines.at,
-            outward=xp.where(lines.at < 0.0, zero - 1.0, zero + 1.0),
             scale=xp.where(xp.isfinite(lines.scale), lines.scale, 0.0),
             base=base,
-            noise=noise + zero,
-            step=steps + zero,
+            noise=noise,
+            step=steps,
             age=zero,
             failures=zero,
             growths=zero,
@@ -189,10 +186,10 @@ def _merged(xp: Namespace, things: Sequence[T]) -> T:
     return cast(T, xp.concat(list(things)))
 
 
-def gathered(xp: Namespace, states: Sequence[State], block: int = _BLOCK) -> list[State]:
+def gathered(xp: Namespace, states: list[State], block: int = _BLOCK) -> list[State]:
     """Return lines in fewer blocks, once there are few of them."""
     few = sum(state.index.shape[0] for state in states) <= block
-    return [merged(xp, states)] if states and few else list(states)
+    return [merged(xp, states)] if states and few else states
 
 
 def begun(lines: Lines, steps: Array, noise: Array, ratio: float, side: int) -> list[State]:

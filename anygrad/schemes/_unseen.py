@@ -98,9 +98,9 @@ def extrapolated(lines: Lines, search: Search, steps: Array, noise: Array) -> tu
 def _sampled(lines: Lines, state: State, side: int, count: int) -> tuple[Level, list[Level]]:
     """Sample all levels in one go; return them as one, whose arrays have them along a first axis, and one by one."""
     xp, at = lines.xp, state.at
-    towards = float(side) if side else state.outward
+    start, towards = (at, float(side)) if side else (xp.abs(at), 1.0)
     shrunk = xp.asarray([[state.ratio**level for level in range(count)]], dtype=at.dtype, device=device(at))
-    taken = lines.nearest(at + towards * state.step / shrunk) - at
+    taken = lines.nearest(start + towards * state.step / shrunk) - start
     taken = taken if side else xp.abs(taken)
     points = [at + taken] if side else [at + taken, at - taken]
     samples = lines.sample([table[:, level : level + 1] for level in range(count) for table in points])
