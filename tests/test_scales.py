@@ -86,6 +86,14 @@ def test_beside_a_kink_the_slope_is_that_of_its_side(name):
     assert (errors[~either] < 1e-5).all()
 
 
+@pytest.mark.parametrize(("frequency", "low", "high"), [(1e4, 1, 10), (1e5, 1, 10), (1e5, 1e-3, 0.1), (1e6, 1e-3, 0.1)])
+def test_a_wave_too_small_for_its_slope_to_be_seen_from_close_by_is_seldom_taken_for_a_kink(frequency, low, high):
+    x = np.concatenate([between(low, high) for _ in range(3)])
+    result = anygrad.derivative(lambda x: 5 + x + 1e-8 * np.sin(frequency * x), x, full_output=True)
+    assert result.flags["kink"].mean() < 0.1
+    assert (np.abs(result.value - 1 - 1e-8 * frequency * np.cos(frequency * x)) <= result.error).mean() > 0.9
+
+
 def test_pieces_with_jumps_between_them_are_noise():
     x = between(1e-7, 1e-6)
     # Between the numbers that np.exp is rounded to, this falls like -x.

@@ -195,7 +195,7 @@ class Diagnosis:
         size = suspected(lines, state)
         bent = size > 0.0
         unknown = xp.where(found.poor, xp.abs(state.trail[-1].slope(state.base)), 0.0)
-        return found.bent(xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown)))
+        return found.bent(xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown), bent))
 
     def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""

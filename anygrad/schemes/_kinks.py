@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import log
 
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import RATIO
+from anygrad.schemes._judging import FINE
 from anygrad.schemes._level import Level
 from anygrad.schemes._state import State, widest
 
@@ -22,6 +24,8 @@ _WITHIN = 1.0 / 64.0
 _DISTINCT = 1e3
 # Heights of f(x) above its surroundings that differ by less, as a part, are the same.
 _ALIKE = 0.1
+# A kink is not more than as many times what it seemed to be, and does not grow by more than this power of the step.
+_MUCH, _STEEPEST = 1.25, 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +106,8 @@ def isolated(lines: Lines, state: State) -> Array:
     return same
 
 
-def confirmed(lines: Lines, state: State, size: Array) -> Kink:
-    """Look for a kink of a size very close to x: 4 points a line."""
+def confirmed(lines: Lines, state: State, size: Array, known: Array) -> Kink:
+    """Look for a kink of a size very close to x: 4 points a line. Where the size is known it has to be that."""
     xp = lines.xp
     outer, inner = _close_by(lines, state, size)
     wide, close = outer.bend(state.base), inner.bend(state.base)
@@ -114,6 +118,8 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     chosen = state.chosen(xp)
     near = (outer.step <= chosen.step) | ~chosen.seen(xp)
     kink = (limit > 0.5 * size) & (limit * inner.step > noise)
+    if lines.eps < FINE:  # else so close to x is not far from the last level
+        kink = kink & ((limit < _MUCH * size * _growth(xp, state, outer, inner)) | ~known)
     moved = xp.abs(2.0 * (outer.step * outer.slope(state.base) - inner.step * inner.slope(state.base)))
     moved = moved + xp.abs(outer.above - inner.above)
     apart = 2.0 * inner.step * xp.abs(inner.slope(state.base))
@@ -122,6 +128,18 @@ def confirmed(lines: Lines, state: State, size: Array) -> Kink:
     endless = jump | (xp.abs(close) > 1.25 * xp.abs(wide))
     rounded = 2.0 * state.noise * (inner.size + xp.abs(state.base)) / inner.step
     return Kink((kink | jump) & near, xp.where(endless, xp.inf, limit + rounded))
+
+
+def _growth(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:
+    """Return by how much the bend has grown since the last level, as at a cusp, going by how it grows so close to x.
+
+    The most that it can grow by is as at a jump, like the inverse of the step.
+    """
+    close, wide = xp.abs(inner.bend(state.base)), xp.abs(outer.bend(state.base))
+    gain = close / xp.where(wide > 0.0, wide, 1.0)
+    power = xp.log(xp.where(gain > 1.0, gain, 1.0)) / log(RATIO)
+    last = xp.abs(state.trail[-1].step)
+    return xp.where(power < _STEEPEST, (last / inner.step) ** power, 0.0)
 
 
 def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
