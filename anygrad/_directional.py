@@ -21,7 +21,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_direction, along_elements, by_direction
 from anygrad._symmetric import like, spans, vector
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_f_called, require_gradient
+from anygrad._validate import require_callable, require_f_called, require_gradient, said_of_gradient
 from anygrad._variables import Variables
 from anygrad.backends import Memory
 from anygrad.evaluators import Evaluator, Loop
@@ -160,16 +160,17 @@ def hvp(
     if grad is not None:
         require_gradient(grad)
         require_f_called(f0, has_aux=has_aux)
-        product = jvp(
-            grad,
-            x,
-            v,
-            scheme=scheme,
-            evaluator=evaluator,
-            bounds=bounds,
-            progress=progress,
-            full_output=full_output,
-        )
+        with said_of_gradient():
+            product = jvp(
+                grad,
+                x,
+                v,
+                scheme=scheme,
+                evaluator=evaluator,
+                bounds=bounds,
+                progress=progress,
+                full_output=full_output,
+            )
         variables.require_like(product.value if full_output else product, "grad")
         if not full_output:
             return _like_x(variables, product)

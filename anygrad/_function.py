@@ -113,11 +113,10 @@ class Function:
         return [math.prod(shape) for shape in self.shapes or ()]
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
+        if value is None:  # no empty tree
+            wanted = "an array, a number or a tree of these" if self._shape is None else "an array like x"
+            raise TypeError(f"f returned None, but {wanted} was expected: does it lack a return statement?")
         leaves, rebuild = flatten(value, "f(x)")
-        if value is None:
-            leaves = [("f(x)", None)]  # a missing return statement, not an empty tree
-            if self._shape is not None:
-                raise TypeError("f returned None, but an array like x was expected: does it lack a return statement?")
         names, shapes = [place for place, _ in leaves], [_shape(leaf)[leading:] for _, leaf in leaves]
         if self._shape is not None:
             self._require_shape(shapes, pair=_is_pair(value))

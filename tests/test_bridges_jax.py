@@ -325,6 +325,10 @@ class TestErrors:
         with pytest.raises(TypeError, match=message):
             anygrad.jax_function(math.sin, **options)
 
+    def test_a_length_that_is_left_open(self, lib):
+        with pytest.raises(ValueError, match=r"shape is \(-1, 3\), but JAX must know each length"):
+            anygrad.jax_function(math.sin, shape=(-1, 3))
+
     def test_no_function(self, lib):
         with pytest.raises(TypeError, match="f comes first"):
             anygrad.jax_function(3)

@@ -109,6 +109,8 @@ def test_what_holds_arrays_and_is_none():
 def test_f_and_x_in_the_wrong_order():
     with pytest.raises(TypeError, match=r"f is a ndarray|f is an ndarray"):
         anygrad.numerical_gradient(np.ones(2), np.sum)
+    with pytest.raises(TypeError, match=r"x is a function, but .* was expected: functions come first, then x$"):
+        anygrad.check_gradient(lambda x: x.sum(), np.ones(2), lambda x: 0 * x + 1)
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass")

@@ -80,6 +80,27 @@ def test_what_cannot_be_traced(lib):
 
 
 @vectorised
+def test_what_is_no_number_is_told_as_by_the_loop(lib):
+    x = array(lib, 1.0, 2.0, 3.0)
+    total = lib.xp.sum
+    returning = (
+        lambda x: None,
+        lambda x: x * 2,
+        lambda x: x[:2],
+        lambda x: {"a": total(x)},
+        lambda x: (total(x), 2.0),
+        lambda x: (total(x), x),
+        lambda x: (total(x), "text"),
+    )
+    for f in returning:
+        with pytest.raises((TypeError, ValueError)) as of_loop:
+            anygrad.numerical_gradient(f, x)
+        with pytest.raises(of_loop.type) as caught:
+            anygrad.numerical_gradient(f, x, evaluator=Vmap())
+        assert str(caught.value).partition("(")[0] == str(of_loop.value).partition("(")[0]
+
+
+@vectorised
 def test_an_error_of_fs_own_is_its_own(lib):
     def f(x):
         raise ValueError("mine")

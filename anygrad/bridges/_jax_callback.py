@@ -130,6 +130,8 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
         raise TypeError(
             f"shape is {shape!r:.60}, but a tuple of integers was expected: () for a number, (3,) for an array of three"
         )
+    if any(length < 0 for length in shape):
+        raise ValueError(f"shape is {shape!r:.60}, but JAX must know each length of what f returns: write them out")
     return shape
 
 

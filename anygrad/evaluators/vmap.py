@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -136,19 +137,34 @@ def _many(
         try:
             value = many(points)
         except _OF_TRACING as error:
-            _require_traced(one, memory.array if length is None else memory.array[0, ...], error)
+            point = memory.array if length is None else memory.array[0, ...]
+            _require_traced(one, point, error, memory.read if unpack is None else None)
             raise
+        if unpack is None:
+            _require_numbers(memory, value)
         return value if outside is None else outside(value)
 
     return called, stack
 
 
-def _require_traced(f: Callable[[Any], Any], x: Array, error: Exception) -> None:
-    """Raise that f cannot be vectorised, if it can be called: otherwise the error is its own."""
+def _require_numbers(memory: Memory, value: Any) -> None:
+    """Raise unless there is a number for each point: f is given one, and what is said is of its value there."""
+    if not hasattr(value, "shape"):
+        memory.read(value)
+    elif math.prod(value.shape[1:]) != 1:
+        memory.read(value[0, ...])
+
+
+def _require_traced(
+    f: Callable[[Any], Any], x: Array, error: Exception, read: Callable[[object], object] | None
+) -> None:
+    """Raise that f cannot be vectorised, if it can be called: otherwise the error is its own, or that of its value."""
     try:
-        f(x)
+        value = f(x)
     except Exception:
         return
+    if read is not None:
+        read(value)
     reason = textwrap.shorten(str(error).strip().partition("\n")[0], 100, placeholder=" ...")
     raise TypeError(
         f"f works for one point, but its library's vmap cannot call it with many at a time ({type(error).__name__}:"
