@@ -21,7 +21,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_direction, along_elements, by_direction
 from anygrad._symmetric import like, spans, vector
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_f_called, require_gradient, said_of_gradient
+from anygrad._validate import require_callable, require_f_called, require_gradient
 from anygrad._variables import Variables
 from anygrad.backends import Memory
 from anygrad.evaluators import Evaluator, Loop
@@ -82,10 +82,14 @@ def jvp(
     """
     require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "jvp", "v": v})
-    variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
+    return _jvp_of(Function(f, has_aux=has_aux, vector=True), x, v, options)
+
+
+def _jvp_of(function: Function, x: PyTree, v: PyTree, options: Options) -> PyTree:
+    variables = Variables.of(x)
     job = joint_job(variables, function, options, vector=True)
     scheme = job.options.scheme
-    with meter(progress, scheme.calls(1)) as counter, opened(job, function, counter) as space:
+    with meter(options.progress, scheme.calls(1)) as counter, opened(job, function, counter) as space:
         memory, session = space.memory, space.session
         require_distinct(variables, [session.in_place] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
@@ -160,17 +164,9 @@ def hvp(
     if grad is not None:
         require_gradient(grad)
         require_f_called(f0, has_aux=has_aux)
-        with said_of_gradient():
-            product = jvp(
-                grad,
-                x,
-                v,
-                scheme=scheme,
-                evaluator=evaluator,
-                bounds=bounds,
-                progress=progress,
-                full_output=full_output,
-            )
+        plan = {"operator": "jvp", "v": v}
+        options = Options(scheme, evaluator, bounds, progress=progress, full_output=full_output, plan=plan)
+        product = _jvp_of(Function(grad, vector=True, called="grad"), x, v, options)
         variables.require_like(product.value if full_output else product, "grad")
         if not full_output:
             return _like_x(variables, product)

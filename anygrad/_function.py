@@ -27,6 +27,8 @@ class Function:
         Whether the value is a tree of arrays; otherwise it is one number.
     shape
         The shape that the value must have, if it is to be one array of a certain shape.
+    called
+        The user's name for it.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Function:
         has_aux: bool = False,
         vector: bool = False,
         shape: tuple[int, ...] | None = None,
+        called: str = "f",
     ) -> None:
         self.f = f
+        self._called = called
         self._shape = shape
         self._has_aux = has_aux
         self._vector = vector
@@ -85,7 +89,7 @@ class Function:
         if not self._has_aux:
             return returned
         if not isinstance(returned, tuple) or len(returned) != 2:
-            raise TypeError(f"f returned {returned!r:.60}, but {_PAIR}")
+            raise TypeError(f"{self._called} returned {returned!r:.60}, but {_PAIR}")
         value, aux = returned
         if not self._aux_known:  # the first call is f(x)
             self.aux, self._aux_known = aux, True
@@ -115,14 +119,16 @@ class Function:
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
         if value is None:  # no empty tree
             wanted = "an array, a number or a tree of these" if self._shape is None else "an array like x"
-            raise TypeError(f"f returned None, but {wanted} was expected: does it lack a return statement?")
+            raise TypeError(
+                f"{self._called} returned None, but {wanted} was expected: does it lack a return statement?"
+            )
         leaves, rebuild = flatten(value, "f(x)")
         names, shapes = [place for place, _ in leaves], [_shape(leaf)[leading:] for _, leaf in leaves]
         if self._shape is not None:
             self._require_shape(shapes, pair=_is_pair(value))
         if self.shapes is None:
             if _is_pair(value) and not all(_is_numeric(leaf) for _, leaf in leaves):
-                raise TypeError(f"f returned a tuple, but arrays and numbers were expected: {_UNDECLARED}")
+                raise TypeError(f"{self._called} returned a tuple, but arrays and numbers were expected: {_UNDECLARED}")
             self.shapes, self._rebuild, self._names = shapes, rebuild, names
         elif shapes != self.shapes:
             raise self._unlike("arrays of shape", _listed(shapes), _listed(self.shapes))
@@ -134,7 +140,8 @@ class Function:
         if self._f0_given:
             return ValueError(f"f0 is {kind} {before}, but f returned {kind} {now}: f0 must be what f returns at x")
         return ValueError(
-            f"f returned {kind} {now} at one point and {before} at another: the derivative needs the same at all points"
+            f"{self._called} returned {kind} {now} at one point and {before} at another: the derivative needs the same"
+            " at all points"
         )
 
     def _require_shape(self, shapes: Sequence[tuple[int, ...]], *, pair: bool) -> None:

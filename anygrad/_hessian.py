@@ -8,7 +8,7 @@ from typing import Any
 
 from anygrad._collected import arrays_of, mapped
 from anygrad._function import Function
-from anygrad._jacobian import jacobian
+from anygrad._jacobian import jacobian_of
 from anygrad._job import Options
 from anygrad._jobs import joint_job, require_distinct
 from anygrad._opened import opened
@@ -18,7 +18,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_elements, by_pairs
 from anygrad._symmetric import blocks, symmetrised, vector
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_f_called, require_gradient, said_of_gradient
+from anygrad._validate import require_callable, require_f_called, require_gradient
 from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.schemes import Central, Scheme
@@ -88,16 +88,9 @@ def hessian(
     if grad is not None:
         require_gradient(grad)
         require_f_called(f0, has_aux=has_aux)
-        with said_of_gradient():
-            rows = jacobian(
-                grad,
-                x,
-                scheme=scheme,
-                evaluator=evaluator,
-                bounds=bounds,
-                progress=progress,
-                full_output=full_output,
-            )
+        plan = {"operator": "jacobian", "sparsity": None}
+        options = Options(scheme, evaluator, bounds, progress=progress, full_output=full_output, plan=plan)
+        rows = jacobian_of(Function(grad, vector=True, called="grad"), x, options)
         return symmetrised(rows, variables)
     require_callable(f)
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hessian"})

@@ -112,7 +112,12 @@ def jacobian(
     require_callable(f)
     plan = {"operator": "jacobian", "sparsity": sparsity}
     options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan=plan)
-    variables, function = Variables.of(x), Function(f, has_aux=has_aux, vector=True)
+    return jacobian_of(Function(f, has_aux=has_aux, vector=True), x, options, sparsity)
+
+
+def jacobian_of(function: Function, x: PyTree, options: Options, sparsity: Any = None) -> PyTree:
+    """Return the Jacobian of a function whose name to the user may be another than f."""
+    variables = Variables.of(x)
     variables.require_some()
     if sparsity is not None:
         from anygrad._sparse import sparse_jacobian  # noqa: PLC0415 - half a dozen modules, needed for nothing else

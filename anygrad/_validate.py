@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -47,18 +46,6 @@ def require_gradient(grad: object) -> None:
             f"grad is {_article(grad)}, but a function of x that returns the gradient of f was expected: its value at x"
             " alone has no derivative, so leave it out if there is no such function"
         )
-
-
-@contextmanager
-def said_of_gradient() -> Iterator[None]:
-    """Say of grad what is said of f, where grad is what is differentiated."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        message = str(error)
-        if type(error) not in (TypeError, ValueError) or not message.startswith(("f returned", "f modifies")):
-            raise
-        raise type(error)(f"grad{message.removeprefix('f')}") from None
 
 
 def require_scheme(scheme: object) -> Scheme:

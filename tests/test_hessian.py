@@ -187,16 +187,12 @@ def test_a_gradient_that_is_not_like_x(grad):
             operator(None, X.copy(), grad=grad)
 
 
-def test_what_a_gradient_returns_is_not_said_of_f():
-    def modifying(x):
-        x[0] += 1
-        return 2 * x
-
+def test_what_a_gradient_returns_is_said_of_it():
     for operator in (anygrad.hessian, lambda f, x, grad: anygrad.hvp(f, x, x, grad=grad)):
         with pytest.raises(TypeError, match=r"^grad returned None, but an array.*lack a return statement"):
             operator(None, X.copy(), grad=lambda x: None)
-        with pytest.raises(ValueError, match=r"^grad modifies its argument"):
-            operator(None, X.copy(), grad=modifying)
+        with pytest.raises(TypeError, match=r"^f returned None, but one number"):  # which is what grad is made of
+            operator(None, X.copy(), grad=anygrad.grad(lambda x: None))
 
 
 @pytest.mark.parametrize("grad", [3, np.ones(2)])
