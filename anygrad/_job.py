@@ -9,7 +9,7 @@ from typing import Any
 
 from anygrad._typing import Array, ProgressCallback
 from anygrad._validate import require_bounds, require_evaluator, require_number, require_scheme
-from anygrad.backends import Backend
+from anygrad.backends import Opener
 from anygrad.evaluators import Evaluator
 from anygrad.schemes import Central, ReferenceStep, Scheme
 
@@ -46,7 +46,7 @@ class Job:
     name: str
     f: Callable[[Any], object]
     x: Array
-    backend: Backend
+    backend: Opener
     options: Options
     bounds: tuple[Any, Any] = (None, None)
     batch: bool = False

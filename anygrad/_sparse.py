@@ -12,7 +12,7 @@ from anygrad._collected import Arrays, arrays_of, mapped
 from anygrad._columns import Columns
 from anygrad._detection import detected
 from anygrad._function import Function
-from anygrad._job import Job, Options
+from anygrad._job import Options
 from anygrad._jobs import jobs_of
 from anygrad._opened import opened
 from anygrad._partials import completed
@@ -25,7 +25,7 @@ from anygrad._second import concatenated
 from anygrad._typing import Array
 from anygrad._variables import Variables
 from anygrad._verification import Contributions, verify
-from anygrad.backends import Memory
+from anygrad.backends import Backend, Memory
 from anygrad.schemes import Scheme
 
 
@@ -36,9 +36,9 @@ def sparse_jacobian(variables: Variables, function: Function, options: Options, 
             f"x consists of {', '.join(variables.names)}, but with sparsity= it must be one array: ravel them into one,"
             " and take that apart in f"
         )
-    [job] = jobs_of(variables, function, options, vector=True)
+    [job], [backend] = jobs_of(variables, function, options, vector=True), variables.backends
     detecting = isinstance(sparsity, str) and sparsity == "detect"
-    pattern = None if detecting else given(sparsity, job.backend, variables.size)
+    pattern = None if detecting else given(sparsity, backend, variables.size)
     scheme = options.scheme
     groups = 0 if pattern is None else int(np.max(pattern.groups, initial=-1)) + 1
     total = scheme.calls(groups) + scheme.calls(1)
@@ -55,7 +55,7 @@ def sparse_jacobian(variables: Variables, function: Function, options: Options, 
         if failed is not None:
             missing = memory.xp.isnan(slopes.value) & failed
             slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
-        arrays = _arrays(job, memory, slopes, pattern)
+        arrays = _arrays(backend, memory, slopes, pattern, full_output=options.full_output)
         step = memory.join([memory.narrow(entries.step)], job.x.shape)
         if session.blind():
             warn_of_blindness([job.name])
@@ -163,13 +163,13 @@ class _Compressed:
             )
 
 
-def _arrays(job: Job, memory: Memory, slopes: Slopes, pattern: Pattern) -> Arrays:
+def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, *, full_output: bool) -> Arrays:
     """Return the entries as sparse arrays of x's library."""
 
     def sparse(entries: Array) -> Array:
-        return job.backend.sparse(entries, pattern.rows, pattern.columns, pattern.shape, pattern.like)
+        return backend.sparse(entries, pattern.rows, pattern.columns, pattern.shape, pattern.like)
 
     flat = arrays_of(memory, slopes, (slice(None), 0), (pattern.rows.size,))
-    if not job.options.full_output:
+    if not full_output:
         return Arrays(value=sparse(flat.value), step=None, error=None, flags={})
     return mapped([flat], lambda entries: sparse(only(entries)))

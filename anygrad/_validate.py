@@ -39,6 +39,14 @@ def require_callable(f: object) -> None:
         raise TypeError(f"f is {_article(f)}, but a function of x was expected: f comes first, then x")
 
 
+def require_count(count: object, name: str, *, zero: bool = False) -> None:
+    """Raise unless that is an integer above 1, or, where it may be, 0."""
+    is_integer = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+    if not (is_integer and (int(cast(int, count)) > 1 or (zero and count == 0))):
+        none = ", or 0 for none" if zero else ""
+        raise ValueError(f"{name} is {count!r:.60}, but an integer above 1 was expected{none}")
+
+
 def require_gradient(grad: object) -> None:
     """Raise unless the gradient of f, which is to be differentiated, can be called."""
     if not callable(grad):

@@ -15,7 +15,7 @@ from anygrad._pytree import Rebuild, flatten, is_number, is_number_list
 from anygrad._typing import Array, PyTree
 from anygrad._unlike import unlike
 from anygrad._validate import as_array
-from anygrad.backends import Backend, Joint
+from anygrad.backends import Backend, Joint, Opener
 from anygrad.schemes import Scheme
 
 
@@ -65,7 +65,7 @@ class Variables:
     @property
     def dtypes(self) -> tuple[str, ...]:
         """The names of the dtypes that there are."""
-        return tuple(dict.fromkeys(str(array.dtype).removeprefix("torch.") for array in self.arrays))
+        return tuple(dict.fromkeys(str(array.dtype).rpartition(".")[2] for array in self.arrays))
 
     @property
     def size(self) -> int:
@@ -90,11 +90,11 @@ class Variables:
         if not self.names:
             raise ValueError("x is a tree without an array or a number in it: there is nothing to differentiate by")
 
-    def joint(self) -> tuple[Array, Backend, Rebuild]:
+    def joint(self) -> tuple[Array, Opener, Rebuild]:
         """Return all of x as one array of one backend, and what makes x of that again."""
         if self.alone:
             return self.arrays[0], self.backends[0], lambda array: array
-        backend: Backend = Joint(tuple(self.backends))
+        backend: Opener = Joint(tuple(self.backends))
         return list(self.arrays), backend, self.rebuild
 
     def with_leaf(self, position: int) -> Callable[[Array], PyTree]:

@@ -478,6 +478,15 @@ class TestCheck:
     def test_a_tolerance(self, rtol, status):
         assert main(["check", "net:loss", "--grad", "[6.0, 8.1]", "--x", "x.npy", "--rtol", rtol]) == status
 
+    def test_the_scheme_is_left_to_the_check(self, capsys):
+        """In float32, f is then asked in float64: a difference of two in the sixth digit shows."""
+        x = np.array([3.0, 4.0], "float32")
+        np.save("in.npy", x)
+        np.save("g.npy", 2 * x + np.array([2e-5, 4e-5], "float32"))
+        words = ["check", "net:loss", "--grad", "g.npy", "--x", "in.npy"]
+        assert main([*words, "--scheme", "adaptive"]) == 0
+        assert main(words) == 1
+
     def test_directions_by_a_seed(self, capsys):
         words = ["check", "net:loss", "--grad", "net:slip", "--x", "x.npy", "--directions", "2", "--json"]
         reports = []

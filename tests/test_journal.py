@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -719,6 +720,20 @@ def fails_at(number, f=squares):
 
     failing.calls = 0
     return failing
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    code: int
+
+
+def test_an_exception_that_cannot_be_assigned_to(path):
+    def f(x):
+        raise FrozenError(3)
+
+    journal = anygrad.Journal(path, on_error="nan")
+    assert np.isnan(anygrad.numerical_gradient(f, np.ones(1), evaluator=journal)).all()
+    assert {failure.type.rpartition(".")[2] for failure in journal.failures()} == {"FrozenError"}
 
 
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=4), anygrad.Adaptive()], ids=repr)

@@ -80,6 +80,27 @@ def test_no_such_element(element):
         anygrad.plot.study(f, X, elements=[element])
 
 
+@pytest.mark.parametrize("elements", [1, ["a"], [[0, 1]], [1.0], [(0, "b")], [True]])
+def test_what_names_no_elements(elements):
+    with pytest.raises(TypeError, match="but a list of integers or multi-indices was expected"):
+        anygrad.plot.study(f, X, elements=elements)
+
+
+@pytest.mark.parametrize("points", [1, 0, -3, 2.5, True])
+def test_too_few_steps(points):
+    with pytest.raises(ValueError, match=r"^points is .*, but an integer above 1 was expected$"):
+        anygrad.plot.study(f, X, points=points)
+
+
+def test_complex_numbers_have_no_curve():
+    with pytest.raises(TypeError, match="x is complex, but a real one was expected"):
+        anygrad.plot.step_study(lambda x: x**2, 1j)
+
+
+def test_nothing_to_study():
+    assert not anygrad.plot.step_study(lambda x: x.sum(), np.empty(0)).lines
+
+
 def test_a_scheme_without_a_step():
     with pytest.raises(TypeError, match="has no step to be studied"):
         anygrad.plot.study(lambda x: x[0] ** 2, X[:1], scheme=anygrad.Complex())

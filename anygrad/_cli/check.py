@@ -20,7 +20,7 @@ from anygrad.schemes import named
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    add_function(parser, scheme="adaptive")
+    add_function(parser, default="as check_gradient chooses")
     parser.add_argument(
         "--grad", required=True, help="the gradient to be checked: a function of x, as f is, or its value in a file"
     )
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> CheckReport:
-    scheme = named(arguments.scheme)
+    scheme = None if arguments.scheme is None else named(arguments.scheme)
     f, grad, x = function(arguments.f), _claimed(arguments), x_of(arguments)
     return check_gradient(
         f,

@@ -16,8 +16,8 @@ from anygrad.backends.libraries import names
 _STDOUT, _STDERR = 1, 2
 
 
-def add_function(parser: argparse.ArgumentParser, scheme: str | None = None) -> None:
-    """Describe f, x and how f is called; ``scheme`` is the default one, None that of `numerical_gradient`."""
+def add_function(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Describe f, x and how f is called; ``default`` says which scheme it is if none is named."""
     parser.add_argument("f", metavar="MODULE:F", help="the function: package.module:f, module:net.loss, or file.py:f")
     parser.add_argument(
         "--x",
@@ -31,9 +31,8 @@ def add_function(parser: argparse.ArgumentParser, scheme: str | None = None) -> 
     )
     parser.add_argument(
         "--scheme",
-        default=scheme,
         help="adaptive, central, forward, backward or complex; an order may follow, as in central4 (default:"
-        f" {scheme or 'central, with the step 1e-4'})",
+        f" {default})",
     )
     parser.add_argument(
         "--progress",

@@ -16,7 +16,7 @@ from anygrad.schemes import named
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    add_function(parser)
+    add_function(parser, default="central, with the step 1e-4")
     parser.add_argument("--h", type=float, help="the step, in units of x (default: the scheme's own choice)")
     parser.add_argument("-o", "--output", metavar="FILE", help="write a .npy file (.npz, if x is one)")
     parser.add_argument("--json", action="store_true", help="print the gradient, its estimated error and flags as JSON")

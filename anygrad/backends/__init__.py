@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from anygrad.backends._base import Backend
+from anygrad.backends._base import Backend, Opener
 from anygrad.backends._complexified import Complexified
 from anygrad.backends._examined import examined
 from anygrad.backends._joint import Joint
@@ -21,6 +21,7 @@ __all__ = [
     "Complexified",
     "Joint",
     "Memory",
+    "Opener",
     "Recorder",
     "Results",
     "Rule",

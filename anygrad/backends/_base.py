@@ -15,13 +15,41 @@ from anygrad.backends._vectoriser import CompiledGradient, Function
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
-class Backend(Protocol):
-    """One array library. A module that defines these names is a backend."""
+class Opener(Protocol):
+    """What opens x: one array library, or several arrays as one."""
 
     @property
     def name(self) -> str:
         """The library's name."""
         ...
+
+    def host(self, x: Array) -> np.ndarray[Any, Any]:
+        """Return an array of any dtype on the host, as NumPy's; what NumPy lacks a dtype for, as bits."""
+        ...
+
+    def forkable(self, x: Array) -> bool:
+        """Return whether a process forked from this one can use arrays like x: after CUDA has been used, it cannot."""
+        ...
+
+    def memory(self, x: Array, *, in_place: bool) -> Memory:
+        """Return x opened for perturbation; in place only if that is asked for and x can be written safely."""
+        ...
+
+    def complexified(self, x: Array) -> Array:
+        """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
+        ...
+
+    def context(self, x: Array) -> AbstractContextManager[object]:
+        """Return the context in which x's device is the current one."""
+        ...
+
+    def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
+        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
+        ...
+
+
+class Backend(Opener, Protocol):
+    """One array library. A module that defines these names is a backend."""
 
     @property
     def cast_example(self) -> str:
@@ -41,28 +69,12 @@ class Backend(Protocol):
         """Return whether x's dtype is real or complex floating; raise if x cannot be differentiated otherwise."""
         ...
 
-    def host(self, x: Array) -> np.ndarray[Any, Any]:
-        """Return an array of any dtype on the host, as NumPy's; what NumPy lacks a dtype for, as bits."""
-        ...
-
     def in_host_memory(self, x: Array) -> bool:
         """Return whether the host reads x's numbers where they are, without a copy or a wait."""
         ...
 
     def shares_memory(self, x: Array, y: Array) -> bool:
         """Return whether writing an element of x may change one of y."""
-        ...
-
-    def forkable(self, x: Array) -> bool:
-        """Return whether a process forked from this one can use arrays like x: after CUDA has been used, it cannot."""
-        ...
-
-    def memory(self, x: Array, *, in_place: bool) -> Memory:
-        """Return x opened for perturbation; in place only if that is asked for and x can be written safely."""
-        ...
-
-    def complexified(self, x: Array) -> Array:
-        """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
         ...
 
     def widened(self, x: Array) -> Array:
@@ -82,12 +94,4 @@ class Backend(Protocol):
 
         ``like`` is a SciPy sparse array of the wanted format, or None; other libraries may have but one.
         """
-        ...
-
-    def context(self, x: Array) -> AbstractContextManager[object]:
-        """Return the context in which x's device is the current one."""
-        ...
-
-    def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
-        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
         ...

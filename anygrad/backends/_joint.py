@@ -11,34 +11,22 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends._base import Backend, Indices
+from anygrad.backends._base import Backend
 from anygrad.backends._joint_memory import JointMemory, of_several_libraries
-from anygrad.backends._vectoriser import Function
 
 
 @dataclass(frozen=True)
 class Joint:
-    """The `Backend` of a list of arrays, whose elements are numbered through."""
+    """The `Opener` of a list of arrays, whose elements are numbered through."""
 
     parts: tuple[Backend, ...]
-    name: str = "joint"
-    cast_example: str = ""
-    compiled_gradient: None = None
 
-    def is_array(self, x: object) -> bool:
-        return False
-
-    def floating(self, x: Sequence[Array]) -> bool:
-        return all(part.floating(array) for part, array in zip(self.parts, x, strict=True))
+    @property
+    def name(self) -> str:
+        return " and ".join(dict.fromkeys(part.name for part in self.parts))
 
     def host(self, x: Array) -> np.ndarray[Any, Any]:
         return self.parts[0].host(x)
-
-    def shares_memory(self, x: Array, y: Array) -> bool:
-        raise NotImplementedError("a list of arrays is compared array by array")
-
-    def in_host_memory(self, x: Sequence[Array]) -> bool:
-        return all(part.in_host_memory(array) for part, array in zip(self.parts, x, strict=True))
 
     def forkable(self, x: Sequence[Array]) -> bool:
         return all(part.forkable(array) for part, array in zip(self.parts, x, strict=True))
@@ -51,18 +39,6 @@ class Joint:
 
     def complexified(self, x: Sequence[Array]) -> Sequence[Array]:
         return [part.complexified(array) for part, array in zip(self.parts, x, strict=True)]
-
-    def widened(self, x: Array) -> Array:
-        raise NotImplementedError("a list of arrays is widened array by array")
-
-    def promoting(self, f: Function, x: Array) -> Function:
-        raise NotImplementedError("a list of arrays is widened array by array")
-
-    def pattern(self, x: Any) -> Any:
-        raise NotImplementedError("several arrays have no pattern")
-
-    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
-        raise NotImplementedError("several arrays have no pattern")
 
     def context(self, x: Sequence[Array]) -> AbstractContextManager[object]:
         stack = ExitStack()

@@ -202,8 +202,7 @@ class JointMemory:
             return numbers[positions.start : positions.stop, ...]
         if positions == list(range(numbers.shape[0])):
             return numbers
-        xp = self.xp
-        return xp.take(numbers, xp.asarray(positions, dtype=xp.int64, device=device(numbers)), axis=0)
+        return self.xp.take(numbers, self.index_array(positions), axis=0)
 
 
 def _consecutive(elements: Sequence[int]) -> TypeGuard[range]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory, examined
+from anygrad.backends import Memory, Opener, examined
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._record import Record
 
@@ -67,7 +67,7 @@ class Target:
 
     f: Callable[[Any], object]
     x: Array
-    backend: Backend
+    backend: Opener
     unpack: Callable[[Any], object] | None = None
     unpack_many: Callable[[Any], object] | None = None
     vector: bool = False

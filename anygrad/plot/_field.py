@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,7 +13,7 @@ from anygrad._function import Function
 from anygrad._gradient import numerical_gradient_2d
 from anygrad._job import Job, Options, reference_scheme
 from anygrad._opened import opened
-from anygrad._validate import as_array, require_callable
+from anygrad._validate import as_array, require_callable, require_count
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.plot._figure import pyplot
 from anygrad.schemes import Scheme
@@ -103,8 +102,8 @@ def gradient_field(
     _require_one_of(direction, "direction", [*_DIRECTIONS])
     _require_one_of(lengths, "lengths", ["proportional", "equal"])
     across, upwards = _interval(xlim, "xlim"), _interval(ylim, "ylim")
-    _require_count(points, "points")
-    _require_count(contours, "contours", zero=True)
+    require_count(points, "points")
+    require_count(contours, "contours", zero=True)
     drawing = pyplot()
     tails, fine = (_Grid(np.linspace(*across, n), np.linspace(*upwards, n)) for n in (points, contours))
     with np.errstate(all="ignore"):  # where f is not defined, there is nothing to draw
@@ -211,10 +210,3 @@ def _interval(limits: Sequence[float], name: str) -> tuple[float, float]:
 def _require_one_of(word: str, name: str, words: Sequence[str]) -> None:
     if word not in words:
         raise ValueError(f"{name} is {word!r:.60}, but {' or '.join(map(repr, words))} was expected")
-
-
-def _require_count(count: Any, name: str, *, zero: bool = False) -> None:
-    is_integer = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-    if not (is_integer and (int(count) > 1 or (zero and count == 0))):
-        none = ", or 0 for none" if zero else ""
-        raise ValueError(f"{name} is {count!r:.60}, but an integer above 1 was expected{none}")

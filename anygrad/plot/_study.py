@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from anygrad._function import Function
 from anygrad._job import Job, Options
@@ -16,7 +18,7 @@ from anygrad._lines import Space, element_lines
 from anygrad._opened import opened
 from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad._validate import as_array, require_callable
+from anygrad._validate import as_array, require_callable, require_count
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.plot._figure import pyplot
 from anygrad.schemes import Adaptive, Central, Scheme
@@ -36,7 +38,7 @@ class Study:
     element
         The multi-index of the element of x.
     steps, errors
-        The steps, and how far the derivative with each of them is from ``value``.
+        The steps, in units of x, and how far the derivative with each of them is from ``value``.
     value, certainty
         The derivative that errors are measured against, and its own estimated error: below that a curve means nothing.
     chosen_step, chosen_error
@@ -94,7 +96,15 @@ def step_study(
     ImportError
         If matplotlib is not installed.
     TypeError, ValueError
-        As `anygrad.numerical_gradient`; IndexError if x has no such element.
+        As `anygrad.numerical_gradient`; TypeError if x is complex, or the scheme has no step; ValueError if ``points``
+        is not an integer above 1.
+    IndexError
+        If x has no such element.
+
+    Notes
+    -----
+    For each element f is called about as often as the scheme calls it for ``points`` elements, and
+    `anygrad.Adaptive` for one: 130 times by default.
 
     Examples
     --------
@@ -116,7 +126,8 @@ def step_study(
     ax.set_xlabel("step")
     ax.set_ylabel("error of the derivative")
     ax.set_title(f"{scheme!r}\n(circle: its own choice; dotted: certainty of the comparison)", fontsize="medium")
-    ax.legend()
+    if studies:
+        ax.legend()
     return ax
 
 
@@ -129,7 +140,17 @@ def study(
     evaluator: Evaluator = Loop(),
     points: int = 60,
 ) -> list[Study]:
-    """Return the numbers that `anygrad.plot.step_study` draws, whose parameters it shares, an entry for each element.
+    """Return the numbers that `anygrad.plot.step_study` draws, whose parameters it shares.
+
+    Returns
+    -------
+    list of Study
+        An entry for each element.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        As `anygrad.plot.step_study`, which calls f as often.
 
     Examples
     --------
@@ -140,7 +161,10 @@ def study(
     True
     """
     require_callable(f)
+    require_count(points, "points")
     array, backend = as_array(x, "x")
+    if not array_namespace(array).isdtype(array.dtype, "real floating"):
+        raise TypeError("x is complex, but a real one was expected: write f as a function of real and imaginary part")
     chosen = _flat(elements, tuple(array.shape))
     job = Job("x", f, array, backend, Options(scheme, evaluator))
     with opened(job, Function(f), None) as space:
@@ -181,11 +205,21 @@ def _flat(elements: Sequence[int | tuple[int, ...]] | None, shape: tuple[int, ..
     if elements is None:
         count = min(size, _AT_MOST)
         return [i * (size - 1) // max(1, count - 1) for i in range(count)]
-    flat = [_flat_index(element, shape) if isinstance(element, tuple) else element for element in elements]
+    given: object = elements
+    if not isinstance(given, Sequence) or not all(map(_is_index, given)):
+        raise TypeError(
+            f"elements is {elements!r:.60}, but a list of integers or multi-indices was expected, as in [(0, 1)]"
+        )
+    flat = [_flat_index(element, shape) if isinstance(element, tuple) else int(element) for element in elements]
     for element in flat:
         if not 0 <= element < size:
             raise IndexError(f"x has the elements 0 to {size - 1}, but element {element} was asked for")
     return flat
+
+
+def _is_index(element: object) -> bool:
+    parts = element if isinstance(element, tuple) else (element,)
+    return all(isinstance(part, numbers.Integral) and not isinstance(part, bool) for part in parts)
 
 
 def _flat_index(index: tuple[int, ...], shape: tuple[int, ...]) -> int:

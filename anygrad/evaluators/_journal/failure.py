@@ -58,7 +58,7 @@ class Marking:
         try:
             return self._f(x)
         except Exception as error:
-            error.raised_by_f = True  # type: ignore[attr-defined]  # exceptions take any attribute
+            object.__setattr__(error, "raised_by_f", True)  # which one that is a frozen dataclass takes as well
             raise
 
 
