@@ -144,7 +144,9 @@ def test_a_kink_is_flagged_and_its_error_covers_both_slopes(name):
     slopes, _ = derivative(f, at)
     assert flags(slopes) == {"kink"}
     assert slopes.value[0, 0] == pytest.approx(mean, abs=1e-6)
-    assert slopes.error[0, 0] == pytest.approx(half, rel=1e-3)
+    for slope in mean - half, mean + half:
+        assert abs(slopes.value[0, 0] - slope) <= slopes.error[0, 0]
+    assert slopes.error[0, 0] <= 1.02 * half
 
 
 @pytest.mark.parametrize("name", JUMPS)

@@ -86,6 +86,30 @@ def test_beside_a_kink_the_slope_is_that_of_its_side(name):
     assert (errors[~either] < 1e-5).all()
 
 
+@pytest.mark.parametrize("distance", [1e-16, 1e-15, 1e-14, 1e-13])
+@pytest.mark.parametrize("name", KINKED)
+def test_next_to_a_kink_the_error_covers_the_slopes_on_both_sides(name, distance):
+    """Nearer than f's rounding lets it be told from one at x: as of 0.1 * 3, where f is |x - 0.3|."""
+    f, below, above = KINKED[name]
+    x = np.array([1 - 5e-17, 1 + 3e-16, 1 - distance, 1 + distance])
+    result = anygrad.derivative(f, x, full_output=True)
+    assert result.flags["kink"].all()
+    assert (np.abs(result.value - below) <= result.error).all()
+    assert (np.abs(result.value - above) <= result.error).all()
+    assert (result.error < 1.01 * (above - below)).all()
+
+
+def test_farther_out_than_f_is_straight_there_is_no_noise():
+    """Of float32 and a small slope, that is soon: f is bent there, and no two levels agree."""
+    x = np.linspace(-1.2, -0.8, 41, dtype="float32")
+    slopes = (1 / (1 + np.exp(-x)) - 0.005).astype("float32")
+    result = anygrad.derivative(lambda t: np.logaddexp(np.float32(0), t) - slopes * t + 1, x, full_output=True)
+    exact = 1 / (1 + np.exp(-x.astype("float64"))) - slopes
+    assert (np.abs(result.value - exact) <= result.error).all()
+    assert (result.error < 1e-4).all()
+    assert flagged(result) == set()
+
+
 @pytest.mark.parametrize(("frequency", "low", "high"), [(1e4, 1, 10), (1e5, 1, 10), (1e5, 1e-3, 0.1), (1e6, 1e-3, 0.1)])
 def test_a_wave_too_small_for_its_slope_to_be_seen_from_close_by_is_seldom_taken_for_a_kink(frequency, low, high):
     x = np.concatenate([between(low, high) for _ in range(3)])

@@ -193,9 +193,10 @@ class Diagnosis:
     def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
         xp = lines.xp
         size = suspected(lines, state)
-        bent = size > 0.0
-        unknown = xp.where(found.poor, xp.abs(state.trail[-1].slope(state.base)), 0.0)
-        return found.bent(xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown), bent))
+        bent, unknown = size > 0.0, xp.where(found.poor, xp.abs(state.trail[-1].slope(state.base)), 0.0)
+        return found.bent(
+            xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown), bent, found.value)
+        )
 
     def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""

@@ -106,8 +106,11 @@ def isolated(lines: Lines, state: State) -> Array:
     return same
 
 
-def confirmed(lines: Lines, state: State, size: Array, known: Array) -> Kink:
-    """Look for a kink of a size very close to x: 4 points a line. Where the size is known it has to be that."""
+def confirmed(lines: Lines, state: State, size: Array, known: Array, value: Array) -> Kink:
+    """Look for a kink of a size very close to x: 4 points a line. Where the size is known it has to be that.
+
+    The slopes on both sides are then no farther from ``value`` than the half of the kink that is returned.
+    """
     xp = lines.xp
     outer, inner = _close_by(lines, state, size)
     wide, close = outer.bend(state.base), inner.bend(state.base)
@@ -127,7 +130,17 @@ def confirmed(lines: Lines, state: State, size: Array, known: Array) -> Kink:
     # The difference of the slopes grows on at a cusp, and at a jump that f(x) is on one side of.
     endless = jump | (xp.abs(close) > 1.25 * xp.abs(wide))
     rounded = 2.0 * state.noise * (inner.size + xp.abs(state.base)) / inner.step
-    return Kink((kink | jump) & near, xp.where(endless, xp.inf, limit + rounded))
+    half = xp.maximum(limit, _farthest(xp, outer, inner, value)) + rounded
+    return Kink((kink | jump) & near, xp.where(endless, xp.inf, half))
+
+
+def _farthest(xp: Namespace, outer: Level, inner: Level, value: Array) -> Array:
+    """Return how far from a value the slopes on both sides are, where a kink close to x, but not at x, cannot be."""
+    assert outer.below is not None
+    assert inner.below is not None
+    length = outer.step - inner.step
+    above, below = (outer.above - inner.above) / length, (inner.below - outer.below) / length
+    return xp.maximum(xp.abs(above - value), xp.abs(below - value))
 
 
 def _growth(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:

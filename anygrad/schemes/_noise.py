@@ -71,7 +71,8 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     xp = lines.xp
     close = spacing(xp, state)
     near, equal = _residual(search, lines, state, close)
-    far = _scatter(search, lines, state) * state.noise
+    # What is farther out than f was seen to be straight may be another part of it.
+    far = xp.where(state.growths > 0.0, 1.0, _scatter(search, lines, state)) * state.noise
     still = equal >= len(_PLACES) - 1.0
     if lines.any(still):
         # Where f has still been seen to change.
