@@ -119,11 +119,12 @@ def _as_full(part: Arrays, names: Sequence[str], *, estimated: bool) -> Arrays:
     return replace(part, error=error, flags={name: xp.isfinite(part.value) for name in names})
 
 
-def nothing(memory: Memory, width: int) -> Slopes:
-    """Return the slopes of no elements at all."""
+def nothing(memory: Memory, width: int, *, off_axis: bool) -> Slopes:
+    """Return the slopes of no elements at all; real ones, where the elements of a real x are set to complex numbers."""
     xp = memory.xp
     numbers = memory.elements(range(0))
     real = xp.real(numbers) if memory.complex else numbers
+    numbers = real if off_axis else numbers
     value, step = (
         xp.zeros((0, count), dtype=kind.dtype, device=device(kind)) for kind, count in ((numbers, width), (real, 1))
     )

@@ -93,7 +93,7 @@ def derivative(
             lines = pointwise_lines(space)
             collected.add(scheme.differentiate(lines, scheme.steps(lines, n), n))
         else:
-            collected.add(nothing(memory, 1))
+            collected.add(nothing(memory, 1, off_axis=space.off_axis))
         arrays = collected.arrays(array.shape, array.shape)
         if session.blind():
             warn_of_blindness(["x"])

@@ -16,7 +16,7 @@ from anygrad._lines import direction_lines
 from anygrad._opened import opened
 from anygrad._plan import Slopes
 from anygrad._progress import meter
-from anygrad._pytree import flatten
+from anygrad._pytree import flatten, is_number
 from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_direction, along_elements, by_direction
 from anygrad._symmetric import like, spans, vector
@@ -205,12 +205,23 @@ def _normalised(memory: Memory, variables: Variables, v: PyTree) -> tuple[Array,
     xp = memory.xp
     leaves = variables.leaves_of(v, "v")
     for name, leaf, shape in zip(variables.names, leaves, variables.shapes, strict=True):
-        given = tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
+        given = _shape(leaf, name)
         if given != shape:
             raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
     numbers = memory.spread(leaves[0] if variables.alone else leaves, "v")
     length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length
+
+
+def _shape(leaf: Any, name: str) -> tuple[int, ...]:
+    if hasattr(leaf, "shape"):
+        return tuple(leaf.shape)
+    try:
+        if is_number(leaf) or isinstance(leaf, (list, tuple)):
+            return np.shape(leaf)
+    except ValueError:  # lists that differ in length
+        pass
+    raise TypeError(f"v is {leaf!r:.60} where {name} is an array, but a direction is an array like it")
 
 
 def _scaled(slopes: Slopes, length: Array) -> Slopes:

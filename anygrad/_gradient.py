@@ -56,7 +56,8 @@ def numerical_gradient(
     bounds
         ``(lower, upper)``, between which f is evaluated and nowhere else: None, a number, an array of x's shape, or
         a pytree like x of these, each; they are rounded to x's dtype. Where there is no room for points on both
-        sides they go to one, at the same order; the flag ``"one_sided"`` says where.
+        sides they go to one, at the same order; the flag ``"one_sided"`` says where. Of a lazy or traced x, elements
+        outside of their bounds are no error, but have the gradient NaN.
     f0
         f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
         pair that f returns.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,9 +40,19 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
     >>> list(anygrad.multi_indices(np.zeros((2, 2))))
     [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
-    if x is None or isinstance(x, (str, bytes, dict)):
-        raise TypeError(f"x is {x!r:.60}, but an array, a number or a nested list of numbers was expected")
-    shape = tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+    shape = tuple(x.shape) if hasattr(x, "shape") else _shape_of_numbers(x)
     if not all(isinstance(length, int) for length in shape):
         raise ValueError(f"x has the shape {shape}, but its indices need known lengths: compute them first")
     return itertools.product(*map(range, shape))
+
+
+def _shape_of_numbers(x: object) -> tuple[int, ...]:
+    if isinstance(x, numbers.Number):
+        return ()
+    try:
+        array = np.asarray(x if isinstance(x, (list, tuple)) else None)
+    except (ValueError, RuntimeError):  # lists that differ in length; tensors that require their gradient
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"x is {x!r:.60}, but an array, a number or a nested list of numbers was expected")
+    return array.shape

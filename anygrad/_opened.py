@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,23 @@ from anygrad._function import Function
 from anygrad._job import Job, Options
 from anygrad._lines import Space
 from anygrad._progress import Meter
+from anygrad._stopped import Unstopped
 from anygrad.backends import Complexified, Memory
 from anygrad.evaluators import Session, Target
 
 
-@contextmanager
 def opened(
     job: Job, function: Function, meter: Meter | None, known: dict[int, object] | None = None
-) -> Iterator[Space]:
+) -> AbstractContextManager[Space]:
     """Open the f and the x of a job, f being made of ``function``.
 
     ``known`` are values at x from an earlier opening; they are added to.
     """
+    return Unstopped(_space(job, function, meter, {} if known is None else known))
+
+
+@contextmanager
+def _space(job: Job, function: Function, meter: Meter | None, known: dict[int, object]) -> Iterator[Space]:
     evaluator = job.options.evaluator
     off_axis = job.options.scheme.off_axis
     target = Target(
@@ -41,7 +46,6 @@ def opened(
         examined=getattr(job.options.scheme, "examines", False),
         plan={"f": function.f, "x": job.arrays or {job.name: job.x}, **job.options.plan},
     )
-    known = {} if known is None else known
     # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
     quiet = np.errstate(all="ignore")
     with job.backend.context(job.x), evaluator.session(target) as session, quiet:
@@ -87,10 +91,19 @@ def box_of(memory: Memory, bounds: tuple[Any, Any]) -> Box:
         for bound, name in zip(bounds, ("the lower bound", "the upper bound"), strict=True)
     )
     box = Box(lower, upper)
-    if memory.concrete:
-        _require_order(memory, box)
-        _require_inside(memory, box)
+    if not memory.concrete:
+        return _nowhere_outside(memory, box)
+    _require_order(memory, box)
+    _require_inside(memory, box)
     return box
+
+
+def _nowhere_outside(memory: Memory, box: Box) -> Box:
+    """Return the box, not a number for elements that lie outside: that they do cannot be told where x is not known."""
+    xp, at = memory.xp, memory.elements(range(memory.size))
+    lower, upper = at if box.lower is None else box.lower, at if box.upper is None else box.upper
+    outside = ~((at >= lower) & (at <= upper))
+    return Box(*(None if bound is None else xp.where(outside, xp.nan, bound) for bound in (box.lower, box.upper)))
 
 
 def _require_order(memory: Memory, box: Box) -> None:

@@ -49,7 +49,7 @@ def partials(job: Job, function: Function, meter: Meter | None, known: dict[int,
             collected.add(slopes)
         if not memory.size:
             width = session.base(range(1)).shape[-1] if job.vector else 1
-            collected.add(nothing(memory, width))
+            collected.add(nothing(memory, width, off_axis=space.off_axis))
         shape, step_shape = ((memory.size, width), (memory.size, 1)) if job.vector else (job.x.shape, job.x.shape)
         blind = session.blind()
         return Partials(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -19,6 +19,7 @@ from anygrad._progress import meter
 from anygrad._pytree import flatten
 from anygrad._result import ConstantFunctionWarning, Result
 from anygrad._typing import Array, PyTree
+from anygrad.evaluators import modified, restored
 
 
 def run(jobs: Sequence[Job], function: Function, options: Options) -> list[Partials]:
@@ -33,8 +34,30 @@ def differentiated(jobs: Sequence[Job], function: Function, options: Options) ->
     """Differentiate each function. f(x), the same for all of them, is evaluated at most once."""
     known: dict[int, object] = {}
     total = sum(job.calls() for job in jobs) if options.progress is not False else 0
-    with meter(options.progress, total) as counter:
-        return [partials(job, function, counter, known if not job.batch else {}) for job in jobs]
+    parts = []
+    with meter(options.progress, total) as counter, _watched(jobs) as require_same:
+        for job in jobs:
+            parts.append(partials(job, function, counter, known if not job.batch else {}))
+            require_same()
+    return parts
+
+
+@contextmanager
+def _watched(jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
+    """Put back all arrays of x in the end; give what raises if f has changed any, be it not the one perturbed."""
+    # One array alone is looked after by the evaluator.
+    memories = [job.backend.memory(job.x, in_place=True) for job in jobs] if len(jobs) > 1 else []
+
+    def require_same() -> None:
+        changed = [restored(memory) for memory in memories]
+        if any(changed):
+            raise modified()
+
+    try:
+        yield require_same
+    finally:
+        for memory in memories:
+            restored(memory)
 
 
 def unseen_arrays(jobs: Sequence[Job], parts: Sequence[Partials]) -> list[str]:
@@ -85,7 +108,7 @@ def assembled(
         value=whole.value,
         error=whole.error,
         step=whole.step if steps is None else steps,
-        flags=MappingProxyType(flags),
+        flags=flags,
         ncalls=ncalls,
         npoints=npoints,
     )

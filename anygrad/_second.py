@@ -33,7 +33,8 @@ def along_elements(space: Space, scheme: Scheme) -> Curvatures:
     """Return the second derivatives by each element: the diagonal of the Hessian."""
     memory = space.memory
     if not memory.size:
-        nothing = memory.xp.reshape(memory.elements(range(0)), (0, 1))
+        real = memory.xp.real if memory.complex else memory.xp.asarray
+        nothing = memory.xp.reshape(real(memory.elements(range(0))), (0, 1))
         return Curvatures(Slopes(value=nothing, step=nothing), nothing)
     parts = [
         _along(element_lines(space, range(start, min(start + memory.block, memory.size))), scheme)

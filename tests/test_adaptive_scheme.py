@@ -374,6 +374,9 @@ def test_the_first_step_may_be_given():
     [
         ({"step": 0.0}, ValueError),
         ({"step": math.inf}, ValueError),
+        ({"step": 10**400}, ValueError),
+        ({"step": True}, TypeError),
+        ({"step": "a"}, TypeError),
         ({"noise": -1e-6}, ValueError),
         ({"noise": "much"}, TypeError),
         ({"levels": 2}, ValueError),

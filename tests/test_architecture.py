@@ -20,7 +20,7 @@ ROOT = Path(anygrad.__file__).parent
 
 # The floors, from the ground up. A module imports from its own floor and from those below it.
 FLOORS = [
-    {"_box", "_caller", "_typing", "_result", "_indices", "_progress", "_pytree", "_unlike"},
+    {"_box", "_caller", "_typing", "_result", "_indices", "_progress", "_pytree", "_stopped", "_unlike"},
     {"backends", "_function"},
     {"_plan"},
     {"schemes"},

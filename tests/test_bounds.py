@@ -173,6 +173,20 @@ def test_x_outside_of_its_bounds(lib, bounds):
             operator(cubes(lib), x, bounds=bounds)
 
 
+@pytest.mark.libraries(lambda lib: lib.lazy)
+@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive()], ids=repr)
+def test_a_lazy_x_outside_of_its_bounds_has_no_derivative(lib, scheme):
+    x = lib.asarray(np.array([0.5, 2.0, 4.0]), "float32")
+    nan = np.nan
+    for bounds, expected in (
+        ((1.0, 3.0), [nan, 4.0, nan]),
+        ((None, 2.5), [1.0, 4.0, nan]),
+        ((3.0, 1.0), [nan, nan, nan]),
+    ):
+        value = lib.numpy(anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), x, scheme=scheme, bounds=bounds))
+        assert np.allclose(value, expected, atol=0.02, equal_nan=True)
+
+
 @CONCRETE
 def test_bounds_in_the_wrong_order(lib):
     x = lib.asarray(X, "float32")

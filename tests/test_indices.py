@@ -40,7 +40,7 @@ def test_unknown_lengths(lib):
         anygrad.multi_indices(x[x > 0])
 
 
-@pytest.mark.parametrize("x", [None, "abc", b"abc", {"W": [1.0]}])
+@pytest.mark.parametrize("x", [None, "abc", b"abc", {"W": [1.0]}, {1, 2}, iter([1.0]), object(), [[1, 2], [3]], ["a"]])
 def test_what_is_no_array(x):
     with pytest.raises(TypeError, match=r"x is .*, but an array, a number or a nested list of numbers was expected"):
         anygrad.multi_indices(x)

@@ -40,6 +40,23 @@ def test_an_empty_array_has_an_empty_gradient(lib, shape):
         assert (result.step.shape, result.ncalls, result.npoints) == (x.shape, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "operator",
+    [
+        anygrad.numerical_gradient,
+        anygrad.jacobian,
+        anygrad.hessian,
+        anygrad.laplacian,
+        lambda f, x, scheme: anygrad.derivative(lambda x: x, x, scheme=scheme),
+        lambda f, x, scheme: anygrad.jvp(f, x, x, scheme=scheme),
+        lambda f, x, scheme: anygrad.hvp(f, x, x, scheme=scheme),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_derivatives_by_nothing_are_real_off_the_axis_as_well(operator):
+    assert operator(lambda x: x.sum(), np.zeros(0, "float32"), scheme=anygrad.Complex()).dtype == "float32"
+
+
 def test_an_empty_array_under_every_scheme(lib):
     x = lib.asarray(np.zeros(0), "float32")
     for scheme in (anygrad.Central(order=4), anygrad.Forward(), anygrad.Backward()):
@@ -126,6 +143,20 @@ def test_subclasses_and_read_only_arrays(lib):
 def _trace_gradient(matrix):
     """Return the gradient of the trace of the matrix square."""
     return 2 * np.asarray(matrix).T
+
+
+def test_masked_arrays():
+    masked = np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+    with pytest.raises(TypeError, match=r"x is a masked array with elements that are masked.*x\.filled\(0\.0\)"):
+        anygrad.numerical_gradient(np.sum, masked)
+    assert np.allclose(anygrad.numerical_gradient(lambda x: (x**2).sum(), np.ma.array([1.0, 2.0])), [2, 4])
+
+
+def test_what_f_masks_is_not_known():
+    x = np.array([1.0, -2.0, 4.0])
+    for value in (anygrad.derivative(np.ma.log, x), anygrad.jacobian(np.ma.log, x).diagonal()):
+        assert np.allclose(value, [1, np.nan, 0.25], atol=1e-6, equal_nan=True)
+    assert np.isnan(anygrad.numerical_gradient(lambda x: np.ma.log(x)[1], x)).all()
 
 
 def test_overlapping_memory_is_never_a_wrong_number():

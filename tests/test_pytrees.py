@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
 from typing import Any
@@ -200,3 +203,11 @@ def test_f_raises_in_the_second_leaf():
     with pytest.raises(ZeroDivisionError):
         anygrad.numerical_gradient(f, tree)
     assert np.array_equal(tree["b"], [2, 3])
+
+
+def test_full_output_can_be_copied_and_pickled():
+    result = anygrad.numerical_gradient(lambda p: (p["a"] ** 2).sum(), {"a": np.ones(2)}, full_output=True)
+    for other in pickle.loads(pickle.dumps(result)), copy.deepcopy(result):
+        assert np.array_equal(other.value["a"], result.value["a"])
+        assert other.flags.keys() == result.flags.keys()
+    assert dataclasses.asdict(result)["ncalls"] == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 
 import numpy as np
@@ -29,7 +30,7 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
-@pytest.mark.parametrize("error", [StoppedError, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [StoppedError, KeyboardInterrupt, StopIteration])
 def test_f_raises_at_any_call(lib, scheme, error):
     x = lib.asarray(np.array([[1.0, -0.0], [np.nan, 4.0]]), "float32")
     before = lib.bits(x)
@@ -86,6 +87,54 @@ def test_f_modifies_its_argument(lib, when):
     with pytest.raises(ValueError, match=r"modifies its argument.*copy"):
         anygrad.numerical_gradient(f, x)
     assert lib.bits(x) == before
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian])
+def test_f_modifies_another_array_of_a_tree(lib, operator, in_place):
+    x = {"a": lib.asarray(np.array([1.0, 2.0]), "float32"), "b": lib.asarray(np.array([3.0]), "float32")}
+    before = {name: lib.bits(array) for name, array in x.items()}
+    calls = iter(range(99))
+
+    def f(p):
+        if next(calls) >= 2:
+            p["b"][0] = 7.0
+        return lib.xp.sum(p["a"]) * lib.xp.sum(p["b"])
+
+    with pytest.raises(ValueError, match="modifies its argument"):
+        operator(f, x, evaluator=anygrad.Loop(in_place=in_place))
+    assert {name: lib.bits(array) for name, array in x.items()} == before
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+def test_f_raises_after_it_has_modified_another_array_of_a_tree(lib):
+    x = [lib.asarray(np.array([1.0, 2.0]), "float32"), lib.asarray(np.array([3.0]), "float32")]
+    before = [lib.bits(array) for array in x]
+
+    def f(p):
+        p[1][0] = 7.0
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        anygrad.numerical_gradient(f, x)
+    assert [lib.bits(array) for array in x] == before
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("shape", (2, 3)), ("dtype", np.dtype("int64"))])
+@pytest.mark.parametrize("full", [True, False])
+def test_f_gives_its_argument_another_shape_or_dtype(attribute, value, full):
+    x = np.arange(6.0)
+
+    def f(x):
+        with warnings.catch_warnings(action="ignore"):
+            setattr(x, attribute, value)
+        return 1.0 * x.sum()
+
+    with pytest.raises(ValueError, match="modifies its argument"):
+        anygrad.numerical_gradient(f, x, full_output=full)
+    assert (x.shape, x.dtype) == ((6,), np.float64)
+    assert np.array_equal(x, np.arange(6.0))
 
 
 @pytest.mark.libraries(lambda lib: lib.writable)

@@ -95,6 +95,8 @@ MISTAKES = {
     "a complex number": (lambda lib, x: 1j, TypeError, r"complex.*x is real.*real part"),
     "a complex number of NumPy": (lambda lib, x: np.complex64(1j), TypeError, r"complex.*x is real"),
     "a complex array": (lambda lib, x: lib.xp.sum(x) * 1j, TypeError, r"complex.*x is real"),
+    "a number beyond float64": (lambda lib, x: 10**400, ValueError, r"beyond 1\.8e308, the largest of float64"),
+    "a class": (lambda lib, x: float, TypeError, r"a type.*one number"),
     "a date": (lambda lib, x: np.datetime64("2026-11-23"), TypeError, r"datetime64.*one number"),
 }
 

@@ -124,6 +124,14 @@ def test_an_array_larger_than_a_block_is_no_special_case(lib):
             assert result.ncalls == (2 * size if scheme is None else scheme.calls(size))
 
 
+@pytest.mark.parametrize("scheme", [anygrad.Central(order=300), anygrad.Forward(order=100)], ids=repr)
+def test_stencils_of_too_many_points_are_refused(scheme):
+    with pytest.raises(ValueError, match=r"ask for \d+ points.*more than 60 leave no digit"):
+        anygrad.numerical_gradient(lambda x: x[0], np.ones(1), scheme=scheme)
+    with pytest.raises(ValueError, match="ask for 201 points"):
+        anygrad.derivative(np.exp, 1.0, n=200, scheme=anygrad.Central())
+
+
 def test_schemes_are_values():
     assert anygrad.Central(order=4) == anygrad.Central(order=4)
     assert repr(anygrad.Central(order=4)) == "Central(order=4, step=None, noise=None)"

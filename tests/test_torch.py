@@ -180,7 +180,17 @@ def test_another_default_device(lib, torch):
     x = lib.asarray(np.array([1.0, 2.0]), "float64")
     with torch.device("meta"):
         gradient = anygrad.numerical_gradient(lambda x: float((x**2).sum()), x)
+        many = anygrad.numerical_gradient(lambda x: (x**2).sum(-1), x, evaluator=anygrad.Batch())
+        sparse = anygrad.jacobian(lambda x: x**2, x, sparsity="detect")
     assert np.allclose(lib.numpy(gradient), [2, 4])
+    assert np.allclose(lib.numpy(many), [2, 4])
+    assert np.allclose(lib.numpy(sparse.to_dense()), np.diag([2, 4]))
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_a_dtype_that_numpy_has_nothing_like(lib, torch):
+    with pytest.raises(TypeError, match=r"complex32, of which NumPy has none: pass x\.to\(torch\.complex64\)"):
+        anygrad.numerical_gradient(lambda x: x[0], lib.asarray(np.ones(2), "float32").to(torch.complex32))
 
 
 def test_tied_weights(lib, torch):

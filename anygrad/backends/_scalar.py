@@ -30,15 +30,25 @@ def host_number(value: object, *, library: str, complex_allowed: bool) -> Any:
     if isinstance(value, (float, np.generic)):
         return value
     if isinstance(value, numbers.Real):
-        return float(value)
+        return _float(value)
     if hasattr(value, "shape"):
         raise TypeError(
             f"f returned a {type_name(value)}, but x is an array of {library}: return an array of {library}, or a"
             " Python number, such as float(value)"
         )
-    if hasattr(value, "__float__"):
+    if hasattr(value, "__float__") and not isinstance(value, type):
         return float(value)
     raise TypeError(_no_number(value))
+
+
+def _float(number: numbers.Real) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError(
+            "f returned a number beyond 1.8e308, the largest of float64: return one that is smaller, such as its"
+            " logarithm"
+        ) from None
 
 
 def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.ndarray[Any, Any]:

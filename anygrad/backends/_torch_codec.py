@@ -21,7 +21,10 @@ def memory_of(data: torch.Tensor) -> NDArray[Any]:
 
 
 def _integers(dtype: torch.dtype) -> torch.dtype:
-    return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
+    try:
+        return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
+    except KeyError:
+        raise TypeError(f"x has the dtype {dtype}, of which NumPy has none: pass x.to(torch.complex64)") from None
 
 
 @cache

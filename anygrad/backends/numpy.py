@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -37,6 +38,11 @@ def is_array(x: object) -> bool:
 
 
 def floating(x: NDArray[Any]) -> bool:
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise TypeError(
+            "x is a masked array with elements that are masked, which f would be evaluated with: pass x.filled(0.0), or"
+            " x.compressed() and let f put its elements where they belong"
+        )
     return x.dtype.kind in "fc"
 
 
@@ -99,7 +105,7 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
     def read(value: object) -> Any:
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
-            value = np.asarray(value).reshape(())[()]
+            value = _unmasked(value).reshape(())[()]
         return host_number(value, library=name, complex_allowed=x.dtype.kind == "c")
 
     def read_array(value: object) -> NDArray[Any]:
@@ -108,7 +114,7 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
         require_numbers(value.dtype.kind in "biufc", value)
         if value.dtype.kind == "c":
             require_real(value, complex_allowed=x.dtype.kind == "c")
-        return np.asarray(value)
+        return _unmasked(value)
 
     def narrow(values: NDArray[Any]) -> NDArray[Any]:
         return narrowed(values, x.dtype)
@@ -132,10 +138,35 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
         read_array=read_array,
         narrow=narrow,
         join=join,
+        reattach=_reshape(array),
         buffer=buffer,
         given=_as_it_is,
         chunk_bytes=_CHUNK_BYTES,
     )
+
+
+def _unmasked(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of any class as a plain one; what is masked is not known."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        floating: Any = values.astype(np.result_type(values.dtype, np.float16))
+        return np.asarray(floating.filled(np.nan))
+    return np.asarray(values)
+
+
+def _reshape(array: NDArray[Any]) -> Callable[[], bool]:
+    """Return what gives ``array`` its shape and dtype again, should f have assigned to them."""
+    shape, dtype = array.shape, array.dtype
+
+    def reshape() -> bool:
+        if array.shape == shape and array.dtype is dtype:
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy would have nobody assign to them
+            array.dtype = dtype  # type: ignore[misc]  # f has done it as well
+            array.shape = shape
+        return True
+
+    return reshape
 
 
 def _as_it_is(points: NDArray[Any]) -> NDArray[Any]:

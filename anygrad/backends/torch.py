@@ -107,7 +107,7 @@ def sparse(values: torch.Tensor, rows: Indices, columns: Indices, shape: tuple[i
     places = torch.from_numpy(np.stack([rows, columns])).to(values.device)
     # Of the layouts the one that is not in beta. Of its own argument to the same end, PyTorch 2.11 takes no notice.
     with torch.sparse.check_sparse_tensor_invariants(enable=False):
-        return torch.sparse_coo_tensor(places, values, shape, is_coalesced=True)
+        return torch.sparse_coo_tensor(places, values, shape, device=values.device, is_coalesced=True)
 
 
 def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
@@ -167,7 +167,7 @@ def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostM
         return torch.cat(list(blocks)).reshape(tuple(shape))
 
     def buffer(shape: tuple[int, ...]) -> tuple[torch.Tensor, NDArray[Any]]:
-        points = torch.empty(shape, dtype=data.dtype)
+        points = torch.empty(shape, dtype=data.dtype, device=data.device)
         return points, memory_of(points).reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
 
     stored = memory_of(data).view(codec.storage)

@@ -136,7 +136,11 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 
 
 def _checked_dtype(dtype: Any) -> Any:
-    if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
+    try:
+        known = dtype is None or jnp.issubdtype(dtype, jnp.inexact)
+    except TypeError:  # there is no such dtype
+        known = False
+    if not known:
         raise TypeError(
             f"dtype is {dtype!r:.60}, through which JAX has no derivative: give a floating or complex one, or None for"
             " that of the arguments"

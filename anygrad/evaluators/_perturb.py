@@ -169,8 +169,9 @@ def derived(f: Callable[[Any], object], memory: Memory, brief: Brief) -> list[Ar
 def modified() -> ValueError:
     """Return the error for an f that writes to its argument."""
     return ValueError(
-        "f modifies its argument, so that its values are not those of one function of x: let it work on a copy, as in"
-        " lambda x: f(x.copy()); x has been put back to what it was"
+        "f modifies its argument, or another thread has changed x meanwhile, so that its values are not those of one"
+        " function of x: let it work on a copy, as in lambda x: f(x.copy()), or f(x.clone()) of tensors; x has been put"
+        " back to what it was"
     )
 
 

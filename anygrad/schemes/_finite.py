@@ -95,4 +95,4 @@ def validate_noise(scheme: str, noise: float | None) -> None:
     if isinstance(noise, bool) or not isinstance(noise, numbers.Real):
         raise TypeError(f"{scheme}(noise={noise!r}): noise must be the relative error of f, such as 1e-6, or None")
     if not 0 <= noise < 1:
-        raise ValueError(f"{scheme}(noise={noise!r}): noise must be a relative error of f, 0 or more and below 1")
+        raise ValueError(f"{scheme}(noise={noise!r}): noise must be a relative error of f in [0, 1), such as 1e-6")

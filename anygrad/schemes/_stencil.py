@@ -10,6 +10,9 @@ from math import factorial, lcm
 
 from anygrad._typing import Array
 
+# On one side the weights of as many points sum up to 1e16, and those of high derivatives do so sooner.
+_MOST = 60
+
 
 @dataclass(frozen=True, eq=False)
 class Stencil:
@@ -92,6 +95,11 @@ def stencil(offsets: tuple[int, ...], n: int = 1) -> Stencil:
     therefore looked for, not assumed. (Fornberg, Math. Comp. 51 (1988), 699-706, solves the same weights by
     recursion.)
     """
+    if len(offsets) > _MOST:
+        raise ValueError(
+            f"the order and n ask for {len(offsets)} points a derivative, but the weights of more than {_MOST} leave no"
+            " digit: give lower ones, or another scheme such as anygrad.Adaptive()"
+        )
     weights = [factorial(n) * _lagrange_polynomial(offset, offsets)[n] for offset in offsets]
     used = [(offset, weight) for offset, weight in zip(offsets, weights, strict=True) if weight]
     denominator = lcm(*(weight.denominator for _, weight in used))

@@ -101,7 +101,7 @@ def step_rule(step: Step, noise: float | None = None) -> StepRule:
         )
     if not isinstance(step, numbers.Real):
         return GivenStep(step)  # like x, which is not known yet
-    if not 0 < _float(step) < math.inf:
+    if not 0 < as_float(step) < math.inf:
         raise ValueError(
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )
@@ -127,7 +127,7 @@ def given_steps(given: float | Array, lines: Lines) -> Array:
     return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, size)
 
 
-def _float(number: Any) -> float:
+def as_float(number: Any) -> float:
     """Return a number as a float: infinity, if it is too large for one."""
     try:
         return float(number)

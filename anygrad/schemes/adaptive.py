@@ -9,6 +9,8 @@ from typing import Any
 
 from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array
+from anygrad.schemes._finite import validate_noise
+from anygrad.schemes._step import as_float
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,11 @@ class Adaptive:
     levels: int = 24
 
     def __post_init__(self) -> None:
-        if isinstance(self.step, numbers.Real) and not 0.0 < float(self.step) < math.inf:
+        if isinstance(self.step, (bool, str, bytes, complex)):
+            raise TypeError(f"Adaptive(step={self.step!r}): the first step must be a number or an array, such as 0.1")
+        if isinstance(self.step, numbers.Real) and not 0.0 < as_float(self.step) < math.inf:
             raise ValueError(f"Adaptive(step={self.step!r}): the first step must be positive and finite, such as 0.1")
-        if self.noise is not None and not isinstance(self.noise, numbers.Real):
-            raise TypeError(f"Adaptive(noise={self.noise!r}): the relative noise of f must be a number, such as 1e-6")
-        if self.noise is not None and not 0.0 <= self.noise < 1.0:
-            raise ValueError(f"Adaptive(noise={self.noise!r}): the relative noise of f must be in [0, 1), such as 1e-6")
+        validate_noise("Adaptive", self.noise)
         if isinstance(self.levels, bool) or not isinstance(self.levels, numbers.Integral):
             raise TypeError(f"Adaptive(levels={self.levels!r}): the number of steps must be an integer, such as 24")
         if self.levels < 3:
