@@ -20,9 +20,10 @@ nox.options.error_on_missing_interpreters = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
+LINT = nox.project.dependency_groups(PROJECT, "lint")
 DOCS = nox.project.dependency_groups(PROJECT, "docs")
 OTHERS = nox.project.dependency_groups(PROJECT, "others")
-# Of PyTorch, PyPI's newest Linux build brings gigabytes of CUDA; this one is small wherever a CPU build is at hand.
+# Of PyTorch, PyPI's Linux builds bring gigabytes of CUDA; this version is taken without it where pip is told of one.
 TORCH = "torch==2.13.0"
 # Products of matrices in as many threads as there are cores are in the way of the other processes.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -47,7 +48,6 @@ EVERYWHERE = [
     "lint",
     "types",
     "numpy",
-    "minimums",
     "strict",
     "dask",
     "jax",
@@ -102,10 +102,16 @@ def no_engines() -> str | None:
     return None if sys.platform == "linux" else "it is for Linux"
 
 
+def no_minimums() -> str | None:
+    """Return why the oldest versions cannot be installed, or None if they can."""
+    return None if sys.version_info < (3, 13) else "the oldest NumPy and SciPy have no wheels for this Python"
+
+
 def possible() -> list[str]:
     """Return the sessions for this machine, and say which are left out."""
     sessions = list(EVERYWHERE)
-    for name, obstacle in (("cupy", no_cuda()), ("dpnp", no_dpnp()), ("engines", no_engines())):
+    obstacles = {"cupy": no_cuda(), "dpnp": no_dpnp(), "engines": no_engines(), "minimums": no_minimums()}
+    for name, obstacle in obstacles.items():
         if obstacle is None:
             sessions.insert(sessions.index("parity"), name)
         else:
@@ -241,7 +247,7 @@ def engines(session: nox.Session) -> None:
 
 @nox.session
 def minimums(session: nox.Session) -> None:
-    """The oldest versions that pyproject.toml admits."""
+    """The oldest versions of what is always installed, and of what sparse Jacobians need."""
     sparse = ("scipy==1.13.0", "networkx==3.1")
     install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
     run_tests(session, "numpy", ignore=BATTERIES + OF_OURS_ALONE)
@@ -250,7 +256,7 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, and a wheel and an sdist that could be published."""
-    session.install("ruff", "build[uv]", "twine")
+    session.install(*LINT, "build[uv]", "twine")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     built = Path(session.create_tmp(), "dist")
@@ -261,7 +267,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Static types."""
-    session.install("mypy", "-e", ".")
+    session.install(*LINT, "-e", ".")
     session.run("mypy")
 
 

@@ -21,7 +21,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_direction, along_elements, by_direction
 from anygrad._symmetric import like, spans, vector
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_f_called, require_gradient
+from anygrad._validate import require_callable, require_gradient, require_nothing_said_of_f
 from anygrad._variables import Variables
 from anygrad.backends import Memory
 from anygrad.evaluators import Evaluator, Loop
@@ -163,7 +163,7 @@ def hvp(
     variables.require_real("a Hessian")
     if grad is not None:
         require_gradient(grad)
-        require_f_called(f0, has_aux=has_aux)
+        require_nothing_said_of_f(f0, has_aux=has_aux)
         plan = {"operator": "jvp", "v": v}
         options = Options(scheme, evaluator, bounds, progress=progress, full_output=full_output, plan=plan)
         product = _jvp_of(Function(grad, vector=True, called="grad"), x, v, options)

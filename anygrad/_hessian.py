@@ -18,7 +18,7 @@ from anygrad._run import assembled, warn_of_blindness
 from anygrad._second import along_elements, by_pairs
 from anygrad._symmetric import blocks, symmetrised, vector
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_f_called, require_gradient
+from anygrad._validate import require_callable, require_gradient, require_nothing_said_of_f
 from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.schemes import Central, Scheme
@@ -87,7 +87,7 @@ def hessian(
     variables.require_real("a Hessian")
     if grad is not None:
         require_gradient(grad)
-        require_f_called(f0, has_aux=has_aux)
+        require_nothing_said_of_f(f0, has_aux=has_aux)
         plan = {"operator": "jacobian", "sparsity": None}
         options = Options(scheme, evaluator, bounds, progress=progress, full_output=full_output, plan=plan)
         rows = jacobian_of(Function(grad, vector=True, called="grad"), x, options)

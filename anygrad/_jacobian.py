@@ -1,4 +1,4 @@
-"""Derivatives of functions that return arrays: all of them, and along one direction."""
+"""The Jacobian of functions that return arrays."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from anygrad.backends import Backend
 
 Indices = NDArray[np.intp]
 
-# Each entry of a row excludes all others from its column's group: past this many, so many pairs are not written down.
+# A row of k entries makes k^2 pairs of columns that exclude each other. Of longer rows than this, each column gets a
+# group of its own instead.
 _LONG = 500
 
 
@@ -86,7 +87,7 @@ def grouped(pattern: Pattern) -> Indices:
     rows, columns, (height, width) = pattern.rows, pattern.columns, pattern.shape
     groups = np.full(width, -1, dtype=np.intp)
     lengths = np.bincount(rows, minlength=height)
-    # The columns of a row are as many groups in any case; where they are most of all columns, that is nearly all.
+    # The columns of one row need a group each anyway; where that row has most columns, colouring saves next to nothing.
     long = lengths > max(_LONG, width // 2)
     alone = np.unique(columns[long[rows]])
     groups[alone] = np.arange(alone.size)

@@ -12,7 +12,6 @@ from anygrad import backends
 from anygrad._pytree import is_number, is_number_list
 from anygrad._typing import Array
 from anygrad.backends import Backend
-from anygrad.evaluators import Evaluator
 from anygrad.schemes import Scheme
 
 
@@ -56,14 +55,14 @@ def require_gradient(grad: object) -> None:
         )
 
 
-def require_scheme(scheme: object) -> Scheme:
-    """Return the scheme; raise if it is none."""
-    return cast(Scheme, _require(scheme, "differentiate", "scheme", "a scheme such as anygrad.Central(order=4)"))
+def require_scheme(scheme: object) -> None:
+    """Raise unless it is a scheme."""
+    _require(scheme, "differentiate", "scheme", "a scheme such as anygrad.Central(order=4)")
 
 
-def require_evaluator(evaluator: object) -> Evaluator:
-    """Return the evaluator; raise if it is none."""
-    return cast(Evaluator, _require(evaluator, "session", "evaluator", "an evaluator such as anygrad.Loop()"))
+def require_evaluator(evaluator: object) -> None:
+    """Raise unless it is an evaluator."""
+    _require(evaluator, "session", "evaluator", "an evaluator such as anygrad.Loop()")
 
 
 def require_bounds(bounds: object, scheme: Scheme) -> None:
@@ -104,20 +103,19 @@ def require_order(n: object) -> None:
         raise ValueError(f"n is {n!r}, but it must be 1 or more: 1 for the first derivative, 2 for the second")
 
 
-def require_f_called(f0: object, *, has_aux: bool) -> None:
+def require_nothing_said_of_f(f0: object, *, has_aux: bool) -> None:
     """Raise if something is said of f although its gradient is differentiated."""
     if f0 is not None or has_aux:
         given = "has_aux=True" if has_aux else "f0"
         raise ValueError(f"{given} is about f, but with grad= it is grad that is called, and f is not: leave one out")
 
 
-def _require(value: object, method: str, name: str, expected: str) -> object:
+def _require(value: object, method: str, name: str, expected: str) -> None:
     # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}, but {expected} was expected: write {value.__name__}()")
     if not hasattr(value, method):
         raise TypeError(f"{name} is {value!r:.60}, but {expected} was expected")
-    return value
 
 
 def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
@@ -125,6 +123,12 @@ def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
         return np.asarray(leaf)
     if instead := _instead(leaf, name):
         raise TypeError(f"{name} is {_article(leaf)}, but an array was expected: {instead}")
+    if isinstance(leaf, (dict, tuple)) and type(leaf) not in (dict, tuple) and not hasattr(leaf, "_fields"):
+        raise TypeError(
+            f"{name} is {_article(leaf)}, which is not known to hold arrays: register its class with"
+            f' optree.register_pytree_node(..., namespace="anygrad"), or pass'
+            f" {'dict' if isinstance(leaf, dict) else 'tuple'}({name})"
+        )
     if isinstance(leaf, (dict, tuple)):  # operators that take trees have taken it apart
         raise TypeError(
             f"{name} is {_article(leaf)}, but one array was expected: call this for each of its arrays, or"

@@ -122,7 +122,7 @@ class Variables:
         leaves = [(place, leaf) for place, leaf in leaves if leaf is not None or place in self.names]
         if cause := unlike([place for place, _ in leaves], self.names):
             raise ValueError(
-                f"{name} is {tree!r:.60}, but x consists of {', '.join(self.names)}: give a number, or one thing for"
+                f"{name} is {tree!r:.60}, but x consists of {', '.join(self.names)}: give one thing for"
                 f" each of these, in a structure like that of x; there is {cause}"
             )
         return [leaf for _, leaf in leaves]

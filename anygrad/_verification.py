@@ -13,11 +13,11 @@ from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array
 from anygrad.schemes import Scheme
 
-# Of what the entries of a row contribute: so far, the derivative along the direction may differ from their sum.
+# How far the derivative along the direction may be from the sum of a row's contributions, relative to these.
 _RELATIVE = 1e-3
-# Of the rounding in one value of f: that much, for each entry of the row and for the sum.
+# Allowed for rounding: as many roundings of one value of f, for each entry of the row and for the sum.
 _ROUNDING = 8.0
-# The errors of truncation and rounding are no more than that much larger than what changes with steps of other lengths.
+# Truncation and rounding are taken to be at most _VARIATION times what changes when the steps are these times as long.
 _LENGTHS = (0.7, 0.5, 0.35)
 _VARIATION = 10.0
 

@@ -116,7 +116,7 @@ def test_trees_and_their_gradients(lib):
 def test_the_books_network_agrees_with_its_gradient():
     """The Hessian from values of the loss, and from the gradients of backpropagation."""
     params = TwoLayerNet.start()
-    net_of = lambda p: TwoLayerNet(np, p).loss(TwoLayerNet.images, TwoLayerNet.labels)  # noqa: E731
+    net_of = lambda p: TwoLayerNet(np, p).loss(TwoLayerNet.images, TwoLayerNet.labels)  # noqa: E731 - two lines below
     from_values = anygrad.hessian(net_of, params)
     from_gradients = anygrad.hessian(net_of, params, grad=TwoLayerNet.gradient)
     for i in params:

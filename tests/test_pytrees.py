@@ -211,3 +211,14 @@ def test_full_output_can_be_copied_and_pickled():
         assert np.array_equal(other.value["a"], result.value["a"])
         assert other.flags.keys() == result.flags.keys()
     assert dataclasses.asdict(result)["ncalls"] == 4
+
+
+def test_a_dict_of_a_class_that_optree_does_not_know():
+    class Parameters(dict):
+        pass
+
+    for operator in anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian:
+        with pytest.raises(
+            TypeError, match=r"x is a .*Parameters, which is not known to hold arrays: .* or pass dict\(x\)"
+        ):
+            operator(lambda p: p["a"].sum(), Parameters(a=np.ones(2)))

@@ -14,7 +14,7 @@ LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
 # Where f may vary on a smaller scale than x does: at lengths of which many are below rounding otherwise.
 SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
 _ABOVE_ROUNDING = 100.0
-# Of what a parabola is taken out of there are as many values, at the shortest lengths, for noise to show.
+# How many of the shortest lengths a parabola is fitted to: what it leaves is noise.
 _SHORTEST = 6
 
 

@@ -22,7 +22,7 @@ class Brief:
     Attributes
     ----------
     points
-        Returns to what each of some elements is to be set in turn.
+        Returns the levels of some elements: an array for each point of the stencil.
     slope
         Takes f's values at these, an array for each, to the derivatives by the elements.
     calling

@@ -53,7 +53,7 @@ class Record:
         self.known[sample] = _kept(value)
 
     def look(self, columns: Sequence[Array]) -> None:
-        """Look whether any value is not the first one of all."""
+        """Note whether any value differs from the first of all."""
         if self._first is None:
             self._first = columns[0][0, ...]
         if not self._varied and self._memory.concrete:

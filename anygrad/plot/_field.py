@@ -80,10 +80,10 @@ def gradient_field(
 
     Notes
     -----
-    The arrows are as long as the gradient is large, in units in which the longest is about as long as two of them are
-    apart; those of more than twice the length that nine of ten do not exceed are cut to that. ``lengths="equal"`` shows
-    where they point to, for functions whose gradient is of very different sizes. Contours are drawn at values between
-    which there is as much of the picture each.
+    The arrows are drawn to one scale, at which the longest is about as long as neighbouring arrows are apart; those of
+    more than twice the length that nine of ten do not exceed are cut to that. ``lengths="equal"`` shows where they
+    point to, for functions whose gradient is of very different sizes. Contours are drawn at values between which there
+    is as much of the picture each.
 
     Where f or its gradient is NaN or infinite there is none, and no contour; NumPy's warnings of that are switched off.
     With the default scheme f is called ``4 * points**2 + contours**2`` times.

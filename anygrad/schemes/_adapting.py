@@ -15,9 +15,9 @@ from anygrad.schemes._extrapolation import HIGH, ratio
 from anygrad.schemes._findings import Finding, beside, together
 from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
-from anygrad.schemes._search import Search
 from anygrad.schemes._step import given_steps
 from anygrad.schemes._unseen import extrapolated
+from anygrad.schemes._wanted import Wanted
 
 # The first step, as a part of |x|: functions that vary with x, like its powers, converge from there.
 _FIRST = 0.3
@@ -78,7 +78,7 @@ def differentiate(scheme: Settings, lines: Lines, steps: Array, n: int = 1) -> S
     xp = lines.xp
     noise = xp.zeros_like(lines.at) + max(lines.eps, MOST * (scheme.noise or 0.0))
     if not lines.concrete:
-        return _blind(scheme, lines, steps, noise, n)
+        return _without_looking(scheme, lines, steps, noise, n)
     # What f has no number for at x itself leads the steps of all its values astray.
     unknown = xp.any(~xp.isfinite(lines.base()), axis=0)
     if unknown.shape[0] == 1 or not lines.any(unknown) or lines.all(unknown):
@@ -102,32 +102,32 @@ def _found(scheme: Settings, lines: Lines, steps: Array, noise: Array, n: int) -
 
 
 def _diagnosis(scheme: Settings, n: int, side: int) -> Diagnosis:
-    return Diagnosis(_search(scheme, n, side), noise_known=scheme.noise is not None)
+    return Diagnosis(_wanted(scheme, n, side), noise_known=scheme.noise is not None)
 
 
-def _search(scheme: Settings, n: int, side: int) -> Search:
-    return Search(n, side, scheme.levels + _MORE * (n - 1))
+def _wanted(scheme: Settings, n: int, side: int) -> Wanted:
+    return Wanted(n, side, scheme.levels + _MORE * (n - 1))
 
 
-def _blind(scheme: Settings, lines: Lines, steps: Array, noise: Array, n: int) -> Slopes:
+def _without_looking(scheme: Settings, lines: Lines, steps: Array, noise: Array, n: int) -> Slopes:
     """Differentiate without looking at what comes out: no line ends before the others, and none is examined."""
     xp = lines.xp
     if lines.lower is None and lines.upper is None:
-        return _unexamined(lines, _search(scheme, n, 0), steps, noise).slopes(xp)
+        return _unexamined(lines, _wanted(scheme, n, 0), steps, noise).slopes(xp)
     sides = _Sides.of(lines, steps)
     none = xp.zeros_like(steps)
-    found = _unexamined(lines, _search(scheme, n, 0), xp.where(sides.near, none, sides.first), noise)
+    found = _unexamined(lines, _wanted(scheme, n, 0), xp.where(sides.near, none, sides.first), noise)
     for side in (1, -1):
         here = sides.near & (sides.side == side)
-        beside = _unexamined(lines, _search(scheme, n, side), xp.where(here, sides.first, none), noise)
+        beside = _unexamined(lines, _wanted(scheme, n, side), xp.where(here, sides.first, none), noise)
         found = replace(found.revised(xp, here, beside), one_sided=found.one_sided | here)
     return found.slopes(xp)
 
 
-def _unexamined(lines: Lines, search: Search, steps: Array, noise: Array) -> Finding:
-    state, bends = extrapolated(lines, search, steps, noise)
+def _unexamined(lines: Lines, wanted: Wanted, steps: Array, noise: Array) -> Finding:
+    state, bends = extrapolated(lines, wanted, steps, noise)
     half = suspected(lines, state, bends)
-    return Finding.of(lines.xp, state, search).bent(lines.xp, half > 0.0, Kink(half > 0.0, half))
+    return Finding.of(lines.xp, state, wanted).bent(lines.xp, half > 0.0, Kink(half > 0.0, half))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from anygrad.schemes._findings import SAFETY, Finding, beside, together
 from anygrad.schemes._judging import FAILURES, LEAPS
 from anygrad.schemes._kinks import confirmed, isolated, suspected
 from anygrad.schemes._noise import measured, smooth_apart, spacing, stalled
-from anygrad.schemes._search import Search
+from anygrad.schemes._search import searched
 from anygrad.schemes._state import State, merged, taken, widest
+from anygrad.schemes._wanted import Wanted
 
 # Noise as many times what rounding explains is worth a flag; less comes of cancellation inside of f.
 _NOISY = 100.0
@@ -26,9 +27,9 @@ WIDER = 3.0
 _CLOSER = 8.0
 # Where places so far apart are on a smooth curve, steps as many times that are a part of it as well.
 _WITHIN = 16.0
-# What f(x) alone tells of is looked for at steps as many times smaller, so often.
+# If only f(x) itself stands out, f is searched at steps _NEARER times smaller, up to _TIMES times.
 _NEARER, _TIMES = 64.0, 3
-# A kink is, before it is too near to be told from one at x itself.
+# Beside a kink it is searched more often: nearer than that, the kink cannot be told from one at x.
 _OFTEN = 6
 # As many levels more than it takes at the least.
 _MORE = 6
@@ -42,22 +43,22 @@ class Diagnosis:
 
     Attributes
     ----------
-    search
-        The search.
+    wanted
+        What is searched for.
     noise_known
         Whether the user has said how noisy f is: then it is not measured.
     """
 
-    search: Search
+    wanted: Wanted
     noise_known: bool
 
     def run(self, lines: Lines, steps: Array, noise: Array) -> Iterator[Finding]:
         """Differentiate lines, and look after those in doubt."""
         xp = lines.xp
         doubtful: dict[int, list[State]] = {}
-        for ended in self.search.run(lines, steps, noise):
+        for ended in searched(self.wanted, lines, steps, noise):
             state = ended.state
-            found = Finding.of(xp, state, self.search)
+            found = Finding.of(xp, state, self.wanted)
             doubt = found.stuck | found.poor | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error)
             doubt = xp.any(doubt if self.noise_known else doubt | stalled(xp, state), axis=1)
             if ended.mask is None and not lines.any(doubt):
@@ -96,7 +97,7 @@ class Diagnosis:
     def _examined(self, lines: Lines, state: State) -> Iterator[Finding]:
         """Tell lines that end at x from others."""
         xp = lines.xp
-        side = self._unresolvedside(lines, state)
+        side = self._finite_side(lines, state)
         for value in (0, 1, -1):
             indices = xp.nonzero(side == value)[0]
             if not indices.shape[0]:
@@ -106,11 +107,11 @@ class Diagnosis:
             if value == 0:
                 yield self._explained(part, some)
                 continue
-            one_sided = replace(self, search=replace(self.search, side=value))
+            one_sided = replace(self, wanted=replace(self.wanted, side=value))
             for found in one_sided.run(part, xp.abs(some.trail[0].step), some.noise):
                 yield replace(found, index=xp.take(some.index, found.index))
 
-    def _unresolvedside(self, lines: Lines, state: State) -> Array:
+    def _finite_side(self, lines: Lines, state: State) -> Array:
         """Return on which side of x alone f is finite, if at x itself it is: 1, -1, or 0 for neither."""
         xp = lines.xp
         last, neither = state.trail[-1], xp.zeros_like(state.failures[:, 0])
@@ -123,18 +124,18 @@ class Diagnosis:
     def _explained(self, lines: Lines, state: State) -> Finding:
         """Look for noise, then for a kink; what is left may be smooth, if seen from near."""
         xp = lines.xp
-        found = Finding.of(xp, state, self.search)
+        found = Finding.of(xp, state, self.wanted)
         bend = suspected(lines, state)
         if not self.noise_known:
             found = self._at_some(lines, state, found, found.stuck | stalled(xp, state), self._noisy)
         bent = (bend > 0.0) & (found.step >= xp.abs(state.trail[-1].step))  # not found from nearer already
-        if not self.search.side:
+        if not self.wanted.side:
             found = self._at_some(lines, state, found, (bent | found.poor) & ~found.noisy, self._bent)
         unexplained = ~found.noisy & ~found.kink
         lost = unexplained & (isolated(lines, state) | (found.poor & (state.leaps >= LEAPS)))
         found = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
         unexplained = unexplained & ~lost
-        if len(state.trail) < self.search.levels:
+        if len(state.trail) < self.wanted.levels:
             found = self._at_some(lines, state, found, found.stuck & unexplained, self._closer)
         found = self._at_some(lines, state, found, bent & found.stuck & unexplained, self._beside_a_kink)
         nearby = replace(state, step=_WITHIN * spacing(xp, state))
@@ -153,7 +154,7 @@ class Diagnosis:
     def _noisy(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again where there is noise, knowing it."""
         xp = lines.xp
-        noise = measured(self.search, lines, state)
+        noise = measured(self.wanted, lines, state)
         state = replace(state, noise=xp.where(noise > 0.0, MOST * noise, state.noise))
         flagged = replace(
             found, noisy=noise > _NOISY * lines.eps * (1.0 if state.condition is None else state.condition)
@@ -163,7 +164,7 @@ class Diagnosis:
     def _waves_apart(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Tell noise from what is smooth if seen from near: a wave shorter than the steps, the flank of a pole."""
         xp = lines.xp
-        apart = smooth_apart(self.search, lines, state)
+        apart = smooth_apart(self.wanted, lines, state)
         smooth = apart > 0.0
         noise = xp.where(smooth, lines.eps, state.noise)
         state = replace(state, noise=noise, step=_WITHIN * apart)
@@ -204,7 +205,7 @@ class Diagnosis:
         step, size, last = found.step, suspected(lines, state), state.trail[-1]
         moves = (last.above != state.base) & (last.below != state.base)
         unresolved, flat = size > 0.0, size < 0.0
-        near = replace(self, search=replace(self.search, widens=False))
+        near = replace(self, wanted=replace(self.wanted, widens=False))
         for _ in range(_OFTEN):
             step = step / _NEARER
             second = near._again(lines, step, state.noise)
@@ -215,7 +216,7 @@ class Diagnosis:
             found, unresolved = found.revised(xp, clear & second.better(xp, found), second), unresolved & ~clear
             if not lines.any(unresolved):
                 return found
-        if self.search.n > 1:
+        if self.wanted.n > 1:
             return found
         error = xp.where(unresolved & (size > found.error), size, found.error)
         return replace(found, error=error, noisy=found.noisy | flat)
@@ -228,11 +229,11 @@ class Diagnosis:
     def _nearer(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again where nothing is known, nearer by and by as long as f(x) stands alone."""
         xp = lines.xp
-        search = replace(self.search, levels=self.search.soonest + _MORE, widens=False)
+        wanted = replace(self.wanted, levels=self.wanted.soonest + _MORE, widens=False)
         step = xp.abs(state.trail[-1].step)
         for _ in range(_TIMES):
             step = step / _NEARER
-            second = replace(self, search=search)._again(lines, step, state.noise)
+            second = replace(self, wanted=wanted)._again(lines, step, state.noise)
             unknown = ~xp.isfinite(found.error)
             found = found.revised(xp, unknown & xp.isfinite(second.error) & ~second.poor, second)
             if not lines.any(unknown & ~xp.isfinite(second.error)):
@@ -242,8 +243,8 @@ class Diagnosis:
     def _again(self, lines: Lines, steps: Array, noise: Array) -> Finding:
         xp = lines.xp
         findings = []
-        for ended in self.search.run(lines, steps, noise):
-            found = Finding.of(xp, ended.state, self.search).lost(xp, isolated(lines, ended.state))
+        for ended in searched(self.wanted, lines, steps, noise):
+            found = Finding.of(xp, ended.state, self.wanted).lost(xp, isolated(lines, ended.state))
             found = replace(found, stuck=found.stuck | (suspected(lines, ended.state) > 0.0))
             findings.append(found if ended.mask is None else taken(xp, found, xp.nonzero(ended.mask)[0]))
         return together(xp, findings)

@@ -9,8 +9,8 @@ from anygrad._plan import Slopes
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._kinks import Kink
 from anygrad.schemes._noise import EXPLAINED
-from anygrad.schemes._search import Search
 from anygrad.schemes._state import State
+from anygrad.schemes._wanted import Wanted
 
 # Differences tell the size of an error, give or take: as many times that covers it.
 SAFETY = 3.0
@@ -53,12 +53,12 @@ class Finding:
     ordinary: Array
 
     @classmethod
-    def of(cls, xp: Namespace, state: State, search: Search) -> Finding:
+    def of(cls, xp: Namespace, state: State, wanted: Wanted) -> Finding:
         """Return what the search says."""
         best = state.chosen(xp)
         condition = state.condition
         assert condition is not None
-        safety = SAFETY if search.n <= _HIGH else _WIDE_SAFETY
+        safety = SAFETY if wanted.n <= _HIGH else _WIDE_SAFETY
         error = safety * best.change + best.noise * (0.5 + 0.5 * condition)
         stuck = xp.isfinite(error) & (best.change > EXPLAINED * best.noise * condition)
         never = stuck & ~stuck
@@ -74,8 +74,8 @@ class Finding:
             poor=(stuck | unseen) & ~(error <= _POOR * xp.abs(best.value)),
             kink=never,
             noisy=never,
-            one_sided=~never if search.side else never,
-            ordinary=_ordinary(xp, state, search.n),
+            one_sided=~never if wanted.side else never,
+            ordinary=_ordinary(xp, state, wanted.n),
         )
 
     def bent(self, xp: Namespace, mask: Array, kink: Kink) -> Finding:

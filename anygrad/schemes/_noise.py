@@ -13,8 +13,9 @@ from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._level import every
-from anygrad.schemes._search import Search
+from anygrad.schemes._search import next_row
 from anygrad.schemes._state import State, some, total, weighted
+from anygrad.schemes._wanted import Wanted
 
 # Where f is sampled beside x, in units of this part of x: an f computed in float32 has to show its steps, a wave its
 # smoothness. Unevenly, as values that are rounded to multiples of a number may be on a straight line at even distances.
@@ -54,13 +55,13 @@ def spacing(xp: Namespace, state: State) -> Array:
     return _SPACING * xp.maximum(state.scale, xp.abs(state.trail[0].step))
 
 
-def _places(search: Search, lines: Lines, state: State, apart: Array) -> list[Array]:
+def _places(wanted: Wanted, lines: Lines, state: State, apart: Array) -> list[Array]:
     """Return places so far apart, or nearer between bounds, as distances from x."""
     apart = apart if state.most is None else lines.xp.minimum(apart, state.most / (len(_PLACES) + 1))
-    return [place * apart if search.side >= 0 else -place * apart for place in _PLACES]
+    return [place * apart if wanted.side >= 0 else -place * apart for place in _PLACES]
 
 
-def measured(search: Search, lines: Lines, state: State) -> Array:
+def measured(wanted: Wanted, lines: Lines, state: State) -> Array:
     """Return the relative noise of f, (k, p), where it is above what was assumed; 0 where that is not what it is.
 
     What looks like noise at the steps taken may be a wave, smooth if seen from near; so f is sampled beside x, at 7
@@ -70,13 +71,13 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     """
     xp = lines.xp
     close = spacing(xp, state)
-    near, equal = _residual(search, lines, state, close)
+    near, equal = _residual(wanted, lines, state, close)
     # What is farther out than f was seen to be straight may be another part of it.
-    far = xp.where(state.growths > 0.0, 1.0, _scatter(search, lines, state)) * state.noise
+    far = xp.where(state.growths > 0.0, 1.0, _scatter(wanted, lines, state)) * state.noise
     still = equal >= len(_PLACES) - 1.0
     if lines.any(still):
         # Where f has still been seen to change.
-        farther, changed = _residual(search, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
+        farther, changed = _residual(wanted, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
         # Or what rounding leaves of terms of the size of 1 that cancel, as in 1 - cos(x).
         left = farther * state.trail[-1].size < EXPLAINED * lines.eps
         coarse = still & ((farther < _COARSE) | left)
@@ -89,7 +90,7 @@ def measured(search: Search, lines: Lines, state: State) -> Array:
     return xp.where(same & xp.isfinite(noise) & (noise > _MORE * state.noise), noise, 0.0)
 
 
-def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
+def smooth_apart(wanted: Wanted, lines: Lines, state: State) -> Array:
     """Return how far apart places beside x are between which f is smooth, (k, 1); 0 where it is noisy there as well.
 
     Seen from nearer by, noise stays what it is; what a cubic leaves of a wave, or of the flank of a pole, vanishes like
@@ -102,24 +103,24 @@ def smooth_apart(search: Search, lines: Lines, state: State) -> Array:
     looked = found == 0.0
     for _ in range(_TIMES):
         apart = apart / _NEARER
-        near, equal = _residual(search, lines, state, apart)
+        near, equal = _residual(wanted, lines, state, apart)
         less = xp.maximum(state.noise / _NEARER**2, rounding)
         smooth = every(xp, (near < less) & (near < state.noise) & (equal == 0.0))
         found = xp.where(smooth & looked, apart, found)
         looked = (found == 0.0) & some(xp, state.noise > _LARGE)
         if not lines.any(looked):
             break
-    return xp.where(_broken(search, lines, state, found), 0.0, found) if lines.any(found > 0.0) else found
+    return xp.where(_broken(wanted, lines, state, found), 0.0, found) if lines.any(found > 0.0) else found
 
 
-def _broken(search: Search, lines: Lines, state: State, apart: Array) -> Array:
+def _broken(wanted: Wanted, lines: Lines, state: State, apart: Array) -> Array:
     """Return where f is made of pieces with jumps between them: the same slope on all, but another from far, (k, 1).
 
     So are values from which rounding has left a straight line: exp(x) - 1 - x, where exp(x) is near 1.
     """
     xp = lines.xp
-    places = _places(search, lines, state, spacing(xp, state))
-    length = (apart if search.side >= 0 else -apart) / _WITHIN
+    places = _places(wanted, lines, state, spacing(xp, state))
+    length = (apart if wanted.side >= 0 else -apart) / _WITHIN
     starts = list(lines.sample([lines.at + place for place in places]))
     ends = lines.sample([lines.at + place + length for place in places])
     length = xp.where(length == 0.0, 1.0, length)
@@ -130,10 +131,10 @@ def _broken(search: Search, lines: Lines, state: State, apart: Array) -> Array:
     return some(xp, (alike > 0.7 * len(places)) & (xp.abs(across - usual) > 10.0 * _ALIKE * xp.abs(usual)))
 
 
-def _residual(search: Search, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:
+def _residual(wanted: Wanted, lines: Lines, state: State, apart: Array) -> tuple[Array, Array]:
     """Return what a cubic leaves of values beside x, as a part of them, and how many are equal to the next: (k, p)."""
     xp = lines.xp
-    values = list(lines.sample([lines.at + place for place in _places(search, lines, state, apart)]))
+    values = list(lines.sample([lines.at + place for place in _places(wanted, lines, state, apart)]))
     size = total([xp.abs(value) for value in values]) / len(values)
     equal = total([xp.astype(new == old, state.at.dtype) for old, new in pairwise(values)])
     values = [value / xp.where(size > 0.0, size, 1.0) for value in values]
@@ -158,7 +159,7 @@ def _product(row: Sequence[Fraction], other: Sequence[Fraction]) -> Fraction:
     return sum((a * b for a, b in zip(row, other, strict=True)), Fraction(0))
 
 
-def _scatter(search: Search, lines: Lines, state: State) -> Array:
+def _scatter(wanted: Wanted, lines: Lines, state: State) -> Array:
     """Return how many times the noise that was assumed there is, judging by the latest levels.
 
     Where extrapolation has stopped to make progress, its columns differ by noise. The least of these differences in
@@ -166,8 +167,8 @@ def _scatter(search: Search, lines: Lines, state: State) -> Array:
     """
     xp = lines.xp
     row, ratios = Row(), []
-    for count in range(search.window, len(state.trail) + 1):
-        before, row = row, search.row(lines, replace(state, trail=state.trail[:count], row=row, leapt=True))
+    for count in range(wanted.window, len(state.trail) + 1):
+        before, row = row, next_row(wanted, lines, replace(state, trail=state.trail[:count], row=row, leapt=True))
         if not row.changes:
             continue
         least = xp.zeros_like(row.noise[0]) + xp.inf

@@ -186,9 +186,9 @@ def _merged(xp: Namespace, things: Sequence[T]) -> T:
     return cast(T, xp.concat(list(things)))
 
 
-def gathered(xp: Namespace, states: list[State], block: int = _BLOCK) -> list[State]:
+def gathered(xp: Namespace, states: list[State]) -> list[State]:
     """Return lines in fewer blocks, once there are few of them."""
-    few = sum(state.index.shape[0] for state in states) <= block
+    few = sum(state.index.shape[0] for state in states) <= _BLOCK
     return [merged(xp, states)] if states and few else states
 
 

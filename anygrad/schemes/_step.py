@@ -19,7 +19,7 @@ class StepRule(Protocol):
     """A frozen object that chooses one step for each line."""
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        """Return positive steps of shape (m,)."""
+        """Return positive steps of shape (m, 1)."""
         ...
 
 

@@ -18,8 +18,9 @@ from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import CANDIDATES, HIGH, Estimate, Series
 from anygrad.schemes._level import Level
-from anygrad.schemes._search import Search
+from anygrad.schemes._search import noise_at, series_at
 from anygrad.schemes._state import State
+from anygrad.schemes._wanted import Wanted
 
 # Levels of the first column of the tableau: enough for most functions to converge.
 _LEVELS = 9
@@ -75,16 +76,16 @@ def tableau(series: Series, n: int, levels: int) -> Tableau:
     return Tableau(tuple(values), tuple(changes), tuple(noises), tuple(steps))
 
 
-def extrapolated(lines: Lines, search: Search, steps: Array, noise: Array) -> tuple[State, Array | None]:
+def extrapolated(lines: Lines, wanted: Wanted, steps: Array, noise: Array) -> tuple[State, Array | None]:
     """Return lines that have taken all levels; those with a step of 0 are sampled at x alone, and not a number.
 
     With them comes the bend at each level, (levels, m, p), where both sides of x are sampled.
     """
-    xp, series, n = lines.xp, search.series, search.n
-    levels = _LEVELS + search.window - 1
+    xp, series, n = lines.xp, wanted.series, wanted.n
+    levels = _LEVELS + wanted.window - 1
     state = State.start(lines, lines.base(), steps, noise, float(series.ratio))
-    together, trail = _sampled(lines, state, search.side, levels)
-    parts, noises = search.part(state, together), search.noise(lines, state, together)
+    together, trail = _sampled(lines, state, wanted.side, levels)
+    parts, noises = series_at(wanted, state, together), noise_at(wanted, lines, state, together)
     best = _best(lines, tableau(series, n, levels), *(xp.permute_dims(table, (1, 2, 0)) for table in (parts, noises)))
     first = trail[0].step
     power = 1.0 if n == series.start else first ** (series.start - n)

@@ -40,14 +40,16 @@ class Adaptive:
 
     Notes
     -----
-    The values at steps h, h/2.1, h/2.1^2, ... are extrapolated as by L. F. Richardson and W. Romberg, and the best
-    entry of the tableau is taken: the one of which the change from the previous row, after C. J. F. Ridders, *Accurate
-    computation of F'(x) and F'(x) F''(x)*, Adv. Eng. Software 4 (1982), 75-76, and the rounding in the values of f sum
-    up to least. The error is three times that change, and that rounding; it covers the true error in 99 of 100 cases.
+    The values at steps h, h/2.1, h/2.1^2, ... (h/1.4, ... above the second derivative) are extrapolated as by L. F.
+    Richardson and W. Romberg, and the best entry of the tableau is taken: the one of which the change from the previous
+    row, after C. J. F. Ridders, *Accurate computation of F'(x) and F'(x) F''(x)*, Adv. Eng. Software 4 (1982), 75-76,
+    and the rounding in the values of f sum up to least. The error is three times that change, and that rounding; it
+    covers the true error in 99 of 100 cases.
 
-    Noise above rounding is told from fast variation by a table of differences (J. J. More and S. M. Wild, *Estimating
-    computational noise*, SIAM J. Sci. Comput. 33 (2011), 1292-1314), taken from nearer and nearer: noise stays what it
-    is. Then the search is repeated: at wider steps under noise, within a wave, and below the distance of a kink.
+    Noise above rounding is told from fast variation by what a cubic leaves of seven values close to x (compare J. J.
+    More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011), 1292-1314), again from nearer
+    and nearer: noise stays what it is. Then the search is repeated: at wider steps under noise, within a wave, and
+    below the distance of a kink.
 
     The flags: ``kink`` where the slopes on both sides differ, or f jumps: the value is their mean, and the error covers
     both; ``noisy``; ``one_sided`` next to a bound, or where f ends at x; ``unconverged`` where the error is large and

@@ -14,7 +14,8 @@ CHANCE = 1e-4
 _SHARPEST = 1e-6
 # Gradients of whole numbers, of halves, of tenths...: what many small examples have.
 _UNITS = (1.0, 0.5, 0.25, 0.1)
-# Where all numbers are multiples of the smallest, no more than as many times, and of as many sizes.
+# The smallest number is the unit of all only if none is more than _MULTIPLES times as large, and there are _SIZES
+# different multiples.
 _MULTIPLES, _SIZES = 1000.0, 4
 # Numbers can be seen to be multiples of a unit if their errors are as many times smaller.
 _CLEAR = 8.0
