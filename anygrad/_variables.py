@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
-from anygrad._pytree import Rebuild, flatten, is_number, is_number_list
+from anygrad._pytree import Leaves, Rebuild, flatten, is_number, is_number_list
 from anygrad._typing import Array, PyTree
 from anygrad._unlike import unlike
 from anygrad._validate import as_array
@@ -44,7 +44,7 @@ class Variables:
         leaves, rebuild = flatten(x)
         if not leaves and x is None:
             as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
-        pairs = [as_array(leaf, name) for name, leaf in leaves]
+        pairs = _of_one_library(leaves, [as_array(leaf, name) for name, leaf in leaves])
         return cls([name for name, _ in leaves], [array for array, _ in pairs], [kind for _, kind in pairs], rebuild)
 
     @property
@@ -154,3 +154,22 @@ class Variables:
         ):
             return scheme
         return dataclasses.replace(scheme, step=self.leaves_of(step, "the step"))
+
+
+def _of_one_library(leaves: Leaves, pairs: list[tuple[Array, Backend]]) -> list[tuple[Array, Backend]]:
+    """Return arrays and their backends; what is made of numbers, of the library of the others, if they are of one."""
+    plain = [is_number(leaf) or is_number_list(leaf) for _, leaf in leaves]
+    others = [pair for pair, number in zip(pairs, plain, strict=True) if not number]
+    if not others or len(others) == len(pairs) or any(backend is not others[0][1] for _, backend in others):
+        return pairs
+    like, library = others[0]
+    xp = array_namespace(like)
+    if not xp.isdtype(like.dtype, "real floating"):
+        return pairs
+
+    def converted(array: Array, backend: Backend) -> tuple[Array, Backend]:
+        if backend is library or "complex" in str(array.dtype):
+            return array, backend
+        return xp.asarray(array.tolist(), dtype=like.dtype, device=device(like)), library
+
+    return [converted(*pair) if number else pair for pair, number in zip(pairs, plain, strict=True)]

@@ -213,6 +213,16 @@ def test_full_output_can_be_copied_and_pickled():
     assert dataclasses.asdict(result)["ncalls"] == 4
 
 
+def test_numbers_beside_arrays_are_of_their_library(lib):
+    x = {"w": lib.asarray(np.ones(2), "float32"), "s": 2.0, "t": [1.0, 3.0]}
+    result = anygrad.numerical_gradient(lambda p: lib.xp.sum(p["w"] ** 2) * p["s"] + p["t"][1], x)
+    assert np.allclose(lib.numpy(result["w"]), 4.0, atol=0.02)
+    assert np.allclose(lib.numpy(result["s"]), 2.0, atol=0.02)
+    assert np.allclose(lib.numpy(result["t"]), [0.0, 1.0], atol=0.02)
+    if lib.name != "numpy":  # whose numbers they are in any case
+        assert {str(leaf.dtype) for leaf in result.values()} == {str(x["w"].dtype)}
+
+
 def test_a_dict_of_a_class_that_optree_does_not_know():
     class Parameters(dict):
         pass
