@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
+from anygrad.schemes._even_part import scatter_of_even_part
 from anygrad.schemes._extrapolation import SEEN, Row
 from anygrad.schemes._findings import SAFETY, Finding, beside, together
-from anygrad.schemes._judging import FAILURES, LEAPS
-from anygrad.schemes._kinks import confirmed, isolated, suspected
+from anygrad.schemes._judging import FINE, LEAPS, finite_side
+from anygrad.schemes._kinks import confirmed, crossing, isolated, suspected
 from anygrad.schemes._noise import measured, smooth_apart, spacing, stalled
 from anygrad.schemes._search import searched
 from anygrad.schemes._state import State, merged, taken, widest
@@ -58,8 +59,10 @@ class Diagnosis:
         doubtful: dict[int, list[State]] = {}
         for ended in searched(self.wanted, lines, steps, noise):
             state = ended.state
-            found = Finding.of(xp, state, self.wanted)
+            found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state))
             doubt = found.stuck | found.poor | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error)
+            if lines.eps > FINE:  # else a narrow peak, which is 0 at all other points, has an infinite condition
+                doubt = doubt | isolated(lines, state)
             doubt = xp.any(doubt if self.noise_known else doubt | stalled(xp, state), axis=1)
             if ended.mask is None and not lines.any(doubt):
                 yield found
@@ -97,7 +100,7 @@ class Diagnosis:
     def _examined(self, lines: Lines, state: State) -> Iterator[Finding]:
         """Tell lines that end at x from others."""
         xp = lines.xp
-        side = self._finite_side(lines, state)
+        side = finite_side(lines, state)
         for value in (0, 1, -1):
             indices = xp.nonzero(side == value)[0]
             if not indices.shape[0]:
@@ -111,20 +114,10 @@ class Diagnosis:
             for found in one_sided.run(part, xp.abs(some.trail[0].step), some.noise):
                 yield replace(found, index=xp.take(some.index, found.index))
 
-    def _finite_side(self, lines: Lines, state: State) -> Array:
-        """Return on which side of x alone f is finite, if at x itself it is: 1, -1, or 0 for neither."""
-        xp = lines.xp
-        last, neither = state.trail[-1], xp.zeros_like(state.failures[:, 0])
-        if last.below is None:
-            return neither
-        ends = (state.failures[:, 0] >= FAILURES) & xp.all(xp.isfinite(state.base), axis=1)
-        above, below = (xp.all(xp.isfinite(values), axis=1) for values in (last.above, last.below))
-        return xp.where(ends & above, neither + 1.0, xp.where(ends & below, neither - 1.0, neither))
-
     def _explained(self, lines: Lines, state: State) -> Finding:
         """Look for noise, then for a kink; what is left may be smooth, if seen from near."""
         xp = lines.xp
-        found = Finding.of(xp, state, self.wanted)
+        found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state))
         bend = suspected(lines, state)
         if not self.noise_known:
             found = self._at_some(lines, state, found, found.stuck | stalled(xp, state), self._noisy)
@@ -133,7 +126,7 @@ class Diagnosis:
             found = self._at_some(lines, state, found, (bent | found.poor) & ~found.noisy, self._bent)
         unexplained = ~found.noisy & ~found.kink
         lost = unexplained & (isolated(lines, state) | (found.poor & (state.leaps >= LEAPS)))
-        found = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
+        found = self._off_the_stairs(lines, state, found, lost)
         unexplained = unexplained & ~lost
         if len(state.trail) < self.wanted.levels:
             found = self._at_some(lines, state, found, found.stuck & unexplained, self._closer)
@@ -225,6 +218,13 @@ class Diagnosis:
         """Search again from where the first search stopped."""
         second = self._again(lines, found.step / _CLOSER, state.noise)
         return found.revised(lines.xp, second.surer(lines.xp, found), second)
+
+    def _off_the_stairs(self, lines: Lines, state: State, found: Finding, lost: Array) -> Finding:
+        """Look nearer where nothing is known, but not on a piece where f is flat, with steps up and down beside it."""
+        xp = lines.xp
+        nearer = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
+        stair = lost & crossing(state) & (nearer.value == 0.0) & (found.value != 0.0)
+        return replace(nearer.revised(xp, stair, found), noisy=nearer.noisy | stair)
 
     def _nearer(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again where nothing is known, nearer by and by as long as f(x) stands alone."""

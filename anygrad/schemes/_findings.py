@@ -53,13 +53,13 @@ class Finding:
     ordinary: Array
 
     @classmethod
-    def of(cls, xp: Namespace, state: State, wanted: Wanted) -> Finding:
-        """Return what the search says."""
+    def of(cls, xp: Namespace, state: State, wanted: Wanted, scatter: Array | float = 0.0) -> Finding:
+        """Return what the search says; where noise was seen to be ``scatter`` times what was assumed, it is more."""
         best = state.chosen(xp)
         condition = state.condition
         assert condition is not None
         safety = SAFETY if wanted.n <= _HIGH else _WIDE_SAFETY
-        error = safety * best.change + best.noise * (0.5 + 0.5 * condition)
+        error = safety * best.change + best.noise * (0.5 + (0.5 + SAFETY * scatter) * condition)
         stuck = xp.isfinite(error) & (best.change > EXPLAINED * best.noise * condition)
         never = stuck & ~stuck
         unseen = never

@@ -190,3 +190,14 @@ def _unseen(wanted: Wanted, lines: Lines, state: State) -> Array | None:
     flat = (fresh.error <= SEEN * xp.abs(state.row.values[0])) | (fresh.change <= fresh.noise)
     unseen = some(xp, unseen & ~flat & ~state.best.seen(xp))
     return unseen if state.ended is None else unseen & ~state.ended
+
+
+def finite_side(lines: Lines, state: State) -> Array:
+    """Return on which side of x alone f is finite, if at x itself it is: 1, -1, or 0 for neither."""
+    xp = lines.xp
+    last, neither = state.trail[-1], xp.zeros_like(state.failures[:, 0])
+    if last.below is None:
+        return neither
+    ends = (state.failures[:, 0] >= FAILURES) & xp.all(xp.isfinite(state.base), axis=1)
+    above, below = (xp.all(xp.isfinite(values), axis=1) for values in (last.above, last.below))
+    return xp.where(ends & above, neither + 1.0, xp.where(ends & below, neither - 1.0, neither))

@@ -106,6 +106,14 @@ def isolated(lines: Lines, state: State) -> Array:
     return same
 
 
+def crossing(state: State) -> Array:
+    """Return where f is larger than at x on one side, and smaller on the other, (k, p)."""
+    level = state.trail[-1]
+    if level.below is None:
+        return level.above != level.above
+    return (level.above - state.base) * (level.below - state.base) < 0.0
+
+
 def confirmed(lines: Lines, state: State, size: Array, known: Array, value: Array) -> Kink:
     """Look for a kink of a size very close to x: 4 points a line. Where the size is known it has to be that.
 

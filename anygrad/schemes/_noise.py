@@ -22,12 +22,14 @@ from anygrad.schemes._wanted import Wanted
 _PLACES = (1.0, 2.29, 2.93, 4.11, 5.37, 5.83, 7.07)
 _SPACING = 2.0**-20
 # Where that is too little for f to change at all: of what it may be too little for, noise is not more than this.
-_COARSE = 1e-5
+_COARSE = 1e-4
 # A smooth f is a cubic beside x, but for _SPACING^4.
 _SMOOTH = 3
 # Where f seems to be noisy, it is looked at from as many times nearer; again and again only where noise is this part of
 # f, as is seen of a wave that is too short, but seldom of noise.
 _NEARER, _TIMES, _LARGE = 64.0, 3, 1e-2
+# What is left of noise, of which `State.noise` is the most, is seldom less than this part of it.
+_FALLEN = 1.0 / 8.0
 # Pieces as many times shorter seldom have a jump in them; their slopes are the same up to this part.
 _WITHIN, _ALIKE = 8.0, 1e-2
 # More noise than as many times what was assumed is something else than rounding.
@@ -72,9 +74,10 @@ def measured(wanted: Wanted, lines: Lines, state: State) -> Array:
     xp = lines.xp
     close = spacing(xp, state)
     near, equal = _residual(wanted, lines, state, close)
-    # What is farther out than f was seen to be straight may be another part of it.
-    far = xp.where(state.growths > 0.0, 1.0, _scatter(wanted, lines, state)) * state.noise
     still = equal >= len(_PLACES) - 1.0
+    # What is farther out than f was seen to be straight may be another part of it; but it is all that is seen of f that
+    # does not change close to x.
+    far = xp.where((state.growths > 0.0) & ~still, 1.0, _scatter(wanted, lines, state)) * state.noise
     if lines.any(still):
         # Where f has still been seen to change.
         farther, changed = _residual(wanted, lines, state, xp.maximum(close, xp.abs(state.trail[-1].step)))
@@ -105,7 +108,7 @@ def smooth_apart(wanted: Wanted, lines: Lines, state: State) -> Array:
         apart = apart / _NEARER
         near, equal = _residual(wanted, lines, state, apart)
         less = xp.maximum(state.noise / _NEARER**2, rounding)
-        smooth = every(xp, (near < less) & (near < state.noise) & (equal == 0.0))
+        smooth = every(xp, (near < less) & (near < _FALLEN * state.noise) & (equal == 0.0))
         found = xp.where(smooth & looked, apart, found)
         looked = (found == 0.0) & some(xp, state.noise > _LARGE)
         if not lines.any(looked):
