@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import pickle
 import shutil
 import sqlite3
 import subprocess
@@ -699,6 +700,51 @@ def test_paths(path, tmp_path, monkeypatch):
     assert sorted(os.listdir()) == ["here"]  # the two beside it are gone
 
 
+def test_a_relative_path_is_from_where_the_journal_was_made(tmp_path, monkeypatch):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+
+    def f(x):
+        f.calls += 1
+        os.chdir(folders[f.calls % 2])
+        return squares(x)
+
+    f.calls = 0
+    for path in ("night.journal", Path("as a path"), "folder/"):
+        monkeypatch.chdir(folders[0])
+        journal = anygrad.Journal(path)
+        assert (journal, repr(journal)) == (anygrad.Journal(path), repr(anygrad.Journal(journal.path)))
+        assert type(journal.path) is type(path) or isinstance(path, Path)
+        assert os.path.samefile(Path(journal.path).parent, folders[0])
+        before = f.calls
+        for _ in range(3):
+            anygrad.numerical_gradient(f, X.copy(), evaluator=pickle.loads(pickle.dumps(journal)))
+        assert f.calls == before + 6
+    assert not os.listdir(folders[1])
+
+
+def test_a_file_where_a_folder_was_to_be(tmp_path):
+    (tmp_path / "afile").touch()
+    for path, error in ((f"{tmp_path}/afile/", NotADirectoryError), (f"{tmp_path}/afile/folder/", OSError)):
+        with pytest.raises(error, match=rf"{path} .*(but is a file: leave|Not a directory\): give another path)"):
+            anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+    assert not (tmp_path / "afile").stat().st_size
+
+
+@pytest.mark.parametrize("column, content", [("numbers", b"123"), ("numbers", b""), ("shape", "3"), ("dtype", "?!")])
+def test_rows_that_are_damaged(column, content, path):
+    anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE evaluations SET {column} = ?", [content])
+    connection.close()
+    with pytest.raises(
+        ValueError, match=r"night.journal is no journal, or a damaged one \(one of its values cannot be"
+    ):
+        anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+
+
 def test_what_cannot_be_kept(path):
     with pytest.raises(TypeError, match=r"f returned as its aux .*lambda.*cannot be pickled"):
         anygrad.numerical_gradient(
@@ -734,6 +780,24 @@ def test_an_exception_that_cannot_be_assigned_to(path):
     journal = anygrad.Journal(path, on_error="nan")
     assert np.isnan(anygrad.numerical_gradient(f, np.ones(1), evaluator=journal)).all()
     assert {failure.type.rpartition(".")[2] for failure in journal.failures()} == {"FrozenError"}
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise KeyError(self)
+
+
+def test_an_exception_that_cannot_be_shown(path):
+    def f(x):
+        if x[0] > 1.0:
+            raise UnspeakableError
+        return squares(x)
+
+    journal = anygrad.Journal(path, on_error="nan")
+    assert np.array_equal(np.isnan(anygrad.numerical_gradient(f, X.copy(), evaluator=journal)), [True, False, False])
+    [failure] = journal.failures()
+    assert failure.message == "<no message: its __str__ raised KeyError>"
+    assert "in f" in failure.traceback
 
 
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=4), anygrad.Adaptive()], ids=repr)
