@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import EDITED, KNOWN_AGAIN, imported, write
 from journalled import CASES
 from test_aux_and_f0 import OPERATORS, function
 
@@ -477,6 +478,77 @@ def test_another_f_is_refused(path, monkeypatch):
     refused(path, "f: not the same class", f=AnotherModel(np.ones(3)))
 
 
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """Return what makes f of a user's source."""
+
+    def f_of(source):
+        write(source, tmp_path)
+        return imported()
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield f_of
+    for name in [name for name in sys.modules if name.startswith("user_")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("what", EDITED)
+def test_what_is_edited_is_noticed(what, path, user):
+    """Also after runs in which something besides that has changed by itself."""
+    for calls in (6, 0):
+        result = anygrad.numerical_gradient(
+            user(EDITED[what]), X.copy(), evaluator=anygrad.Journal(path), full_output=True
+        )
+        assert result.ncalls == calls
+    refused(path, "f: |not the same f", f=user(EDITED[what].replace("2.0", "5.0")))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("what", KNOWN_AGAIN)
+def test_what_changes_by_itself_is_known_again(what, path, user):
+    for calls in (6, 0, 0):
+        result = anygrad.numerical_gradient(
+            user(KNOWN_AGAIN[what]), X.copy(), evaluator=anygrad.Journal(path), full_output=True
+        )
+        assert result.ncalls == calls
+
+
+def test_every_process_knows_the_same(tmp_path):
+    known = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        run = subprocess.run(
+            [sys.executable, Path(__file__).with_name("edited.py"), folder],
+            env=os.environ | {"PYTHONPATH": ROOT, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        known.append(run.stdout.splitlines())
+    assert known[0] == known[1]
+    assert len(known[0]) > 5 * len(EDITED | KNOWN_AGAIN)
+
+
+def test_what_is_edited_is_named(path, user):
+    for what, match in {
+        "class attribute": r"\(f: user_model.S: attribute 'k': 2.0 there, 5.0 here\)",
+        "function of a module": r"\(f: user_sim.loss: not the same code\)",
+        "variable of a module": r"\(f: global variable 'user_sim.K': 2.0 there, 5.0 here\)",
+        "object with a counter": "f: global variable 's': attribute 'k': 2.0 there, 5.0 here",
+    }.items():
+        anygrad.numerical_gradient(user(EDITED[what]), X.copy(), evaluator=anygrad.Journal(path))
+        refused(path, match, f=user(EDITED[what].replace("2.0", "5.0")))
+        path.unlink()
+
+
+def test_another_library_under_the_same_name_is_noticed(path, user):
+    source = "import math as m\ndef f(x): return m.exp(x.sum()).real\n"
+    anygrad.numerical_gradient(user(source), X.copy(), evaluator=anygrad.Journal(path))
+    refused(path, "f: not the same global variable 'm'", f=user(source.replace("math", "cmath")))
+
+
 def test_data_of_other_libraries_is_known_again(lib, path):
     data = [lib.asarray(np.array([[1.0, 2.0]]), "float32"), lib.asarray(np.array([1.0]), "float32")]
 
@@ -733,7 +805,9 @@ def test_a_file_where_a_folder_was_to_be(tmp_path):
     assert not (tmp_path / "afile").stat().st_size
 
 
-@pytest.mark.parametrize("column, content", [("numbers", b"123"), ("numbers", b""), ("shape", "3"), ("dtype", "?!")])
+@pytest.mark.parametrize(
+    ("column", "content"), [("numbers", b"123"), ("numbers", b""), ("shape", "3"), ("dtype", "?!")]
+)
 def test_rows_that_are_damaged(column, content, path):
     anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
     with sqlite3.connect(path) as connection:

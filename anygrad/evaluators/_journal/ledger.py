@@ -17,7 +17,7 @@ from anygrad.evaluators._journal.failure import Failure
 from anygrad.evaluators._journal.fingerprint import Fact, Facts, differences
 
 # "anyg": by this a file of ours is told from other SQLite databases; and what is in it, by the version.
-_APPLICATION, _VERSION = 0x616E7967, 1
+_APPLICATION, _VERSION = 0x616E7967, 2
 # How many seconds to wait for another run to finish writing.
 _PATIENCE = 60.0
 _TABLES = """
