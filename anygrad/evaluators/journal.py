@@ -55,10 +55,13 @@ class Journal:
     The ``ncalls`` and ``npoints`` of a `Result` count what has been evaluated in this run; progress counts what is
     taken from the file as well.
 
-    f is known by its name and code, its default arguments, the variables that it reads (those of a closure, and global
-    ones), and by the same of the functions of yours among them. Libraries are known by their names, files and other
-    things that say nothing of themselves by their types. What f changes while it runs, such as a counter, is found out
-    when the run ends, and compared no more.
+    f is known by its name and code, its default arguments and attributes, the variables that it reads (those of a
+    closure, and global ones), and by the same of the functions of yours among them. Of your classes all methods and
+    attributes count, those of their bases as well; of your modules, what is named in the code: ``simulator.loss``, but
+    not a counter beside it that nothing reads. Modules of yours that f imports are imported before it is called.
+    Whatever is in ``site-packages``, or comes with Python, is known by its name; files and other things that say
+    nothing of themselves by their types. What f changes while it runs, such as a counter, is found out when the run
+    ends, and that alone is compared no more.
 
     Two runs may work on one journal at once: it keeps the value of whichever comes first, and the other takes that. The
     file must be on a local disk (SQLite's write-ahead log needs that), and beside it are two more while it is in use.
