@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import pickle
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import EDITED, KNOWN_AGAIN, imported, write
 from journalled import CASES
 from test_aux_and_f0 import OPERATORS, function
 
@@ -476,6 +478,77 @@ def test_another_f_is_refused(path, monkeypatch):
     refused(path, "f: not the same class", f=AnotherModel(np.ones(3)))
 
 
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """Return what makes f of a user's source."""
+
+    def f_of(source):
+        write(source, tmp_path)
+        return imported()
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield f_of
+    for name in [name for name in sys.modules if name.startswith("user_")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("what", EDITED)
+def test_what_is_edited_is_noticed(what, path, user):
+    """Also after runs in which something besides that has changed by itself."""
+    for calls in (6, 0):
+        result = anygrad.numerical_gradient(
+            user(EDITED[what]), X.copy(), evaluator=anygrad.Journal(path), full_output=True
+        )
+        assert result.ncalls == calls
+    refused(path, "f: |not the same f", f=user(EDITED[what].replace("2.0", "5.0")))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("what", KNOWN_AGAIN)
+def test_what_changes_by_itself_is_known_again(what, path, user):
+    for calls in (6, 0, 0):
+        result = anygrad.numerical_gradient(
+            user(KNOWN_AGAIN[what]), X.copy(), evaluator=anygrad.Journal(path), full_output=True
+        )
+        assert result.ncalls == calls
+
+
+def test_every_process_knows_the_same(tmp_path):
+    known = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        run = subprocess.run(
+            [sys.executable, Path(__file__).with_name("edited.py"), folder],
+            env=os.environ | {"PYTHONPATH": ROOT, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        known.append(run.stdout.splitlines())
+    assert known[0] == known[1]
+    assert len(known[0]) > 5 * len(EDITED | KNOWN_AGAIN)
+
+
+def test_what_is_edited_is_named(path, user):
+    for what, match in {
+        "class attribute": r"\(f: user_model.S: attribute 'k': 2.0 there, 5.0 here\)",
+        "function of a module": r"\(f: user_sim.loss: not the same code\)",
+        "variable of a module": r"\(f: global variable 'user_sim.K': 2.0 there, 5.0 here\)",
+        "object with a counter": "f: global variable 's': attribute 'k': 2.0 there, 5.0 here",
+    }.items():
+        anygrad.numerical_gradient(user(EDITED[what]), X.copy(), evaluator=anygrad.Journal(path))
+        refused(path, match, f=user(EDITED[what].replace("2.0", "5.0")))
+        path.unlink()
+
+
+def test_another_library_under_the_same_name_is_noticed(path, user):
+    source = "import math as m\ndef f(x): return m.exp(x.sum()).real\n"
+    anygrad.numerical_gradient(user(source), X.copy(), evaluator=anygrad.Journal(path))
+    refused(path, "f: not the same global variable 'm'", f=user(source.replace("math", "cmath")))
+
+
 def test_data_of_other_libraries_is_known_again(lib, path):
     data = [lib.asarray(np.array([[1.0, 2.0]]), "float32"), lib.asarray(np.array([1.0]), "float32")]
 
@@ -699,6 +772,53 @@ def test_paths(path, tmp_path, monkeypatch):
     assert sorted(os.listdir()) == ["here"]  # the two beside it are gone
 
 
+def test_a_relative_path_is_from_where_the_journal_was_made(tmp_path, monkeypatch):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+
+    def f(x):
+        f.calls += 1
+        os.chdir(folders[f.calls % 2])
+        return squares(x)
+
+    f.calls = 0
+    for path in ("night.journal", Path("as a path"), "folder/"):
+        monkeypatch.chdir(folders[0])
+        journal = anygrad.Journal(path)
+        assert (journal, repr(journal)) == (anygrad.Journal(path), repr(anygrad.Journal(journal.path)))
+        assert type(journal.path) is type(path) or isinstance(path, Path)
+        assert os.path.samefile(Path(journal.path).parent, folders[0])
+        before = f.calls
+        for _ in range(3):
+            anygrad.numerical_gradient(f, X.copy(), evaluator=pickle.loads(pickle.dumps(journal)))
+        assert f.calls == before + 6
+    assert not os.listdir(folders[1])
+
+
+def test_a_file_where_a_folder_was_to_be(tmp_path):
+    (tmp_path / "afile").touch()
+    for path, error in ((f"{tmp_path}/afile/", NotADirectoryError), (f"{tmp_path}/afile/folder/", OSError)):
+        with pytest.raises(error, match=rf"{path} .*(but is a file: leave|Not a directory\): give another path)"):
+            anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+    assert not (tmp_path / "afile").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("column", "content"), [("numbers", b"123"), ("numbers", b""), ("shape", "3"), ("dtype", "?!")]
+)
+def test_rows_that_are_damaged(column, content, path):
+    anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE evaluations SET {column} = ?", [content])
+    connection.close()
+    with pytest.raises(
+        ValueError, match=r"night.journal is no journal, or a damaged one \(one of its values cannot be"
+    ):
+        anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+
+
 def test_what_cannot_be_kept(path):
     with pytest.raises(TypeError, match=r"f returned as its aux .*lambda.*cannot be pickled"):
         anygrad.numerical_gradient(
@@ -734,6 +854,24 @@ def test_an_exception_that_cannot_be_assigned_to(path):
     journal = anygrad.Journal(path, on_error="nan")
     assert np.isnan(anygrad.numerical_gradient(f, np.ones(1), evaluator=journal)).all()
     assert {failure.type.rpartition(".")[2] for failure in journal.failures()} == {"FrozenError"}
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise KeyError(self)
+
+
+def test_an_exception_that_cannot_be_shown(path):
+    def f(x):
+        if x[0] > 1.0:
+            raise UnspeakableError
+        return squares(x)
+
+    journal = anygrad.Journal(path, on_error="nan")
+    assert np.array_equal(np.isnan(anygrad.numerical_gradient(f, X.copy(), evaluator=journal)), [True, False, False])
+    [failure] = journal.failures()
+    assert failure.message == "<no message: its __str__ raised KeyError>"
+    assert "in f" in failure.traceback
 
 
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=4), anygrad.Adaptive()], ids=repr)

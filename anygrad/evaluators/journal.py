@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anygrad.evaluators._base import Evaluator, Session, Target
@@ -30,7 +31,8 @@ class Journal:
         The file, an SQLite database; it is made if it is not there. One file is for one derivative: that of the same
         f at the same x, by the same operator and scheme and within the same bounds. Of anything else it is refused,
         and the difference named. If it is a folder, or ends with a slash, each derivative has a file of its own there:
-        for `check_gradient`, which takes several.
+        for `check_gradient`, which takes several. A relative path is from the folder in which the journal is made, and
+        is made absolute then.
     inner
         The evaluator that calls f.
     on_error
@@ -53,10 +55,13 @@ class Journal:
     The ``ncalls`` and ``npoints`` of a `Result` count what has been evaluated in this run; progress counts what is
     taken from the file as well.
 
-    f is known by its name and code, its default arguments, the variables that it reads (those of a closure, and global
-    ones), and by the same of the functions of yours among them. Libraries are known by their names, files and other
-    things that say nothing of themselves by their types. What f changes while it runs, such as a counter, is found out
-    when the run ends, and compared no more.
+    f is known by its name and code, its default arguments and attributes, the variables that it reads (those of a
+    closure, and global ones), and by the same of the functions of yours among them. Of your classes all methods and
+    attributes count, those of their bases as well; of your modules, what is named in the code: ``simulator.loss``, but
+    not a counter beside it that nothing reads. Modules of yours that f imports are imported before it is called.
+    Whatever is in ``site-packages``, or comes with Python, is known by its name; files and other things that say
+    nothing of themselves by their types. What f changes while it runs, such as a counter, is found out when the run
+    ends, and that alone is compared no more.
 
     Two runs may work on one journal at once: it keeps the value of whichever comes first, and the other takes that. The
     file must be on a local disk (SQLite's write-ahead log needs that), and beside it are two more while it is in use.
@@ -100,6 +105,7 @@ class Journal:
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)):
             raise TypeError(f"path is {self.path!r:.60}, but the path of a file was expected, a str or a pathlib.Path")
+        object.__setattr__(self, "path", _absolute(self.path))
         if isinstance(self.inner, type) or not hasattr(self.inner, "session"):
             raise TypeError(f"inner is {self.inner!r:.60}, but an evaluator such as anygrad.Loop() was expected")
         if self.on_error not in ("raise", "nan"):
@@ -163,6 +169,14 @@ class Journal:
         Loop takes one after the other anyway: between them, we look what another run has found meanwhile.
         """
         return 1 if isinstance(self.inner, Loop) else None
+
+
+def _absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return a path that means the same wherever f, or another process, changes to."""
+    if os.path.isabs(path):
+        return path
+    absolute = os.path.join(os.getcwd(), os.fspath(path))  # and not abspath, which would take the slash of a folder
+    return absolute if isinstance(path, str) else Path(absolute)
 
 
 def _require_numbers(target: Target) -> None:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from anygrad import backends
-from anygrad.evaluators._journal.makeup import attributes_of, is_plain_object, named, of_class, of_function
+from anygrad.evaluators._journal.makeup import attributes_of, named, of_class, parts_of, reduced
+from anygrad.evaluators._journal.origin import is_own
 
 # Deeper than anything that a function is made of; what is below is known by its type.
 _DEEPEST = 60
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), type(Ellipsis), type(NotImplemented), range)
-
-
-def digest(value: object) -> bytes:
-    """Return the hash of a value.
-
-    Arrays are hashed by their numbers, functions by their code and what they hold, objects by their attributes, and
-    what tells nothing of itself (a file, a lock) by its type.
-    """
-    return _Walk().of(value)
 
 
 def exact(numbers: np.ndarray[Any, Any]) -> bytes:
@@ -53,10 +44,14 @@ def library(value: object) -> str:
     return type(value).__module__.partition(".")[0]
 
 
-class _Walk:
-    """A walk through a value and what it holds. What holds itself is known by how far above it is."""
+class Walk:
+    """A walk through a value and what it holds. What holds itself is known by how far above it is.
 
-    def __init__(self) -> None:
+    ``meet`` is asked of each function, class and module by what it is known; if by nothing, it is what it holds.
+    """
+
+    def __init__(self, meet: Callable[[Any], str | None]) -> None:
+        self._meet = meet
         self._path: dict[int, int] = {}
         self._done: dict[int, tuple[bytes, object]] = {}  # the object, or another could get its address
 
@@ -81,82 +76,59 @@ class _Walk:
     def _of_new(self, value: Any) -> bytes:
         array = _numbers(value)
         if array is not None:
-            held = exact(array) if array.dtype.kind != "O" else self.of(array.tolist())
-            return hashed("array", library(value), str(value.dtype), tuple(value.shape), held)
-        if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
+            return self._of_array(value, array)
+        if isinstance(value, (types.ModuleType, types.FunctionType, type)):
+            known = self._meet(value)
+            if known is not None:
+                return hashed("known", known)
+        if isinstance(value, np.ufunc):
             return hashed("named", named(value))
-        return hashed(named(type(value)), *self._held(value))
+        return hashed(named(type(value)), *self._own_class(value), *self._held(value))
+
+    def _of_array(self, value: Any, array: np.ndarray[Any, Any]) -> bytes:
+        held = self.of(array.tolist()) if array.dtype.hasobject else exact(array)
+        more: list[bytes] = []
+        if isinstance(value, np.ma.MaskedArray):
+            more = [self.of(np.ma.getmaskarray(value)), self.of(_filling(value))]
+        elif is_own(type(value)):  # the user's own, with attributes beside the numbers
+            more = [*self._own_class(value), *self._named(attributes_of(value))]
+        return hashed("array", library(value), str(value.dtype), tuple(value.shape), held, *more)
+
+    def _own_class(self, value: Any) -> Iterable[bytes]:
+        """Return the hash of a class of the user's, of which an object is: its methods and attributes."""
+        return [self.of(type(value))] if is_own(type(value)) else []
 
     def _held(self, value: Any) -> Iterable[bytes]:
         """Return the hashes of what a container, a function or an object holds."""
         if isinstance(value, (set, frozenset)):
-            return sorted(map(self.of, value))
-        if isinstance(value, dict):
-            return sorted(self.of(key) + self.of(item) for key, item in value.items())
+            return [*sorted(map(self.of, value)), *self._named(attributes_of(value))]
+        if isinstance(value, (dict, types.MappingProxyType)):
+            items = sorted(self.of(key) + self.of(item) for key, item in value.items())
+            return [*items, *self._named(attributes_of(value))]
         if isinstance(value, (tuple, list)):
             return [*map(self.of, value), *self._named(attributes_of(value))]
         if isinstance(value, types.CodeType):
             return [self._of_code(value)]
         if isinstance(value, type):
             return [hashed(named(value)), *self._named(of_class(value))]
-        return self._parts(value)
+        parts = parts_of(value)
+        if parts is None:
+            parts = reduced(value)
+        return self._named(attributes_of(value) if parts is None else parts)
 
     def _of_code(self, code: types.CodeType) -> bytes:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         return hashed("code", code.co_code, names, counts, *map(self.of, code.co_consts))
 
-    def _parts(self, value: Any) -> Iterable[bytes]:
-        """Return the hashes of what a function or an object is made of."""
-        parts = parts_of(value)
-        if parts is None:
-            parts = _reduced(value)
-        return self._named(attributes_of(value) if parts is None else parts)
-
     def _named(self, parts: Iterable[tuple[str, Any]]) -> Iterable[bytes]:
         return [hashed(name, self.of(part)) for name, part in parts]
 
 
-def parts_of(value: Any) -> list[tuple[str, Any]] | None:
-    """Return what a function, or an object with attributes, is made of, by names in the user's words."""
-    if isinstance(value, types.FunctionType):
-        return of_function(value)
-    if isinstance(value, types.MethodType):
-        return [("method", value.__func__), ("object", value.__self__)]
-    if isinstance(value, functools.partial):
-        keywords = [(f"keyword argument {name!r}", item) for name, item in value.keywords.items()]
-        return [("function", value.func), ("arguments", value.args), *keywords]
-    wrapped = _wrapped(value)
-    if wrapped is not None:
-        return [("function", wrapped)]
-    if not is_plain_object(value):
-        return None
-    return [("class", type(value)), *attributes_of(value)]
-
-
-def _wrapped(value: Any) -> Any:
-    """Return the function within what jax.jit, functools.cache or Numba make of one."""
-    for name in ("__wrapped__", "py_func"):
-        try:
-            inner = getattr(value, name, None)
-        except Exception:  # an attribute of the user's own making
-            inner = None
-        if isinstance(inner, (types.FunctionType, types.MethodType)):
-            return inner
-    return None
-
-
-def _reduced(value: Any) -> list[tuple[str, Any]] | None:
-    """Return what pickle would make an object of; None for what cannot be taken apart: a file, a lock."""
-    try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:
-        return None
-    if isinstance(reduced, str):
-        return [("name", reduced)]
-    maker, *rest = reduced
-    spelled = [list(item) if i in (2, 3) and item is not None else item for i, item in enumerate(rest)]
-    return [("maker", named(maker)), *((f"part {i}", item) for i, item in enumerate(spelled))]
+def _filling(array: np.ma.MaskedArray[Any, Any]) -> object:
+    """Return what is filled in for what is masked; NumPy's own choice is made when it is first asked for."""
+    chosen = vars(array).get("_fill_value")
+    return np.ma.default_fill_value(array) if chosen is None else np.asarray(chosen).tolist()
 
 
 def _numbers(value: Any) -> np.ndarray[Any, Any] | None:

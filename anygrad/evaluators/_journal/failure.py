@@ -42,7 +42,15 @@ class Failure:
         kind = type(error)
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         lines = traceback.format_exception(error)
-        return cls(array, elements, numbers, part, name, str(error), "".join(lines))
+        return cls(array, elements, numbers, part, name, _message(error), "".join(lines))
+
+
+def _message(error: Exception) -> str:
+    """Return what an exception says, if it can."""
+    try:
+        return str(error)
+    except Exception as unsaid:  # __str__ is the user's own code, and may fail like any
+        return f"<no message: its __str__ raised {type(unsaid).__name__}>"
 
 
 class Marking:

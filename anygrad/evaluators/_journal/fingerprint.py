@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anygrad.evaluators._base import Target
-from anygrad.evaluators._journal.digest import digest, library, parts_of
+from anygrad.evaluators._journal.digest import hashed, library
+from anygrad.evaluators._journal.inventory import digest, inventory_of
 from anygrad.evaluators._journal.makeup import named
 
 # How much is shown of what differs.
@@ -34,13 +35,13 @@ def facts_of(target: Target, *, leading: bool) -> Facts:
     facts["has_aux"] = _said(str(target.has_aux))
     facts["points in one call of f"] = _said("many" if leading else "one")
     facts.update(_of_arrays(target.plan.get("x", {target.name: target.x})))
-    facts.update(_of_parts(_f_of(target), "f"))
+    facts.update(_of_f(target))
     return facts
 
 
 def changed(facts: Facts, target: Target) -> Facts:
     """Return what is no longer so of f, now that it has run: what it changes itself, such as a counter."""
-    now = _of_parts(_f_of(target), "f")
+    now = _of_f(target)
     before = {label: fact for label, fact in facts.items() if of_f(label)}
     return {label: fact for label, fact in (before | now).items() if before.get(label) != now.get(label)}
 
@@ -75,21 +76,13 @@ def _of_arrays(arrays: Any) -> Facts:
     return facts
 
 
-def _f_of(target: Target) -> Any:
-    return target.plan.get("f", target.f)
-
-
-def _of_parts(f: Any, label: str) -> Facts:
-    """Return what tells a function from others: its parts, and those of the function or object in it."""
-    parts = parts_of(f)
-    if parts is None:
-        return {label: Fact(named(type(f)), digest(f))}
+def _of_f(target: Target) -> Facts:
+    """Return what tells a function from others: what it is made of, and what it uses."""
     facts: Facts = {}
-    for name, part in parts:
-        if name in ("function", "method", "object"):
-            facts.update(_of_parts(part, label))
-        else:
-            facts[f"{label}: {name}"] = Fact(_shown(part) if isinstance(part, (str, int, float)) else "", digest(part))
+    for label, part, held in inventory_of(target.plan.get("f", target.f)):
+        shown = named(type(part)) if label == "f" else _shown(part) if isinstance(part, (str, int, float)) else ""
+        there = facts.get(label)
+        facts[label] = Fact(shown, held if there is None else hashed(there.digest, held))
     return facts
 
 

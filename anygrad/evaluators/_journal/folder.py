@@ -22,7 +22,7 @@ def opened_for(path: str | os.PathLike[str], facts: Facts) -> Iterator[Ledger]:
     A path that ends with a slash is a folder, which is made if there is none.
     """
     if os.fspath(path).endswith(("/", os.sep)):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        _make(path)
     if not Path(path).is_dir():
         with opened(path) as ledger:
             ledger.require(facts)
@@ -30,7 +30,8 @@ def opened_for(path: str | os.PathLike[str], facts: Facts) -> Iterator[Ledger]:
         return
     for place in _places(Path(path), facts):
         with opened(place) as ledger:
-            if not ledger.taken(facts):
+            differing = ledger.claim(facts)
+            if not differing:
                 yield ledger
                 return
 
@@ -41,6 +42,20 @@ def journals(path: str | os.PathLike[str]) -> list[Path]:
     if not place.is_dir():
         return [place]
     return sorted(place.glob(f"*{_SUFFIX}"), key=lambda file: (file.stat().st_mtime_ns, file.name))
+
+
+def _make(folder: str | os.PathLike[str]) -> None:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(
+            f"{folder} ends with a slash, as folders of journals do, but is a file: leave out the slash, or give"
+            " another folder"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"the folder {folder} of journals cannot be made ({error.strerror}): give another path"
+        ) from error
 
 
 def _places(folder: Path, facts: Facts) -> Iterator[Path]:

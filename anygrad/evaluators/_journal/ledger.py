@@ -17,7 +17,7 @@ from anygrad.evaluators._journal.failure import Failure
 from anygrad.evaluators._journal.fingerprint import Fact, Facts, differences
 
 # "anyg": by this a file of ours is told from other SQLite databases; and what is in it, by the version.
-_APPLICATION, _VERSION = 0x616E7967, 1
+_APPLICATION, _VERSION = 0x616E7967, 2
 # How many seconds to wait for another run to finish writing.
 _PATIENCE = 60.0
 _TABLES = """
@@ -37,14 +37,14 @@ class Ledger:
 
     def require(self, facts: Facts) -> None:
         """Take a new journal for what ``facts`` say; raise if it is already that of something else."""
-        if differing := self.taken(facts):
+        if differing := self.claim(facts):
             raise ValueError(
                 f"the journal {self._path} is of something else ({differing}): give another path, a folder for several"
                 " derivatives, or delete it if it is no longer wanted"
             )
 
-    def taken(self, facts: Facts) -> str:
-        """Take a new journal for what ``facts`` say; return how one that has been taken is of something else."""
+    def claim(self, facts: Facts) -> str:
+        """Claim the journal for what ``facts`` say; return how it is of something else, if it had been claimed."""
         with self._transaction() as connection:
             rows = list(connection.execute("SELECT label, shown, digest, changes FROM facts"))
             if not rows:
@@ -75,7 +75,10 @@ class Ledger:
         if row is None:
             return None
         dtype, shape, numbers = row
-        return np.frombuffer(numbers, np.dtype(dtype)).reshape([int(length) for length in shape.split()])
+        try:
+            return np.frombuffer(numbers, np.dtype(dtype)).reshape([int(length) for length in shape.split()])
+        except (TypeError, ValueError, AttributeError) as error:  # SQLite keeps whole pages, not what is in them
+            raise _damaged(self._path, f"one of its values cannot be read: {error}") from error
 
     def add(
         self, values: Mapping[bytes, np.ndarray[Any, Any]], objects: Mapping[str, bytes] | None = None
