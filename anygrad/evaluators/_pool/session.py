@@ -14,7 +14,7 @@ from anygrad.evaluators._points import Points, sampled
 from anygrad.evaluators._pool.channels import Processes, Threads
 from anygrad.evaluators._pool.executors import Engine, forks, in_this_process, is_executor
 from anygrad.evaluators._pool.portions import Pace, Portions
-from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task, described
+from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task, described
 from anygrad.evaluators._pool.window import Window
 from anygrad.evaluators.loop import Loop
 
@@ -68,7 +68,7 @@ class PoolSession:
             self._pace.learn(answer, len(task.points))
             for span, value in answer.pieces:
                 place = range(task.start + span.start, task.start + span.stop)
-                if isinstance(value, Failure):
+                if isinstance(value, Raised):
                     error = self._noted(value, points.taken(place.start, place.stop))
                     if not tolerant or not isinstance(error, Exception):
                         raise error
@@ -135,12 +135,12 @@ class PoolSession:
         error.__cause__ = cause
         if not task.tolerant:
             raise error
-        return Answer([(range(i, i + 1), Failure(error)) for i in range(len(task.points))])
+        return Answer([(range(i, i + 1), Raised(error)) for i in range(len(task.points))])
 
-    def _noted(self, failure: Failure, point: Points) -> BaseException:
+    def _noted(self, raised: Raised, point: Points) -> BaseException:
         """Return the exception that f raised, with a note of where."""
-        error = _loaded(failure)
-        trace = f"; in the worker:\n{failure.trace}" if isinstance(failure.error, bytes) else ""
+        error = _loaded(raised)
+        trace = f"; in the worker:\n{raised.trace}" if isinstance(raised.error, bytes) else ""
         error.add_note(f"f was evaluated with {described(point, self._shapes())}{trace}")
         return error
 
@@ -162,13 +162,13 @@ def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]
         yield task, answer
 
 
-def _loaded(failure: Failure) -> BaseException:
-    if isinstance(failure.error, bytes):
-        error: BaseException = pickle.loads(failure.error)
+def _loaded(raised: Raised) -> BaseException:
+    if isinstance(raised.error, bytes):
+        error: BaseException = pickle.loads(raised.error)
         if isinstance(error, SystemExit) and len(error.args) == 1:
             error.code = error.args[0]  # tblib, by which Dask pickles exceptions, leaves it behind
         return error
-    return failure.error
+    return raised.error
 
 
 def _require_possible(pool: Pool, target: Target, concrete: bool, *, threads: bool) -> None:

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
-from anygrad.evaluators._pool.desk import Desk, Desks, failure
-from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task
+from anygrad.evaluators._pool.desk import Desk, Desks, raised
+from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task
 
 # Module state, for a task that knows no more than a key finds its target here, which came with an earlier one. The
 # oldest are forgotten: a worker that is asked for one of those says so, and is sent it again.
@@ -26,13 +26,13 @@ def work(key: str, parcel: bytes | None, task: Task) -> Answer | None:
     try:
         desk = desks.take()
     except Exception as error:
-        return Answer(unopened=_packed(failure(error)))
+        return Answer(unopened=_packed(raised(error)))
     answer = desk.answer(task)
     output, desk.output = desk.output, None
     desks.give_back(desk)
     return replace(
         answer,
-        pieces=[(span, _packed(value) if isinstance(value, Failure) else value) for span, value in answer.pieces],
+        pieces=[(span, _packed(value) if isinstance(value, Raised) else value) for span, value in answer.pieces],
         output=None if output is None else pickled(output),
     )
 
@@ -65,7 +65,7 @@ def _unpacked(data: bytes) -> Parcel:
     return parcel
 
 
-def _packed(failed: Failure) -> Failure:
+def _packed(failed: Raised) -> Raised:
     """Pickle an exception; one that cannot be becomes a RuntimeError that says the same."""
     error = failed.error
     assert isinstance(error, BaseException)
@@ -73,14 +73,14 @@ def _packed(failed: Failure) -> Failure:
         try:
             data = pickled(form)
             if _described(pickle.loads(data)) == _described(error):
-                return Failure(data, failed.trace)
+                return Raised(data, failed.trace)
         except Exception:  # of pickling, or of code of theirs that it runs
             continue
     try:
         text = str(error)
     except Exception:  # of their own __str__
         text = object.__repr__(error)
-    return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {text}")), failed.trace)
+    return Raised(pickled(RuntimeError(f"{type(error).__qualname__}: {text}")), failed.trace)
 
 
 class _Remade:
