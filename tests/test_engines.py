@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 
@@ -326,6 +327,34 @@ def test_what_is_forked_with_a_device_is_refused(forked, monkeypatch):
         anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(forked))
     with multiprocessing.get_context("fork").Pool(1) as pool, pytest.raises(ValueError, match="forked"):
         anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(pool.map))
+
+
+@pytest.mark.parametrize("action", ["call", "log"])
+def test_processes_warn_where_numpy_would_call_a_function_here(forked, action):
+    def f(x):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            np.log(np.zeros(1))
+        return x.sum() * len(caught)
+
+    with np.errstate(divide=action, call=(lock := LockedLog())):
+        gradient = anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(forked))
+    assert np.allclose(gradient, 1)
+    assert lock.told == 0
+
+
+class LockedLog:
+    """What NumPy calls, or writes to; it cannot be sent to a process."""
+
+    def __init__(self):
+        self.told = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, kind, flag):
+        self.told += 1
+
+    def write(self, text):
+        self.told += 1
 
 
 def test_arrays_that_are_one(forked):

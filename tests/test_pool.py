@@ -136,6 +136,13 @@ def test_f_runs_under_the_callers_error_settings(threads):
         anygrad.numerical_gradient(lambda x: np.sum(x / np.zeros(2)), np.ones(2), evaluator=anygrad.Pool(threads))
 
 
+def test_f_runs_under_the_callers_function_for_errors(threads):
+    told = []
+    with np.errstate(all="call", call=lambda kind, flag: told.append(kind)):
+        anygrad.numerical_gradient(lambda x: np.sum(x / np.zeros(2)), np.ones(2), evaluator=anygrad.Pool(threads))
+    assert told == ["divide by zero"] * 4
+
+
 def test_threads_are_given_copies(threads):
     w = np.array([1.0, 2.0])
     with pytest.warns(anygrad.ConstantFunctionWarning, match="closure") as caught:

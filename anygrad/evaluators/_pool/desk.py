@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends import under
 from anygrad.evaluators._points import Points
 from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task
 from anygrad.evaluators.loop import Loop
@@ -35,13 +36,16 @@ class Desk:
         self._called = 0
         self._wanted = parcel.output_wanted
         self.output: Any = None
-        with self._backend.context(self._x), np.errstate(**parcel.settings):
+        self._modes = parcel.modes
+        self._called_by_numpy = parcel.settings["call"]
+        with under(self._modes), self._backend.context(self._x), np.errstate(**parcel.settings):
             self._session = Loop(in_place=parcel.in_place).session(replace(target, f=self._call))
 
     def answer(self, task: Task) -> Answer:
         """Evaluate f at the points of a task."""
         start = time.perf_counter()
-        with self._backend.context(self._x), np.errstate(all="ignore"):
+        quiet = np.errstate(all="ignore", call=self._called_by_numpy)
+        with under(self._modes), self._backend.context(self._x), quiet:
             evaluate = self._one_by_one if task.tolerant else self._together
             pieces = list(evaluate(task.points))
         return Answer(pieces, time.perf_counter() - start, start=task.start)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends import modes
 from anygrad.evaluators._base import Session, Target
 from anygrad.evaluators._points import Points, sampled
 from anygrad.evaluators._pool.channels import Processes, Threads
@@ -28,12 +29,13 @@ class PoolSession:
     def __init__(self, pool: Pool, target: Target) -> None:
         self._pool = pool
         self._target = target
-        self._settings = np.geterr()
         # What this process does by itself: f(x), at a copy of x, and the account of all.
         self._here: Session = Loop(in_place=False).session(target)
         self.memory = self._here.memory
         self.record = self._here.record
         threads = in_this_process(pool.executor)
+        self._settings = _settings(threads=threads)
+        self._modes = modes()
         # Worker processes write in their x where that could be done with the one here.
         self.in_place = not threads and target.backend.memory(target.x, in_place=True).visible
         _require_possible(pool, target, self.memory.concrete, threads=threads)
@@ -103,7 +105,7 @@ class PoolSession:
             batch=target.batch,
             examined=target.examined,
         )
-        return Parcel(own, self._settings, self.in_place, wanted)
+        return Parcel(own, self._settings, self._modes, self.in_place, wanted)
 
     def _take(self, answer: Answer) -> None:
         """Take what an answer has besides values."""
@@ -169,6 +171,14 @@ def _loaded(raised: Raised) -> BaseException:
             error.code = error.args[0]  # tblib, by which Dask pickles exceptions, leaves it behind
         return error
     return raised.error
+
+
+def _settings(*, threads: bool) -> dict[str, Any]:
+    """Return NumPy's error settings, and what they call; processes warn where that is called."""
+    if threads:
+        return {**np.geterr(), "call": np.geterrcall()}
+    told = {kind: "warn" if action in {"call", "log"} else action for kind, action in np.geterr().items()}
+    return {**told, "call": None}
 
 
 def _require_possible(pool: Pool, target: Target, concrete: bool, *, threads: bool) -> None:

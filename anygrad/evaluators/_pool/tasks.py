@@ -24,7 +24,9 @@ class Parcel:
     target
         The target, as far as f and x are concerned.
     settings
-        NumPy's error settings, under which f is called.
+        NumPy's error settings, under which f is called, and as ``call`` what they call.
+    modes
+        What other libraries keep for each thread, likewise.
     in_place
         Whether f is to see its x change through a closure, too.
     output_wanted
@@ -33,6 +35,7 @@ class Parcel:
 
     target: Target
     settings: Mapping[str, Any]
+    modes: Mapping[str, object]
     in_place: bool
     output_wanted: bool = False
 
