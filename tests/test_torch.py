@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import pickle
+import subprocess
+import sys
+import textwrap
 import threading
 import weakref
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -352,3 +355,34 @@ def test_modes_that_threads_have_of_their_own_are_not_the_callers(lib, torch):
 
     with ThreadPoolExecutor(1, initializer=lambda: torch.set_grad_enabled(False)) as executor:
         anygrad.numerical_gradient(f, lib.asarray(np.ones(2), "float64"), evaluator=anygrad.Pool(executor))
+
+
+# SIGALRM ends a process that waits for ever, so that what fails here fails, and leaves none behind.
+FORKED = """
+    import multiprocessing, signal
+    from concurrent.futures import ProcessPoolExecutor
+    import numpy as np, torch, anygrad
+    torch.set_num_threads(2)
+    a = torch.ones(600, 600)
+    def f(x):
+        signal.alarm(30)
+        value = (torch.exp(a) @ a).mean().item() * float(x.sum())
+        signal.alarm(0)
+        return value
+    x = np.ones(2)
+    expected = anygrad.numerical_gradient(f, x)  # which starts the threads
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(2, mp_context=fork) as executor, fork.Pool(2) as pool:
+        for workers in (executor, pool.map, lambda f, items: pool.map(f, items)):
+            for given in (torch.from_numpy(x), x):
+                found = anygrad.numerical_gradient(f, given, evaluator=anygrad.Pool(workers, retries=0))
+                print(np.allclose(found, expected))
+    """
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_forked_processes_do_without_the_threads_that_were_left_behind(lib):
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORKED)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert run.stdout.split() == ["True"] * 6, run.stderr

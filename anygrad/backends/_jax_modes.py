@@ -18,3 +18,7 @@ def under(modes: bool | None) -> AbstractContextManager[object]:
     enabling = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8
     context: AbstractContextManager[object] = enabling(enabled)
     return context
+
+
+def after_fork() -> None:
+    """Do nothing: there is nothing by which JAX could do without its threads."""

@@ -26,6 +26,10 @@ class Modes(Protocol):
         """Return the context in which this thread has the modes of another one."""
         ...
 
+    def after_fork(self) -> None:
+        """Let a process that was forked from one in which the library has had threads do without them."""
+        ...
+
 
 def modes() -> dict[str, object]:
     """Return the modes of this thread, by libraries."""
@@ -44,6 +48,12 @@ def under(modes: Mapping[str, object]) -> AbstractContextManager[object]:
                 continue
             stack.enter_context(library.under(own))
         return stack.pop_all()
+
+
+def after_fork() -> None:
+    """Let this process, which has been forked, do without the threads that were left behind."""
+    for name in _imported():
+        _load(name).after_fork()
 
 
 def _imported() -> list[str]:

@@ -32,6 +32,11 @@ def under(modes: _Modes | None) -> AbstractContextManager[object]:
         return stack.pop_all()
 
 
+def after_fork() -> None:
+    # Those of OpenMP are not there any more, but are waited for. PyTorch's own DataLoader does the same.
+    torch.set_num_threads(1)
+
+
 def _cast(device: str) -> str | None:
     if not torch.is_autocast_enabled(device):
         return None

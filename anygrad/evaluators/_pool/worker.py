@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
+from anygrad.backends import after_fork
 from anygrad.evaluators._pool.desk import Desk, Desks, raised
 from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task
 
@@ -59,10 +60,20 @@ def _desks(key: str, parcel: bytes | None) -> Desks | None:
 
 
 def _unpacked(data: bytes) -> Parcel:
+    if _forked():
+        after_fork()
     arrival, inner = pickle.loads(data)
     with arrival():
         parcel: Parcel = pickle.loads(inner)
     return parcel
+
+
+def _forked() -> bool:
+    """Return whether this process has whatever state libraries had in another one, but not its threads."""
+    import multiprocessing.context  # noqa: PLC0415 - only here
+
+    forked: Any = getattr(multiprocessing.context, "ForkProcess", ())  # not on Windows
+    return isinstance(multiprocessing.current_process(), forked)
 
 
 def _packed(failed: Raised) -> Raised:
