@@ -154,6 +154,64 @@ def test_exceptions_say_what_they_said(engine):
             assert raised.value.errno == 2
 
 
+def raised_by(executor, error):
+    """Return what comes of an exception that f raises in a worker."""
+
+    def f(x):
+        raise error()
+
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 - what it is, is looked at elsewhere
+        anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(executor))
+    return raised.value
+
+
+class State:
+    """What is told by its address."""
+
+
+class DumbError(Exception):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+class RandomError(Exception):
+    def __str__(self):
+        return f"one of {os.urandom(8)!r}"
+
+
+class OtherError(Exception):
+    def __init__(self, one, other):
+        super().__init__(f"{one}")
+        self.other = other
+
+
+class OuterError(Exception):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+
+def test_exceptions_of_what_differs_from_time_to_time(forked):
+    error = raised_by(forked, lambda: ValueError("bad", State()))
+    assert type(error) is ValueError
+    assert error.args[0] == "bad"
+    assert type(error.args[1]).__name__ == "State"
+    assert type(raised_by(forked, lambda: RandomError(1))).__name__ == "RandomError"
+    assert type(raised_by(forked, lambda: DumbError(1))).__name__ == "DumbError"
+
+
+def test_exceptions_within_exceptions(forked):
+    group = raised_by(
+        forked, lambda: ExceptionGroup("two", [OtherError(1, 2), ExceptionGroup("one", [ValueError(State())])])
+    )
+    assert type(group) is ExceptionGroup
+    assert group.message == "two"
+    assert group.exceptions[0].other == 2
+    assert type(group.exceptions[1].exceptions[0]) is ValueError
+    assert raised_by(forked, lambda: ValueError(OtherError(1, 2))).args[0].other == 2
+    assert raised_by(forked, lambda: OuterError(OtherError(1, 2))).inner.other == 2
+
+
 def test_exceptions_that_cannot_travel(engine):
     class LockedError(Exception):
         pass

@@ -10,6 +10,7 @@ from typing import Any
 
 from anygrad.backends import after_fork
 from anygrad.evaluators._pool.desk import Desk, Desks, raised
+from anygrad.evaluators._pool.pickling import pickled, pickled_exception
 from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task
 
 # Module state, for a task that knows no more than a key finds its target here, which came with an earlier one. The
@@ -36,14 +37,6 @@ def work(key: str, parcel: bytes | None, task: Task) -> Answer | None:
         pieces=[(span, _packed(value) if isinstance(value, Raised) else value) for span, value in answer.pieces],
         output=None if output is None else pickled(output),
     )
-
-
-def pickled(value: Any) -> bytes:
-    """Pickle anything that cloudpickle can."""
-    import cloudpickle  # noqa: PLC0415 - an extra
-
-    data: bytes = cloudpickle.dumps(value)
-    return data
 
 
 def _desks(key: str, parcel: bytes | None) -> Desks | None:
@@ -77,42 +70,5 @@ def _forked() -> bool:
 
 
 def _packed(failed: Raised) -> Raised:
-    """Pickle an exception; one that cannot be becomes a RuntimeError that says the same."""
-    error = failed.error
-    assert isinstance(error, BaseException)
-    for form in error, _Remade(error):  # many exceptions can be pickled, but not made again by their __init__
-        try:
-            data = pickled(form)
-            if _described(pickle.loads(data)) == _described(error):
-                return Raised(data, failed.trace)
-        except Exception:  # of pickling, or of code of theirs that it runs
-            continue
-    try:
-        text = str(error)
-    except Exception:  # of their own __str__
-        text = object.__repr__(error)
-    return Raised(pickled(RuntimeError(f"{type(error).__qualname__}: {text}")), failed.trace)
-
-
-class _Remade:
-    """An exception that is made again without its ``__init__``, which may take other arguments than it has."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __reduce__(self) -> Any:
-        return _made_again, self._error.__reduce__()
-
-
-def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: Any = None) -> BaseException:
-    error: BaseException = kind.__new__(kind, *arguments)
-    # What is written in C has attributes besides, such as the number of an OSError.
-    built_in: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
-    built_in.__init__(error, *arguments)
-    if state:
-        error.__setstate__(state)
-    return error
-
-
-def _described(error: BaseException) -> tuple[object, ...]:
-    return type(error).__qualname__, str(error), repr(error.args)
+    assert isinstance(failed.error, BaseException)
+    return Raised(pickled_exception(failed.error), failed.trace)
