@@ -291,6 +291,27 @@ def test_what_always_dies_is_named(name, tmp_path):
         )
 
 
+class Counted(ProcessPoolExecutor):
+    """Counts how many of its kind there have been."""
+
+    made = 0
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        type(self).made += 1
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_workers_that_cannot_start(retries, monkeypatch):
+    monkeypatch.setattr(Counted, "made", 0)
+    with (
+        Counted(2, initializer=sys.exit, initargs=("no licence",)) as executor,
+        pytest.raises(RuntimeError, match="no worker of the executor could start: look for an initializer that fails"),
+    ):
+        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(executor, retries=retries))
+    assert Counted.made == 2
+
+
 def test_what_always_dies_beside_what_does_not(tmp_path):
     points = anygrad.evaluators._points.Points(range(6), None, X + 1)
     target = anygrad.evaluators.Target(killer(tmp_path / "a", times=99), X, load("numpy"))

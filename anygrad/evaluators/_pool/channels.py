@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from array_api_compat import array_namespace
 
 from anygrad.evaluators._pool.desk import Desk, Desks
-from anygrad.evaluators._pool.executors import Engine
+from anygrad.evaluators._pool.executors import Engine, broken_types
 from anygrad.evaluators._pool.parcel import packed
 from anygrad.evaluators._pool.tasks import Answer, Parcel, Task
-from anygrad.evaluators._pool.worker import work
+from anygrad.evaluators._pool.worker import awake, work
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -40,7 +40,12 @@ class Threads:
         return self._engine.executor(partial(self._work, self._opened()), tasks)
 
     def renew(self, cause: BaseException) -> None:
-        self._engine.renew(cause)
+        raise RuntimeError(
+            f"a thread of the executor could not start ({cause}): give Pool one whose initializer does not fail"
+        ) from cause
+
+    def wake(self) -> None:
+        """Do nothing: threads are awake."""
 
     def close(self, *, failed: bool) -> None:
         """Let what is still running end with the call of f that it is at."""
@@ -94,6 +99,15 @@ class Processes:
     def renew(self, cause: BaseException) -> None:
         self._engine.renew(cause)
         self._without = self.workers
+
+    def wake(self) -> None:
+        try:
+            self._engine.executor.submit(awake).result()
+        except broken_types() as error:
+            raise RuntimeError(
+                "no worker of the executor could start: look for an initializer that fails,"
+                ' for a script that lacks if __name__ == "__main__", or for an anygrad that workers cannot import'
+            ) from error
 
     def close(self, *, failed: bool) -> None:
         """End the processes that are ours."""

@@ -129,8 +129,7 @@ class PoolSession:
         """Return the answer for a task whose workers have all died."""
         several = len(task.points) > 1
         error = RuntimeError(
-            f"a worker died (of a crash, a signal, or for want of memory; or of a script that lacks"
-            f' if __name__ == "__main__") {task.deaths} times while it evaluated f'
+            f"a worker died (of a crash, a signal, or for want of memory) {task.deaths} times while it evaluated f"
             f" {'at several points: ' if several else 'with '}{described(task.points, self._shapes())}; to look into"
             f" it, {'find the point by Pool(..., chunk=1), and ' if several else ''}call f there without a pool"
         )
