@@ -481,6 +481,14 @@ def test_functions_like_map(method):
             anygrad.numerical_gradient(lambda x: 1 // 0, X, evaluator=evaluator)
 
 
+def test_what_unpacks_the_items_is_not_like_map():
+    with (
+        multiprocessing.get_context("fork").Pool(1) as pool,
+        pytest.raises(TypeError, match=r"3 arguments .* as starmap does, but one like map .*: write pool\.map"),
+    ):
+        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(pool.starmap))
+
+
 def test_more_targets_than_a_worker_remembers():
     """Sessions that are open side by side: a worker that has forgotten one of them is sent it again."""
     points = anygrad.evaluators._points.Points(range(3), None, X[:3] + 1)
@@ -634,8 +642,9 @@ def test_the_script_in_the_docs(tmp_path):
         lambda f, items: [f(item) for item in items][::-1],
         lambda f, items: [f(item) for item in items][:-1],
         lambda f, items: None,
+        lambda f, items: {item: f(item) for item in items},
     ],
-    ids=["in another order", "one too few", "nothing"],
+    ids=["in another order", "one too few", "nothing", "a dictionary"],
 )
 def test_what_is_like_map_has_to_keep_the_order(mixed_up):
     x = np.array([1.0, 2.0, 3.0])

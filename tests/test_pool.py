@@ -84,6 +84,14 @@ def test_functions_like_map():
         assert np.array_equal(anygrad.numerical_gradient(np.prod, x, evaluator=anygrad.Pool(pool.map)), expected)
 
 
+def test_what_unpacks_the_items_is_not_like_map():
+    with (
+        multiprocessing.pool.ThreadPool(1) as pool,
+        pytest.raises(TypeError, match=r"2 arguments .* as starmap does, but one like map .*: write pool\.map"),
+    ):
+        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(pool.starmap))
+
+
 def test_no_two_calls_have_the_same_x(threads):
     given = {}
     lock = threading.Lock()

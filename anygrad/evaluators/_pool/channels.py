@@ -6,8 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from array_api_compat import array_namespace
 
@@ -19,6 +18,8 @@ from anygrad.evaluators._pool.worker import awake, work
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+_Item = TypeVar("_Item")
 
 
 class Threads:
@@ -37,7 +38,8 @@ class Threads:
 
     def mapped(self, tasks: list[Task]) -> Any:
         """Return the answers to all tasks, by a function like map."""
-        return self._engine.executor(partial(self._work, self._opened()), tasks)
+        desks = self._opened()
+        return self._engine.executor(_at_desk, [(desks, task) for task in tasks])
 
     def renew(self, cause: BaseException) -> None:
         raise RuntimeError(
@@ -87,12 +89,11 @@ class Processes:
 
     def mapped(self, tasks: list[Task]) -> Any:
         """Return the answers to all tasks, by a function like map; to some of them only at the second time."""
-        answers = self._engine.executor(_work_on, [self._letter(task, complete=False) for task in tasks])
-        first = list(answers if isinstance(answers, Iterable) else ())
+        first = self._answered([self._letter(task, complete=False) for task in tasks])
         missed = [i for i, answer in enumerate(first) if answer is None]
         if missed:
-            again = self._engine.executor(_work_on, [self._letter(tasks[i], complete=True) for i in missed])
-            for i, answer in zip(missed, again, strict=True):
+            again = self._answered([self._letter(tasks[i], complete=True) for i in missed])
+            for i, answer in zip(missed, again, strict=False):  # how many there are is looked at with all others
                 first[i] = answer
         return first
 
@@ -113,6 +114,10 @@ class Processes:
         """End the processes that are ours."""
         self._engine.close(failed=failed)
 
+    def _answered(self, letters: list[tuple[str, bytes | None, Task]]) -> list[Any]:
+        answers = self._engine.executor(_work_on, letters)
+        return list(answers if isinstance(answers, Iterable) else ())
+
     def _letter(self, task: Task, *, complete: bool) -> tuple[str, bytes | None, Task]:
         if self._data is None:
             self._data = packed(self._parcel())
@@ -121,8 +126,22 @@ class Processes:
         return self._key, self._data if complete else None, _compact(task)
 
 
-def _work_on(letter: tuple[str, bytes | None, Task]) -> Answer | None:
-    return work(*letter)
+def _work_on(*letters: tuple[str, bytes | None, Task]) -> Answer | None:
+    return work(*_only(letters))
+
+
+def _at_desk(*letters: tuple[Desks, Task]) -> Answer:
+    return Threads._work(*_only(letters))
+
+
+def _only(items: tuple[_Item, ...]) -> _Item:
+    """Return what a function like map hands over; raise if that is not one of the items that it was given."""
+    if len(items) != 1:
+        raise TypeError(
+            f"Pool was given a function that hands over {len(items)} arguments for each item, as starmap does, but one"
+            " like map was expected, which hands over the item as it is: write pool.map"
+        )
+    return items[0]
 
 
 def _compact(task: Task) -> Task:

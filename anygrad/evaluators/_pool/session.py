@@ -155,7 +155,7 @@ def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]
     answered = iter(answers if isinstance(answers, Iterable) else ())
     for task in tasks:
         answer = next(answered, None)
-        if answer is None or (answer.unopened is None and answer.start != task.start):
+        if not isinstance(answer, Answer) or (answer.unopened is None and answer.start != task.start):
             raise ValueError(
                 "Pool was given a function like map that did not return one result for each item, in the order of"
                 " these: give it one that does, such as multiprocessing.Pool().map, or imap instead of imap_unordered"
