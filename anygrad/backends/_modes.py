@@ -40,7 +40,7 @@ def under(modes: Mapping[str, object]) -> AbstractContextManager[object]:
     """Return the context, entered, in which this thread has the modes of another one, of whatever process."""
     with ExitStack() as stack:
         for name, own in modes.items():
-            if own is None and name not in sys.modules:
+            if own is None and name not in _imported():
                 continue
             try:
                 library = _load(name)
@@ -57,7 +57,7 @@ def after_fork() -> None:
 
 
 def _imported() -> list[str]:
-    return [name for name in _MODULES if name in sys.modules]
+    return [name for name in _MODULES if sys.modules.get(name) is not None]
 
 
 def _load(name: str) -> Modes:
