@@ -190,7 +190,7 @@ def cupy(session: nox.Session) -> None:
 @nox.session
 def torch(session: nox.Session) -> None:
     """PyTorch on the CPU, and on CUDA where there is a device that its build can use."""
-    install(session, TORCH)
+    install(session, TORCH, extras="pool")
     run_tests(session, "torch", ignore=PARITY)
     session.run("python", "examples/any_library.py", "torch")
     usable = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,6 +112,22 @@ def test_float64_arrives_in_processes_where_it_is_not_enabled(lib, jax):
         narrow = jax.numpy.asarray(np.array([0.1], dtype=np.float32))
         with backend.arrival(narrow)():
             assert jax.numpy.asarray(np.array([0.1])).dtype == "float32"
+
+
+@once
+@pytest.mark.parametrize("enabled", [True, False])
+def test_threads_have_float64_where_the_caller_has(jax, enabled):
+    """For an f of NumPy's arrays, too."""
+    seen = set()
+
+    def f(x):
+        y = jax.numpy.asarray(x)
+        seen.add(y.dtype.name)
+        return float(y.sum())
+
+    with jax.enable_x64(enabled), ThreadPoolExecutor(2) as executor:
+        anygrad.numerical_gradient(f, np.array([0.1, 0.2]), evaluator=anygrad.Pool(executor))
+    assert seen == {"float64" if enabled else "float32"}
 
 
 @once

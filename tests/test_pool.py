@@ -84,6 +84,14 @@ def test_functions_like_map():
         assert np.array_equal(anygrad.numerical_gradient(np.prod, x, evaluator=anygrad.Pool(pool.map)), expected)
 
 
+def test_what_unpacks_the_items_is_not_like_map():
+    with (
+        multiprocessing.pool.ThreadPool(1) as pool,
+        pytest.raises(TypeError, match=r"2 arguments .* as starmap does, but one like map .*: write pool\.map"),
+    ):
+        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(pool.starmap))
+
+
 def test_no_two_calls_have_the_same_x(threads):
     given = {}
     lock = threading.Lock()
@@ -134,6 +142,13 @@ def test_f_runs_under_the_callers_error_settings(threads):
         anygrad.numerical_gradient(lambda x: np.sum(x / np.zeros(2)), np.ones(2), evaluator=anygrad.Pool(threads))
     with np.errstate(divide="ignore", invalid="ignore"):
         anygrad.numerical_gradient(lambda x: np.sum(x / np.zeros(2)), np.ones(2), evaluator=anygrad.Pool(threads))
+
+
+def test_f_runs_under_the_callers_function_for_errors(threads):
+    told = []
+    with np.errstate(all="call", call=lambda kind, flag: told.append(kind)):
+        anygrad.numerical_gradient(lambda x: np.sum(x / np.zeros(2)), np.ones(2), evaluator=anygrad.Pool(threads))
+    assert told == ["divide by zero"] * 4
 
 
 def test_threads_are_given_copies(threads):
@@ -259,6 +274,14 @@ def test_an_executor_that_cannot_be_used_any_more():
         anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
 
 
+def test_threads_whose_initializer_fails():
+    with (
+        ThreadPoolExecutor(1, initializer=lambda: 1 // 0) as executor,
+        pytest.raises(RuntimeError, match=r"thread of the executor could not start .*initializer"),
+    ):
+        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
+
+
 @pytest.mark.libraries(lambda lib: lib.name == "jax")
 def test_forked_processes_are_not_for_jax(lib):
     with (
@@ -290,12 +313,13 @@ def test_an_executor_that_cannot_be_replaced():
 class Workers:
     """A `Channel` to workers that are all lost when one of the ``deadly`` tasks is had by one, so often each."""
 
-    def __init__(self, deadly=None, workers=2, ignorant=()):
+    def __init__(self, deadly=None, workers=2, ignorant=(), asleep=False):
         self.workers = workers
         self.deadly = Counter(deadly or {})
         self.ignorant = set(ignorant)
         self.sent = []
-        self.renewed = 0
+        self.asleep = asleep
+        self.renewed = self.woken = 0
         self.broken = False
         self.thread = ThreadPoolExecutor(1)
 
@@ -316,6 +340,11 @@ class Workers:
     def renew(self, cause):
         self.renewed += 1
         self.broken = False
+
+    def wake(self):
+        self.woken += 1
+        if self.asleep:
+            raise RuntimeError("asleep")
 
 
 def run(channel, count=8, retries=2):
@@ -347,6 +376,21 @@ def test_tasks_whose_worker_has_died_are_sent_again(deadly, times):
 def test_two_deadly_tasks():
     answered, lost = run(Workers({2: 2, 3: 2}))
     assert (answered, lost) == (list(range(8)), [])
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_workers_that_never_start(retries):
+    channel = Workers({0: 99}, asleep=True)
+    with pytest.raises(RuntimeError, match="asleep"):
+        run(channel, retries=retries)
+    assert (channel.renewed, channel.woken) == (1, 1)
+
+
+@pytest.mark.parametrize(("deadly", "woken"), [(0, 1), (7, 0)])
+def test_whether_workers_start_is_asked_only_where_none_has_answered(deadly, woken):
+    channel = Workers({deadly: 2})
+    run(channel)
+    assert (channel.renewed, channel.woken) == (2, woken)
 
 
 def test_no_retries():

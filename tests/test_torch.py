@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
 import weakref
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -290,3 +297,102 @@ def test_a_sparse_pattern_whose_rows_are_dense(lib):
     eye = lib.asarray(np.eye(3), "float32")
     found = anygrad.jacobian(lambda x: x**2, lib.asarray(np.ones(3), "float32"), sparsity=eye.to_sparse(1))
     assert np.allclose(lib.numpy(found.to_dense()), 2 * np.eye(3), rtol=1e-2)
+
+
+class Elsewhere(Executor):
+    """Runs what it is given in threads that have it from bytes alone, as processes do."""
+
+    _max_workers = 1
+
+    def submit(self, fn, /, *args):
+        sent, future = pickle.dumps((fn, args)), Future()
+
+        def run():
+            fn, args = pickle.loads(sent)
+            future.set_result(pickle.loads(pickle.dumps(fn(*args))))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return future
+
+
+@contextlib.contextmanager
+def inferring(torch):
+    with torch.inference_mode(), torch.enable_grad():
+        yield
+
+
+MODES = {
+    "none": lambda torch: contextlib.nullcontext(),
+    "no_grad": lambda torch: torch.no_grad(),
+    "inference_mode": lambda torch: torch.inference_mode(),
+    "enable_grad in inference_mode": inferring,
+    "autocast": lambda torch: torch.autocast("cpu"),
+    "autocast to float16": lambda torch: torch.autocast("cpu", dtype=torch.float16),
+}
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("own", [True, False], ids=["of x", "of NumPy's x"])
+@pytest.mark.parametrize("executor", [lambda: ThreadPoolExecutor(2), Elsewhere], ids=["threads", "elsewhere"])
+def test_f_runs_in_a_pool_under_the_callers_modes(lib, torch, mode, own, executor):
+    """Those are kept for each thread. They are times x what f returns, and so they are the gradient."""
+    x = np.array([1.0, 2.0])
+
+    def f(x):
+        import torch
+
+        flags = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")
+        cast = str(torch.get_autocast_dtype("cpu")) if flags[2] else ""
+        return float(x[0]) * (1 + sum(2**i for i, flag in enumerate(flags) if flag)) + float(x[1]) * len(cast)
+
+    with MODES[mode](torch), executor() as workers:
+        given = lib.asarray(x, "float64") if own else x
+        expected = anygrad.numerical_gradient(f, given)
+        found = anygrad.numerical_gradient(f, given, evaluator=anygrad.Pool(workers))
+    assert np.array_equal(lib.numpy(found), lib.numpy(expected))
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_modes_that_threads_have_of_their_own_are_not_the_callers(lib, torch):
+    w = lib.asarray(np.ones(2), "float64").requires_grad_()
+
+    def f(x):
+        assert (w @ x).requires_grad
+        return w @ x
+
+    with ThreadPoolExecutor(1, initializer=lambda: torch.set_grad_enabled(False)) as executor:
+        anygrad.numerical_gradient(f, lib.asarray(np.ones(2), "float64"), evaluator=anygrad.Pool(executor))
+
+
+# SIGALRM ends a process that waits for ever, so that what fails here fails, and leaves none behind.
+FORKED = """
+    import multiprocessing, signal
+    from concurrent.futures import ProcessPoolExecutor
+    import numpy as np, torch, anygrad
+    torch.set_num_threads(2)
+    a = torch.ones(600, 600)
+    def f(x):
+        signal.alarm(30)
+        value = (torch.exp(a) @ a).mean().item() * float(x.sum())
+        signal.alarm(0)
+        return value
+    x = np.ones(2)
+    expected = anygrad.numerical_gradient(f, x)  # which starts the threads
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(2, mp_context=fork) as executor, fork.Pool(2) as pool:
+        for workers in (executor, pool.map, lambda f, items: pool.map(f, items)):
+            for given in (torch.from_numpy(x), x):
+                found = anygrad.numerical_gradient(f, given, evaluator=anygrad.Pool(workers, retries=0))
+                print(np.allclose(found, expected))
+    """
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_forked_processes_do_without_the_threads_that_were_left_behind(lib):
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORKED)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert run.stdout.split() == ["True"] * 6, run.stderr

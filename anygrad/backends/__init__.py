@@ -11,6 +11,7 @@ from anygrad.backends._complexified import Complexified
 from anygrad.backends._examined import examined
 from anygrad.backends._joint import Joint
 from anygrad.backends._memory import Memory, Results
+from anygrad.backends._modes import after_fork, modes, under
 from anygrad.backends._recorder import Recorder
 from anygrad.backends._scalar import neither_real_nor_holomorphic
 from anygrad.backends._stack import Stack
@@ -27,11 +28,14 @@ __all__ = [
     "Rule",
     "Stack",
     "Vectoriser",
+    "after_fork",
     "examined",
     "load",
+    "modes",
     "names",
     "neither_real_nor_holomorphic",
     "resolve",
+    "under",
 ]
 
 # From the package in which an array's type is defined to the module here that knows it. All others are generic.

@@ -17,6 +17,7 @@ from anygrad.backends._base import Indices
 from anygrad.backends._codec import Codec, cast, narrowed, real_dtype
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._host import HostMemory
+from anygrad.backends._jax_modes import under
 from anygrad.backends._jax_vectoriser import gradient_in_one, vectoriser_of
 from anygrad.backends._scalar import (
     host_number,
@@ -81,12 +82,8 @@ def arrival(x: jax.Array) -> Callable[[], AbstractContextManager[object]]:
 
 
 def _with_float64() -> AbstractContextManager[object]:
-    """Return the context in which there is float64; for the sake of what is compiled, the one here if it has that."""
-    if jax.config.jax_enable_x64:
-        return nullcontext()
-    enabled = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8
-    context: AbstractContextManager[object] = enabled(True)
-    return context
+    """Return the context in which there is float64."""
+    return under(True)
 
 
 def forkable(x: jax.Array) -> bool:

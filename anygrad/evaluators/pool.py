@@ -14,8 +14,8 @@ from anygrad.evaluators._pool.executors import require_executor
 class Pool:
     """Call f at many points at a time, in the threads or processes of an executor.
 
-    The values are those of `Loop`, to the last bit unless f rounds otherwise where x lies otherwise in memory. f(x)
-    itself is evaluated by the caller.
+    The values are those of `Loop`, to the last bit unless f rounds otherwise where x lies otherwise in memory, or where
+    f has another number of threads. f(x) itself is evaluated by the caller.
 
     Parameters
     ----------
@@ -29,6 +29,19 @@ class Pool:
     retries
         How often points are evaluated again whose worker has died. What had been finished is kept.
 
+    Raises
+    ------
+    TypeError
+        If ``executor`` is none; if x is lazy or traced; if f or x cannot be pickled, for processes.
+    ValueError
+        If ``chunk``, ``retries`` or a number of processes is not an integer that makes sense; if x is on a device, or
+        of JAX, and processes are forked; if what is to be like ``map`` does not return a result for each item.
+    RuntimeError
+        If workers have died at a point more than ``retries`` times, or cannot start; if an executor that has broken
+        cannot be replaced; if f and x cannot be opened where they arrive.
+    ImportError
+        If loky is not installed, for a number of processes; or cloudpickle, for any processes.
+
     Notes
     -----
     Threads are given private copies of x, and help where f lets others run: where it waits, or computes in a library
@@ -39,6 +52,14 @@ class Pool:
     differentiated, as the worker perturbs its own copy of that very array. It is not if f finds x in a module that the
     worker imports anew, or as part of a larger array; then its values never change, and a `ConstantFunctionWarning` is
     issued.
+
+    Forked processes, those of ``ProcessPoolExecutor`` on Linux before Python 3.14, have what the libraries here keep,
+    but not their threads. With PyTorch they compute in one thread on the CPU, until they end. Devices and JAX are for
+    processes that are started anew, by ``Pool(2)`` or with an ``mp_context`` that spawns: an x of these is refused, but
+    an f of NumPy's arrays that uses them cannot be recognised, and may wait for ever.
+
+    f runs as it would here, under NumPy's error settings (where these call a function, processes warn), PyTorch's
+    ``no_grad``, ``inference_mode`` and ``autocast``, and JAX's ``enable_x64``.
 
     An exception that f raises is raised here as well, with a note of the point, and the other tasks are cancelled.
 

@@ -6,19 +6,20 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from array_api_compat import array_namespace
 
 from anygrad.evaluators._pool.desk import Desk, Desks
-from anygrad.evaluators._pool.executors import Engine
+from anygrad.evaluators._pool.executors import Engine, broken_types
 from anygrad.evaluators._pool.parcel import packed
 from anygrad.evaluators._pool.tasks import Answer, Parcel, Task
-from anygrad.evaluators._pool.worker import work
+from anygrad.evaluators._pool.worker import awake, work
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+_Item = TypeVar("_Item")
 
 
 class Threads:
@@ -37,10 +38,16 @@ class Threads:
 
     def mapped(self, tasks: list[Task]) -> Any:
         """Return the answers to all tasks, by a function like map."""
-        return self._engine.executor(partial(self._work, self._opened()), tasks)
+        desks = self._opened()
+        return self._engine.executor(_at_desk, [(desks, task) for task in tasks])
 
     def renew(self, cause: BaseException) -> None:
-        self._engine.renew(cause)
+        raise RuntimeError(
+            f"a thread of the executor could not start ({cause}): give Pool one whose initializer does not fail"
+        ) from cause
+
+    def wake(self) -> None:
+        """Do nothing: threads are awake."""
 
     def close(self, *, failed: bool) -> None:
         """Let what is still running end with the call of f that it is at."""
@@ -82,12 +89,11 @@ class Processes:
 
     def mapped(self, tasks: list[Task]) -> Any:
         """Return the answers to all tasks, by a function like map; to some of them only at the second time."""
-        answers = self._engine.executor(_work_on, [self._letter(task, complete=False) for task in tasks])
-        first = list(answers if isinstance(answers, Iterable) else ())
+        first = self._answered([self._letter(task, complete=False) for task in tasks])
         missed = [i for i, answer in enumerate(first) if answer is None]
         if missed:
-            again = self._engine.executor(_work_on, [self._letter(tasks[i], complete=True) for i in missed])
-            for i, answer in zip(missed, again, strict=True):
+            again = self._answered([self._letter(tasks[i], complete=True) for i in missed])
+            for i, answer in zip(missed, again, strict=False):  # how many there are is looked at with all others
                 first[i] = answer
         return first
 
@@ -95,9 +101,22 @@ class Processes:
         self._engine.renew(cause)
         self._without = self.workers
 
+    def wake(self) -> None:
+        try:
+            self._engine.executor.submit(awake).result()
+        except broken_types() as error:
+            raise RuntimeError(
+                "no worker of the executor could start: look for an initializer that fails,"
+                ' for a script that lacks if __name__ == "__main__", or for an anygrad that workers cannot import'
+            ) from error
+
     def close(self, *, failed: bool) -> None:
         """End the processes that are ours."""
         self._engine.close(failed=failed)
+
+    def _answered(self, letters: list[tuple[str, bytes | None, Task]]) -> list[Any]:
+        answers = self._engine.executor(_work_on, letters)
+        return list(answers if isinstance(answers, Iterable) else ())
 
     def _letter(self, task: Task, *, complete: bool) -> tuple[str, bytes | None, Task]:
         if self._data is None:
@@ -107,8 +126,22 @@ class Processes:
         return self._key, self._data if complete else None, _compact(task)
 
 
-def _work_on(letter: tuple[str, bytes | None, Task]) -> Answer | None:
-    return work(*letter)
+def _work_on(*letters: tuple[str, bytes | None, Task]) -> Answer | None:
+    return work(*_only(letters))
+
+
+def _at_desk(*letters: tuple[Desks, Task]) -> Answer:
+    return Threads._work(*_only(letters))
+
+
+def _only(items: tuple[_Item, ...]) -> _Item:
+    """Return what a function like map hands over; raise if that is not one of the items that it was given."""
+    if len(items) != 1:
+        raise TypeError(
+            f"Pool was given a function that hands over {len(items)} arguments for each item, as starmap does, but one"
+            " like map was expected, which hands over the item as it is: write pool.map"
+        )
+    return items[0]
 
 
 def _compact(task: Task) -> Task:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends import under
 from anygrad.evaluators._points import Points
-from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task
+from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task
 from anygrad.evaluators.loop import Loop
 
 
@@ -35,13 +36,16 @@ class Desk:
         self._called = 0
         self._wanted = parcel.output_wanted
         self.output: Any = None
-        with self._backend.context(self._x), np.errstate(**parcel.settings):
+        self._modes = parcel.modes
+        self._called_by_numpy = parcel.settings["call"]
+        with under(self._modes), self._backend.context(self._x), np.errstate(**parcel.settings):
             self._session = Loop(in_place=parcel.in_place).session(replace(target, f=self._call))
 
     def answer(self, task: Task) -> Answer:
         """Evaluate f at the points of a task."""
         start = time.perf_counter()
-        with self._backend.context(self._x), np.errstate(all="ignore"):
+        quiet = np.errstate(all="ignore", call=self._called_by_numpy)
+        with under(self._modes), self._backend.context(self._x), quiet:
             evaluate = self._one_by_one if task.tolerant else self._together
             pieces = list(evaluate(task.points))
         return Answer(pieces, time.perf_counter() - start, start=task.start)
@@ -55,7 +59,7 @@ class Desk:
             self._wanted, self.output = False, value
         return value
 
-    def _together(self, points: Points) -> Iterator[tuple[range, Array | Failure]]:
+    def _together(self, points: Points) -> Iterator[tuple[range, Array | Raised]]:
         self._called = 0
         try:
             # Entered for each task: at its end x is put back, and looked at for what f has done to it.
@@ -63,11 +67,11 @@ class Desk:
                 [values] = session.sample(points.elements, points.part, [points.numbers], points.width)
         except (Exception, SystemExit) as error:  # a worker that leaves would be waited for by some engines
             place = max(self._called - 1, 0)
-            yield range(place, place + 1), failure(error)
+            yield range(place, place + 1), raised(error)
         else:
             yield range(len(points)), values
 
-    def _one_by_one(self, points: Points) -> Iterator[tuple[range, Array | Failure]]:
+    def _one_by_one(self, points: Points) -> Iterator[tuple[range, Array | Raised]]:
         for i in range(len(points)):
             for _, value in self._together(points.taken(i, i + 1)):
                 yield range(i, i + 1), value
@@ -96,7 +100,7 @@ class Desks:
         self._free.append(desk)
 
 
-def failure(error: BaseException) -> Failure:
+def raised(error: BaseException) -> Raised:
     """Return an exception with its traceback as text: from f on, where it was f that raised it."""
     frames = error.__traceback__
     step = frames
@@ -104,4 +108,4 @@ def failure(error: BaseException) -> Failure:
         if step.tb_frame.f_code is Desk._call.__code__ and step.tb_next is not None:
             frames = step.tb_next
         step = step.tb_next
-    return Failure(error, "".join(traceback.format_exception(type(error), error, frames)))
+    return Raised(error, "".join(traceback.format_exception(type(error), error, frames)))

@@ -1,4 +1,4 @@
-"""What the user gives a pool, and how tasks get to its workers. Libraries are recognised by what their objects have."""
+"""What the user gives a pool, known by its interface; of loky and Dask by name, where workers die in their own way."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from anygrad.evaluators._pool.pickling import pickled
 from anygrad.evaluators._pool.tasks import Parcel
-from anygrad.evaluators._pool.worker import pickled
 
 _THREADS = "give Pool a concurrent.futures.ThreadPoolExecutor(), whose threads need no copy of it"
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends import modes
 from anygrad.evaluators._base import Session, Target
 from anygrad.evaluators._points import Points, sampled
 from anygrad.evaluators._pool.channels import Processes, Threads
 from anygrad.evaluators._pool.executors import Engine, forks, in_this_process, is_executor
 from anygrad.evaluators._pool.portions import Pace, Portions
-from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task, described
+from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task, described
 from anygrad.evaluators._pool.window import Window
 from anygrad.evaluators.loop import Loop
 
@@ -28,12 +29,13 @@ class PoolSession:
     def __init__(self, pool: Pool, target: Target) -> None:
         self._pool = pool
         self._target = target
-        self._settings = np.geterr()
         # What this process does by itself: f(x), at a copy of x, and the account of all.
         self._here: Session = Loop(in_place=False).session(target)
         self.memory = self._here.memory
         self.record = self._here.record
         threads = in_this_process(pool.executor)
+        self._settings = _settings(threads=threads)
+        self._modes = modes()
         # Worker processes write in their x where that could be done with the one here.
         self.in_place = not threads and target.backend.memory(target.x, in_place=True).visible
         _require_possible(pool, target, self.memory.concrete, threads=threads)
@@ -68,7 +70,7 @@ class PoolSession:
             self._pace.learn(answer, len(task.points))
             for span, value in answer.pieces:
                 place = range(task.start + span.start, task.start + span.stop)
-                if isinstance(value, Failure):
+                if isinstance(value, Raised):
                     error = self._noted(value, points.taken(place.start, place.stop))
                     if not tolerant or not isinstance(error, Exception):
                         raise error
@@ -103,7 +105,7 @@ class PoolSession:
             batch=target.batch,
             examined=target.examined,
         )
-        return Parcel(own, self._settings, self.in_place, wanted)
+        return Parcel(own, self._settings, self._modes, self.in_place, wanted)
 
     def _take(self, answer: Answer) -> None:
         """Take what an answer has besides values."""
@@ -127,20 +129,19 @@ class PoolSession:
         """Return the answer for a task whose workers have all died."""
         several = len(task.points) > 1
         error = RuntimeError(
-            f"a worker died (of a crash, a signal, or for want of memory; or of a script that lacks"
-            f' if __name__ == "__main__") {task.deaths} times while it evaluated f'
+            f"a worker died (of a crash, a signal, or for want of memory) {task.deaths} times while it evaluated f"
             f" {'at several points: ' if several else 'with '}{described(task.points, self._shapes())}; to look into"
             f" it, {'find the point by Pool(..., chunk=1), and ' if several else ''}call f there without a pool"
         )
         error.__cause__ = cause
         if not task.tolerant:
             raise error
-        return Answer([(range(i, i + 1), Failure(error)) for i in range(len(task.points))])
+        return Answer([(range(i, i + 1), Raised(error)) for i in range(len(task.points))])
 
-    def _noted(self, failure: Failure, point: Points) -> BaseException:
+    def _noted(self, raised: Raised, point: Points) -> BaseException:
         """Return the exception that f raised, with a note of where."""
-        error = _loaded(failure)
-        trace = f"; in the worker:\n{failure.trace}" if isinstance(failure.error, bytes) else ""
+        error = _loaded(raised)
+        trace = f"; in the worker:\n{raised.trace}" if isinstance(raised.error, bytes) else ""
         error.add_note(f"f was evaluated with {described(point, self._shapes())}{trace}")
         return error
 
@@ -154,7 +155,7 @@ def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]
     answered = iter(answers if isinstance(answers, Iterable) else ())
     for task in tasks:
         answer = next(answered, None)
-        if answer is None or (answer.unopened is None and answer.start != task.start):
+        if not isinstance(answer, Answer) or (answer.unopened is None and answer.start != task.start):
             raise ValueError(
                 "Pool was given a function like map that did not return one result for each item, in the order of"
                 " these: give it one that does, such as multiprocessing.Pool().map, or imap instead of imap_unordered"
@@ -162,13 +163,21 @@ def _paired(tasks: Sequence[Task], answers: Any) -> Iterator[tuple[Task, Answer]
         yield task, answer
 
 
-def _loaded(failure: Failure) -> BaseException:
-    if isinstance(failure.error, bytes):
-        error: BaseException = pickle.loads(failure.error)
+def _loaded(raised: Raised) -> BaseException:
+    if isinstance(raised.error, bytes):
+        error: BaseException = pickle.loads(raised.error)
         if isinstance(error, SystemExit) and len(error.args) == 1:
             error.code = error.args[0]  # tblib, by which Dask pickles exceptions, leaves it behind
         return error
-    return failure.error
+    return raised.error
+
+
+def _settings(*, threads: bool) -> dict[str, Any]:
+    """Return NumPy's error settings, and what they call; processes warn where that is called."""
+    if threads:
+        return {**np.geterr(), "call": np.geterrcall()}
+    told = {kind: "warn" if action in {"call", "log"} else action for kind, action in np.geterr().items()}
+    return {**told, "call": None}
 
 
 def _require_possible(pool: Pool, target: Target, concrete: bool, *, threads: bool) -> None:

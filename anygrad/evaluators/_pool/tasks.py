@@ -24,7 +24,9 @@ class Parcel:
     target
         The target, as far as f and x are concerned.
     settings
-        NumPy's error settings, under which f is called.
+        NumPy's error settings, under which f is called, and as ``call`` what they call.
+    modes
+        What other libraries keep for each thread, likewise.
     in_place
         Whether f is to see its x change through a closure, too.
     output_wanted
@@ -33,6 +35,7 @@ class Parcel:
 
     target: Target
     settings: Mapping[str, Any]
+    modes: Mapping[str, object]
     in_place: bool
     output_wanted: bool = False
 
@@ -61,14 +64,9 @@ class Task:
     sent: int = 0
     deaths: int = 0
 
-    @property
-    def span(self) -> range:
-        """Which of all points they are."""
-        return range(self.start, self.start + len(self.points))
-
 
 @dataclass(eq=False)
-class Failure:
+class Raised:
     """An exception that f raised, pickled where it comes from another process; and the traceback there."""
 
     error: BaseException | bytes
@@ -82,7 +80,7 @@ class Answer:
     Attributes
     ----------
     pieces
-        The values, or the failure, of some of its points after the other.
+        Of some of its points after the other, the values, or what f raised.
     seconds
         How long it took.
     output
@@ -93,10 +91,10 @@ class Answer:
         The task's own: a function like map may mix up whose answer it is.
     """
 
-    pieces: Sequence[tuple[range, Array | Failure]] = ()
+    pieces: Sequence[tuple[range, Array | Raised]] = ()
     seconds: float = 0.0
     output: bytes | None = None
-    unopened: Failure | None = None
+    unopened: Raised | None = None
     start: int | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from anygrad.evaluators._pool.executors import breaks_all, broken_types
@@ -27,6 +27,10 @@ class Channel(Protocol):
 
     def renew(self, cause: BaseException) -> None:
         """Replace the workers, all of which are gone."""
+        ...
+
+    def wake(self) -> None:
+        """Wait for a worker to start; raise if none can."""
         ...
 
 
@@ -62,6 +66,7 @@ class Window:
         # Had by workers that have died: sent one at a time, so that it shows which of them kills its worker.
         self._suspects: deque[Task] = deque()
         self._alone = False
+        self._heard = False  # whether any worker has ever said anything
 
     def answers(self) -> Iterator[tuple[Task, Answer]]:
         """Yield the answers to all tasks as they come."""
@@ -78,40 +83,47 @@ class Window:
                 future.cancel()
 
     def _landed(self, done: set[Future[Answer | None]]) -> Iterator[tuple[Task, Answer]]:
-        broken: BaseException | None = None
+        from concurrent.futures import wait  # noqa: PLC0415 - not every gradient needs a pool
+
         self._alone = False
+        dead = yield from self._gathered(done)
+        broken = next((error for _, error in dead if breaks_all(error)), None)
+        if broken is not None:  # the others are about to say the same
+            dead += yield from self._gathered(wait(self._flying).done)
+        # Before any task is called lost, it is to be known that workers start at all.
+        unheard = not self._heard
+        if broken is not None and unheard:
+            self._renew(broken)
+        for task, error in dead:
+            yield from self._died(task, error)
+        if broken is not None and not unheard:
+            self._renew(broken)
+
+    def _gathered(
+        self, done: set[Future[Answer | None]]
+    ) -> Generator[tuple[Task, Answer], None, list[tuple[Task, BaseException]]]:
+        """Yield the answers of some futures; return the tasks whose worker has died, with what the executor says."""
+        dead: list[tuple[Task, BaseException]] = []
         for future in self._sorted(done):
             task = self._flying.pop(future)
             try:
                 answer = future.result()
             except broken_types() as error:
-                broken = error if breaks_all(error) else broken
-                yield from self._died(task, error)
-            else:
-                if answer is None:
-                    self._uninformed.append(task)
-                else:
-                    yield task, answer
-        if broken is not None:
-            yield from self._wreck(broken)
-
-    def _wreck(self, cause: BaseException) -> Iterator[tuple[Task, Answer]]:
-        """Take what has been finished from an executor that has broken, and replace it."""
-        from concurrent.futures import wait  # noqa: PLC0415 - not every gradient needs a pool
-
-        rest, _ = wait(self._flying)
-        self._channel.renew(cause)
-        for future in self._sorted(rest):
-            task = self._flying.pop(future)
-            error = future.exception()
-            if error is None and (answer := future.result()) is not None:
-                yield task, answer
-            elif error is None:
+                dead.append((task, error))
+                continue
+            self._heard = True
+            if answer is None:
                 self._uninformed.append(task)
-            elif isinstance(error, broken_types()):
-                yield from self._died(task, error)
             else:
-                raise error
+                yield task, answer
+        return dead
+
+    def _renew(self, cause: BaseException) -> None:
+        """Replace an executor that has broken; raise if no worker has ever said anything, and none can start."""
+        self._channel.renew(cause)
+        if not self._heard:
+            self._channel.wake()
+            self._heard = True
 
     def _sorted(self, futures: set[Future[Answer | None]]) -> list[Future[Answer | None]]:
         """Return futures in the order of their points: what happens is then the same each time."""
@@ -145,7 +157,7 @@ class Window:
             if self._flying:  # these are about to say the same
                 self._again.append(task)
                 return False
-            self._channel.renew(error)
+            self._renew(error)
             future = self._channel.submit(task, complete=complete)
         self._flying[future] = task
         return True

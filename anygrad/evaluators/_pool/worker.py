@@ -8,8 +8,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
-from anygrad.evaluators._pool.desk import Desk, Desks, failure
-from anygrad.evaluators._pool.tasks import Answer, Failure, Parcel, Task
+from anygrad.backends import after_fork
+from anygrad.evaluators._pool.desk import Desk, Desks, raised
+from anygrad.evaluators._pool.pickling import pickled, pickled_exception
+from anygrad.evaluators._pool.tasks import Answer, Parcel, Raised, Task
 
 # Module state, for a task that knows no more than a key finds its target here, which came with an earlier one. The
 # oldest are forgotten: a worker that is asked for one of those says so, and is sent it again.
@@ -26,23 +28,20 @@ def work(key: str, parcel: bytes | None, task: Task) -> Answer | None:
     try:
         desk = desks.take()
     except Exception as error:
-        return Answer(unopened=_packed(failure(error)))
+        return Answer(unopened=_packed(raised(error)))
     answer = desk.answer(task)
     output, desk.output = desk.output, None
     desks.give_back(desk)
     return replace(
         answer,
-        pieces=[(span, _packed(value) if isinstance(value, Failure) else value) for span, value in answer.pieces],
+        pieces=[(span, _packed(value) if isinstance(value, Raised) else value) for span, value in answer.pieces],
         output=None if output is None else pickled(output),
     )
 
 
-def pickled(value: Any) -> bytes:
-    """Pickle anything that cloudpickle can."""
-    import cloudpickle  # noqa: PLC0415 - an extra
-
-    data: bytes = cloudpickle.dumps(value)
-    return data
+def awake() -> bool:
+    """Return True, to whoever wants to know whether workers come so far."""
+    return True
 
 
 def _desks(key: str, parcel: bytes | None) -> Desks | None:
@@ -59,49 +58,22 @@ def _desks(key: str, parcel: bytes | None) -> Desks | None:
 
 
 def _unpacked(data: bytes) -> Parcel:
+    if _forked():
+        after_fork()
     arrival, inner = pickle.loads(data)
     with arrival():
         parcel: Parcel = pickle.loads(inner)
     return parcel
 
 
-def _packed(failed: Failure) -> Failure:
-    """Pickle an exception; one that cannot be becomes a RuntimeError that says the same."""
-    error = failed.error
-    assert isinstance(error, BaseException)
-    for form in error, _Remade(error):  # many exceptions can be pickled, but not made again by their __init__
-        try:
-            data = pickled(form)
-            if _described(pickle.loads(data)) == _described(error):
-                return Failure(data, failed.trace)
-        except Exception:  # of pickling, or of code of theirs that it runs
-            continue
-    try:
-        text = str(error)
-    except Exception:  # of their own __str__
-        text = object.__repr__(error)
-    return Failure(pickled(RuntimeError(f"{type(error).__qualname__}: {text}")), failed.trace)
+def _forked() -> bool:
+    """Return whether this process has whatever state libraries had in another one, but not its threads."""
+    import multiprocessing.context  # noqa: PLC0415 - only here
+
+    forked: Any = getattr(multiprocessing.context, "ForkProcess", ())  # not on Windows
+    return isinstance(multiprocessing.current_process(), forked)
 
 
-class _Remade:
-    """An exception that is made again without its ``__init__``, which may take other arguments than it has."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __reduce__(self) -> Any:
-        return _made_again, self._error.__reduce__()
-
-
-def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: Any = None) -> BaseException:
-    error: BaseException = kind.__new__(kind, *arguments)
-    # What is written in C has attributes besides, such as the number of an OSError.
-    built_in: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
-    built_in.__init__(error, *arguments)
-    if state:
-        error.__setstate__(state)
-    return error
-
-
-def _described(error: BaseException) -> tuple[object, ...]:
-    return type(error).__qualname__, str(error), repr(error.args)
+def _packed(failed: Raised) -> Raised:
+    assert isinstance(failed.error, BaseException)
+    return Raised(pickled_exception(failed.error), failed.trace)
