@@ -28,6 +28,45 @@ def test_the_error_of_a_little_noise_is_covered(size, share):
     assert np.mean([np.abs(result.value - exact) <= result.error for result in results]) > share
 
 
+INSIDE = {
+    "exp(x) - 1": (lambda x: np.exp(x) - 1, np.exp, (1e-3, 0.1)),
+    "x - sin(x)": (lambda x: x - np.sin(x), lambda x: 2 * np.sin(x / 2) ** 2, (0.01, 1)),
+    "1 - cos(x)": (lambda x: 1 - np.cos(x), np.sin, (0.01, 1)),
+    "two exps": (
+        lambda x: np.exp(x) - 1.001 * np.exp(0.999 * x),
+        lambda x: np.exp(x) - 1.001 * 0.999 * np.exp(0.999 * x),
+        (0.1, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_the_error_of_what_rounds_inside_is_covered(name):
+    """A tableau full of such noise agrees with itself by chance now and then."""
+    f, exact, (low, high) = INSIDE[name]
+    x = np.random.default_rng(7).uniform(low, high, 500)
+    result = anygrad.derivative(f, x, full_output=True)
+    assert np.mean(np.abs(result.value - exact(x)) <= result.error) > 0.97
+
+
+@pytest.mark.parametrize("relative", [3e-15, 1e-14, 1e-13])
+def test_the_error_of_noise_of_a_few_roundings_is_covered(relative):
+    random = np.random.default_rng(3)
+    x = random.uniform(0.05, 5, 1000)
+    result = anygrad.derivative(
+        lambda t: np.log1p(t) * (1 + relative * random.standard_normal(t.shape)), x, full_output=True
+    )
+    assert np.mean(np.abs(result.value - 1 / (1 + x)) <= result.error) > 0.95
+
+
+def test_values_rounded_to_four_digits_are_no_flat_ground():
+    x = np.random.default_rng(7).uniform(0.1, 10, 500)
+    exact = np.cos(x) * np.exp(np.sin(x))
+    result = anygrad.derivative(lambda x: np.round(np.exp(np.sin(x)), 4), x, full_output=True)
+    assert np.mean(np.abs(result.value - exact) <= result.error) > 0.97
+    assert np.mean(result.flags["noisy"]) > 0.9
+
+
 @pytest.mark.parametrize("name", ROUGH | CANCELLED)
 def test_right_gradients_agree_and_wrong_ones_do_not(name):
     f, gradient, places = (ROUGH | CANCELLED)[name]

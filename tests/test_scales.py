@@ -99,6 +99,18 @@ def test_next_to_a_kink_the_error_covers_the_slopes_on_both_sides(name, distance
     assert (result.error < 1.01 * (above - below)).all()
 
 
+@pytest.mark.parametrize("width", [2.0**-8, 2.0**-10])
+def test_a_narrow_peak_is_seen_in_single_precision(width):
+    """Of which the first steps see f(x) alone."""
+    center = np.float32(0.6875)
+    x = (center + width * np.linspace(-1, 1, 20)).astype("float32")
+    result = anygrad.derivative(lambda x: np.exp(-(((x - center) / np.float32(width)) ** 2)), x, full_output=True)
+    distance = (x.astype("float64") - float(center)) / width
+    exact = -2 / width * distance * np.exp(-(distance**2))
+    assert (np.abs(result.value - exact) <= result.error).all()
+    assert (np.abs(result.value - exact) < 0.01 / width).all()
+
+
 def test_farther_out_than_f_is_straight_there_is_no_noise():
     """Of float32 and a small slope, that is soon: f is bent there, and no two levels agree."""
     x = np.linspace(-1.2, -0.8, 41, dtype="float32")
