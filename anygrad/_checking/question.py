@@ -89,7 +89,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
+class WeightedSum:
     """The sum of the elements of f(x), each times a weight; many at a time if f is written for that."""
 
     f: Callable[[Any], Any]
@@ -131,7 +131,7 @@ def asked(
     still = np.zeros(variables.size)
     probe = probed(f, variables, still, (), options, vector=True, repeats=1, cotangent=rng)
     weights = probe.cotangent
-    weighted = Weighted(f, weights, options.evaluator.leading)
+    weighted = WeightedSum(f, weights, options.evaluator.leading)
     gradient = partial(_with_weights, claimed, weights)
     return Question("grad", "vjp", weighted, x, gradient, options, scheme_given, probe.ncalls)
 
