@@ -99,6 +99,15 @@ def test_numbers_lists_and_arrays_of_any_shape(x):
     assert check_gradient(lambda x: (np.asarray(x) ** 2).sum(), lambda x: 2 * np.asarray(x), x)
 
 
+def test_a_mask_is_a_gradient(lib):
+    """As that of relu may be written: it is subtracted from itself, which masks are not."""
+    xp, x = lib.xp, lib.asarray(X, "float32")
+    assert check_gradient(lambda x: xp.sum(abs(x) + x) / 2, lambda x: x > 0, x)
+    assert check_gradient(lambda x: xp.sum(abs(x) + x) / 2, x > 0, x)
+    assert check_gradient(lambda x: xp.sum(abs(x) + x) / 2, lambda x: x < 0, x).counts == {"wrong": 3}
+    assert check_gradient(lambda x: np.maximum(x, 0), None, X, jac=lambda x: np.diag(x > 0), directions=2)
+
+
 def test_trees():
     tree = {"W": W.copy(), "b": [np.ones(2), 3.0]}
 
