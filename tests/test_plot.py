@@ -238,6 +238,17 @@ def test_a_field_by_other_evaluators():
         assert len(contours(ax)) == 2
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+@pytest.mark.filterwarnings("error")
+def test_arrows_of_a_very_large_and_a_very_small_function_are_seen(size):
+    ax = anygrad.plot.gradient_field(lambda x: size * bowl(x), (-2, 2), (-1, 1), points=5)
+    [quiver] = quivers(ax)
+    assert np.hypot(quiver.U, quiver.V).max() == pytest.approx(quiver.scale, rel=0.5)
+    with np.errstate(all="raise"):
+        assert np.all(np.hypot(quiver.U, quiver.V) ** 2 >= 0)
+        assert quiver.scale**2 > 0
+
+
 def test_a_field_by_the_complex_step():
     ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, scheme=anygrad.Complex())
     tails, arrows = drawn_arrows(ax)
