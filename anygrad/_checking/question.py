@@ -189,7 +189,8 @@ def _sizes(array: HostArray) -> HostArray:
 
 def _typical(magnitudes: HostArray) -> float:
     largest = float(np.max(magnitudes, initial=0.0))
-    return largest * float(np.sqrt(np.mean((magnitudes / largest) ** 2))) if largest else 0.0
+    with np.errstate(under="ignore"):  # what is so much smaller does not count
+        return largest * float(np.sqrt(np.mean((magnitudes / largest) ** 2))) if largest else 0.0
 
 
 def default_scheme(variables: Variables) -> Scheme:

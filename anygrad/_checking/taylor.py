@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,9 +45,23 @@ class Taylor:
 @np.errstate(all="ignore")
 def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     """Return the test of a claim that f changes by ``t * tangent``, (p,); None if f is not finite along the line."""
-    base = probe.repeated[0]
-    if not (np.all(np.isfinite(base)) and np.all(np.isfinite(tangent))):
+    if not (np.all(np.isfinite(probe.repeated[0])) and np.all(np.isfinite(tangent))):
         return None
+    unit = _unit(probe)
+    small = replace(probe, repeated=probe.repeated / unit, values=probe.values / unit)
+    test = _of_small(small, tangent / unit, eps)
+    return None if test is None else replace(test, remainder=unit * test.remainder)
+
+
+def _unit(probe: Probe) -> float:
+    """Return a power of two that is about as large as f is: in units of it, all can be squared."""
+    sizes = np.abs(np.concatenate([probe.repeated, probe.values]))
+    largest = float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+    return 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
+
+
+def _of_small(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+    base = probe.repeated[0]
     linear = probe.t[:, None] * tangent
     remainders = np.linalg.norm(probe.values - base - linear, axis=1)
     sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
@@ -89,6 +104,7 @@ def natural_slope(probe: Probe) -> float:
     return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0
 
 
+@np.errstate(all="ignore")
 def natural_slopes(probe: Probe, direction: HostArray) -> HostArray:
     """Return the same of the derivative by each element, which changes by ``direction`` along the line."""
     speeds = np.abs(direction)
