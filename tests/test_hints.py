@@ -198,6 +198,17 @@ def test_one_mistake_in_all_arrays_is_said_once():
     )
 
 
+def test_a_block_of_one_array_is_said_to_be_of_that_where_others_are_wrong_as_well():
+    right = tree(0)
+    wrong = {key: array.copy() for key, array in right.items()}
+    wrong["W"][2:5] = np.random.default_rng(1).normal(size=(3, 4))
+    wrong["T"][1] = np.random.default_rng(2).normal(size=(4, 4))
+    assert set(hints(compared(wrong, right))) == {
+        "x['W'][2:5, :]: all elements of this block are wrong, and no others of x['W']",
+        "x['T'][1, :, :]: all elements of this block are wrong, and no others of x['T']",
+    }
+
+
 def test_a_number_that_one_element_would_not_tell():
     right = {key: np.array(1.3 + n) for n, key in enumerate("abcd")}
     (hint,) = hints(compared({key: 1.7 * array for key, array in right.items()}, right))

@@ -23,6 +23,7 @@ from anygrad._checking.question import Question, random_direction, spacing_of
 from anygrad._checking.report import CheckReport
 from anygrad._checking.reporting import reported
 from anygrad._checking.roughness import roughness
+from anygrad._checking.still import still, unchanged
 from anygrad._checking.tables import table_of
 from anygrad._checking.taylor import LENGTHS, SHORTER, Taylor, natural_slope, taylor
 from anygrad._checking.whole import whole
@@ -78,7 +79,8 @@ def answered(
         finding, setting, more = _borne_out(finding, setting, found_in(own, claim), own)
         calls += more
     test, more = _tested(own, claim, direction, finding)
-    calls += more
+    said, and_more = _hints(own, claim, finding, direction)
+    calls += more + and_more
     return reported(
         finding,
         precise,
@@ -86,26 +88,27 @@ def answered(
         test,
         noise=setting.noise,
         tangent_error=_tangent_error(own, finding, direction),
-        hints=_hints(question, variables, claim, finding),
+        hints=said,
         dtypes=() if setting.variables is variables else setting.variables.dtypes,
         ncalls=probe.ncalls + question.ncalls + calls,
         seconds=time.perf_counter() - started,
     )
 
 
-def _hints(question: Question, variables: Variables, claim: Claim, finding: Finding) -> tuple[str, ...]:
-    """Return what the mistake may be."""
+def _hints(own: Setting, claim: Claim, finding: Finding, direction: HostArray) -> tuple[tuple[str, ...], int]:
+    """Return what the mistake may be, and how often f was called to find out."""
+    question, variables = own.question, own.variables
     if claim.accumulates:
-        return (_ACCUMULATES.format(name=question.name),)
+        return (_ACCUMULATES.format(name=question.name),), 0
     if not finding.wrong:
-        return ()
+        return (), 0
     from anygrad._checking.mistakes.hints import hints  # noqa: PLC0415 - a dozen modules, needed for wrong gradients alone
 
     if finding.directional:
-        return hints([joined("along directions", finding.comparisons)])
-    own = question.kind == "grad"
+        return hints([joined("along directions", finding.comparisons)], still=[unchanged(own.probe)]), 0
+    known, calls = still(question, variables, finding.comparisons, direction)
     points = [on_host(array, name) for name, array in zip(variables.names, variables.arrays, strict=True)]
-    return hints(finding.comparisons, points=points if own else ())
+    return hints(finding.comparisons, points if question.kind == "grad" else (), known), calls
 
 
 def _noise_allowed_for(

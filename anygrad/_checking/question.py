@@ -15,6 +15,7 @@ from array_api_compat import array_namespace
 from anygrad._checking.comparison import HostArray
 from anygrad._checking.hosted import on_host, spacings
 from anygrad._checking.probe import Probe, probed
+from anygrad._function import Function
 from anygrad._gradient import numerical_gradient
 from anygrad._hessian import hessian
 from anygrad._jacobian import jacobian
@@ -175,6 +176,14 @@ def random_numbers(seed: Any) -> np.random.Generator:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
         raise type(error)(f"seed is {seed!r:.60}, but an integer of 0 or more was expected, such as 0") from None
+
+
+def alone(question: Question, variables: Variables, leaf: int) -> tuple[Callable[[Any], Any], Any]:
+    """Return f as a function of one of the arrays of x, and the bounds of that."""
+    put = (variables.with_leaves if question.options.evaluator.leading else variables.with_leaf)(leaf)
+    f = question.f if variables.alone else Function(question.f).of(put)
+    bounds = question.options.bounds
+    return f, bounds and tuple(variables.leaves_of(bound, "a bound")[leaf] for bound in bounds)
 
 
 def sizes(variables: Variables) -> list[HostArray]:

@@ -42,7 +42,7 @@ def not_read(scene: Scene) -> Iterator[Explanation]:
     """Find arrays with which f does not change at all, where the claim is that it does."""
     for leaf in scene.unexplained:
         size = np.abs(leaf.claimed[leaf.sample])
-        if np.any(leaf.numerical) or not np.all(size):
+        if not leaf.still or not np.all(size):
             continue
         if hardly_by_chance(coincidence(size, np.zeros_like(size), leaf.grain)):
             yield Explanation(leaf, leaf.name, _NOT_READ)

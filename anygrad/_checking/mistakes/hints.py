@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -27,6 +28,7 @@ _SELDOM = float(np.log(3e-3))
 def hints(
     comparisons: Sequence[Comparison],
     points: Sequence[HostArray | None] = (),
+    still: Sequence[bool] = (),
 ) -> tuple[str, ...]:
     """Name the mistakes that wrong derivatives look like.
 
@@ -39,6 +41,8 @@ def hints(
         The arrays of the tree.
     points
         The elements of x, array by array, to recognise the derivative of a penalty by; None for an array without.
+    still
+        Whether f is known not to change with the array at all, array by array.
 
     Returns
     -------
@@ -54,8 +58,8 @@ def hints(
     ('x: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out',)
     """
     with np.errstate(all="ignore"):
-        given = [*points, *[None] * (len(comparisons) - len(points))]
-        leaves = [Leaf.of(comparison, point) for comparison, point in zip(comparisons, given, strict=True)]
+        given = zip_longest(comparisons, points, still)
+        leaves = [Leaf.of(comparison, point, still=bool(known)) for comparison, point, known in given]
         sizes = list(_sizes(leaves))
         found = [finding for pair in zip(comparisons, leaves, strict=True) if (finding := not_finite(*pair))]
         found += _explanations(leaves, [leaf for leaf in leaves if leaf.wrong.any()], sizes)
@@ -72,7 +76,8 @@ def _explanations(leaves: Sequence[Leaf], wrong: Sequence[Leaf], sizes: Sequence
         yield replace(finding, says=f"{finding.says}; the rest agrees")
     for part in parts:
         if part.filled and part.leaf in unrecognised:
-            yield Explanation(part.leaf, part.leaf.name, "all elements of this block are wrong, and no others")
+            others = "no others" if len(leaves) == 1 else f"no others of {part.whole}"
+            yield Explanation(part.leaf, part.leaf.name, f"all elements of this block are wrong, and {others}")
 
 
 def _recognised(
@@ -89,6 +94,7 @@ def _recognised(
 class Part:
     """A part of an array that holds all wrong elements, and whether it holds no others, which would be no chance."""
 
+    whole: str
     leaf: Leaf
     filled: bool
 
@@ -100,7 +106,7 @@ def _part(leaf: Leaf) -> Part | None:
     filled = full is not None and log_chance(leaf.wrong, flat, full) < _SELDOM
     region = full if full is not None and filled else hull(leaf.wrong)
     part = leaf.part(f"{leaf.name}[{region.words}]", region.index)
-    return Part(part, filled) if part.claimed.size < leaf.claimed.size else None
+    return Part(leaf.name, part, filled) if part.claimed.size < leaf.claimed.size else None
 
 
 def _sizes(leaves: Sequence[Leaf]) -> Iterator[Size]:
