@@ -17,6 +17,9 @@ SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
 _ABOVE_ROUNDING = 100.0
 # Of what a parabola is taken out of there are as many values, at the shortest lengths, for noise to show.
 _SHORTEST = 6
+# Powers of the length that what is beyond the tangent may be of at a cusp, and how exactly, in logarithms.
+_CUSPS = (0.1, 0.95)
+_STRAIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def _of_small(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
     lengths, certain = np.abs(probe.t), eps * sizes + probe.spread
     test = _test(lengths, remainders, _ABOVE_ROUNDING * certain)
-    if test is None or test.right is not False:
+    if test is None or test.right is not False or _of_a_cusp(lengths, remainders):
         return test
     return _test(lengths, remainders, _ABOVE_ROUNDING * (certain + _noise(probe)))
 
@@ -85,6 +88,16 @@ def _test(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor
     if shorter < lengths.size and left[-1] * (lengths[shorter] / lengths[shorter - 1]) ** slope > floor[shorter]:
         return Taylor(None, float(floor[shorter] / lengths[shorter]))  # gone all at once: a kink or a jump further away
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
+
+
+def _of_a_cusp(lengths: HostArray, remainders: HostArray) -> bool:
+    """Return whether the remainder is a power of the length, as noise is not; flat pieces leave the first power."""
+    t, left = lengths[-_SHORTEST:], remainders[-_SHORTEST:]
+    if t.size < _SHORTEST or not (np.all(t > 0) and np.all(left > 0) and np.all(np.isfinite(left))):
+        return False
+    power, beyond = np.polyfit(np.log(t), np.log(left).astype(np.float64), 1)
+    straight = np.max(np.abs(np.log(left) - power * np.log(t) - beyond)) < _STRAIGHT
+    return bool(straight and _CUSPS[0] < power < _CUSPS[1])
 
 
 def _noise(probe: Probe) -> float:
