@@ -39,8 +39,8 @@ def check_gradient(
     f
         Function of x, as in `numerical_gradient`: it returns one number; with ``jac`` or ``vjp``, arrays.
     grad
-        The gradient of f: a function of x that returns what is like x, or what it returns, an array or a tree. None if
-        one of the next three is given instead.
+        The gradient of f: a function of x that returns what is like x, or what it returns, an array or a tree; in
+        masks, as ``x > 0``, True is 1. None if one of the next three is given instead.
     x
         Where to check it, as in `numerical_gradient`. x is the same afterwards, to the last bit.
     jac

@@ -103,9 +103,13 @@ MISTAKES = [
     Mistake(FACTOR, "2 in all arrays", in_all(times(2), "all arrays", "twice")),
     Mistake(FACTOR, "1/2 in all arrays", in_all(times(0.5), "all arrays", "half")),
     Mistake(FACTOR, "-1 in all arrays", in_all(times(-1), "all arrays", "minus")),
-    Mistake(FACTOR, "1/batch size in all arrays", in_all(times(1 / BATCH), "all arrays", f"1/{BATCH}", "batch")),
-    Mistake(FACTOR, "batch size in all arrays", in_all(times(BATCH), "all arrays", f"{BATCH} times", "batch")),
-    Mistake(FACTOR, "sqrt(batch size) in all arrays", in_all(times(BATCH**0.5), "all arrays", f"sqrt({BATCH})")),
+    Mistake(
+        FACTOR, "1/batch size in all arrays", in_all(times(1 / BATCH), "all arrays", f"1/{BATCH}", "mean over as many")
+    ),
+    Mistake(
+        FACTOR, "batch size in all arrays", in_all(times(BATCH), "all arrays", f"{BATCH} times", "sum over as many")
+    ),
+    Mistake(FACTOR, "sqrt(batch size) in all arrays", in_all(times(BATCH**0.5), "all arrays", "5.65685 times")),
     Mistake(FACTOR, "3.7 in all arrays", in_all(times(3.7), "all arrays", "3.7 times")),
     Mistake(FACTOR, "1.01 in all arrays", in_all(times(1.01), "all arrays", "1.01 times")),
     Mistake(FACTOR, "1.00001 in all arrays", in_all(times(1.00001))),
@@ -113,8 +117,8 @@ MISTAKES = [
     Mistake(FACTOR, "2 in one array", in_one(times(2), "twice")),
     Mistake(FACTOR, "1/2 in one array", in_one(times(0.5), "half")),
     Mistake(FACTOR, "-1 in one array", in_one(times(-1), "minus")),
-    Mistake(FACTOR, "1/batch size in one array", in_one(times(1 / BATCH), f"1/{BATCH}", "batch")),
-    Mistake(FACTOR, "batch size in one array", in_one(times(BATCH), f"{BATCH} times", "batch")),
+    Mistake(FACTOR, "1/batch size in one array", in_one(times(1 / BATCH), f"1/{BATCH}", "mean over as many")),
+    Mistake(FACTOR, "batch size in one array", in_one(times(BATCH), f"{BATCH} times", "sum over as many")),
     Mistake(FACTOR, "the length of an axis", in_one(times_length(1), "length", fits=matrix)),
     Mistake(FACTOR, "1/the length of an axis", in_one(times_length(-1), "length", fits=matrix)),
     Mistake(FACTOR, "-0.3 in one array", in_one(times(-0.3), "-0.3 times", fits=matrix)),

@@ -99,6 +99,15 @@ def test_numbers_lists_and_arrays_of_any_shape(x):
     assert check_gradient(lambda x: (np.asarray(x) ** 2).sum(), lambda x: 2 * np.asarray(x), x)
 
 
+def test_a_mask_is_a_gradient(lib):
+    """As that of relu may be written: it is subtracted from itself, which masks are not."""
+    xp, x = lib.xp, lib.asarray(X, "float32")
+    assert check_gradient(lambda x: xp.sum(abs(x) + x) / 2, lambda x: x > 0, x)
+    assert check_gradient(lambda x: xp.sum(abs(x) + x) / 2, x > 0, x)
+    assert check_gradient(lambda x: xp.sum(abs(x) + x) / 2, lambda x: x < 0, x).counts == {"wrong": 3}
+    assert check_gradient(lambda x: np.maximum(x, 0), None, X, jac=lambda x: np.diag(x > 0), directions=2)
+
+
 def test_trees():
     tree = {"W": W.copy(), "b": [np.ones(2), 3.0]}
 
@@ -137,6 +146,29 @@ def test_an_f_that_reads_another_array_than_x():
     assert report.verdict == "wrong"
     assert report.hints[0].startswith("x['W']: f does not change with it at all: it may read another array instead")
     assert len(report.hints) == 1
+
+
+def test_an_f_that_is_flat_at_x_is_not_said_to_read_another_array():
+    """Its derivatives are 0, as are those of what f does not read: its values tell them apart."""
+    x = {"flat": np.zeros(5), "unread": np.linspace(1, 2, 5)}
+
+    def f(p):
+        return np.cos(p["flat"]).sum()
+
+    report = check_gradient(f, lambda p: {"flat": -np.sin(p["flat"] + 0.1), "unread": 3 * p["unread"]}, x)
+    unread, flat = report.hints
+    assert unread.startswith("x['unread']: f does not change with it at all")
+    assert flat.startswith("x['flat']: the claimed gradient is off by one constant")
+    for options in ({"directions": 2}, {"evaluator": anygrad.Loop(in_place=False)}):
+        report = check_gradient(lambda x: np.cos(x).sum(), lambda x: -np.sin(x + 0.1), np.zeros(5), **options)
+        assert report.verdict == "wrong"
+        assert "does not change" not in str(report)
+
+
+def test_a_hessian_of_zeros_is_not_taken_for_an_f_that_does_not_change():
+    report = check_gradient(lambda x: x.sum(), None, X, hess=lambda x: np.diag(x) + 0.3)
+    assert report.verdict == "wrong"
+    assert "does not change" not in str(report)
 
 
 @pytest.mark.parametrize("directions", [None, 2])

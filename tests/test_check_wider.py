@@ -264,3 +264,22 @@ def test_nor_is_it_where_x_has_more_digits_than_the_claim(seed):
 def test_in_one_dtype_what_hardly_changes_is_not_called_wrong(seed):
     f, grad, x = normalised(np.random.default_rng(seed))
     assert check_gradient(f, grad, x, scheme=anygrad.Adaptive()).verdict != "wrong"
+
+
+@pytest.mark.parametrize("waves", [30, 100, 300])
+def test_in_few_digits_a_right_gradient_of_waves_shorter_than_a_step_is_not_called_wrong(waves):
+    """At the steps that float16 takes it is another derivative at each: none of them is one."""
+    points = [np.linspace(0.5, 2, 20), *(np.random.default_rng(seed).normal(size=8) for seed in range(20))]
+    for x in points:
+        counts = check_gradient(
+            lambda x: np.sin(waves * x).sum(), lambda x: waves * np.cos(waves * x), x.astype(np.float16)
+        ).counts
+        assert counts.keys() <= {"agrees", "inconclusive", "noisy"}
+        assert counts.get("inconclusive", 0) > 0 or waves == 30
+
+
+def test_in_few_digits_what_is_wrong_of_a_smooth_function_still_is():
+    x = np.linspace(1, 2, 4).astype(np.float16)
+    for f, gradient in ((lambda x: (x**3).sum(), lambda x: 3 * x**2), (lambda x: np.exp(x).sum(), np.exp)):
+        report = check_gradient(lambda x, f=f: f(x).astype(np.float16), lambda x, g=gradient: -g(x), x)
+        assert report.counts == {"wrong": 4}

@@ -238,6 +238,17 @@ def test_a_field_by_other_evaluators():
         assert len(contours(ax)) == 2
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+@pytest.mark.filterwarnings("error")
+def test_arrows_of_a_very_large_and_a_very_small_function_are_seen(size):
+    ax = anygrad.plot.gradient_field(lambda x: size * bowl(x), (-2, 2), (-1, 1), points=5)
+    [quiver] = quivers(ax)
+    assert np.hypot(quiver.U, quiver.V).max() == pytest.approx(quiver.scale, rel=0.5)
+    with np.errstate(all="raise"):
+        assert np.all(np.hypot(quiver.U, quiver.V) ** 2 >= 0)
+        assert quiver.scale**2 > 0
+
+
 def test_a_field_by_the_complex_step():
     ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, scheme=anygrad.Complex())
     tails, arrows = drawn_arrows(ax)
@@ -308,6 +319,95 @@ def test_the_map_shows_where_it_is_wrong():
     table = heat.images[0].get_array()
     assert (table[1] > 0).all()
     assert (np.delete(table, 1, axis=0) < 0).all()
+
+
+def legend_of(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def points_of(ax):
+    """Return what is drawn by the colour of its verdict: numerical and claimed, (m, 2) each."""
+    found = {}
+    for bars in ax.containers:
+        points = np.stack([bars.lines[0].get_xdata(), bars.lines[0].get_ydata()], axis=1)
+        found.setdefault(bars.lines[0].get_color(), []).append(points)
+    return {colour: np.concatenate(points) for colour, points in found.items()}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_colours_are_those_of_the_verdicts(tmp_path):
+    def f(x):
+        return np.maximum(x, 0).sum() + np.where(x[4] > 6, np.nan, x[4])
+
+    x, claimed = np.array([-1.0, 0.0, 1.0, 2.0, 6.0, 3.0]), np.array([0.0, 0.5, 1.0, 3.0, 2.0, np.nan])
+    report = anygrad.check_gradient(f, claimed, x)
+    assert report.counts == {"wrong": 2, "nonfinite": 1, "kink": 1, "agrees": 2}
+    assert [state.tolist() for state in report.states] == [[6, 2, 6, 0, 1, 0]]
+    figure = report.plot()
+    scatter, heat, *_ = figure.axes
+    assert legend_of(scatter) == ["equal", "agrees: 2", "kink: 1", "nonfinite: 1", "wrong: 2 (1 not finite, not shown)"]
+    handles = scatter.get_legend().legend_handles
+    colours = {text.split(":")[0]: line.get_color() for text, line in zip(legend_of(scatter), handles, strict=True)}
+    assert len(set(colours.values())) == 5
+    points = points_of(scatter)
+    assert points[colours["kink"]] == pytest.approx(np.array([[0.5, 0.5]]))
+    assert points[colours["wrong"]] == pytest.approx(np.array([[1.0, 3.0]]))
+    assert len(points[colours["agrees"]]) == 2
+    by_size, by_verdict = (image.get_array() for image in heat.images)
+    assert np.array_equal(np.isnan(np.ma.filled(by_size, np.nan))[0], [0, 1, 0, 0, 1, 0])
+    assert np.array_equal(np.ma.filled(by_verdict, np.nan)[0], [np.nan, 2, np.nan, np.nan, 1, np.nan], equal_nan=True)
+    figure.savefig(tmp_path / "check.png")
+
+
+def test_what_is_inconclusive_is_not_drawn_as_agreeing():
+    x = np.linspace(0.5, 2, 20).astype(np.float16)
+    scatter, heat, *_ = (
+        anygrad.check_gradient(lambda x: np.sin(100 * x).sum(), lambda x: 100 * np.cos(100 * x), x).plot().axes
+    )
+    assert legend_of(scatter) == ["equal", "inconclusive: 20"]
+    assert len(heat.images) == 2
+
+
+def test_a_complex_conjugate_is_off_the_line():
+    z = np.array([1 + 2j, -3 + 1j])
+    scatter = anygrad.check_gradient(lambda z: (z**2).sum(), lambda z: 2 * z.conj(), z).plot().axes[0]
+    points = np.concatenate(list(points_of(scatter).values()))
+    assert sorted(points.tolist()) == pytest.approx(np.array([[-6, -6], [2, -2], [2, 2], [4, -4]]))
+    assert "imaginary parts" in scatter.get_title()
+
+
+def test_names_are_no_mathematics(tmp_path):
+    x = {"a$b_{$": np.ones(3), "$": np.ones(2)}
+    report = anygrad.check_gradient(lambda p: sum((a**2).sum() for a in p.values()), lambda p: p, x)
+    figure = report.plot()
+    figure.savefig(tmp_path / "check.png")
+    assert {figure.axes[i].get_title() for i in (0, 2)} == {"x['$']", "x['a$b_{$']"}
+
+
+def test_of_many_arrays_the_worst_are_drawn_and_the_others_are_counted():
+    x = {f"p{i}": np.arange(1.0, 4.0) + i for i in range(9)}
+    off = {"p2", "p4", "p5", "p7", "p8"}
+
+    def claimed(p):
+        return {key: 3 * a if key in off else 2 * a for key, a in p.items()}
+
+    figure = anygrad.check_gradient(lambda p: sum((a**2).sum() for a in p.values()), claimed, x).plot()
+    drawn = {ax.get_title().split("'")[1] for ax in figure.axes[:8]}
+    assert drawn < off
+    assert len(drawn) == 4
+    assert "the 4 worst of 9 arrays; 5 are left out (wrong: 1, agrees: 4)" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("claimed", [6.0, 4.0])
+def test_one_element_has_a_line_to_be_seen_beside(claimed):
+    scatter = anygrad.check_gradient(lambda x: x**2, claimed, 2.0).plot().axes[0]
+    (line,) = (line for line in scatter.lines if line.get_label() == "equal")
+    low, high = line.get_xdata()
+    assert low < high
+    assert np.array_equal(line.get_ydata(), line.get_xdata())
+    assert low <= 4.0 <= claimed <= high
+    left, right = scatter.get_xlim()
+    assert right - left < 3 * (high - low)
 
 
 def test_directions_are_drawn_as_one_array():

@@ -103,6 +103,28 @@ def test_nothing_overflows_that_f_does_not(directions):
     assert check(lambda x: np.inf, np.ones_like, [1.0, 2.0]) == "nonfinite"
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e300, 1e200, 1e-200, 1e-300])
+@pytest.mark.parametrize("directions", [None, 2])
+def test_a_wrong_gradient_of_a_very_large_or_a_very_small_f_is_wrong(size, directions):
+    x = np.array([0.3, 1.0])
+    report = check_gradient(lambda x: np.sin(x).sum() * size, lambda x: np.cos(x) * 2 * size, x, directions=directions)
+    assert report.verdict == "wrong"
+    assert report.counts == {"wrong": 2}
+    assert "twice the numerical one" in report.hints[0]
+    assert report.taylor.slope == pytest.approx(1.0, abs=0.05)
+    assert check_gradient(lambda x: np.sin(x).sum() * size, lambda x: np.cos(x) * size, x, directions=directions)
+
+
+@pytest.mark.parametrize("x", [[1e300, 1e-300], [1e160, 1e-160], [0.0, 1.0]])
+@pytest.mark.parametrize("directions", [None, 2])
+def test_floating_point_errors_of_the_check_s_own_are_not_raised(x, directions):
+    with np.errstate(all="raise"):
+        assert check_gradient(lambda x: x.sum(), np.ones_like, np.asarray(x), directions=directions)
+        wrong = check_gradient(lambda x: x.sum(), lambda x: np.full(2, 2.0), np.asarray(x), directions=directions)
+    assert wrong.verdict == "wrong"
+
+
 # --- kinks where f varies on a smaller scale than x ------------------------------------------------------------------
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ import numpy as np
 from anygrad._checking.claim import Claim, rounded_away
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.hosted import on_host
-from anygrad._checking.measured import measured
+from anygrad._checking.measured import Measured, measured
 from anygrad._checking.opinion import CONFIDENCE, Others
 from anygrad._checking.question import Question, sizes, spacing_of
+from anygrad._checking.tables import concatenated, end_to_end, parted, root_of_squares, split, table_of
 from anygrad._checking.wider import Setting
 from anygrad._directional import jvp
 from anygrad._pytree import is_number
+from anygrad._result import Result
 from anygrad._variables import Variables
 from anygrad.schemes import Scheme
 
@@ -81,15 +83,44 @@ class Along:
 
     def found(self, v: HostArray, *, confirm: bool = True) -> Found:
         """Differentiate f along v, (n,); if asked to, what seems wrong in other ways, too."""
-        question = self.question
-        tree = self.variables.rebuild(_parted(self.variables, v))
-        own = question.options
-        options: dict[str, Any] = {"evaluator": own.evaluator, "bounds": own.bounds, "full_output": True}
-        scheme = _with_one_step(own.scheme, self.variables, v)
-        differentiate = partial(jvp, question.f, question.x, tree, **options)
+        differentiate = self._differentiated(v)
+        scheme = _with_one_step(self.question.options.scheme, self.variables, v)
         result = measured(differentiate, scheme, "f(x)", self.rounding)
-        numerical, error = _joined(result.values), _joined(result.errors)
-        claimed = self.table @ v
+        comparison, ncalls = self._compared(v, result), result.ncalls
+        if confirm and np.any(comparison.wrong) and not result.blind:
+            sizes_of = [value.size for value in result.values]
+            parts, calls = self.others.revised(
+                differentiate, split(comparison, sizes_of), partial(mul, self._length(v))
+            )
+            comparison, ncalls = concatenated(parts), ncalls + calls
+        flags = {name: end_to_end([flag[name] for flag in result.flags]) for name in result.flags[0]}
+        return Found(comparison, flags, root_of_squares(self.table, v), result.blind, ncalls)
+
+    def _differentiated(self, v: HostArray) -> Callable[..., Result]:
+        """Return the derivative along v as a function of the scheme."""
+        own, tree = self.question.options, self.variables.rebuild(parted(self.variables, v))
+        options: dict[str, Any] = {"evaluator": own.evaluator, "bounds": own.bounds, "full_output": True}
+        return partial(jvp, self.question.f, self.question.x, tree, **options)
+
+    def _compared(self, v: HostArray, result: Measured) -> Comparison:
+        """Return what is claimed along v, beside what was found."""
+        numerical, error, claimed = end_to_end(result.values), end_to_end(result.errors), self.table @ v
+        self._require_alike(claimed, numerical)
+        # Roundings that know nothing of each other add up as the root of their squares does.
+        rounded = root_of_squares(np.hypot(self.uncertainty, 4 * self.eps * np.abs(self.table)), v)
+        size = np.maximum(np.abs(claimed), np.abs(numerical))
+        with np.errstate(all="ignore"):
+            varied = 2 * self.spread * float(np.max(np.abs(v))) / float(np.max(result.steps[0]))
+        # What all elements do adds up, or cancels: of 225 directions, one was off by 4.2 times the estimate.
+        tolerance = 2 * CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
+        tolerance = tolerance + (varied if self.spread else 0.0)
+        in_digits = None if self.in_digits is None else self.in_digits @ v
+        missed = rounded_away(root_of_squares(self.on_the_way, v), in_digits, numerical, tolerance)
+        tolerance, rounded = tolerance + missed, rounded + missed
+        tolerance, rounded = (np.where(np.isfinite(claimed), one, 0.0) for one in (tolerance, rounded))
+        return Comparison("", claimed, numerical, tolerance, rounded)
+
+    def _require_alike(self, claimed: HostArray, numerical: HostArray) -> None:
         if _is_complex(self.variables) and not np.iscomplexobj(numerical):
             raise ValueError(
                 "f returns real numbers for a complex x, of which a direction shows the real parts of the gradient"
@@ -100,64 +131,16 @@ class Along:
                 f"what is claimed has {claimed.size} rows, but f returned {numerical.size} elements: a Jacobian has the"
                 " shape f(x).shape + x.shape"
             )
-        # Roundings that know nothing of each other add up as the root of their squares does.
-        rounded = _root_of_squares(np.hypot(self.uncertainty, 4 * self.eps * np.abs(self.table)), v)
-        size = np.maximum(np.abs(claimed), np.abs(numerical))
-        with np.errstate(all="ignore"):
-            varied = 2 * self.spread * float(np.max(np.abs(v))) / float(np.max(result.steps[0]))
-        # What all elements do adds up, or cancels: of 225 directions, one was off by 4.2 times the estimate.
-        tolerance = 2 * CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
-        tolerance = tolerance + (varied if self.spread else 0.0)
-        in_digits = None if self.in_digits is None else self.in_digits @ v
-        missed = rounded_away(_root_of_squares(self.on_the_way, v), in_digits, numerical, tolerance)
-        tolerance, rounded = tolerance + missed, rounded + missed
-        flags = {name: _joined([flag[name] for flag in result.flags]) for name in result.flags[0]}
-        natural = _root_of_squares(self.table, v)
-        tolerance, rounded = (np.where(np.isfinite(claimed), one, 0.0) for one in (tolerance, rounded))
-        comparison, ncalls = Comparison("", claimed, numerical, tolerance, rounded), result.ncalls
-        if confirm and np.any(comparison.wrong) and not result.blind:
-            moved = v != 0
-            flat = np.concatenate([size.reshape(-1) for size in sizes(self.variables)])
-            length = float(np.min(flat[moved] / np.abs(v[moved])) * np.max(np.abs(v)))
-            sizes_of = [value.size for value in result.values]
-            parts, calls = self.others.revised(
-                differentiate, _split(comparison, sizes_of), lambda share: share * length
-            )
-            comparison, ncalls = _concatenated(parts), ncalls + calls
-        return Found(comparison, flags, natural, result.blind, ncalls)
 
-
-def _root_of_squares(table: HostArray, v: HostArray) -> HostArray:
-    """Return the root of the sum of squares of what adds up to ``table @ v``, which may be too large to be squared."""
-    with np.errstate(all="ignore"):
-        sizes, lengths = np.abs(table), np.abs(v)
-        most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
-        root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
-    return root
+    def _length(self, v: HostArray) -> float:
+        """Return the step along v by which some element moves by its size, and none by more."""
+        moved = v != 0
+        flat = np.concatenate([size.reshape(-1) for size in sizes(self.variables)])
+        return float(np.min(flat[moved] / np.abs(v[moved])) * np.max(np.abs(v)))
 
 
 def _is_complex(variables: Variables) -> bool:
     return any("complex" in dtype for dtype in variables.dtypes)
-
-
-def table_of(question: Question, variables: Variables, arrays: Sequence[HostArray]) -> HostArray:
-    """Return arrays, of the structure of a gradient or of a Jacobian, as one table: a row for each value of f."""
-    width = len(variables.shapes)
-    if question.kind == "grad":
-        return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])[None, :]
-    if len(arrays) % width or any(
-        array.shape[array.ndim - len(shape) :] != shape
-        for array, shape in zip(arrays, variables.shapes * (len(arrays) // width), strict=True)
-    ):
-        raise ValueError(
-            f"what is claimed has the shapes {', '.join(str(array.shape) for array in arrays)}, but arrays of"
-            f" f(x).shape + x.shape were expected, where x has {', '.join(map(str, variables.shapes))}"
-        )
-    blocks = [
-        np.concatenate([_flat(array, shape) for array, shape in zip(row, variables.shapes, strict=True)], axis=1)
-        for row in (arrays[start : start + width] for start in range(0, len(arrays), width))
-    ]
-    return np.concatenate(blocks)
 
 
 def along(setting: Setting, claim: Claim, *, rtol: float) -> Along:
@@ -194,7 +177,7 @@ def directions(of: Along, count: int, rng: np.random.Generator) -> list[HostArra
     ends = np.cumsum([0, *(scale.size for scale in scales)])
     effects = [
         float(
-            np.max(_root_of_squares(np.nan_to_num(of.table[:, start:stop], posinf=0.0, neginf=0.0), scale), initial=0.0)
+            np.max(root_of_squares(np.nan_to_num(of.table[:, start:stop], posinf=0.0, neginf=0.0), scale), initial=0.0)
         )
         for start, stop, scale in zip(ends, ends[1:], scales, strict=False)
     ]
@@ -210,41 +193,8 @@ def _with_one_step(scheme: Scheme, variables: Variables, v: HostArray) -> Scheme
     if step is None or is_number(step) or hasattr(step, "steps") or not dataclasses.is_dataclass(scheme):
         return scheme
     leaves = zip(variables.leaves_of(step, "the step"), variables.shapes, strict=True)
-    steps = _joined([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
+    steps = end_to_end([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
     moved = v != 0
     lengths = steps[moved] / np.abs(v[moved])
     one: Scheme = dataclasses.replace(scheme, step=float(np.min(lengths, initial=1.0) * np.max(np.abs(v))))
     return one
-
-
-def _split(comparison: Comparison, sizes_of: Sequence[int]) -> list[Comparison]:
-    """Return one comparison as several, of so many elements each."""
-    ends = np.cumsum(sizes_of)[:-1]
-    whole = (comparison.claimed, comparison.numerical, comparison.tolerance, comparison.rounded)
-    tables = [np.split(table, ends) for table in whole]
-    return [Comparison(comparison.name, *of_array) for of_array in zip(*tables, strict=True)]
-
-
-def _concatenated(parts: Sequence[Comparison]) -> Comparison:
-    """Return several comparisons as one."""
-    return Comparison(
-        parts[0].name,
-        _joined([part.claimed for part in parts]),
-        _joined([part.numerical for part in parts]),
-        _joined([part.tolerance for part in parts]),
-        _joined([part.rounded for part in parts]),
-    )
-
-
-def _flat(array: HostArray, shape: tuple[int, ...]) -> HostArray:
-    rows = math.prod(array.shape[: array.ndim - len(shape)])
-    return array.reshape(rows, math.prod(shape))
-
-
-def _joined(arrays: Sequence[HostArray]) -> HostArray:
-    return np.concatenate([array.reshape(-1) for array in arrays])
-
-
-def _parted(variables: Variables, v: HostArray) -> list[HostArray]:
-    ends = np.cumsum([0, *map(math.prod, variables.shapes)])
-    return [v[start:stop].reshape(shape) for start, stop, shape in zip(ends, ends[1:], variables.shapes, strict=False)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from anygrad._checking.along import along, table_of
+from anygrad._checking.along import along
 from anygrad._checking.claim import Claim, claimed, require_structure
 from anygrad._checking.comparison import HostArray, joined
 from anygrad._checking.digits import with_digits
@@ -18,11 +19,12 @@ from anygrad._checking.finding import Finding
 from anygrad._checking.holomorphic import require_holomorphic
 from anygrad._checking.hosted import on_host
 from anygrad._checking.judgement import verdict_of
-from anygrad._checking.probe import Probe
 from anygrad._checking.question import Question, random_direction, spacing_of
 from anygrad._checking.report import CheckReport
 from anygrad._checking.reporting import reported
 from anygrad._checking.roughness import roughness
+from anygrad._checking.still import still, unchanged
+from anygrad._checking.tables import table_of
 from anygrad._checking.taylor import LENGTHS, SHORTER, Taylor, natural_slope, taylor
 from anygrad._checking.whole import whole
 from anygrad._checking.wider import Setting, borne_out, widened
@@ -71,55 +73,76 @@ def answered(
 
     wider = setting is not own
     precise = with_digits(claim, setting, again=wider)
-    finding = found_in(setting, precise)
-    if verdict_of(finding.states) in {"wrong", "kink"} and not question.options.scheme.off_axis:
-        noise, more = roughness(setting, direction)
-        calls += more
-        if noise:
-            setting, calls = replace(setting, noise=noise), calls + finding.ncalls
-            finding = found_in(setting, precise)
+    finding, setting, more = _noise_allowed_for(found_in, setting, precise, direction)
+    calls += more
     if wider and finding.wrong:
-        again = found_in(own, claim)
-        if borne_out(finding, again):
-            calls += again.ncalls
-        else:
-            setting, finding, calls = own, again, calls + finding.ncalls
-    test = _tested(question, variables, claim, probe, direction)
-    if test is not None and test.right is False and not finding.wrong:
-        closer = question.probe(variables, direction, SHORTER)
-        test, calls = _tested(question, variables, claim, closer, direction), calls + closer.ncalls
+        finding, setting, more = _borne_out(finding, setting, found_in(own, claim), own)
+        calls += more
+    test, more = _tested(own, claim, direction, finding)
+    said, and_more = _hints(own, claim, finding, direction)
+    calls += more + and_more
     return reported(
         finding,
         precise,
         probe,
         test,
         noise=setting.noise,
-        tangent_error=_tangent_error(question, variables, finding, direction),
-        hints=_hints(question, variables, claim, finding),
+        tangent_error=_tangent_error(own, finding, direction),
+        hints=said,
         dtypes=() if setting.variables is variables else setting.variables.dtypes,
         ncalls=probe.ncalls + question.ncalls + calls,
         seconds=time.perf_counter() - started,
     )
 
 
-def _hints(question: Question, variables: Variables, claim: Claim, finding: Finding) -> tuple[str, ...]:
-    """Return what the mistake may be."""
+def _hints(own: Setting, claim: Claim, finding: Finding, direction: HostArray) -> tuple[tuple[str, ...], int]:
+    """Return what the mistake may be, and how often f was called to find out."""
+    question, variables = own.question, own.variables
     if claim.accumulates:
-        return (_ACCUMULATES.format(name=question.name),)
+        return (_ACCUMULATES.format(name=question.name),), 0
     if not finding.wrong:
-        return ()
+        return (), 0
     from anygrad._checking.mistakes.hints import hints  # noqa: PLC0415 - a dozen modules, needed for wrong gradients alone
 
     if finding.directional:
-        return hints([joined("along directions", finding.comparisons)])
-    own = question.kind == "grad"
+        return hints([joined("along directions", finding.comparisons)], still=[unchanged(own.probe)]), 0
+    known, calls = still(question, variables, finding.comparisons, direction)
     points = [on_host(array, name) for name, array in zip(variables.names, variables.arrays, strict=True)]
-    return hints(finding.comparisons, points=points if own else ())
+    return hints(finding.comparisons, points if question.kind == "grad" else (), known), calls
 
 
-def _tested(
-    question: Question, variables: Variables, claim: Claim, probe: Probe, direction: HostArray
-) -> Taylor | None:
+def _noise_allowed_for(
+    found_in: Callable[[Setting, Claim], Finding], setting: Setting, claim: Claim, direction: HostArray
+) -> tuple[Finding, Setting, int]:
+    """Return what is found; where something seems wrong, or a kink, with f's noise allowed for, if it has some."""
+    finding = found_in(setting, claim)
+    if verdict_of(finding.states) not in {"wrong", "kink"} or setting.question.options.scheme.off_axis:
+        return finding, setting, 0
+    noise, calls = roughness(setting, direction)
+    if not noise:
+        return finding, setting, calls
+    setting = replace(setting, noise=noise)
+    return found_in(setting, claim), setting, calls + finding.ncalls
+
+
+def _borne_out(finding: Finding, setting: Setting, again: Finding, own: Setting) -> tuple[Finding, Setting, int]:
+    """Return what is found in more digits, if that bears out what is found ``again`` in x's own; or else that."""
+    if borne_out(finding, again):
+        return finding, setting, again.ncalls
+    return again, own, finding.ncalls
+
+
+def _tested(own: Setting, claim: Claim, direction: HostArray, finding: Finding) -> tuple[Taylor | None, int]:
+    """Return the Taylor test, at shorter lengths if it fails though nothing is wrong, and how often f was called."""
+    test = _test(own, claim, direction)
+    if test is None or test.right is not False or finding.wrong:
+        return test, 0
+    closer = own.question.probe(own.variables, direction, SHORTER)
+    return _test(replace(own, probe=closer), claim, direction), closer.ncalls
+
+
+def _test(own: Setting, claim: Claim, direction: HostArray) -> Taylor | None:
+    question, variables, probe = own.question, own.variables, own.probe
     if question.kind == "hess":
         return None
     table = table_of(question, variables, claim.values)[:, : probe.width]
@@ -130,10 +153,10 @@ def _tested(
     return taylor(probe, tangent, max(spacing_of(variables)))
 
 
-def _tangent_error(question: Question, variables: Variables, finding: Finding, direction: HostArray) -> float:
+def _tangent_error(own: Setting, finding: Finding, direction: HostArray) -> float:
     """Return how far a derivative along the direction may be off, if those by the elements are not wrong."""
-    if question.kind == "hess" or finding.directional:
+    if own.question.kind == "hess" or finding.directional:
         return math.inf
-    tolerances = table_of(question, variables, [comparison.tolerance for comparison in finding.comparisons])
+    tolerances = table_of(own.question, own.variables, [comparison.tolerance for comparison in finding.comparisons])
     with np.errstate(all="ignore"):
         return float(np.linalg.norm(tolerances @ np.abs(direction)))

@@ -154,7 +154,11 @@ def _named(tree: PyTree, kind: str, name: str) -> Named:
     """Return arrays by the names of those of x that they belong to; those of a Jacobian or a Hessian by their own."""
     own = kind in {"grad", "vjp"}
     return [
-        ("x" + place.removeprefix(name) if own else place.replace("(x)", "", 1), value)
+        # A mask, as x > 0 is for max(x, 0), is of the numbers 0 and 1.
+        (
+            "x" + place.removeprefix(name) if own else place.replace("(x)", "", 1),
+            np.asarray(value, np.result_type(value, float)),
+        )
         for place, value in leaves_on_host(tree, name)
     ]
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.opinion import Others
-from anygrad._checking.question import Question, sizes
+from anygrad._checking.question import Question, alone, sizes
 from anygrad._directional import jvp
-from anygrad._function import Function
 from anygrad._variables import Variables
 
 _AT_MOST = 64  # elements that are looked at once more
@@ -47,7 +46,7 @@ def _by_elements(
     sure: list[bool] = []
     for leaf, element in _in_doubt(suspects, sure):
         size = float(magnitudes[leaf].reshape(-1)[element])
-        operator = _by_element(question, variables, leaf, element)
+        operator = by_element(question, variables, leaf, element)
         [one], calls = others.revised(operator, [_at(revised[leaf], element)], size.__mul__)
         revised[leaf] = _with(revised[leaf], element, one)
         ncalls += calls
@@ -79,22 +78,13 @@ def _suspects(comparisons: Sequence[Comparison]) -> list[Suspect]:
     return [places[i] for i in order]
 
 
-def _by_element(question: Question, variables: Variables, leaf: int, element: int) -> Callable[..., Any]:
+def by_element(question: Question, variables: Variables, leaf: int, element: int) -> Callable[..., Any]:
     """Return the derivative by one element as a function of the scheme."""
-    put = (variables.with_leaves if question.options.evaluator.leading else variables.with_leaf)(leaf)
-    f = question.f if variables.alone else Function(question.f).of(put)
+    f, bounds = alone(question, variables, leaf)
     unit = np.zeros(variables.shapes[leaf])
     unit.reshape(-1)[element] = 1.0
-    bounds = question.options.bounds
-    return partial(
-        jvp,
-        f,
-        variables.arrays[leaf],
-        unit,
-        evaluator=question.options.evaluator,
-        bounds=bounds and tuple(variables.leaves_of(bound, "a bound")[leaf] for bound in bounds),
-        full_output=True,
-    )
+    evaluator = question.options.evaluator
+    return partial(jvp, f, variables.arrays[leaf], unit, evaluator=evaluator, bounds=bounds, full_output=True)
 
 
 def _at(comparison: Comparison, element: int) -> Comparison:

@@ -21,6 +21,9 @@ _SHARE = 0.11  # the first step, as a share of x: not a power of the ratio of Ad
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps of which kinks may be far enough away, in sqrt(eps) of x
 _LONGEST = 0.1  # of x: further away there are other things than kinks
 _DOUBT = 2.0
+_FEW_DIGITS = 1e-4  # with as few, steps are long, and several waves of f may fit in one: it is asked at other ones, too
+_SHARES = (0.1, 0.4)
+_UNSTEADY = 0.5
 _COARSE = 1e-10  # with more digits than this, steps become short enough to leave kinks out
 
 Differentiate = Callable[..., Result]
@@ -51,6 +54,16 @@ def _bent(comparison: Comparison, _: HostArray, error: HostArray) -> Comparison:
     with np.errstate(all="ignore"):
         wider = comparison.wrong & (comparison.difference <= comparison.tolerance + _DOUBT * error)
         return replace(comparison, tolerance=comparison.tolerance + np.where(wider, _DOUBT * error, 0.0))
+
+
+def _unsteady(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return a comparison without what is wrong where another step makes half of the derivative: it is none, then."""
+    with np.errstate(all="ignore"):
+        size = np.maximum(np.abs(value), np.abs(comparison.numerical))
+        unknown = comparison.wrong & (np.abs(value - comparison.numerical) - error > _UNSTEADY * size)
+        unknown = unknown & np.isfinite(comparison.difference)
+        tolerance = np.where(unknown, np.maximum(comparison.tolerance, comparison.difference), comparison.tolerance)
+    return replace(comparison, tolerance=tolerance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +121,8 @@ class Others:
             yield Opinion(list(found.values), [CONFIDENCE * error for error in found.errors], found.ncalls)
         if self.n > 1:
             return
+        if self.eps > _FEW_DIGITS:
+            yield from self._at_other_steps(differentiate, scaled)
         shorter, unit = None, math.sqrt(self.eps)
         for factor in [one for one in _SHORT if one * unit < _LONGEST] if self.eps > _COARSE else _SHORT[1:2]:
             sides = Sides.of(differentiate, scaled(factor * unit), self.rounding)
@@ -121,6 +136,12 @@ class Others:
             shorter = sides
             if self.eps > _COARSE and factor < _SHORT[-1]:
                 yield Opinion(sides.middles, sides.rounding, 0, _doubted)
+
+    def _at_other_steps(self, differentiate: Differentiate, scaled: Callable[[float], PyTree]) -> Iterator[Opinion]:
+        for share in (math.sqrt(self.eps), *_SHARES):
+            values, steps, calls = values_of(differentiate, Central(step=scaled(share)))
+            rounded = [np.broadcast_to(self.rounding / h, a.shape) for h, a in zip(steps, values, strict=True)]
+            yield Opinion(values, rounded, calls, _unsteady)
 
 
 @dataclass(frozen=True, eq=False)

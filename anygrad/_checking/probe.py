@@ -99,11 +99,19 @@ def probed(
 
 
 def off_a_polynomial(t: HostArray, values: HostArray, degree: int) -> float:
-    """Return the standard deviation of values, (m,) or (m, p), about the polynomial of t that is nearest to them."""
+    """Return the standard deviation of values, (m,) or (m, p), about the polynomial of t that is nearest to them.
+
+    It is 0 where they are too far apart for the distance to be a number.
+    """
     powers = np.vander(t / np.max(np.abs(t)), degree + 1)
-    about = (values - values[:1]).astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
-    left = about - powers @ np.linalg.lstsq(powers, about, rcond=None)[0]
-    return float(np.linalg.norm(left) / np.sqrt(t.size - degree - 1))
+    with np.errstate(all="ignore"):
+        about = (values - values[:1]).astype(complex if np.iscomplexobj(values) else float)  # LAPACK knows no others
+        size = float(np.max(np.abs(about), initial=0.0))
+        if not 0.0 < size < np.inf:
+            return 0.0
+        about = about / size  # of which the squares are numbers, too
+        left = about - powers @ np.linalg.lstsq(powers, about, rcond=None)[0]
+        return size * float(np.linalg.norm(left) / np.sqrt(t.size - degree - 1))
 
 
 def _job(variables: Variables, function: Function, options: Options, *, vector: bool) -> Job:

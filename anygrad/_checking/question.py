@@ -15,6 +15,7 @@ from array_api_compat import array_namespace
 from anygrad._checking.comparison import HostArray
 from anygrad._checking.hosted import on_host, spacings
 from anygrad._checking.probe import Probe, probed
+from anygrad._function import Function
 from anygrad._gradient import numerical_gradient
 from anygrad._hessian import hessian
 from anygrad._jacobian import jacobian
@@ -89,7 +90,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
+class WeightedSum:
     """The sum of the elements of f(x), each times a weight; many at a time if f is written for that."""
 
     f: Callable[[Any], Any]
@@ -131,7 +132,7 @@ def asked(
     still = np.zeros(variables.size)
     probe = probed(f, variables, still, (), options, vector=True, repeats=1, cotangent=rng)
     weights = probe.cotangent
-    weighted = Weighted(f, weights, options.evaluator.leading)
+    weighted = WeightedSum(f, weights, options.evaluator.leading)
     gradient = partial(_with_weights, claimed, weights)
     return Question("grad", "vjp", weighted, x, gradient, options, scheme_given, probe.ncalls)
 
@@ -177,6 +178,14 @@ def random_numbers(seed: Any) -> np.random.Generator:
         raise type(error)(f"seed is {seed!r:.60}, but an integer of 0 or more was expected, such as 0") from None
 
 
+def alone(question: Question, variables: Variables, leaf: int) -> tuple[Callable[[Any], Any], Any]:
+    """Return f as a function of one of the arrays of x, and the bounds of that."""
+    put = (variables.with_leaves if question.options.evaluator.leading else variables.with_leaf)(leaf)
+    f = question.f if variables.alone else Function(question.f).of(put)
+    bounds = question.options.bounds
+    return f, bounds and tuple(variables.leaves_of(bound, "a bound")[leaf] for bound in bounds)
+
+
 def sizes(variables: Variables) -> list[HostArray]:
     """Return the magnitude of each element of x; where it is 0, that of the others of its array, or else 1."""
     return [_sizes(on_host(array, name)) for name, array in zip(variables.names, variables.arrays, strict=True)]
@@ -189,7 +198,8 @@ def _sizes(array: HostArray) -> HostArray:
 
 def _typical(magnitudes: HostArray) -> float:
     largest = float(np.max(magnitudes, initial=0.0))
-    return largest * float(np.sqrt(np.mean((magnitudes / largest) ** 2))) if largest else 0.0
+    with np.errstate(under="ignore"):  # what is so much smaller does not count
+        return largest * float(np.sqrt(np.mean((magnitudes / largest) ** 2))) if largest else 0.0
 
 
 def default_scheme(variables: Variables) -> Scheme:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from anygrad._checking.comparison import Comparison
+from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.taylor import Taylor
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class CheckReport:
         The Taylor test along a random direction; None for a Hessian, or where f is not finite.
     comparisons
         All that was compared, an entry for each array; along directions, for each direction.
+    states
+        What each element of these is: 0 for ``wrong``, 1 for ``nonfinite``, 2 for ``kink``, 3 for ``nondeterministic``,
+        4 for ``noisy``, 5 for ``inconclusive``, 6 for ``agrees``.
     directional
         Whether it was checked along directions.
     ncalls, claim_ncalls
@@ -89,6 +92,7 @@ class CheckReport:
     remarks: Sequence[str]
     taylor: Taylor | None
     comparisons: Sequence[Comparison]
+    states: Sequence[HostArray]
     directional: bool
     ncalls: int
     claim_ncalls: int
@@ -125,7 +129,9 @@ class CheckReport:
         }
 
     def plot(self) -> Figure:
-        """Draw what is claimed against what was found, and the error over each array.
+        """Draw what is claimed against what was found, and the error over each array; of many, over the four worst.
+
+        Colours are those of the verdicts. Of complex numbers real and imaginary parts are drawn.
 
         Returns
         -------

@@ -65,6 +65,7 @@ def reported(
         remarks=tuple(remarks),
         taylor=taylor,
         comparisons=tuple(finding.comparisons),
+        states=tuple(finding.states),
         directional=finding.directional,
         ncalls=finding.ncalls + ncalls,
         claim_ncalls=claim.ncalls,

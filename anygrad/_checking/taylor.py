@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +17,9 @@ SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
 _ABOVE_ROUNDING = 100.0
 # How many of the shortest lengths a parabola is fitted to: what it leaves is noise.
 _SHORTEST = 6
+# Powers of the length that what is beyond the tangent may be of at a cusp, and how exactly, in logarithms.
+_CUSPS = (0.1, 0.95)
+_STRAIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,29 @@ class Taylor:
 @np.errstate(all="ignore")
 def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     """Return the test of a claim that f changes by ``t * tangent``, (p,); None if f is not finite along the line."""
-    base = probe.repeated[0]
-    if not (np.all(np.isfinite(base)) and np.all(np.isfinite(tangent))):
+    if not (np.all(np.isfinite(probe.repeated[0])) and np.all(np.isfinite(tangent))):
         return None
+    unit = _unit(probe)
+    small = replace(probe, repeated=probe.repeated / unit, values=probe.values / unit)
+    test = _of_small(small, tangent / unit, eps)
+    return None if test is None else replace(test, remainder=unit * test.remainder)
+
+
+def _unit(probe: Probe) -> float:
+    """Return a power of two that is about as large as f is: in units of it, all can be squared."""
+    sizes = np.abs(np.concatenate([probe.repeated, probe.values]))
+    largest = float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+    return 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
+
+
+def _of_small(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+    base = probe.repeated[0]
     linear = probe.t[:, None] * tangent
     remainders = np.linalg.norm(probe.values - base - linear, axis=1)
     sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
     lengths, certain = np.abs(probe.t), eps * sizes + probe.spread
     test = _test(lengths, remainders, _ABOVE_ROUNDING * certain)
-    if test is None or test.right is not False:
+    if test is None or test.right is not False or _of_a_cusp(lengths, remainders):
         return test
     return _test(lengths, remainders, _ABOVE_ROUNDING * (certain + _noise(probe)))
 
@@ -72,6 +90,16 @@ def _test(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
 
 
+def _of_a_cusp(lengths: HostArray, remainders: HostArray) -> bool:
+    """Return whether the remainder is a power of the length, as noise is not; flat pieces leave the first power."""
+    t, left = lengths[-_SHORTEST:], remainders[-_SHORTEST:]
+    if t.size < _SHORTEST or not (np.all(t > 0) and np.all(left > 0) and np.all(np.isfinite(left))):
+        return False
+    power, beyond = np.polyfit(np.log(t), np.log(left).astype(np.float64), 1)
+    straight = np.max(np.abs(np.log(left) - power * np.log(t) - beyond)) < _STRAIGHT
+    return bool(straight and _CUSPS[0] < power < _CUSPS[1])
+
+
 def _noise(probe: Probe) -> float:
     """Return how far f next to x is off a parabola, which smooth functions are there, and those with kinks."""
     t, values = probe.t[-_SHORTEST:], probe.values[-_SHORTEST:] - probe.repeated[0]
@@ -89,6 +117,7 @@ def natural_slope(probe: Probe) -> float:
     return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0
 
 
+@np.errstate(all="ignore")
 def natural_slopes(probe: Probe, direction: HostArray) -> HostArray:
     """Return the same of the derivative by each element, which changes by ``direction`` along the line."""
     speeds = np.abs(direction)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from anygrad._checking.chance import without_chance
 from anygrad._checking.claim import Claim, require_structure
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.confirmed import confirmed
@@ -17,8 +17,6 @@ from anygrad._checking.opinion import CONFIDENCE, Others
 from anygrad._checking.question import Question, spacing_of
 from anygrad._checking.taylor import natural_slopes
 from anygrad._checking.wider import Setting
-
-Flags: TypeAlias = Mapping[str, HostArray]
 
 
 def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, progress: Any) -> Finding:
@@ -43,19 +41,12 @@ def whole(setting: Setting, claim: Claim, direction: HostArray, *, rtol: float, 
     natural = _natural(question, found, natural_slopes(probe, direction[: probe.width]))
     bounded = question.options.bounds is not None
     deterministic = claim.deterministic and not probe.spread
-    flags = [_without_chance(*one, setting.noise) for one in zip(comparisons, found.flags, varied, strict=True)]
+    flags, more = without_chance(setting, found)
     states = [
         judged(comparison, Circumstances(own, size, deterministic, bounded))
         for comparison, own, size in zip(comparisons, flags, natural, strict=True)
     ]
-    return Finding(comparisons, states, found.ncalls + calls)
-
-
-def _without_chance(comparison: Comparison, flags: Flags, varied: HostArray, noise: float) -> Flags:
-    """Return flags without the kinks of a noisy f that the claim does not need, but for its noise, to agree."""
-    if not noise or "kink" not in flags:
-        return flags
-    return {**flags, "kink": flags["kink"] & (comparison.difference > varied + comparison.rounded)}
+    return Finding(comparisons, states, found.ncalls + calls + more)
 
 
 def _compared(claim: Claim, found: Measured, i: int, eps: float, noise: HostArray, *, rtol: float) -> Comparison:

@@ -28,6 +28,7 @@ _TITLES = {"descent": "negative gradient", "ascent": "gradient"}
 _LEVELS = 14  # of contours
 _LONGEST = 1.1  # arrow, in distances between two of them
 _CUT = 2.0  # times the length that nine of ten do not exceed: near a pole, all others would be dots
+_SQUARED = (1e-100, 1e100)  # matplotlib squares arrows: between these that is a number
 _ARROWS = {"color": "#16262e", "width": 0.0035, "headwidth": 3.6}
 
 
@@ -171,9 +172,10 @@ def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray) -> None:
     """Draw arrows, none of which is much longer than two of the points are apart."""
     lengths = _lengths(grid, arrows)
     longest = _longest(lengths[np.isfinite(lengths)])
+    unit = 1.0 if _SQUARED[0] < longest < _SQUARED[1] else longest
     with np.errstate(all="ignore"):
-        shown = np.ma.masked_invalid(arrows * np.where(lengths > longest, longest / lengths, 1.0))
-    scale = longest / _LONGEST
+        shown = np.ma.masked_invalid(arrows / unit * np.where(lengths > longest, longest / lengths, 1.0))
+    scale = longest / unit / _LONGEST
     ax.quiver(*grid.points.T, *shown.T, angles="xy", scale_units="xy", scale=scale, zorder=3, **_ARROWS)
 
 
@@ -186,7 +188,7 @@ def _longest(lengths: HostArray) -> float:
 
 def _lengths(grid: _Grid, arrows: HostArray) -> HostArray:
     """Return over how many cells of the grid arrows extend, (m, 1)."""
-    lengths: HostArray = np.linalg.norm(arrows / grid.cell, axis=1, keepdims=True)
+    lengths: HostArray = np.hypot(*(arrows / grid.cell).T)[:, None]  # which squares nothing that is too large for it
     return lengths
 
 

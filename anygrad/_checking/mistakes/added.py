@@ -12,19 +12,19 @@ from anygrad._checking.comparison import HostArray
 from anygrad._checking.mistakes.evidence import coincidence, distinct, hardly_by_chance
 from anygrad._checking.mistakes.leaf import Leaf, few
 from anygrad._checking.mistakes.places import everywhere
-from anygrad._checking.mistakes.scene import Finding, Scene, Verdict, jointly_or_each, number
+from anygrad._checking.mistakes.scene import Explanation, Scene, Verdict, jointly_or_each, number
 
 # The weight of a term is one number: as many elements have to agree about it.
 _AGREED = 3
 
 
-def squares(scene: Scene) -> Iterator[Finding]:
+def squares(scene: Scene) -> Iterator[Explanation]:
     """Find a multiple of x that is missing or extra: the derivative of a penalty of its squares."""
     judge = partial(_multiple, np.positive, "x: an L2 term (weight decay)")
     yield from jointly_or_each(_with_points(scene), judge)
 
 
-def magnitudes(scene: Scene) -> Iterator[Finding]:
+def magnitudes(scene: Scene) -> Iterator[Explanation]:
     """Find a multiple of the signs of x that is missing or extra: the derivative of a penalty of its magnitudes."""
     judge = partial(_multiple, np.sign, "the sign of x: an L1 term")
     yield from jointly_or_each(_with_points(scene), judge)
@@ -55,13 +55,13 @@ def _multiple(term: Callable[[HostArray], HostArray], words: str, leaf: Leaf) ->
     return says, everywhere
 
 
-def constant(scene: Scene) -> Iterator[Finding]:
+def constant(scene: Scene) -> Iterator[Explanation]:
     """Find differences that are constant along some axes."""
     for leaf in scene.unexplained:
         long = [axis for axis, length in enumerate(leaf.claimed.shape) if length > 1]
         axes = [axis for axis in long if _is_constant(leaf, axis)]
         if axes:
-            yield Finding(leaf, leaf.name, _says(leaf, axes, long))
+            yield Explanation(leaf, leaf.name, _says(leaf, axes, long))
 
 
 def _is_constant(leaf: Leaf, axis: int) -> bool:

@@ -9,10 +9,10 @@ import numpy as np
 
 from anygrad._checking.mistakes.evidence import coincidence, frequency, hardly_by_chance
 from anygrad._checking.mistakes.leaf import Leaf
-from anygrad._checking.mistakes.scene import Finding, Scene
+from anygrad._checking.mistakes.scene import Explanation, Scene
 
 
-def swapped(scene: Scene) -> Iterator[Finding]:
+def swapped(scene: Scene) -> Iterator[Explanation]:
     """Find two arrays of one shape, each of which has the other's gradient."""
     explained: list[Leaf] = []
     for one, other in combinations(scene.unexplained, 2):
@@ -20,16 +20,16 @@ def swapped(scene: Scene) -> Iterator[Finding]:
             continue
         explained += [one, other]
         says = "each has the gradient of the other: the two are swapped"
-        yield Finding(one, one.name, says)
-        yield Finding(other, other.name, says)
+        yield Explanation(one, one.name, says)
+        yield Explanation(other, other.name, says)
 
 
-def copied(scene: Scene) -> Iterator[Finding]:
+def copied(scene: Scene) -> Iterator[Explanation]:
     """Find an array that has the gradient of another one."""
     for leaf in scene.unexplained:
         source = next((other for other in scene.leaves if _is_of(leaf, other, len(scene.leaves))), None)
         if source is not None:
-            yield Finding(leaf, leaf.name, f"the claimed gradient is the numerical one of {source.name}")
+            yield Explanation(leaf, leaf.name, f"the claimed gradient is the numerical one of {source.name}")
 
 
 def _is_of(leaf: Leaf, other: Leaf, tries: int) -> bool:

@@ -13,7 +13,7 @@ from anygrad._checking.comparison import HostArray
 from anygrad._checking.mistakes.evidence import coincidence, distinct, hardly_by_chance
 from anygrad._checking.mistakes.leaf import Leaf
 from anygrad._checking.mistakes.places import where
-from anygrad._checking.mistakes.scene import Finding, Scene, Size, Verdict, jointly_or_each, number
+from anygrad._checking.mistakes.scene import Explanation, Scene, Size, Verdict, jointly_or_each, number
 
 _ROUNDING = 8 * float(np.finfo(float).eps)
 # Whole numbers are often multiples of each other; a common factor of all elements is worth naming all the same.
@@ -35,13 +35,13 @@ class Factor:
     says: str
 
 
-def factor(scene: Scene) -> Iterator[Finding]:
+def factor(scene: Scene) -> Iterator[Explanation]:
     """Find one factor by which all that is wrong is too large."""
     common = [*_COMMON, *_of_sizes(scene.sizes)]
     yield from jointly_or_each(scene.unexplained, partial(_judge, common))
 
 
-def conjugate(scene: Scene) -> Iterator[Finding]:
+def conjugate(scene: Scene) -> Iterator[Explanation]:
     """Find complex derivatives that are conjugated."""
     for leaf in scene.unexplained:
         conjugated = np.conj(leaf.numerical)
@@ -49,7 +49,7 @@ def conjugate(scene: Scene) -> Iterator[Finding]:
             continue
         at = leaf.sample
         if hardly_by_chance(coincidence(np.abs(leaf.difference[at]), leaf.tolerance[at], leaf.grain)):
-            yield Finding(leaf, leaf.name, "the claimed gradient is the complex conjugate of the numerical one")
+            yield Explanation(leaf, leaf.name, "the claimed gradient is the complex conjugate of the numerical one")
 
 
 def _judge(common: Sequence[Factor], leaf: Leaf) -> Verdict | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from anygrad._checking.mistakes import MISTAKES, OF_A_PART
 from anygrad._checking.mistakes.absent import not_finite
 from anygrad._checking.mistakes.leaf import Leaf
 from anygrad._checking.mistakes.places import block, hull, log_chance
-from anygrad._checking.mistakes.scene import Finding, Mistake, Scene, Size
+from anygrad._checking.mistakes.scene import Explanation, Mistake, Scene, Size
 
 # More than these are no help.
 _MOST = 3
@@ -26,8 +27,8 @@ _SELDOM = float(np.log(3e-3))
 
 def hints(
     comparisons: Sequence[Comparison],
-    batch_sizes: Sequence[int] = (),
     points: Sequence[HostArray | None] = (),
+    still: Sequence[bool] = (),
 ) -> tuple[str, ...]:
     """Name the mistakes that wrong derivatives look like.
 
@@ -38,10 +39,10 @@ def hints(
     ----------
     comparisons
         The arrays of the tree.
-    batch_sizes
-        Numbers that f may sum or average over, besides the lengths of x's axes.
     points
         The elements of x, array by array, to recognise the derivative of a penalty by; None for an array without.
+    still
+        Whether f is known not to change with the array at all, array by array.
 
     Returns
     -------
@@ -57,15 +58,15 @@ def hints(
     ('x: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out',)
     """
     with np.errstate(all="ignore"):
-        given = [*points, *[None] * (len(comparisons) - len(points))]
-        leaves = [Leaf.of(comparison, point) for comparison, point in zip(comparisons, given, strict=True)]
-        sizes = list(_sizes(leaves, batch_sizes))
+        given = zip_longest(comparisons, points, still)
+        leaves = [Leaf.of(comparison, point, still=bool(known)) for comparison, point, known in given]
+        sizes = list(_sizes(leaves))
         found = [finding for pair in zip(comparisons, leaves, strict=True) if (finding := not_finite(*pair))]
         found += _explanations(leaves, [leaf for leaf in leaves if leaf.wrong.any()], sizes)
         return tuple(_sentences(found, len(leaves)))[:_MOST]
 
 
-def _explanations(leaves: Sequence[Leaf], wrong: Sequence[Leaf], sizes: Sequence[Size]) -> Iterator[Finding]:
+def _explanations(leaves: Sequence[Leaf], wrong: Sequence[Leaf], sizes: Sequence[Size]) -> Iterator[Explanation]:
     """Find one mistake for each array, or else for the part of it that is wrong, or else say which part that is."""
     unexplained = list(wrong)
     yield from _recognised(MISTAKES, leaves, unexplained, sizes)
@@ -75,12 +76,13 @@ def _explanations(leaves: Sequence[Leaf], wrong: Sequence[Leaf], sizes: Sequence
         yield replace(finding, says=f"{finding.says}; the rest agrees")
     for part in parts:
         if part.filled and part.leaf in unrecognised:
-            yield Finding(part.leaf, part.leaf.name, "all elements of this block are wrong, and no others")
+            others = "no others" if len(leaves) == 1 else f"no others of {part.whole}"
+            yield Explanation(part.leaf, part.leaf.name, f"all elements of this block are wrong, and {others}")
 
 
 def _recognised(
     mistakes: Sequence[Mistake], leaves: Sequence[Leaf], unexplained: list[Leaf], sizes: Sequence[Size]
-) -> Iterator[Finding]:
+) -> Iterator[Explanation]:
     """Look for mistake after mistake, and take what they explain off the list."""
     for mistake in mistakes:
         for finding in list(mistake(Scene(leaves, tuple(unexplained), sizes))):
@@ -92,6 +94,7 @@ def _recognised(
 class Part:
     """A part of an array that holds all wrong elements, and whether it holds no others, which would be no chance."""
 
+    whole: str
     leaf: Leaf
     filled: bool
 
@@ -103,21 +106,19 @@ def _part(leaf: Leaf) -> Part | None:
     filled = full is not None and log_chance(leaf.wrong, flat, full) < _SELDOM
     region = full if full is not None and filled else hull(leaf.wrong)
     part = leaf.part(f"{leaf.name}[{region.words}]", region.index)
-    return Part(part, filled) if part.claimed.size < leaf.claimed.size else None
+    return Part(leaf.name, part, filled) if part.claimed.size < leaf.claimed.size else None
 
 
-def _sizes(leaves: Sequence[Leaf], batch_sizes: Iterable[int]) -> Iterator[Size]:
+def _sizes(leaves: Sequence[Leaf]) -> Iterator[Size]:
     """Return the numbers that f may sum or average over, each of them once."""
     seen = set(range(_SMALLEST))
-    for size in _all_sizes(leaves, batch_sizes):
+    for size in _all_sizes(leaves):
         if size.number not in seen:
             seen.add(size.number)
             yield size
 
 
-def _all_sizes(leaves: Sequence[Leaf], batch_sizes: Iterable[int]) -> Iterator[Size]:
-    for number in batch_sizes:
-        yield Size(number, "a batch size")
+def _all_sizes(leaves: Sequence[Leaf]) -> Iterator[Size]:
     for leaf in leaves:
         for axis, length in enumerate(leaf.claimed.shape):
             yield Size(length, f"the length of {leaf.name}" + f" along axis {axis}" * (leaf.claimed.ndim > 1))
@@ -125,7 +126,7 @@ def _all_sizes(leaves: Sequence[Leaf], batch_sizes: Iterable[int]) -> Iterator[S
         yield Size(leaf.claimed.size, f"the number of elements of {leaf.name}")
 
 
-def _sentences(found: Iterable[Finding], total: int) -> Iterator[str]:
+def _sentences(found: Iterable[Explanation], total: int) -> Iterator[str]:
     """Say each mistake once, of all the arrays that have it."""
     places: dict[str, list[str]] = {}
     whole: dict[str, int] = {}

@@ -32,6 +32,8 @@ class Leaf:
         As in `Comparison`.
     point
         The elements of x, if they are known and real.
+    still
+        Whether f is known not to change with the array.
     """
 
     name: str
@@ -39,9 +41,10 @@ class Leaf:
     numerical: HostArray
     tolerance: HostArray
     point: HostArray | None = None
+    still: bool = False
 
     @classmethod
-    def of(cls, comparison: Comparison, point: HostArray | None = None) -> Leaf:
+    def of(cls, comparison: Comparison, point: HostArray | None = None, *, still: bool = False) -> Leaf:
         """Return a comparison, made ready."""
         claimed, numerical, tolerance = map(
             np.atleast_1d, (comparison.claimed, comparison.numerical, comparison.tolerance)
@@ -53,6 +56,7 @@ class Leaf:
             np.where(finite, numerical, 0.0),
             np.where(finite, tolerance, np.inf),
             None if point is None or np.iscomplexobj(point) else np.atleast_1d(np.asarray(point, float)),
+            still,
         )
 
     def part(self, name: str, index: Index) -> Leaf:

@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._checking.comparison import HostArray
 from anygrad._checking.mistakes.evidence import coincidence, frequency, hardly_by_chance
 from anygrad._checking.mistakes.leaf import Index, Leaf
-from anygrad._checking.mistakes.scene import Finding, Scene
+from anygrad._checking.mistakes.scene import Explanation, Scene
 
 # More axes than this can be permuted in too many ways to try.
 _AXES = 5
@@ -26,13 +26,13 @@ class Arrangement:
     move: Callable[[HostArray], HostArray]
 
 
-def rearranged(scene: Scene) -> Iterator[Finding]:
+def rearranged(scene: Scene) -> Iterator[Explanation]:
     """Find arrays whose elements are right, but not where they are."""
     for leaf in scene.unexplained:
         arrangements = list(_arrangements(leaf.claimed.shape))
         found = next((way for way in arrangements if _is_moved(leaf, way.move, len(arrangements))), None)
         if found is not None:
-            yield Finding(leaf, leaf.name, f"the claimed gradient is the numerical one {found.says}")
+            yield Explanation(leaf, leaf.name, f"the claimed gradient is the numerical one {found.says}")
 
 
 def _is_moved(leaf: Leaf, move: Callable[[HostArray], HostArray], tries: int) -> bool:

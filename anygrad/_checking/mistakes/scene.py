@@ -26,7 +26,7 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class Explanation:
     """A mistake that explains all that is wrong in one array.
 
     Attributes
@@ -44,20 +44,20 @@ class Finding:
     says: str
 
 
-Mistake = Callable[[Scene], Iterator[Finding]]
+Mistake = Callable[[Scene], Iterator[Explanation]]
 # What a mistake is, in words, and the words for where it is in an array.
 Verdict = tuple[str, Callable[[Leaf], str]]
 Judge = Callable[[Leaf], Verdict | None]
 
 
-def jointly_or_each(unexplained: Sequence[Leaf], judge: Judge) -> Iterator[Finding]:
+def jointly_or_each(unexplained: Sequence[Leaf], judge: Judge) -> Iterator[Explanation]:
     """Find one mistake with one number in all arrays, for which small ones have too few elements, or else in each."""
     together = judge(joined(unexplained)) if len(unexplained) > 1 else None
     for leaf in unexplained:
         verdict = together or judge(leaf)
         if verdict is not None:
             says, where = verdict
-            yield Finding(leaf, where(leaf), says)
+            yield Explanation(leaf, where(leaf), says)
 
 
 def number(value: complex, error: float) -> str:

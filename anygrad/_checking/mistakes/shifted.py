@@ -11,7 +11,7 @@ from anygrad._checking.comparison import HostArray
 from anygrad._checking.mistakes.evidence import hardly_by_chance
 from anygrad._checking.mistakes.leaf import Index, Leaf, joined
 from anygrad._checking.mistakes.rearranged import moved_odds
-from anygrad._checking.mistakes.scene import Finding, Scene
+from anygrad._checking.mistakes.scene import Explanation, Scene
 
 # Of the places that an element may have come from, as many are tried.
 _TRIED = 8
@@ -65,12 +65,12 @@ _KEPT = "and the places left are as they were"
 _FILLINGS = (_WRAPPED, _ZERO, _REPEATED, _KEPT)
 
 
-def shifted(scene: Scene) -> Iterator[Finding]:
+def shifted(scene: Scene) -> Iterator[Explanation]:
     """Find arrays whose elements are some places away from where they belong."""
     for leaf in scene.unexplained:
         found = _shift(leaf)
         if found is not None:
-            yield Finding(leaf, leaf.name, found)
+            yield Explanation(leaf, leaf.name, found)
 
 
 def _shift(leaf: Leaf) -> str | None:
