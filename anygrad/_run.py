@@ -38,7 +38,8 @@ def differentiated(jobs: Sequence[Job], function: Function, options: Options) ->
     with meter(options.progress, total) as counter, _watched(jobs) as require_same:
         for job in jobs:
             parts.append(partials(job, function, counter, known if not job.batch else {}))
-            require_same()
+            if len(parts) in (1, len(jobs)):  # soon, and at the end: to compare all arrays takes a while
+                require_same()
     return parts
 
 

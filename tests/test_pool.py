@@ -359,6 +359,37 @@ def run(channel, count=8, retries=2):
     return sorted(task.start for task, _ in window.answers()), lost
 
 
+def test_an_answer_that_dask_loses_is_asked_for_again():
+    """Whose executor fails at taking apart what it takes for an exception, if the worker dies as the answer comes."""
+    channel = Workers()
+    work, lost = channel.work, []
+
+    def _cascade_future(answer):
+        _, _, _ = answer
+
+    def losing(task, complete):
+        answer = work(task, complete)
+        if task.start == 3 and not lost:
+            lost.append(task.start)
+            _cascade_future(answer)
+        return answer
+
+    channel.work = losing
+    assert run(channel) == (list(range(8)), [])
+    assert Counter(channel.sent)[3] == 2
+
+
+def test_an_error_of_the_executors_own_is_raised():
+    channel = Workers()
+
+    def failing(task, complete):
+        raise TypeError("of its own")
+
+    channel.work = failing
+    with pytest.raises(TypeError, match="of its own"):
+        run(channel)
+
+
 @pytest.mark.parametrize("deadly", range(8))
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_tasks_whose_worker_has_died_are_sent_again(deadly, times):

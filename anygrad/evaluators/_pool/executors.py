@@ -125,6 +125,17 @@ def broken_types() -> tuple[type[BaseException], ...]:
     return (BrokenExecutor,) if dask is None else (BrokenExecutor, dask.KilledWorker)
 
 
+def is_answer_lost(error: BaseException) -> bool:
+    """Return whether Dask has lost an answer after it had come, with the worker that held it.
+
+    Its executor then takes the answer for an exception, and fails at taking it apart.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_name == "_cascade_future"
+
+
 def breaks_all(error: BaseException) -> bool:
     """Return whether an executor whose worker has died is of no more use."""
     from concurrent.futures import BrokenExecutor  # noqa: PLC0415 - not every gradient needs a pool

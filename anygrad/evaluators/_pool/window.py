@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from anygrad.evaluators._pool.executors import breaks_all, broken_types
+from anygrad.evaluators._pool.executors import breaks_all, broken_types, is_answer_lost
 from anygrad.evaluators._pool.tasks import Answer, Task
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ class Window:
             task = self._flying.pop(future)
             try:
                 answer = future.result()
-            except broken_types() as error:
+            except Exception as error:
+                if not (isinstance(error, broken_types()) or is_answer_lost(error)):
+                    raise
                 dead.append((task, error))
                 continue
             self._heard = True
