@@ -7,6 +7,7 @@ import pytest
 from layouts import LAYOUTS
 
 import anygrad
+from anygrad.backends import _examined
 
 Z = np.array([1 + 2j, -0.5 + 0.25j, 3 - 1j])
 
@@ -76,3 +77,18 @@ def test_parts_that_are_not_finite(lib):
     z = lib.asarray(np.array([complex(1, np.inf), 1 + 1j]), "complex64")
     gradient = anygrad.numerical_gradient(lambda z: lib.xp.real(z[0]) + lib.xp.imag(z[1]), z)
     assert lib.numpy(gradient)[1] == pytest.approx(1j, abs=1e-2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("most", [2**14, 0], ids=["examined on the host", "on the device"])
+def test_elements_in_doubt_are_looked_at_by_their_real_part(lib, monkeypatch, most):
+    monkeypatch.setattr(_examined, "_MOST", most)
+    z = lib.asarray(
+        np.array([0.5 + 1j, -1.25 - 0.5j, 2.0 + 0.25j]), "complex128" if "complex128" in lib.complex else "complex64"
+    )
+    rounded = anygrad.derivative(lambda z: lib.xp.round(lib.xp.sin(z) * 1e4) / 1e4, z)
+    assert np.allclose(lib.numpy(rounded), np.cos(lib.numpy(z)), atol=0.1)
+    gradient = anygrad.numerical_gradient(
+        lambda z: lib.xp.sum(lib.xp.round(z * 1e4) / 1e4), z, scheme=anygrad.Adaptive()
+    )
+    assert np.allclose(lib.numpy(gradient), 1, atol=0.1)

@@ -103,6 +103,14 @@ def composed(real: Raw, imag: Raw) -> Raw:
     return numbers
 
 
+def overlaid(numbers: Raw, indices: Raw, levels: Raw) -> Raw:
+    """Return numbers with levels in the place of some; of complex ones the real parts, where the levels are real."""
+    own = numbers.real if numbers.dtype.kind == "c" and levels.dtype.kind == "f" else numbers
+    own = own.astype(np.result_type(own, levels))
+    own[indices] = levels
+    return own
+
+
 def same_bits(a: Raw, b: Raw) -> bool:
     """Return whether two memories of a dtype, and of as many elements, are the same."""
     if a.nbytes <= _SMALL:

@@ -144,7 +144,13 @@ class DeviceMemory:
         return spread(value, name, self._data)
 
     def overlay(self, indices: Array, levels: Array) -> Array:
-        return scattered(self.xp.astype(self.elements(range(self.size)), levels.dtype, copy=True), indices, levels)
+        return scattered(self.xp.astype(self._as(levels), levels.dtype, copy=True), indices, levels)
+
+    def _as(self, levels: Array) -> Array:
+        """Return the elements, or their real parts where levels are."""
+        numbers = self.elements(range(self.size))
+        real = self.complex and self.xp.isdtype(levels.dtype, "real floating")
+        return self.xp.real(numbers) if real else numbers
 
     def index_array(self, elements: Sequence[int]) -> Array:
         return index_array(self._data, elements)

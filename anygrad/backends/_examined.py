@@ -10,7 +10,7 @@ from array_api_compat import device
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends._codec import composed
+from anygrad.backends._codec import composed, overlaid
 from anygrad.backends._layout import positions
 from anygrad.backends._memory import Memory, Results
 from anygrad.backends._recorder import Recorder
@@ -103,9 +103,7 @@ class ExaminedMemory:
         return self._host(self._memory.spread(value, name))
 
     def overlay(self, indices: Numbers, levels: Numbers) -> Numbers:
-        numbers = self._elements.astype(levels.dtype)
-        numbers[indices] = levels
-        return numbers
+        return overlaid(self._elements, indices, levels)
 
     def indices(self, indices: Numbers) -> list[int]:
         listed: list[int] = indices.tolist()

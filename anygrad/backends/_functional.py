@@ -115,7 +115,10 @@ class FunctionalMemory:
         return spread(value, name, self.array)
 
     def overlay(self, indices: Array, levels: Array) -> Array:
-        return self._replace(self.xp.astype(self.elements(range(self.size)), levels.dtype), indices, levels)
+        numbers = self.elements(range(self.size))
+        if self.complex and self.xp.isdtype(levels.dtype, "real floating"):
+            numbers = self.xp.real(numbers)
+        return self._replace(self.xp.astype(numbers, levels.dtype), indices, levels)
 
     def index_array(self, elements: Sequence[int]) -> Array:
         return index_array(self.array, elements)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends._codec import Codec, Raw, composed, same_bits
+from anygrad.backends._codec import Codec, Raw, composed, overlaid, same_bits
 from anygrad.backends._host_stack import HostStack, keep_freed_memory
 from anygrad.backends._layout import broadcast, multi_indices, positions
 from anygrad.backends._scalar import host_array
@@ -151,9 +151,7 @@ class HostMemory:
         return whole.reshape(-1)
 
     def overlay(self, indices: Raw, levels: Raw) -> Raw:
-        numbers = self.elements(range(self.size)).astype(levels.dtype if self.complex else self.codec.working)
-        numbers[indices] = levels
-        return numbers
+        return overlaid(self.elements(range(self.size)), indices, levels)
 
     def index_array(self, elements: Sequence[int]) -> Raw:
         return np.asarray(elements, dtype=np.intp)

@@ -188,9 +188,8 @@ class Diagnosis:
         xp = lines.xp
         size = suspected(lines, state)
         bent, unknown = size > 0.0, xp.where(found.poor, xp.abs(state.trail[-1].slope(state.base)), 0.0)
-        return found.bent(
-            xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown), bent, found.value)
-        )
+        slope = found.value if self.wanted.n == 1 else None
+        return found.bent(xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown), bent, slope))
 
     def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""
@@ -223,7 +222,7 @@ class Diagnosis:
         """Look nearer where nothing is known, but not on a piece where f is flat, with steps up and down beside it."""
         xp = lines.xp
         nearer = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
-        stair = lost & crossing(state) & (nearer.value == 0.0) & (found.value != 0.0)
+        stair = lost & crossing(xp, state) & (nearer.value == 0.0) & (found.value != 0.0)
         return replace(nearer.revised(xp, stair, found), noisy=nearer.noisy | stair)
 
     def _nearer(self, lines: Lines, state: State, found: Finding) -> Finding:

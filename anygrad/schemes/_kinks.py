@@ -106,18 +106,19 @@ def isolated(lines: Lines, state: State) -> Array:
     return same
 
 
-def crossing(state: State) -> Array:
-    """Return where f is larger than at x on one side, and smaller on the other, (k, p)."""
+def crossing(xp: Namespace, state: State) -> Array:
+    """Return where f goes through its value at x, and does not turn there: up on one side and down on the other."""
     level = state.trail[-1]
     if level.below is None:
-        return level.above != level.above
-    return (level.above - state.base) * (level.below - state.base) < 0.0
+        return xp.abs(state.base) < 0.0
+    above, below = xp.abs(level.above - state.base), xp.abs(level.below - state.base)
+    return xp.abs(level.above - level.below) > xp.maximum(above, below)
 
 
-def confirmed(lines: Lines, state: State, size: Array, known: Array, value: Array) -> Kink:
+def confirmed(lines: Lines, state: State, size: Array, known: Array, slope: Array | None) -> Kink:
     """Look for a kink of a size very close to x: 4 points a line. Where the size is known it has to be that.
 
-    The slopes on both sides are then no farther from ``value`` than the half of the kink that is returned.
+    The slopes on both sides are then no farther from ``slope`` than the half of the kink that is returned.
     """
     xp = lines.xp
     outer, inner = _close_by(lines, state, size)
@@ -138,17 +139,18 @@ def confirmed(lines: Lines, state: State, size: Array, known: Array, value: Arra
     # The difference of the slopes grows on at a cusp, and at a jump that f(x) is on one side of.
     endless = jump | (xp.abs(close) > 1.25 * xp.abs(wide))
     rounded = 2.0 * state.noise * (inner.size + xp.abs(state.base)) / inner.step
-    half = xp.maximum(limit, _farthest(xp, outer, inner, value)) + rounded
+    half = rounded + (limit if slope is None else xp.maximum(limit, _farthest(xp, outer, inner, slope)))
     return Kink((kink | jump) & near, xp.where(endless, xp.inf, half))
 
 
-def _farthest(xp: Namespace, outer: Level, inner: Level, value: Array) -> Array:
-    """Return how far from a value the slopes on both sides are, where a kink close to x, but not at x, cannot be."""
+def _farthest(xp: Namespace, outer: Level, inner: Level, slope: Array) -> Array:
+    """Return how far from a slope those on both sides are, between points that lie beyond a kink close to x."""
     assert outer.below is not None
     assert inner.below is not None
-    length = outer.step - inner.step
+    length = xp.where(outer.step > inner.step, outer.step - inner.step, xp.inf)
     above, below = (outer.above - inner.above) / length, (inner.below - outer.below) / length
-    return xp.maximum(xp.abs(above - value), xp.abs(below - value))
+    farthest = xp.maximum(xp.abs(above - slope), xp.abs(below - slope))
+    return xp.where(length < xp.inf, farthest, 0.0)
 
 
 def _growth(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:
