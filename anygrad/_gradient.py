@@ -42,9 +42,9 @@ def numerical_gradient(
         ignores its argument and reads x through a closure works as well.
     x
         A real or complex floating array of any array API library, of any shape and memory layout; or a number or a
-        (nested) list of numbers, taken as NumPy float64, and beside arrays of another library as one of that; or a
-        dict, list, tuple, namedtuple or dataclass of these, or a type registered with optree
-        (``namespace="anygrad"``). x is the same afterwards, to the last bit, whatever f does.
+        (nested) list of numbers, taken as NumPy float64, and beside arrays of another library as one of that, in the
+        widest of their dtypes; or a dict, list, tuple, namedtuple or dataclass of these, or a type registered with
+        optree (``namespace="anygrad"``). x is the same afterwards, to the last bit, whatever f does.
     h
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -45,20 +45,22 @@ def differentiated(jobs: Sequence[Job], function: Function, options: Options) ->
 
 @contextmanager
 def _watched(jobs: Sequence[Job]) -> Iterator[Callable[[], None]]:
-    """Put back all arrays of x in the end; give what raises if f has changed any, be it not the one perturbed."""
-    # One array alone is looked after by the evaluator.
+    """Give what raises if f has changed an array of x, be it not the one perturbed; put all back if anything raises.
+
+    One array alone is looked after by the evaluator.
+    """
     memories = [job.backend.memory(job.x, in_place=True) for job in jobs] if len(jobs) > 1 else []
+    own = [memory for memory in memories if memory.visible]  # of the others f has had copies
 
     def require_same() -> None:
-        changed = [restored(memory) for memory in memories]
-        if any(changed):
+        if any(memory.changed() for memory in own):
             raise modified()
 
-    try:
+    with ExitStack() as stack:
+        for memory in own:
+            stack.callback(restored, memory)
         yield require_same
-    finally:
-        for memory in memories:
-            restored(memory)
+        stack.pop_all()
 
 
 def unseen_arrays(jobs: Sequence[Job], parts: Sequence[Partials]) -> list[str]:

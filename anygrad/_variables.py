@@ -164,12 +164,16 @@ def _of_one_library(leaves: Leaves, pairs: list[tuple[Array, Backend]]) -> list[
         return pairs
     like, library = others[0]
     xp = array_namespace(like)
-    if not xp.isdtype(like.dtype, "real floating"):
-        return pairs
+    # At least float32: float16 has no numbers above 65504.
+    widest = xp.result_type(xp.float32, *(_real(xp, array.dtype) for array, _ in others))
 
     def converted(array: Array, backend: Backend) -> tuple[Array, Backend]:
         if backend is library or "complex" in str(array.dtype):
             return array, backend
-        return xp.asarray(array.tolist(), dtype=like.dtype, device=device(like)), library
+        return xp.asarray(array.tolist(), dtype=widest, device=device(like)), library
 
     return [converted(*pair) if number else pair for pair, number in zip(pairs, plain, strict=True)]
+
+
+def _real(xp: Any, dtype: Any) -> Any:
+    return xp.real(xp.zeros((), dtype=dtype)).dtype if xp.isdtype(dtype, "complex floating") else dtype

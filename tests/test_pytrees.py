@@ -223,6 +223,15 @@ def test_numbers_beside_arrays_are_of_their_library(lib):
         assert {str(leaf.dtype) for leaf in result.values()} == {str(x["w"].dtype)}
 
 
+@pytest.mark.libraries(lambda lib: lib.name in {"torch", "jax"})
+@pytest.mark.parametrize("dtypes", [("float16",), ("float16", "float32"), ("complex64",)])
+def test_numbers_beside_arrays_are_no_narrower_than_any_of_these(lib, dtypes):
+    x = {f"w{i}": lib.asarray(np.ones(2), dtype) for i, dtype in enumerate(dtypes)} | {"s": 1e5}
+    result = anygrad.numerical_gradient(lambda p: lib.xp.real(lib.xp.sum(p["w0"])) + p["s"] * 2, x)
+    assert str(result["s"].dtype).endswith("float32")
+    assert np.allclose(lib.numpy(result["s"]), 2.0, atol=0.02)
+
+
 def test_a_dict_of_a_class_that_optree_does_not_know():
     class Parameters(dict):
         pass

@@ -47,7 +47,8 @@ class Loop:
     Notes
     -----
     While x is perturbed in place, no other thread may use it: give each of several threads that differentiate at one x
-    a copy of its own, or let all of them use ``Loop(in_place=False)``, which makes one.
+    a copy of its own, or let all of them use ``Loop(in_place=False)``, which makes one: of a tree, of the array by
+    which f is differentiated at the time.
 
     What is recorded is the work of f on the device. What f does besides, such as counting its calls, it does at the
     few points only at which it is called; ``ncalls`` counts the others as well. f must not wait for the device
