@@ -59,7 +59,7 @@ class Pool:
     an f of NumPy's arrays that uses them cannot be recognised, and may wait for ever.
 
     f runs as it would here, under NumPy's error settings (where these call a function, processes warn), PyTorch's
-    ``no_grad``, ``inference_mode`` and ``autocast``, and JAX's ``enable_x64``.
+    ``no_grad``, ``inference_mode`` and ``autocast`` (of the CPU and CUDA), and JAX's ``enable_x64``.
 
     An exception that f raises is raised here as well, with a note of the point, and the other tasks are cancelled.
 

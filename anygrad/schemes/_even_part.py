@@ -43,7 +43,7 @@ def scatter_of_even_part(wanted: Wanted, lines: Lines, state: State) -> Array:
 
 
 def _scatter(even: Wanted, lines: Lines, state: State, levels: int) -> Array:
-    """Return the same by as many of the latest levels: the most that the last rows show, if the last one shows any."""
+    """Return that of the given number of latest levels: the largest of the last rows, 0 if the last one shows none."""
     xp = lines.xp
     most = _change(even, lines, state, levels)
     found = (most > 1.0) & (most < _UNEVEN)
@@ -57,16 +57,16 @@ def _scatter(even: Wanted, lines: Lines, state: State, levels: int) -> Array:
 
 def _change(even: Wanted, lines: Lines, state: State, levels: int) -> Array:
     """Return by how much the last entry of a tableau of the latest levels changes, in units of what noise can."""
-    weights, noise = _last_column(even.series, even.n, levels)
+    weights, noise = _last_change(even.series, even.n, levels)
     change = weighted(weights, [series_at(even, state, level) for level in state.trail[-levels:]])
     return lines.xp.abs(change) / (noise * noise_at(even, lines, state, state.trail[-1]) * state.condition)
 
 
 @cache
-def _last_column(series: Series, n: int, levels: int) -> tuple[Sequence[float], float]:
-    """Return of which combination of levels that change is, up to a factor, and its noise, by that of the last level.
+def _last_change(series: Series, n: int, levels: int) -> tuple[Sequence[float], float]:
+    """Return the weights of the levels in that change, and how much noise it has, in units of the last level's.
 
-    For values of one size: noise is divided by the square of the step.
+    The weights are up to a factor; the values of one size, so that noise is divided by the square of the step.
     """
     weights = series.weights(n)
     values: list[list[float]] = []

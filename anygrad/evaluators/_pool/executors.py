@@ -1,4 +1,4 @@
-"""What the user gives a pool, known by its interface; of loky and Dask by name, where workers die in their own way."""
+"""What the user gives a pool: known by its interface; loky and Dask by name, whose workers die in ways of their own."""
 
 from __future__ import annotations
 

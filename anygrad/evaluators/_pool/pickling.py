@@ -78,7 +78,7 @@ def _made_again(kind: type[BaseException], arguments: tuple[Any, ...], state: An
 
 
 def _described(error: BaseException) -> tuple[object, ...]:
-    """Return an exception in words that are the same for one that is made again, but for what its own say of memory."""
+    """Return an exception in words that are the same for one that is made again: without the addresses in them."""
     said = _said(str, error), _said(lambda error: repr(error.args), error)
     return type(error).__qualname__, *(None if words is None else _ADDRESS.sub("0x", words) for words in said)
 
