@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 from anygrad._plan import Lines
-from anygrad._typing import Array
+from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Series
 from anygrad.schemes._search import noise_at, series_at
 from anygrad.schemes._state import State, weighted
@@ -33,33 +33,32 @@ def scatter_of_even_part(wanted: Wanted, lines: Lines, state: State) -> Array:
     if wanted.side or wanted.n not in _ODD or state.condition is None:
         return scatter
     even = replace(wanted, n=wanted.n + 1)
-    for age in range(even.window + 2, len(state.trail) + 1):
-        here = (state.age == float(age)) if age < _LEVELS else (state.age >= float(age))
+    values = [series_at(even, state, level) for level in state.trail[-_LEVELS:]]
+    noises = [noise_at(even, lines, state, level) * state.condition for level in state.trail[-_ROWS:]]
+    for age in range(even.window + 2, len(values) + 1):
+        here = state.age >= float(age) if age == len(values) else state.age == float(age)
         if lines.any(here):
-            scatter = xp.where(here, _scatter(even, lines, state, min(age, _LEVELS)), scatter)
-        if age == _LEVELS:
-            break
+            scatter = xp.where(here, _scatter(lines, even, values[-age:], noises), scatter)
     return scatter
 
 
-def _scatter(even: Wanted, lines: Lines, state: State, levels: int) -> Array:
-    """Return that of the given number of latest levels: the largest of the last rows, 0 if the last one shows none."""
+def _scatter(lines: Lines, even: Wanted, values: Sequence[Array], noises: Sequence[Array]) -> Array:
+    """Return that of the given levels: the largest of the last rows, or 0 if the last one shows none."""
     xp = lines.xp
-    most = _change(even, lines, state, levels)
+    most = _change(xp, even, values, noises[-1])
     found = (most > 1.0) & (most < _UNEVEN)
     if not lines.any(found):
         return xp.zeros_like(most)
-    for before in range(1, min(_ROWS, levels - even.window - 1)):
-        earlier = _change(even, lines, replace(state, trail=state.trail[:-before]), levels - before)
+    for before in range(1, min(_ROWS, len(values) - even.window - 1)):
+        earlier = _change(xp, even, values[:-before], noises[-1 - before])
         most = xp.where((earlier > most) & (earlier < _UNEVEN), earlier, most)
     return xp.where(found, most, 0.0)
 
 
-def _change(even: Wanted, lines: Lines, state: State, levels: int) -> Array:
-    """Return by how much the last entry of a tableau of the latest levels changes, in units of what noise can."""
-    weights, noise = _last_change(even.series, even.n, levels)
-    change = weighted(weights, [series_at(even, state, level) for level in state.trail[-levels:]])
-    return lines.xp.abs(change) / (noise * noise_at(even, lines, state, state.trail[-1]) * state.condition)
+def _change(xp: Namespace, even: Wanted, values: Sequence[Array], noise: Array) -> Array:
+    """Return by how much the last entry of the tableau of these levels changes, in units of what noise can."""
+    weights, more = _last_change(even.series, even.n, len(values))
+    return xp.abs(weighted(weights, values)) / (more * noise)
 
 
 @cache
