@@ -271,6 +271,10 @@ def f(x): return K['k'] * float(x.sum())
 import re
 P = re.compile('2.0')
 def f(x): return (1 if P.match('2.0') else 3) * float(x.sum())
+=== function of one name in another library
+import cmath, math
+sin = math.sin if 2.0 < 4 else cmath.sin
+def f(x): return abs(sin(float(x.sum())))
 """
 )
 

@@ -55,8 +55,8 @@ def reduced(value: Any) -> Parts | None:
         reduction = reduce(value) if reduce is not None else value.__reduce_ex__(4)
     except Exception:
         return None
-    if isinstance(reduction, str):
-        return [("name", reduction)]
+    if isinstance(reduction, str):  # by which pickle finds it in its module: math.sin is not cmath.sin
+        return [("name", reduction), ("module", getattr(value, "__module__", None))]
     maker, *rest = reduction
     spelled = [list(item) if i in (2, 3) and item is not None else item for i, item in enumerate(rest)]
     return [("maker", named(maker)), *((f"part {i}", item) for i, item in enumerate(spelled))]
