@@ -47,7 +47,8 @@ def library(value: object) -> str:
 class Walk:
     """A walk through a value and what it holds. What holds itself is known by how far above it is.
 
-    ``meet`` is asked of each function, class and module by what it is known; if by nothing, it is what it holds.
+    ``meet`` returns the label under which a function, class or module has facts of its own; None, and what it holds is
+    hashed here.
     """
 
     def __init__(self, meet: Callable[[Any], str | None]) -> None:

@@ -105,10 +105,8 @@ def strings_within(code: types.CodeType) -> Iterator[str]:
 
 def _of_function(f: types.FunctionType) -> Parts:
     """Return what a function is made of, but for the global variables that it reads."""
-    if (
-        not is_own(f) and hasattr(f, "registry") and hasattr(f, "dispatch")
-    ):  # functools.singledispatch, without its cache
-        return [("name", named(f)), *((f"function for {named(kind)}", item) for kind, item in f.registry.items())]
+    if not is_own(f) and hasattr(f, "registry") and hasattr(f, "dispatch"):
+        return _of_dispatcher(f)
     cells = zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
     keywords = (f.__kwdefaults__ or {}).items()
     return [
@@ -119,6 +117,11 @@ def _of_function(f: types.FunctionType) -> Parts:
         *((f"closure variable {name!r}", _content(cell)) for name, cell in cells),
         *(attributes_of(f) if is_own(f) else ()),
     ]
+
+
+def _of_dispatcher(f: Any) -> Parts:
+    """Return what functools.singledispatch makes of functions, without its cache."""
+    return [("name", named(f)), *((f"function for {named(kind)}", item) for kind, item in f.registry.items())]
 
 
 def _of_method(method: types.MethodType) -> Parts:
