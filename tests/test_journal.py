@@ -799,8 +799,8 @@ def test_a_relative_path_is_from_where_the_journal_was_made(tmp_path, monkeypatc
 
 def test_a_file_where_a_folder_was_to_be(tmp_path):
     (tmp_path / "afile").touch()
-    for path, error in ((f"{tmp_path}/afile/", NotADirectoryError), (f"{tmp_path}/afile/folder/", OSError)):
-        with pytest.raises(error, match=rf"{path} .*(but is a file: leave|Not a directory\): give another path)"):
+    for path in (f"{tmp_path}/afile/", f"{tmp_path}/afile/folder/"):
+        with pytest.raises(NotADirectoryError, match=rf"{path} .*(but is a file: leave|Not a directory\): give another path)"):
             anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
     assert not (tmp_path / "afile").stat().st_size
 
