@@ -549,6 +549,12 @@ def test_another_library_under_the_same_name_is_noticed(path, user):
     refused(path, "f: not the same global variable 'm'", f=user(source.replace("math", "cmath")))
 
 
+def test_a_module_that_ends_the_program_when_it_is_imported(path, user):
+    """Such as a script: only f can say whether it is ever imported."""
+    f = user("def f(x):\n    if len(x) == 0: import user_sim\n    return (x**2).sum()\n# simulator\nraise SystemExit(2)\n")
+    assert np.allclose(anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path)), 2 * X)
+
+
 def test_data_of_other_libraries_is_known_again(lib, path):
     data = [lib.asarray(np.array([[1.0, 2.0]]), "float32"), lib.asarray(np.array([1.0]), "float32")]
 

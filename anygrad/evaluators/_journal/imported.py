@@ -60,7 +60,7 @@ def _is_there(name: str) -> bool:
     """Return whether there is a module of that name in `sys.modules`, or can be."""
     if name in sys.modules:
         return True
-    with suppress(Exception):  # which the function will raise itself, or handle
+    with suppress(Exception, SystemExit):  # which the function will raise itself, or handle, if it comes to that
         if can_be_own(name):
             import_module(name)
     return name in sys.modules
