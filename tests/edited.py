@@ -228,6 +228,13 @@ class S:
 K = 2.0
 s = S()
 def f(x): return s.loss(x)
+=== object with a part that points back to it
+class N: pass
+s = N()
+s.a, s.b = N(), N()
+s.a.parent = s.b.parent = s
+s.a.other, s.b.k = s.b, 2.0
+def f(x): return s.a.parent.b.k * float(x.sum())
 === function with attributes
 def f(x): return f.k * float(x.sum())
 f.k = 2.0

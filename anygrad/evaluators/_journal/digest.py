@@ -47,8 +47,8 @@ def library(value: object) -> str:
 class Walk:
     """A walk through a value and what it holds. What holds itself is known by how far above it is.
 
-    ``meet`` returns the label under which a function, class or module has facts of its own; None, and what it holds is
-    hashed here.
+    ``meet`` returns the label under which a function, class, module or object has facts of its own; None, and what it
+    holds is hashed here.
     """
 
     def __init__(self, meet: Callable[[Any], str | None]) -> None:
@@ -78,10 +78,9 @@ class Walk:
         array = _numbers(value)
         if array is not None:
             return self._of_array(value, array)
-        if isinstance(value, (types.ModuleType, types.FunctionType, type)):
-            known = self._meet(value)
-            if known is not None:
-                return hashed("known", known)
+        known = self._meet(value)
+        if known is not None:
+            return hashed("known", known)
         if isinstance(value, np.ufunc):
             return hashed("named", named(value))
         return hashed(named(type(value)), *self._own_class(value), *self._held(value))

@@ -60,6 +60,7 @@ class Inventory:
     def __init__(self) -> None:
         self._labels: dict[int, str | None] = {}
         self._taken: set[str] = set()
+        self._objects: dict[int, str] = {}  # of the user's, by the label of the facts that they have
         self._kept: list[object] = []  # all that has been met, or another could get its address
         self._modules: dict[str, types.ModuleType] = {}
         self._names: set[str] = set()
@@ -75,6 +76,8 @@ class Inventory:
             return
         if isinstance(f, types.FunctionType) and is_own(f):
             self._label(f, label)
+        if _is_users_object(f):
+            self._remember(f, label)
         for name, part in parts:
             if name in _WITHIN:
                 yield from self.root(part, label)
@@ -93,19 +96,34 @@ class Inventory:
                 yield from self._opened(f"{label}: {name}", part)
 
     def _opened(self, label: str, value: Any, depth: int = 0) -> Iterator[Item]:
-        """Yield a thing, or the attributes of an object of the user's one by one."""
-        if depth == _OPENED or not is_own(type(value)) or isinstance(value, type) or not is_plain_object(value):
+        """Yield a thing, or the attributes of an object of the user's one by one; of one met before, where they are.
+
+        Parts of an object often point back to it, and there are as many ways to each as they have attributes.
+        """
+        if id(value) in self._objects or not _is_users_object(value):
             yield label, value, self.hashed(value)
             return
+        if depth == _OPENED:
+            yield label, value, self.hashed(value)
+            self._remember(value, label)
+            return
+        self._remember(value, label)
         for name, part in [("class", type(value)), *attributes_of(value)]:
             yield from self._opened(f"{label}: {name}", part, depth + 1)
 
+    def _remember(self, value: object, label: str) -> None:
+        """Remember under which label the facts of an object of the user's are."""
+        self._objects[id(value)] = label
+        self._kept.append(value)
+
     def _meet(self, value: Any) -> str | None:
-        """Return by what a function, a class or a module is known, whose facts come separately; None if it has none."""
+        """Return by what a thing is known, whose facts come separately; None if it has none."""
         if isinstance(value, types.ModuleType):
             if is_own(value):
                 self._modules.setdefault(value.__name__, value)
             return named(value)
+        if not isinstance(value, (types.FunctionType, type)):
+            return self._objects.get(id(value))
         if not is_own(value):
             return None
         if id(value) not in self._labels and self._label(value, f"f: {named(value)}"):
@@ -144,3 +162,7 @@ class Inventory:
         self._variables.add((id(variables), name))
         full = name if variables is self._home else f"{variables.get('__name__')}.{name}"
         self._waiting.append(("f", [(f"global variable {full!r}", variables[name])]))
+
+
+def _is_users_object(value: object) -> bool:
+    return is_own(type(value)) and not isinstance(value, type) and is_plain_object(value)
