@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from copyreg import dispatch_table
 from typing import Any
@@ -84,23 +84,6 @@ def named(value: Any) -> str:
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or type(value).__qualname__
     module = getattr(value, "__module__", None)
     return f"{module}.{name}" if module else name
-
-
-def names_within(code: types.CodeType) -> Iterator[str]:
-    """Yield what code names, that within it included: variables, attributes and modules."""
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from names_within(const)
-
-
-def strings_within(code: types.CodeType) -> Iterator[str]:
-    """Yield what may be the names of attributes for getattr."""
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from strings_within(const)
-        elif isinstance(const, str):
-            yield const
 
 
 def _of_function(f: types.FunctionType) -> Parts:
