@@ -185,6 +185,111 @@ f = S()
 # simulator
 K = 2.0
 def loss(x): return K * float(x.sum())
+=== module of a package imported within
+def f(x):
+    import user_package.sub
+    return user_package.sub.loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module of a package imported within under another name
+def f(x):
+    import user_package.sub as s
+    return s.loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module of a package imported from it within
+def f(x):
+    from user_package import sub as s
+    return s.loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module imported around what uses it
+def f(x):
+    import user_sim
+    def g(): return sum(user_sim.K * i for i in x)
+    return float(g())
+# simulator
+K = 2.0
+=== module imported within a class
+def f(x):
+    class S:
+        import user_sim
+        k = user_sim.K
+    return S.k * float(x.sum())
+# simulator
+K = 2.0
+=== module of a closure
+def made():
+    import user_sim
+    return lambda x: user_sim.loss(x)
+f = made()
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module as a default argument
+import user_sim
+def f(x, sim=user_sim): return sim.loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module that is handed to a function
+import user_sim
+def g(sim, x): return sim.loss(x)
+def f(x): return g(user_sim, x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module that is imported within and handed to a function
+def g(sim, x): return sim.loss(x)
+def f(x):
+    import user_sim
+    return g(user_sim, x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module that has another name within
+import user_sim
+def f(x):
+    sim = user_sim
+    return sim.loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module that one of two is
+import user_sim, user_package
+def f(x): return (user_sim if len(x) else user_package).loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module that is returned
+import user_sim
+def sim(): return user_sim
+def f(x): return sim().loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module that a module which is held has
+import user_package.held
+class S: package = user_package.held
+def f(x): return S.package.sub.loss(x)
+# simulator
+def loss(x): return 2.0 * float(x.sum())
+=== module whose variable is added to
+import user_sim
+def f(x):
+    user_sim.K += 0
+    return user_sim.K * float(x.sum())
+# simulator
+K = 2.0
+=== variables of a module
+import user_sim
+def f(x): return user_sim.__dict__['K'] * float(x.sum())
+# simulator
+K = 2.0
+=== attrgetter of a module
+import operator, user_sim
+def f(x): return operator.attrgetter('K')(user_sim) * float(x.sum())
+# simulator
+K = 2.0
+=== name for getattr from elsewhere
+import user_sim
+def of(sim, name): return getattr(sim, name)
+def f(x): return of(user_sim, 'K') * float(x.sum())
+# simulator
+K = 2.0
 === getattr of a module
 import user_sim
 def f(x): return getattr(user_sim, 'loss')(x)
@@ -228,6 +333,13 @@ class S:
 K = 2.0
 s = S()
 def f(x): return s.loss(x)
+=== object with a part that points back to it
+class N: pass
+s = N()
+s.a, s.b = N(), N()
+s.a.parent = s.b.parent = s
+s.a.other, s.b.k = s.b, 2.0
+def f(x): return s.a.parent.b.k * float(x.sum())
 === function with attributes
 def f(x): return f.k * float(x.sum())
 f.k = 2.0
@@ -271,6 +383,10 @@ def f(x): return K['k'] * float(x.sum())
 import re
 P = re.compile('2.0')
 def f(x): return (1 if P.match('2.0') else 3) * float(x.sum())
+=== function of one name in another library
+import cmath, math
+sin = math.sin if 2.0 < 4 else cmath.sin
+def f(x): return abs(sin(float(x.sum())))
 """
 )
 
@@ -283,6 +399,27 @@ def f(x): return user_sim.loss(x)
 # simulator
 import numpy as np, os, time
 START, PID, rng, file = time.time(), os.getpid(), np.random.default_rng(), open(__file__)
+def loss(x): return float(x.sum())
+=== what has the name of an attribute of something else
+import time
+import user_sim
+start, data = time.time(), time.time()
+class S: start, data = 1.0, 2.0
+def f(x):
+    import user_package.sub as sub
+    s, names = S(), {'start': 1.0}
+    return user_sim.loss(x) * s.start * s.data * names['start'] + sub.loss(x)
+# simulator
+import time
+start, data = time.time(), time.time()
+def loss(x): return float(x.sum())
+=== strings, where modules are handed around
+import user_sim
+def g(sim, x): return sim.loss(x)
+def f(x): return g(user_sim, x) * len('start')
+# simulator
+import time
+start = time.time()
 def loss(x): return float(x.sum())
 === files, locks and loggers
 import logging, threading
@@ -373,6 +510,7 @@ def write(source: str, folder: Path) -> None:
     (folder / "user_sim.py").write_text(sim)
     (package / "__init__.py").touch()
     (package / "sub.py").write_text(sim)
+    (package / "held.py").write_text("from user_package import sub\n")
     (package / "relative.py").write_text("def f(x):\n    from . import sub\n    return sub.loss(x)\n")
 
 

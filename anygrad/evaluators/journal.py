@@ -57,8 +57,11 @@ class Journal:
 
     f is known by its name and code, its default arguments and attributes, the variables that it reads (those of a
     closure, and global ones), and by the same of the functions of yours among them. Of your classes all methods and
-    attributes count, those of their bases as well; of your modules, what is named in the code: ``simulator.loss``, but
-    not a counter beside it that nothing reads. Modules of yours that f imports are imported before it is called.
+    attributes count, those of their bases as well; of your modules, what the code takes of them: ``simulator.loss``,
+    but not a counter beside it that nothing reads. Of a module that is handed around (passed to a function, stored,
+    held by an object), it is whatever has a name that stands anywhere in that code; in a string only if there is a
+    ``getattr`` or the like. Modules of yours that f imports are imported before it is called, also where it would not
+    come to that.
     Whatever is in ``site-packages``, or comes with Python, is known by its name; files and other things that say
     nothing of themselves by their types. What f changes while it runs, such as a counter, is found out when the run
     ends, and that alone is compared no more.

@@ -47,7 +47,8 @@ def library(value: object) -> str:
 class Walk:
     """A walk through a value and what it holds. What holds itself is known by how far above it is.
 
-    ``meet`` is asked of each function, class and module by what it is known; if by nothing, it is what it holds.
+    ``meet`` returns the label under which a function, class, module or object has facts of its own; None, and what it
+    holds is hashed here.
     """
 
     def __init__(self, meet: Callable[[Any], str | None]) -> None:
@@ -77,10 +78,9 @@ class Walk:
         array = _numbers(value)
         if array is not None:
             return self._of_array(value, array)
-        if isinstance(value, (types.ModuleType, types.FunctionType, type)):
-            known = self._meet(value)
-            if known is not None:
-                return hashed("known", known)
+        known = self._meet(value)
+        if known is not None:
+            return hashed("known", known)
         if isinstance(value, np.ufunc):
             return hashed("named", named(value))
         return hashed(named(type(value)), *self._own_class(value), *self._held(value))

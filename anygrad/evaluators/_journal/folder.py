@@ -53,9 +53,8 @@ def _make(folder: str | os.PathLike[str]) -> None:
             " another folder"
         ) from error
     except OSError as error:
-        raise OSError(
-            f"the folder {folder} of journals cannot be made ({error.strerror}): give another path"
-        ) from error
+        reason = f"the folder {folder} of journals cannot be made ({error.strerror}): give another path"
+        raise OSError(error.errno, reason) from error  # of the subclass that the number says
 
 
 def _places(folder: Path, facts: Facts) -> Iterator[Path]:

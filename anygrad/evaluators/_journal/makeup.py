@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from copyreg import dispatch_table
 from typing import Any
@@ -55,8 +55,8 @@ def reduced(value: Any) -> Parts | None:
         reduction = reduce(value) if reduce is not None else value.__reduce_ex__(4)
     except Exception:
         return None
-    if isinstance(reduction, str):
-        return [("name", reduction)]
+    if isinstance(reduction, str):  # by which pickle finds it in its module: math.sin is not cmath.sin
+        return [("name", reduction), ("module", getattr(value, "__module__", None))]
     maker, *rest = reduction
     spelled = [list(item) if i in (2, 3) and item is not None else item for i, item in enumerate(rest)]
     return [("maker", named(maker)), *((f"part {i}", item) for i, item in enumerate(spelled))]
@@ -86,29 +86,10 @@ def named(value: Any) -> str:
     return f"{module}.{name}" if module else name
 
 
-def names_within(code: types.CodeType) -> Iterator[str]:
-    """Yield what code names, that within it included: variables, attributes and modules."""
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from names_within(const)
-
-
-def strings_within(code: types.CodeType) -> Iterator[str]:
-    """Yield what may be the names of attributes for getattr."""
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from strings_within(const)
-        elif isinstance(const, str):
-            yield const
-
-
 def _of_function(f: types.FunctionType) -> Parts:
     """Return what a function is made of, but for the global variables that it reads."""
-    if (
-        not is_own(f) and hasattr(f, "registry") and hasattr(f, "dispatch")
-    ):  # functools.singledispatch, without its cache
-        return [("name", named(f)), *((f"function for {named(kind)}", item) for kind, item in f.registry.items())]
+    if not is_own(f) and hasattr(f, "registry") and hasattr(f, "dispatch"):
+        return _of_dispatcher(f)
     cells = zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
     keywords = (f.__kwdefaults__ or {}).items()
     return [
@@ -119,6 +100,11 @@ def _of_function(f: types.FunctionType) -> Parts:
         *((f"closure variable {name!r}", _content(cell)) for name, cell in cells),
         *(attributes_of(f) if is_own(f) else ()),
     ]
+
+
+def _of_dispatcher(f: Any) -> Parts:
+    """Return what functools.singledispatch makes of functions, without its cache."""
+    return [("name", named(f)), *((f"function for {named(kind)}", item) for kind, item in f.registry.items())]
 
 
 def _of_method(method: types.MethodType) -> Parts:
