@@ -58,6 +58,15 @@ def test_a_kink_beside_noise_is_one_whatever_is_claimed(size, seed):
     assert not check_gradient(f, lambda x: 2 * x + 1.5, np.ones(2))
 
 
+@pytest.mark.parametrize("size", [1e-11, 1e-9, 1e-6, 1e-4])
+def test_each_of_many_kinks_beside_noise_is_one(size):
+    slopes = np.random.default_rng(0).uniform(1, 2, 20)
+    report = check_gradient(
+        lambda x: 1 + (slopes * np.abs(x)).sum() + size * noise(x), np.zeros_like, np.zeros(slopes.size)
+    )
+    assert report.counts == {"kink": slopes.size}
+
+
 @pytest.mark.parametrize("size", [1e-15, 1e-14, 1e-13, 1e-11, 1e-9, 1e-6])
 def test_noise_alone_makes_no_kink(size):
     """At the foot of a parabola, where it is all that there is to f, and beside it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad.schemes._extrapolation import SEEN
+from anygrad.schemes._extrapolation import SEEN, Row
 from anygrad.schemes._findings import Finding, together
 from anygrad.schemes._kinks import confirmed, isolated, suspected
 from anygrad.schemes._search import searched
@@ -34,13 +34,21 @@ def at_some(lines: Lines, state: State, found: Finding, mask: Array, examine: Ex
 
 def again(wanted: Wanted, lines: Lines, steps: Array, noise: Array) -> Finding:
     """Search from those steps on."""
+    return together(lines.xp, [found for _, found in each_again(wanted, lines, steps, noise)])
+
+
+def each_again(wanted: Wanted, lines: Lines, steps: Array, noise: Array) -> Iterator[tuple[State, Finding]]:
+    """Search from those steps on; yield how the search ended as well, of lines that have taken as many levels."""
     xp = lines.xp
-    findings = []
     for ended in searched(wanted, lines, steps, noise):
         found = Finding.of(xp, ended.state, wanted).lost(xp, isolated(lines, ended.state))
         found = replace(found, stuck=found.stuck | (suspected(lines, ended.state) > 0.0))
-        findings.append(found if ended.mask is None else taken(xp, found, xp.nonzero(ended.mask)[0]))
-    return together(xp, findings)
+        state = replace(ended.state, row=Row(), ended=None)
+        if ended.mask is None:
+            yield state, found
+            continue
+        indices = xp.nonzero(ended.mask)[0]
+        yield taken(xp, state, indices), taken(xp, found, indices)
 
 
 def within(wanted: Wanted, lines: Lines, state: State, found: Finding) -> Finding:

@@ -1,4 +1,4 @@
-"""What is done about noise in f: lines are searched again, knowing it."""
+"""What is done about noise in f: lines are searched again, knowing it, and kinks are looked for in what that sees."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import partial
 
 from anygrad._plan import Lines
-from anygrad.schemes._anew import WITHIN, again, at_some, kinked, within
-from anygrad.schemes._findings import SAFETY, Finding
+from anygrad.schemes._anew import WITHIN, at_some, each_again, kinked, within
+from anygrad.schemes._findings import SAFETY, Finding, together
 from anygrad.schemes._kinks import suspected
 from anygrad.schemes._noise import measured, smooth_apart
-from anygrad.schemes._state import State, widest
+from anygrad.schemes._state import State, taken, widest
 from anygrad.schemes._wanted import Wanted
 
 # Noise as many times what rounding explains is worth a flag; less comes of cancellation inside of f.
@@ -43,14 +43,27 @@ def _waves_apart(wanted: Wanted, lines: Lines, state: State, found: Finding) -> 
 
 
 def _wider(wanted: Wanted, lines: Lines, state: State, found: Finding) -> Finding:
-    """Search again from farther out, unless that leads over to another wave."""
+    """Search again from farther out."""
+    xp, parts = lines.xp, []
+    for ended, second in each_again(wanted, lines, WIDER * xp.abs(state.trail[0].step), widest(xp, state.noise)):
+        some = second.index
+        first, before = taken(xp, state, some), taken(xp, found, some)
+        parts.append(_either(lines.take(some), first, before, ended, second))
+    return together(xp, parts)
+
+
+def _either(lines: Lines, state: State, found: Finding, ended: State, second: Finding) -> Finding:
+    """Choose the second search, unless it has led over to another wave; a kink is looked for in the one chosen."""
     xp = lines.xp
-    noise = widest(xp, state.noise)
-    second = again(wanted, lines, WIDER * xp.abs(state.trail[0].step), noise)
     seen = state.chosen(xp)
     reached = SAFETY * seen.change + seen.noise * (state.noise / lines.eps)
-    away = xp.abs(second.value - seen.value) > reached + second.error
     known = state.noise > lines.eps
+    away = xp.abs(second.value - seen.value) > reached + second.error
     found = replace(found, error=xp.where(known & away, reached, found.error))
-    found = found.revised(xp, known & ~away, second)
-    return at_some(lines, state, found, suspected(lines, state) > 0.0, kinked)
+    chosen = known & ~away
+    found = found.revised(xp, chosen, second)
+    # The short steps of the first search drown in noise: what it suspects, and how near to x, says little.
+    # Where its step has grown, the slopes on both sides did not differ closer to x.
+    bent = chosen & (ended.growths == 0.0) & (suspected(lines, ended) > 0.0)
+    found = at_some(lines, ended, found, bent, kinked)
+    return at_some(lines, state, found, ~found.kink & (suspected(lines, state) > 0.0), kinked)
