@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from rough import noise
 
-from anygrad import check_gradient
+from anygrad import Adaptive, check_gradient, numerical_gradient
 
 # Where what is claimed is 0, and lies between the slopes of both sides.
 WITHOUT = {
@@ -58,6 +61,15 @@ def test_a_kink_beside_noise_is_one_whatever_is_claimed(size, seed):
     assert not check_gradient(f, lambda x: 2 * x + 1.5, np.ones(2))
 
 
+@pytest.mark.parametrize("size", [1e-11, 1e-9, 1e-6, 1e-4])
+def test_each_of_many_kinks_beside_noise_is_one(size):
+    slopes = np.random.default_rng(0).uniform(1, 2, 20)
+    report = check_gradient(
+        lambda x: 1 + (slopes * np.abs(x)).sum() + size * noise(x), np.zeros_like, np.zeros(slopes.size)
+    )
+    assert report.counts == {"kink": slopes.size}
+
+
 @pytest.mark.parametrize("size", [1e-15, 1e-14, 1e-13, 1e-11, 1e-9, 1e-6])
 def test_noise_alone_makes_no_kink(size):
     """At the foot of a parabola, where it is all that there is to f, and beside it."""
@@ -66,3 +78,57 @@ def test_noise_alone_makes_no_kink(size):
             report = check_gradient(lambda x, seed=seed: (x**2).sum() + size * noise(x, seed), lambda x: 2 * x, x)
             assert "kink" not in report.counts
             assert report.verdict in {"agrees", "inconclusive", "noisy"}
+
+
+def calls_for_kinks(count):
+    """Return how often f is called about kinks, of which each element has one: the gradient is found twice besides."""
+
+    def f(x):
+        return 1 + np.abs(x).sum() + 1e-9 * noise(x)
+
+    x = np.zeros(count)
+    report = check_gradient(f, np.zeros_like, x)
+    assert report.counts == {"kink": count}
+    return report.ncalls - 2 * numerical_gradient(f, x, scheme=Adaptive(), full_output=True).ncalls
+
+
+def test_of_many_kinks_some_are_looked_at():
+    some = calls_for_kinks(64)
+    assert calls_for_kinks(300) < 1.5 * some
+    assert calls_for_kinks(8) < some / 3
+
+
+@dataclass(frozen=True)
+class Surely:
+    """A scheme that finds kinks everywhere, and derivatives without an error."""
+
+    scheme: Adaptive
+    off_axis: ClassVar[bool] = False
+    examines: ClassVar[bool] = True
+
+    def steps(self, lines, n=1):
+        return self.scheme.steps(lines, n)
+
+    def differentiate(self, lines, steps, n=1):
+        slopes = self.scheme.differentiate(lines, steps, n)
+        error = np.zeros_like(slopes.error)
+        return replace(slopes, error=error, flags={**slopes.flags, "kink": error == 0})
+
+    def calls(self, m, n=1):
+        return self.scheme.calls(m, n)
+
+
+@pytest.mark.parametrize("claimed", [np.zeros_like, lambda x: 2 * x])
+def test_a_kink_may_be_said_to_have_no_error(claimed):
+    def f(x):
+        return 1 + np.abs(x - 1).sum() + 1e-9 * noise(x)
+
+    report = check_gradient(f, claimed, np.ones(2), scheme=Surely(Adaptive()))
+    assert set(report.counts) <= {"kink", "wrong"}
+
+
+def test_what_the_largest_kinks_are_the_others_are():
+    """Here they are noise."""
+    x = np.ones(100)
+    report = check_gradient(lambda x: (x**2).sum() + 1e-9 * noise(x), lambda x: 2 * x, x, scheme=Surely(Adaptive()))
+    assert "kink" not in report.counts

@@ -421,3 +421,27 @@ def test_a_report_of_numbers_that_are_not_finite_or_complex_or_none_can_be_drawn
     anygrad.check_gradient(lambda z: (z**2).sum(), lambda z: 2 * z, np.array([1 + 1j])).plot()
     anygrad.check_gradient(lambda x: 1.0, lambda x: x, np.zeros(0)).plot()
     anygrad.check_gradient(lambda x: x**2, lambda x: 2 * x, np.array(3.0)).plot()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3), (2, 0, 3)])
+def test_an_array_without_elements_is_an_empty_map(shape, tmp_path):
+    x = {"some": np.ones(2), "none": np.zeros(shape)}
+    figure = anygrad.check_gradient(
+        lambda p: (p["some"] ** 2).sum() + p["none"].sum(),
+        lambda p: {"some": 2 * p["some"], "none": np.ones(shape)},
+        x,
+    ).plot()
+    (heat,) = (ax for ax in figure.axes if ax.get_title().startswith("x['none']:"))
+    assert np.isnan(np.ma.filled(heat.images[0].get_array(), np.nan)).all()
+    figure.savefig(tmp_path / "check.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_nor_do_blocks_of_a_hessian_need_elements(tmp_path):
+    x = {"some": np.ones(2), "none": np.zeros(0)}
+
+    def f(p):
+        return (p["some"] ** 2).sum() + p["none"].sum()
+
+    anygrad.check_gradient(f, None, x, hess=anygrad.hessian(f, x)).plot().savefig(tmp_path / "check.png")

@@ -9,6 +9,8 @@ from rough import CANCELLED, ROUGH, noise
 import anygrad
 from anygrad import check_gradient
 
+SLOPES = np.random.default_rng(0).uniform(1, 2, 20)
+
 
 def adaptive(f, x):
     return anygrad.numerical_gradient(f, x, scheme=anygrad.Adaptive(), full_output=True)
@@ -26,6 +28,56 @@ def test_the_error_of_a_little_noise_is_covered(size, share):
     x, exact = np.array([1.0, -2.0, 0.5]), np.array([3.0, 12.0, 0.75])
     results = [adaptive(lambda x, seed=seed: (x**3).sum() + size * noise(x, seed), x) for seed in range(40)]
     assert np.mean([np.abs(result.value - exact) <= result.error for result in results]) > share
+
+
+BENT = {
+    "abs": (lambda x: 1 + (SLOPES * np.abs(x)).sum(), np.zeros(20), lambda slopes: (-slopes, slopes)),
+    "relu": (lambda x: 1 + (SLOPES * np.maximum(x, 0)).sum(), np.zeros(20), lambda slopes: (0 * slopes, slopes)),
+    "bent parabola": (
+        lambda x: (SLOPES * np.maximum(x - 1, 0) + x**2).sum() / 20,
+        np.ones(20),
+        lambda slopes: (0.1 + 0 * slopes, 0.1 + slopes / 20),
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [1e-13, 1e-11, 1e-9, 1e-7, 1e-6])
+@pytest.mark.parametrize("name", BENT)
+def test_a_kink_that_is_more_than_noise_is_found(name, size):
+    """Nobody has said how noisy f is: the steps at which a kink stands out are those of the search that knows it."""
+    f, x, slopes = BENT[name]
+    result = adaptive(lambda x: f(x) + size * noise(x), x)
+    assert np.all(result.flags["kink"])
+    for slope in slopes(SLOPES):
+        assert np.all(np.abs(result.value - slope) <= result.error)
+
+
+@pytest.mark.parametrize("name", ["abs", "relu"])
+def test_so_it_is_if_noise_is_a_ten_thousandth_of_f(name):
+    f, x, _ = BENT[name]
+    assert np.all(adaptive(lambda x: f(x) + 1e-4 * noise(x), x).flags["kink"])
+    one = adaptive(lambda x: np.maximum(x - 1, 0).sum() + (x**2).sum() + 1e-4 * noise(x), np.ones(1))
+    assert one.flags["kink"]
+
+
+SMOOTH = {
+    "line": (lambda x: 3 * x + 1, 0.3),
+    "exp": (np.exp, 1.0),
+    "sin": (np.sin, 2.0),
+    "foot of a parabola": (lambda x: 1 + x**2, 0.0),
+    "top of a hill": (lambda x: np.exp(-(x**2)), 0.0),
+}
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_noise_alone_is_no_kink(name, size):
+    f, place = SMOOTH[name]
+    random = np.random.default_rng(3)
+    x = np.full(300, place)
+    result = anygrad.derivative(lambda t: f(t) + size * random.standard_normal(t.shape), x, full_output=True)
+    assert np.all(result.flags["noisy"])
+    assert not np.any(result.flags["kink"])
 
 
 INSIDE = {

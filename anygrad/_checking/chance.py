@@ -9,45 +9,62 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from anygrad._checking.comparison import HostArray
-from anygrad._checking.confirmed import by_element
+from anygrad._checking.confirmed import Suspect, by_element
 from anygrad._checking.measured import Measured
 from anygrad._checking.opinion import Sides
 from anygrad._checking.wider import Setting
 
 Flags: TypeAlias = Mapping[str, HostArray]
 
-# As many times the noise, divided by the step, is more than it makes slopes differ by: so it is where they are first
-# compared, if a kink is as large as it is said to be, and so it has to be where they are compared last.
+# Slopes are first compared at the step at which a kink of the stated size is `_FIRST` times what noise makes of them;
+# below `_CLEAR` times the noise divided by the step, a difference says nothing.
 _FIRST, _CLEAR = 4096.0, 32.0
 _NEARER, _MOST = 4.0, 16
-# So nearer to x, slopes on both sides differ by as much at a kink, and by a quarter where f is smooth; their mean is as
-# many times as large at a jump, and the same where f is smooth.
+# At a step `_NEARER` times smaller the slopes at a kink differ by as much (`_STAYS`), those of a smooth f by a quarter;
+# at a jump their mean grows (`_GROWS`).
 _STAYS, _GROWS = 0.75, 1.5
+# Elements that are looked at: for each step and side f is opened anew, which may be a message to workers, or a file.
+_AT_MOST = 64
 
 
 def without_chance(setting: Setting, found: Measured) -> tuple[list[Flags], int]:
     """Return flags without the kinks that noise explains, and how often f was called to find that out.
 
     It does if the slopes on both sides never differ by more than noise makes of them, but as those of a smooth function
-    do: by less, the nearer to x. What is claimed has no say in this.
+    do: by less, the nearer to x. What is claimed has no say in this. Of many kinks the largest are looked at, and what
+    most of these are the others are taken to be.
     """
     flags: list[Flags] = list(found.flags)
-    noise, ncalls = setting.noise, 0
-    if not noise or setting.question.kind != "grad":
-        return flags, ncalls
+    if not setting.noise or setting.question.kind != "grad":
+        return flags, 0
+    suspects = _suspects(found)
+    looks = [_looked_at(setting, found, *suspect) for suspect in suspects[:_AT_MOST]]
+    sharp = [kink for kink, _ in looks]
+    others = [2 * sum(sharp) >= len(sharp)] * (len(suspects) - len(sharp))
     for leaf, own in enumerate(found.flags):
-        if "kink" not in own:
-            continue
-        kinks = own["kink"].copy()
-        steps = np.broadcast_to(found.steps[leaf], kinks.shape).reshape(-1)
-        for element in np.flatnonzero(kinks):
-            differentiate = by_element(setting.question, setting.variables, leaf, int(element))
-            step, size = float(steps[element]), float(found.errors[leaf].reshape(-1)[element])
-            step = min(step, _FIRST * noise / size) if math.isfinite(size) else step
-            kinks.reshape(-1)[element], calls = _sharp(differentiate, step, noise)
-            ncalls += calls
-        flags[leaf] = {**own, "kink": kinks}
-    return flags, ncalls
+        if "kink" in own:
+            flags[leaf] = {**own, "kink": own["kink"].copy()}
+    for (leaf, element), kink in zip(suspects, [*sharp, *others], strict=True):
+        flags[leaf]["kink"].reshape(-1)[element] = kink
+    return flags, sum(calls for _, calls in looks)
+
+
+def _suspects(found: Measured) -> list[Suspect]:
+    """Return the array and the flat index of all kinks, the largest first."""
+    places, sizes = [], []
+    for leaf, (flags, errors) in enumerate(zip(found.flags, found.errors, strict=True)):
+        kinks = np.flatnonzero(flags.get("kink", np.zeros(0, dtype=bool)))
+        places += [(leaf, int(element)) for element in kinks]
+        sizes += errors.reshape(-1)[kinks].tolist()
+    return [places[i] for i in np.argsort(-np.asarray(sizes), kind="stable")]
+
+
+def _looked_at(setting: Setting, found: Measured, leaf: int, element: int) -> tuple[bool, int]:
+    """Return whether one kink is more than noise, and the calls of f."""
+    size = float(found.errors[leaf].reshape(-1)[element])
+    step = float(np.broadcast_to(found.steps[leaf], found.errors[leaf].shape).reshape(-1)[element])
+    step = min(step, _FIRST * setting.noise / size) if 0 < size < math.inf else step
+    return _sharp(by_element(setting.question, setting.variables, leaf, element), step, setting.noise)
 
 
 def _sharp(differentiate: Callable[..., Any], step: float, noise: float) -> tuple[bool, int]:

@@ -57,7 +57,10 @@ def _bent(comparison: Comparison, _: HostArray, error: HostArray) -> Comparison:
 
 
 def _unsteady(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
-    """Return a comparison without what is wrong where another step makes half of the derivative: it is none, then."""
+    """Return a comparison in which nothing is wrong where another step gives a derivative that differs by half.
+
+    There is none to compare with, then.
+    """
     with np.errstate(all="ignore"):
         size = np.maximum(np.abs(value), np.abs(comparison.numerical))
         unknown = comparison.wrong & (np.abs(value - comparison.numerical) - error > _UNSTEADY * size)

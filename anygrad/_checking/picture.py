@@ -160,8 +160,11 @@ def _decades(comparison: Comparison) -> HostArray:
 
 
 def _table(array: HostArray) -> HostArray:
-    """Return an array as a table: its last axis as it is, the others one after the other; a long one in rows."""
-    if array.ndim > 1:
+    """Return an array as a table: its last axis as it is, the others one after the other; a long one in rows.
+
+    One that has no elements is a table of one that is not shown.
+    """
+    if array.ndim > 1 and array.size:
         return array.reshape(-1, array.shape[-1])
     width = max(1, min(array.size, _STRIP))
     padded: Any = np.full(-(-max(1, array.size) // width) * width, np.nan)

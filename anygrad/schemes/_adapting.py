@@ -10,12 +10,13 @@ from typing import Any, Protocol
 from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._bounds import require_room, room
-from anygrad.schemes._diagnosis import MOST, WIDER, Diagnosis
+from anygrad.schemes._diagnosis import Diagnosis
 from anygrad.schemes._extrapolation import HIGH, ratio
 from anygrad.schemes._findings import Finding, beside, together
 from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
 from anygrad.schemes._step import given_steps
+from anygrad.schemes._under_noise import MOST, WIDER
 from anygrad.schemes._unseen import extrapolated
 from anygrad.schemes._wanted import Wanted
 

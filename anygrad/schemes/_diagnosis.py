@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from functools import partial
 
 from anygrad._plan import Lines
 from anygrad._typing import Array
+from anygrad.schemes._anew import WITHIN, again, at_some, kinked, within
 from anygrad.schemes._even_part import scatter_of_even_part
-from anygrad.schemes._extrapolation import SEEN, Row
-from anygrad.schemes._findings import SAFETY, Finding, beside, together
+from anygrad.schemes._extrapolation import Row
+from anygrad.schemes._findings import Finding, beside, together
 from anygrad.schemes._judging import FINE, LEAPS, finite_side
-from anygrad.schemes._kinks import confirmed, crossing, isolated, suspected
-from anygrad.schemes._noise import measured, smooth_apart, spacing, stalled
+from anygrad.schemes._kinks import crossing, isolated, suspected
+from anygrad.schemes._noise import spacing, stalled
 from anygrad.schemes._search import searched
-from anygrad.schemes._state import State, merged, taken, widest
+from anygrad.schemes._state import State, merged, taken
+from anygrad.schemes._under_noise import noisy
 from anygrad.schemes._wanted import Wanted
 
-# Noise as many times what rounding explains is worth a flag; less comes of cancellation inside of f.
-_NOISY = 100.0
-# The standard deviation of noise to what is taken for the most of it.
-MOST = 2.0
-# Under noise the widest steps are best: by how much those of a second search exceed those of the first.
-WIDER = 3.0
 # A wave on top of a smooth function begins to be seen at steps as many times smaller than those that it disturbs.
 _CLOSER = 8.0
-# Where places so far apart are on a smooth curve, steps as many times that are a part of it as well.
-_WITHIN = 16.0
 # If only f(x) itself stands out, f is searched at steps _NEARER times smaller, up to _TIMES times.
 _NEARER, _TIMES = 64.0, 3
 # Beside a kink it is searched more often: nearer than that, the kink cannot be told from one at x.
 _OFTEN = 6
 # As many levels more than it takes at the least.
 _MORE = 6
-
-Examination: TypeAlias = Callable[[Lines, State, Finding], Finding]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,76 +112,19 @@ class Diagnosis:
         found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state))
         bend = suspected(lines, state)
         if not self.noise_known:
-            found = self._at_some(lines, state, found, found.stuck | stalled(xp, state), self._noisy)
+            found = at_some(lines, state, found, found.stuck | stalled(xp, state), partial(noisy, self.wanted))
         bent = (bend > 0.0) & (found.step >= xp.abs(state.trail[-1].step))  # not found from nearer already
         if not self.wanted.side:
-            found = self._at_some(lines, state, found, (bent | found.poor) & ~found.noisy, self._bent)
+            found = at_some(lines, state, found, (bent | found.poor) & ~found.noisy, partial(kinked, self.wanted))
         unexplained = ~found.noisy & ~found.kink
         lost = unexplained & (isolated(lines, state) | (found.poor & (state.leaps >= LEAPS)))
         found = self._off_the_stairs(lines, state, found, lost)
         unexplained = unexplained & ~lost
         if len(state.trail) < self.wanted.levels:
-            found = self._at_some(lines, state, found, found.stuck & unexplained, self._closer)
-        found = self._at_some(lines, state, found, bent & found.stuck & unexplained, self._beside_a_kink)
-        nearby = replace(state, step=_WITHIN * spacing(xp, state))
-        return self._at_some(lines, nearby, found, (found.poor | found.stuck) & unexplained, self._within)
-
-    def _at_some(self, lines: Lines, state: State, found: Finding, mask: Array, examine: Examination) -> Finding:
-        """Examine the lines that have values of which the mask is true."""
-        xp = lines.xp
-        mask = xp.any(mask, axis=1)
-        if not lines.any(mask):
-            return found
-        some, rest = xp.nonzero(mask)[0], xp.nonzero(~mask)[0]
-        examined = examine(lines.take(some), taken(xp, state, some), taken(xp, found, some))
-        return together(xp, [examined, taken(xp, found, rest)])
-
-    def _noisy(self, lines: Lines, state: State, found: Finding) -> Finding:
-        """Search again where there is noise, knowing it."""
-        xp = lines.xp
-        noise = measured(self.wanted, lines, state)
-        state = replace(state, noise=xp.where(noise > 0.0, MOST * noise, state.noise))
-        flagged = replace(
-            found, noisy=noise > _NOISY * lines.eps * (1.0 if state.condition is None else state.condition)
-        )
-        return self._at_some(lines, state, flagged, noise > 0.0, self._waves_apart)
-
-    def _waves_apart(self, lines: Lines, state: State, found: Finding) -> Finding:
-        """Tell noise from what is smooth if seen from near: a wave shorter than the steps, the flank of a pole."""
-        xp = lines.xp
-        apart = smooth_apart(self.wanted, lines, state)
-        smooth = apart > 0.0
-        noise = xp.where(smooth, lines.eps, state.noise)
-        state = replace(state, noise=noise, step=_WITHIN * apart)
-        found = replace(found, noisy=found.noisy & ~smooth)
-        found = self._at_some(lines, state, found, ~smooth, self._wider)
-        return self._at_some(lines, state, found, smooth, self._within)
-
-    def _within(self, lines: Lines, state: State, found: Finding) -> Finding:
-        """Search again from where f is smooth."""
-        xp = lines.xp
-        second = self._again(lines, state.step, state.noise)
-        return found.revised(xp, second.better(xp, found) & (second.error <= SEEN * xp.abs(second.value)), second)
-
-    def _wider(self, lines: Lines, state: State, found: Finding) -> Finding:
-        """Search again from farther out, unless that leads over to another wave."""
-        xp = lines.xp
-        noise = widest(xp, state.noise)
-        second = self._again(lines, WIDER * xp.abs(state.trail[0].step), noise)
-        seen = state.chosen(xp)
-        reached = SAFETY * seen.change + seen.noise * (state.noise / lines.eps)
-        away = xp.abs(second.value - seen.value) > reached + second.error
-        known = state.noise > lines.eps
-        found = replace(found, error=xp.where(known & away, reached, found.error))
-        found = found.revised(xp, known & ~away, second)
-        return self._at_some(lines, state, found, suspected(lines, state) > 0.0, self._bent)
-
-    def _bent(self, lines: Lines, state: State, found: Finding) -> Finding:
-        xp = lines.xp
-        size = suspected(lines, state)
-        bent, unknown = size > 0.0, xp.where(found.poor, xp.abs(state.trail[-1].slope(state.base)), 0.0)
-        slope = found.value if self.wanted.n == 1 else None
-        return found.bent(xp, bent | found.poor, confirmed(lines, state, xp.where(bent, size, unknown), bent, slope))
+            found = at_some(lines, state, found, found.stuck & unexplained, self._closer)
+        found = at_some(lines, state, found, bent & found.stuck & unexplained, self._beside_a_kink)
+        nearby = replace(state, step=WITHIN * spacing(xp, state))
+        return at_some(lines, nearby, found, (found.poor | found.stuck) & unexplained, partial(within, self.wanted))
 
     def _beside_a_kink(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again, nearer by and by, where slopes differ at the steps that were taken, but not at x itself."""
@@ -197,10 +132,10 @@ class Diagnosis:
         step, size, last = found.step, suspected(lines, state), state.trail[-1]
         moves = (last.above != state.base) & (last.below != state.base)
         unresolved, flat = size > 0.0, size < 0.0
-        near = replace(self, wanted=replace(self.wanted, widens=False))
+        near = replace(self.wanted, widens=False)
         for _ in range(_OFTEN):
             step = step / _NEARER
-            second = near._again(lines, step, state.noise)
+            second = again(near, lines, step, state.noise)
             # Where f changes on both sides, a piece on which it does not is one of many that it is rounded to.
             clear = unresolved & ~second.stuck & xp.isfinite(second.error)
             flat = flat | (clear & moves & (second.value == 0.0))
@@ -215,13 +150,13 @@ class Diagnosis:
 
     def _closer(self, lines: Lines, state: State, found: Finding) -> Finding:
         """Search again from where the first search stopped."""
-        second = self._again(lines, found.step / _CLOSER, state.noise)
+        second = again(self.wanted, lines, found.step / _CLOSER, state.noise)
         return found.revised(lines.xp, second.surer(lines.xp, found), second)
 
     def _off_the_stairs(self, lines: Lines, state: State, found: Finding, lost: Array) -> Finding:
         """Look nearer where nothing is known, but not on a piece where f is flat, with steps up and down beside it."""
         xp = lines.xp
-        nearer = self._at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
+        nearer = at_some(lines, state, found.lost(xp, lost), lost, self._nearer)
         stair = lost & crossing(xp, state) & (nearer.value == 0.0) & (found.value != 0.0)
         return replace(nearer.revised(xp, stair, found), noisy=nearer.noisy | stair)
 
@@ -232,18 +167,9 @@ class Diagnosis:
         step = xp.abs(state.trail[-1].step)
         for _ in range(_TIMES):
             step = step / _NEARER
-            second = replace(self, wanted=wanted)._again(lines, step, state.noise)
+            second = again(wanted, lines, step, state.noise)
             unknown = ~xp.isfinite(found.error)
             found = found.revised(xp, unknown & xp.isfinite(second.error) & ~second.poor, second)
             if not lines.any(unknown & ~xp.isfinite(second.error)):
                 break
         return found
-
-    def _again(self, lines: Lines, steps: Array, noise: Array) -> Finding:
-        xp = lines.xp
-        findings = []
-        for ended in searched(self.wanted, lines, steps, noise):
-            found = Finding.of(xp, ended.state, self.wanted).lost(xp, isolated(lines, ended.state))
-            found = replace(found, stuck=found.stuck | (suspected(lines, ended.state) > 0.0))
-            findings.append(found if ended.mask is None else taken(xp, found, xp.nonzero(ended.mask)[0]))
-        return together(xp, findings)

@@ -12,6 +12,7 @@ from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import RATIO
 from anygrad.schemes._judging import FINE
 from anygrad.schemes._level import Level
+from anygrad.schemes._noise import EXPLAINED
 from anygrad.schemes._state import State, widest
 
 # Levels that a kink is looked for in.
@@ -20,8 +21,9 @@ _LEVELS, _FEWEST = 4, 3
 _CLOSE = 1e-8
 # Where that is hard to tell, this close will do.
 _WITHIN = 1.0 / 64.0
-# By how many times its rounding f has to change for the change to be known to three digits.
-_DISTINCT = 1e3
+# By how many times its rounding f has to change for the change to be known to three digits. Of noise that was measured
+# fewer will do: there may be more rounding than f's values say.
+_DISTINCT, _MEASURED = 1e3, 128.0
 # Heights of f(x) above its surroundings that differ by less, as a part, are the same.
 _ALIKE = 0.1
 # A kink is not more than as many times what it seemed to be, and does not grow by more than this power of the step.
@@ -126,7 +128,8 @@ def confirmed(lines: Lines, state: State, size: Array, known: Array, slope: Arra
     limit = xp.abs(close + (close - wide) / (float(RATIO) - 1.0))
     # f may round its argument, as sin(1e5 * x) does.
     argument = state.scale * inner.steepness(xp, state.base)
-    noise = _DISTINCT * (state.noise * (inner.size + xp.abs(state.base) + argument) + lines.tiny)
+    large = inner.size + xp.abs(state.base) + argument
+    noise = _distinct(lines, state.noise) * large + _DISTINCT * lines.tiny
     chosen = state.chosen(xp)
     near = (outer.step <= chosen.step) | ~chosen.seen(xp)
     kink = (limit > 0.5 * size) & (limit * inner.step > noise)
@@ -165,16 +168,21 @@ def _growth(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:
     return xp.where(power < _STEEPEST, (last / inner.step) ** power, 0.0)
 
 
+def _distinct(lines: Lines, noise: Array) -> Array:
+    """Return by which part of itself f has to change for the change to be known."""
+    return lines.xp.where(noise > EXPLAINED * lines.eps, _MEASURED, _DISTINCT) * noise
+
+
 def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
     """Sample f as close to x as a kink of that size can still be told from rounding."""
     xp = lines.xp
     least = xp.abs(state.base) / xp.where(size > 0.0, size, xp.inf)
-    noise = widest(xp, state.noise)
-    step = 10.0 * _DISTINCT * noise * xp.maximum(widest(xp, least), state.scale)
+    distinct = _distinct(lines, widest(xp, state.noise))
+    step = 10.0 * distinct * xp.maximum(widest(xp, least), state.scale)
     first, last = state.trail[0].step, state.trail[-1].step
     # Than from what comes of rounding its argument, too, if that is well within the steps taken.
     steep = state.scale * state.trail[-1].steepness(xp, state.base) / xp.where(size > 0.0, size, xp.inf)
-    step = xp.maximum(step, xp.minimum(10.0 * _DISTINCT * noise * widest(xp, steep), _WITHIN * last))
+    step = xp.maximum(step, xp.minimum(10.0 * distinct * widest(xp, steep), _WITHIN * last))
     step = xp.minimum(xp.maximum(step, _CLOSE * last), first)
     outer, inner = (xp.abs(lines.nearest(state.at + h) - state.at) for h in (step, step / float(RATIO)))
     samples = lines.sample([state.at + outer, state.at - outer, state.at + inner, state.at - inner])
