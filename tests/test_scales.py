@@ -122,6 +122,13 @@ def test_farther_out_than_f_is_straight_there_is_no_noise():
     assert flagged(result) == set()
 
 
+@pytest.mark.parametrize("cusp", [lambda d: d**0.5, lambda d: d**0.9, lambda d: -d * np.log(d + 1e-300)])
+def test_a_cusp_is_a_kink_however_slowly_it_grows(cusp):
+    places = between(0.1, 10)
+    result = anygrad.derivative(lambda x: np.sin(x) + cusp(np.abs(x - places)), places.copy(), full_output=True)
+    assert result.flags["kink"].all()
+
+
 @pytest.mark.parametrize(("frequency", "low", "high"), [(1e4, 1, 10), (1e5, 1, 10), (1e5, 1e-3, 0.1), (1e6, 1e-3, 0.1)])
 def test_a_wave_too_small_for_its_slope_to_be_seen_from_close_by_is_seldom_taken_for_a_kink(frequency, low, high):
     x = np.concatenate([between(low, high) for _ in range(3)])

@@ -26,8 +26,9 @@ _WITHIN = 1.0 / 64.0
 _DISTINCT, _MEASURED = 1e3, 128.0
 # Heights of f(x) above its surroundings that differ by less, as a part, are the same.
 _ALIKE = 0.1
-# A kink is not more than as many times what it seemed to be, and does not grow by more than this power of the step.
-_MUCH, _STEEPEST = 1.25, 1.1
+# A kink is not more than as many times what it seemed to be; where it grows by as much from level to level, as at a
+# cusp, as many times what it should have grown to; and never by more than this power of the step.
+_MUCH, _GROWING, _CUSP, _STEEPEST = 1.25, 1.02, 8.0, 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,7 @@ def confirmed(lines: Lines, state: State, size: Array, known: Array, slope: Arra
     near = (outer.step <= chosen.step) | ~chosen.seen(xp)
     kink = (limit > 0.5 * size) & (limit * inner.step > noise)
     if lines.eps < FINE:  # else so close to x is not far from the last level
-        kink = kink & ((limit < _MUCH * size * _growth(xp, state, outer, inner)) | ~known)
+        kink = kink & ((limit < size * _most(xp, state, outer, inner)) | ~known)
     moved = xp.abs(2.0 * (outer.step * outer.slope(state.base) - inner.step * inner.slope(state.base)))
     moved = moved + xp.abs(outer.above - inner.above)
     apart = 2.0 * inner.step * xp.abs(inner.slope(state.base))
@@ -156,16 +157,16 @@ def _farthest(xp: Namespace, outer: Level, inner: Level, slope: Array) -> Array:
     return xp.where(length < xp.inf, farthest, 0.0)
 
 
-def _growth(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:
-    """Return by how much the bend has grown since the last level, as at a cusp, going by how it grows so close to x.
+def _most(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:
+    """Return by how much a kink may exceed what it seemed to be at the last level, by how it grows so close to x.
 
-    The most that it can grow by is as at a jump, like the inverse of the step.
+    The bend of a cusp grows like a power of the step, at a jump like its inverse.
     """
     close, wide = xp.abs(inner.bend(state.base)), xp.abs(outer.bend(state.base))
     gain = close / xp.where(wide > 0.0, wide, 1.0)
     power = xp.log(xp.where(gain > 1.0, gain, 1.0)) / log(RATIO)
-    last = xp.abs(state.trail[-1].step)
-    return xp.where(power < _STEEPEST, (last / inner.step) ** power, 0.0)
+    grown = _CUSP * (xp.abs(state.trail[-1].step) / inner.step) ** power
+    return xp.where(power < _STEEPEST, xp.where(gain > _GROWING, grown, _MUCH), 0.0)
 
 
 def _distinct(lines: Lines, noise: Array) -> Array:

@@ -48,13 +48,13 @@ def _wider(wanted: Wanted, lines: Lines, state: State, found: Finding) -> Findin
     for ended, second in each_again(wanted, lines, WIDER * xp.abs(state.trail[0].step), widest(xp, state.noise)):
         some = second.index
         first, before = taken(xp, state, some), taken(xp, found, some)
-        parts.append(_either(wanted, lines.take(some), first, before, ended, second))
+        parts.append(_either(wanted, lines.take(some), first, before, (ended, second)))
     return together(xp, parts)
 
 
-def _either(wanted: Wanted, lines: Lines, state: State, found: Finding, ended: State, second: Finding) -> Finding:
+def _either(wanted: Wanted, lines: Lines, state: State, found: Finding, again: tuple[State, Finding]) -> Finding:
     """Choose the second search, unless it has led over to another wave; a kink is looked for in the one chosen."""
-    xp = lines.xp
+    xp, (ended, second) = lines.xp, again
     seen = state.chosen(xp)
     reached = SAFETY * seen.change + seen.noise * (state.noise / lines.eps)
     known = state.noise > lines.eps
