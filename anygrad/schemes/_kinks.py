@@ -171,7 +171,7 @@ def _most(xp: Namespace, state: State, outer: Level, inner: Level) -> Array:
 
 def _distinct(lines: Lines, noise: Array) -> Array:
     """Return by which part of itself f has to change for the change to be known."""
-    return lines.xp.where(noise > EXPLAINED * lines.eps, _MEASURED, _DISTINCT) * noise
+    return lines.xp.where(noise > EXPLAINED * lines.eps, _MEASURED * noise, _DISTINCT * noise)
 
 
 def _close_by(lines: Lines, state: State, size: Array) -> tuple[Level, Level]:
