@@ -397,8 +397,8 @@ KNOWN_AGAIN = sources(
 import user_sim
 def f(x): return user_sim.loss(x)
 # simulator
-import numpy as np, os, time
-START, PID, rng, file = time.time(), os.getpid(), np.random.default_rng(), open(__file__)
+import numpy as np, os, sys, time
+START, PID, rng, file = time.time(), os.getpid(), np.random.default_rng(), sys.__stderr__
 def loss(x): return float(x.sum())
 === what has the name of an attribute of something else
 import time
@@ -422,8 +422,8 @@ import time
 start = time.time()
 def loss(x): return float(x.sum())
 === files, locks and loggers
-import logging, threading
-lock, log, file = threading.Lock(), logging.getLogger(__name__), open(__file__)
+import logging, sys, threading
+lock, log, file = threading.Lock(), logging.getLogger(__name__), sys.__stderr__
 class S:
     lock = threading.RLock()
     def __call__(self, x):

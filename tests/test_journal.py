@@ -505,7 +505,6 @@ def test_what_is_edited_is_noticed(what, path, user):
     refused(path, "f: |not the same f", f=user(EDITED[what].replace("2.0", "5.0")))
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("what", KNOWN_AGAIN)
 def test_what_changes_by_itself_is_known_again(what, path, user):
     for calls in (6, 0, 0):
