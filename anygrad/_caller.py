@@ -1,8 +1,9 @@
-"""Who called anygrad."""
+"""Who called anygrad, and who raised an exception."""
 
 from __future__ import annotations
 
 import inspect
+from types import FrameType
 
 _OURS = __name__.partition(".")[0]
 
@@ -15,3 +16,17 @@ def stacklevel() -> int:
         frame = frame.f_back
         level += 1
     return level
+
+
+def raised_in(error: BaseException) -> FrameType | None:
+    """Return the frame in which an exception was raised; None without a traceback, as of one that was pickled."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return None if trace is None else trace.tb_frame
+
+
+def raised_here(error: BaseException) -> bool:
+    """Return whether an exception was raised by anygrad itself."""
+    frame = raised_in(error)
+    return frame is not None and str(frame.f_globals.get("__name__")).startswith(f"{_OURS}.")

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TypeVar
 
+from anygrad._caller import raised_here
+
 T = TypeVar("T")
 
 
@@ -33,9 +35,5 @@ class Unstopped(AbstractContextManager[T]):
 
 def _raise_stopped(error: RuntimeError) -> None:
     """Raise what a generator of ours has made this error of, if that is StopIteration; one of f's own is left alone."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    ours = trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
-    if ours and isinstance(error.__cause__, StopIteration):
+    if isinstance(error.__cause__, StopIteration) and raised_here(error):
         raise error.__cause__ from None

@@ -15,6 +15,7 @@ from anygrad.backends._layout import multi_indices
 from anygrad.backends._recorder import Recorder, Route
 from anygrad.backends._stacks import CHUNK_BYTES, DeviceStack, many_read
 from anygrad.backends._standard import (
+    as_levels,
     complex_dtype,
     composed,
     flattened,
@@ -144,13 +145,7 @@ class DeviceMemory:
         return spread(value, name, self._data)
 
     def overlay(self, indices: Array, levels: Array) -> Array:
-        return scattered(self.xp.astype(self._as(levels), levels.dtype, copy=True), indices, levels)
-
-    def _as(self, levels: Array) -> Array:
-        """Return the elements, or their real parts where levels are."""
-        numbers = self.elements(range(self.size))
-        real = self.complex and self.xp.isdtype(levels.dtype, "real floating")
-        return self.xp.real(numbers) if real else numbers
+        return scattered(as_levels(self.elements(range(self.size)), levels), indices, levels)
 
     def index_array(self, elements: Sequence[int]) -> Array:
         return index_array(self._data, elements)

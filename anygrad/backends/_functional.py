@@ -12,6 +12,7 @@ from anygrad._typing import Array
 from anygrad.backends._stack import Stack
 from anygrad.backends._stacks import CHUNK_BYTES, FunctionalStack, many_read
 from anygrad.backends._standard import (
+    as_levels,
     complex_dtype,
     composed,
     flattened,
@@ -115,10 +116,7 @@ class FunctionalMemory:
         return spread(value, name, self.array)
 
     def overlay(self, indices: Array, levels: Array) -> Array:
-        numbers = self.elements(range(self.size))
-        if self.complex and self.xp.isdtype(levels.dtype, "real floating"):
-            numbers = self.xp.real(numbers)
-        return self._replace(self.xp.astype(numbers, levels.dtype), indices, levels)
+        return self._replace(as_levels(self.elements(range(self.size)), levels), indices, levels)
 
     def index_array(self, elements: Sequence[int]) -> Array:
         return index_array(self.array, elements)

@@ -127,6 +127,14 @@ def taken(flat: Array, elements: Sequence[int]) -> Array:
     return array_namespace(flat).take(flat, index_array(flat, chosen), axis=0)
 
 
+def as_levels(numbers: Array, levels: Array) -> Array:
+    """Return a copy of numbers in the dtype of levels: of complex ones the real parts, where the levels are real."""
+    xp = array_namespace(numbers)
+    if xp.isdtype(numbers.dtype, "complex floating") and xp.isdtype(levels.dtype, "real floating"):
+        numbers = xp.real(numbers)
+    return xp.astype(numbers, levels.dtype, copy=True)
+
+
 def scattered(flat: Array, indices: Array, numbers: Array) -> Array:
     """Write numbers into the places of an integer array, and return the array of one dimension that they are in."""
     try:

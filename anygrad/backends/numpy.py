@@ -162,7 +162,7 @@ def _reshape(array: NDArray[Any]) -> Callable[[], bool]:
             return False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy would have nobody assign to them
-            array.dtype = dtype  # type: ignore[misc]  # f has done it as well
+            array.dtype = dtype  # type: ignore[misc]  # deprecated, and all that there is
             array.shape = shape
         return True
 

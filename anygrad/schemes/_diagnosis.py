@@ -13,7 +13,7 @@ from anygrad.schemes._even_part import scatter_of_even_part
 from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._findings import Finding, beside, together
 from anygrad.schemes._judging import FINE, LEAPS, finite_side
-from anygrad.schemes._kinks import crossing, isolated, suspected
+from anygrad.schemes._kinks import bends_of, crossing, isolated, suspected
 from anygrad.schemes._noise import spacing, stalled
 from anygrad.schemes._search import searched
 from anygrad.schemes._state import State, merged, taken
@@ -51,8 +51,9 @@ class Diagnosis:
         doubtful: dict[int, list[State]] = {}
         for ended in searched(self.wanted, lines, steps, noise):
             state = ended.state
-            found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state))
-            doubt = found.stuck | found.poor | (suspected(lines, state) > 0.0) | ~xp.isfinite(found.error)
+            bends = bends_of(state)
+            found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state, bends))
+            doubt = found.stuck | found.poor | (suspected(lines, state, bends) > 0.0) | ~xp.isfinite(found.error)
             if lines.eps > FINE:  # else a narrow peak, which is 0 at all other points, has an infinite condition
                 doubt = doubt | isolated(lines, state)
             doubt = xp.any(doubt if self.noise_known else doubt | stalled(xp, state), axis=1)
@@ -109,8 +110,9 @@ class Diagnosis:
     def _explained(self, lines: Lines, state: State) -> Finding:
         """Look for noise, then for a kink; what is left may be smooth, if seen from near."""
         xp = lines.xp
-        found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state))
-        bend = suspected(lines, state)
+        bends = bends_of(state)
+        found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state, bends))
+        bend = suspected(lines, state, bends)
         if not self.noise_known:
             found = at_some(lines, state, found, found.stuck | stalled(xp, state), partial(noisy, self.wanted))
         bent = (bend > 0.0) & (found.step >= xp.abs(state.trail[-1].step))  # not found from nearer already

@@ -14,7 +14,7 @@ from functools import cache
 from anygrad._plan import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Series
-from anygrad.schemes._search import noise_at, series_at
+from anygrad.schemes._search import noise_at
 from anygrad.schemes._state import State, weighted
 from anygrad.schemes._wanted import Wanted
 
@@ -26,14 +26,18 @@ _UNEVEN = 64.0
 _LEVELS, _ROWS = 9, 3
 
 
-def scatter_of_even_part(wanted: Wanted, lines: Lines, state: State) -> Array:
-    """Return how many times the noise that was assumed the even part of f has, (k, p); 0 where it has no more."""
+def scatter_of_even_part(wanted: Wanted, lines: Lines, state: State, bends: Sequence[Array]) -> Array:
+    """Return how many times the noise that was assumed the even part of f has, (k, p); 0 where it has no more.
+
+    ``bends`` are those of all levels, which by their steps are the series of an even derivative.
+    """
     xp = lines.xp
     scatter = 0.0 * xp.abs(state.base)
     if wanted.side or wanted.n not in _ODD or state.condition is None:
         return scatter
     even = replace(wanted, n=wanted.n + 1)
-    values = [series_at(even, state, level) for level in state.trail[-_LEVELS:]]
+    latest = zip(bends[-_LEVELS:], state.trail[-_LEVELS:], strict=True)
+    values = [bend / level.step for bend, level in latest]
     noises = [noise_at(even, lines, state, level) * state.condition for level in state.trail[-_ROWS:]]
     for age in range(even.window + 2, len(values) + 1):
         here = state.age >= float(age) if age == len(values) else state.age == float(age)

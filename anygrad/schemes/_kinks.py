@@ -39,10 +39,15 @@ class Kink:
     half: Array
 
 
-def suspected(lines: Lines, state: State, bends: Array | None = None) -> Array:
+def bends_of(state: State) -> Sequence[Array]:
+    """Return the bends at all levels; none where the points are on one side."""
+    return [] if state.trail[-1].below is None else [level.bend(state.base) for level in state.trail]
+
+
+def suspected(lines: Lines, state: State, bends: Sequence[Array] | None = None) -> Array:
     """Return half of what the slopes on both sides seem to differ by; 0 where they do not, (k, p).
 
-    The first levels are judged by, and the last. ``bends`` are those of all levels, (levels, k, p), if they are known.
+    The first levels are judged by, and the last. ``bends`` are those of all levels, (k, p) each, if they are known.
     """
     xp = lines.xp
     if len(state.trail) < _FEWEST or state.trail[-1].below is None:
@@ -51,8 +56,7 @@ def suspected(lines: Lines, state: State, bends: Array | None = None) -> Array:
     count = min(levels, _LEVELS)
 
     def difference(start: int, stop: int) -> Array:
-        some = range(start, stop)
-        column = [state.trail[i].bend(state.base) if bends is None else bends[i, ...] for i in some]
+        column = [level.bend(state.base) for level in state.trail[start:stop]] if bends is None else bends[start:stop]
         return _difference(lines, state, state.trail[stop - 1], column)
 
     last = xp.where(state.age >= float(count), difference(levels - count, levels), 0.0)

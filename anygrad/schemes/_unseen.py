@@ -76,10 +76,10 @@ def tableau(series: Series, n: int, levels: int) -> Tableau:
     return Tableau(tuple(values), tuple(changes), tuple(noises), tuple(steps))
 
 
-def extrapolated(lines: Lines, wanted: Wanted, steps: Array, noise: Array) -> tuple[State, Array | None]:
+def extrapolated(lines: Lines, wanted: Wanted, steps: Array, noise: Array) -> tuple[State, Sequence[Array] | None]:
     """Return lines that have taken all levels; those with a step of 0 are sampled at x alone, and not a number.
 
-    With them comes the bend at each level, (levels, m, p), where both sides of x are sampled.
+    With them come the bends at all levels, (m, p) each, where both sides of x are sampled.
     """
     xp, series, n = lines.xp, wanted.series, wanted.n
     levels = _LEVELS + wanted.window - 1
@@ -93,7 +93,10 @@ def extrapolated(lines: Lines, wanted: Wanted, steps: Array, noise: Array) -> tu
     condition = state.conditioned(lines, trail[-1])
     condition = xp.where(xp.isfinite(condition), condition, 1.0)
     state = replace(state, trail=tuple(trail), age=state.age + float(levels), best=best, condition=condition)
-    return state, None if together.below is None else together.bend(state.base)
+    if together.below is None:
+        return state, None
+    bends = together.bend(state.base)
+    return state, [bends[level, ...] for level in range(levels)]
 
 
 def _sampled(lines: Lines, state: State, side: int, count: int) -> tuple[Level, list[Level]]:

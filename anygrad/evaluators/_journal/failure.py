@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from anygrad._caller import raised_here
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -78,8 +80,4 @@ def is_own(error: Exception) -> bool:
     """
     if getattr(error, "raised_by_f", False):
         return False
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    here = trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
-    return here or type(error) in (TypeError, ValueError)
+    return raised_here(error) or type(error) in (TypeError, ValueError)

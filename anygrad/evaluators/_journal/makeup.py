@@ -53,7 +53,7 @@ def reduced(value: Any) -> Parts | None:
     reduce = dispatch_table.get(type(value))
     try:
         reduction = reduce(value) if reduce is not None else value.__reduce_ex__(4)
-    except Exception:
+    except Exception:  # of their own classes; the interface has no one class for what cannot be pickled
         return None
     if isinstance(reduction, str):  # by which pickle finds it in its module: math.sin is not cmath.sin
         return [("name", reduction), ("module", getattr(value, "__module__", None))]

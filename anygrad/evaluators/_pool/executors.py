@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from anygrad._caller import raised_in
+
 _EXPECTED = (
     "an executor such as concurrent.futures.ThreadPoolExecutor() or ProcessPoolExecutor(), a dask.distributed Client,"
     " the number of loky processes to use, or a function like map was expected"
@@ -130,10 +132,8 @@ def is_answer_lost(error: BaseException) -> bool:
 
     Its executor then takes the answer for an exception, and fails at taking it apart.
     """
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_code.co_name == "_cascade_future"
+    frame = raised_in(error)
+    return frame is not None and frame.f_code.co_name == "_cascade_future"
 
 
 def breaks_all(error: BaseException) -> bool:

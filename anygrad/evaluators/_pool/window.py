@@ -104,12 +104,13 @@ class Window:
     ) -> Generator[tuple[Task, Answer], None, list[tuple[Task, BaseException]]]:
         """Yield the answers of some futures; return the tasks whose worker has died, with what the executor says."""
         dead: list[tuple[Task, BaseException]] = []
+        ends: tuple[type[BaseException], ...] = (*broken_types(), TypeError)
         for future in self._sorted(done):
             task = self._flying.pop(future)
             try:
                 answer = future.result()
-            except Exception as error:
-                if not (isinstance(error, broken_types()) or is_answer_lost(error)):
+            except ends as error:
+                if isinstance(error, TypeError) and not is_answer_lost(error):
                     raise
                 dead.append((task, error))
                 continue
