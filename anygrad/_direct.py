@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from anygrad.backends import Backend, Rule, resolve
 from anygrad.evaluators import Brief, Evaluator
 from anygrad.schemes import Scheme
 
-# More elements than this are not compiled as a whole.
+# x's backend, and what the scheme has for float64 where the step is one for all elements.
+Setting: TypeAlias = tuple[Backend, tuple[Rule, float, float]]
+
+# The points of more elements than this are not evaluated all at once.
 _MOST = 4096
 
 
@@ -28,21 +31,31 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
 
     Warns the caller's caller if f was given copies of x, and has not seen them change.
     """
-    evaluate = _own(evaluator, "without_session")
-    setting = None if evaluate is None else _setting(x, scheme)
-    if evaluate is None or setting is None:
+    at_once, one_by_one = _own(evaluator, "at_once"), _own(evaluator, "without_session")
+    setting = None if at_once is None and one_by_one is None else _setting(x, scheme)
+    if setting is None:
         return None
     backend, (stencil, step, most) = setting
-    compiled = _own(evaluator, "compiled") if math.prod(x.shape) <= _MOST else None
-    if compiled is not None and (gradient := compiled(f, x, backend, stencil, step, most=most)) is not None:
-        return gradient
-    # On a device there is little to save, and division by a number may be rounded otherwise than by an array.
-    if not backend.in_host_memory(x):
+    if one_by_one is not None:
+        # On a device there is little to save, and division by a number may be rounded otherwise than by an array.
+        return _one_by_one(f, x, evaluator, setting) if backend.in_host_memory(x) else None
+    if at_once is None or math.prod(x.shape) > _MOST:
         return None
+    found = at_once(f, x, backend, stencil, step, most=most)
+    if found is None:
+        return None
+    gradient, blind = found
+    if blind:
+        warn_of_blindness(["x"])
+    return gradient
+
+
+def _one_by_one(f: Callable[[Any], object], x: Array, evaluator: Any, setting: Setting) -> Array | None:
+    backend, (stencil, step, most) = setting
     settings = np.geterr()
     # NaN and inf show in the result. f alone runs under the user's settings.
     with backend.context(x), np.errstate(all="ignore"):
-        memory = backend.memory(x, in_place=getattr(evaluator, "in_place", False))
+        memory = backend.memory(x, in_place=evaluator.in_place)
         sizes = memory.xp.abs(memory.elements(range(memory.size)))
         if memory.complex or not memory.all(sizes <= most):  # NaN is not
             return None
@@ -51,17 +64,11 @@ def direct(f: Callable[[Any], object], x: PyTree, scheme: Scheme, evaluator: Eva
             slope=lambda values: memory.narrow(stencil.combine(values, step)),
             calling=lambda: np.errstate(**settings),
         )
-        found = evaluate(f, memory, brief)
-        if found is None:
-            return None
-        slopes, blind = found
-        value = memory.join(slopes, x.shape)
-    if blind:
-        warn_of_blindness(["x"])
-    return value
+        slopes = evaluator.without_session(f, memory, brief)
+        return None if slopes is None else memory.join(slopes, x.shape)
 
 
-def _setting(x: PyTree, scheme: Scheme) -> tuple[Backend, tuple[Rule, float, float]] | None:
+def _setting(x: PyTree, scheme: Scheme) -> Setting | None:
     """Return x's backend, and what the scheme has for float64 where the step is one for all elements."""
     uniform = _own(scheme, "uniform_stencil")
     chosen = None if uniform is None else uniform()

@@ -37,7 +37,7 @@ autosummary_ignore_module_all = False
 autodoc_typehints = "none"  # types are described, not spelt
 # By these the parts of anygrad talk to each other; CONTRIBUTING.md has them.
 _BETWEEN_PARTS = (
-    "calls, compiled, differentiate, examines, leading, off_axis, session, steps, uniform_stencil, without_session"
+    "at_once, calls, differentiate, examines, leading, off_axis, session, steps, uniform_stencil, without_session"
 )
 autodoc_default_options = {"exclude-members": _BETWEEN_PARTS}
 numpydoc_show_class_members = False

@@ -12,6 +12,7 @@ from layouts import LAYOUTS
 from outcomes import outcome
 
 import anygrad
+from anygrad.backends import resolve
 
 NUMBERS = np.array([[0.5, -1.25, 3.0], [2.0, 15.0, -0.001]])
 # With these the step is one for all elements, or it is not.
@@ -230,6 +231,47 @@ def test_a_batched_f_is_called_as_often():
                 warnings.simplefilter("ignore")
                 anygrad.numerical_gradient(counted, np.zeros(3), evaluator=anygrad.Batch(), **options)
         assert counts[1] == counts[2]
+
+
+WRITTEN = {"its own element": (0, 0), "another one": (0, 1), "the last one": (-1, -1)}
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+@pytest.mark.parametrize("place", WRITTEN)
+@pytest.mark.parametrize("value", [7.0, float("nan")])
+def test_what_f_writes_to_its_points_is_noticed(lib, place, value):
+    x = lib.asarray(np.array([0.5, -1.25, 3.0]), "float64" if "float64" in lib.real else "float32")
+    before = lib.bits(x)
+    written = []
+
+    def f(points):
+        if written:
+            points[WRITTEN[place]] = value
+        return lib.xp.sum(points**2, axis=-1)
+
+    anygrad.numerical_gradient(f, x, evaluator=anygrad.Batch())
+    written.append(True)
+    for options in {}, {"full_output": True}:
+        with pytest.raises(ValueError, match="modifies its argument"):
+            anygrad.numerical_gradient(f, x, evaluator=anygrad.Batch(), **options)
+    assert lib.bits(x) == before
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_points_on_a_device(lib, monkeypatch):
+    """As where x is not in the host's memory: of a machine without such a device, on the CPU."""
+    x = lib.asarray(NUMBERS, "float64")
+    monkeypatch.setattr(resolve(x), "in_host_memory", lambda x: False)
+    for evaluator in anygrad.Batch(), anygrad.Vmap():
+
+        def f(x):
+            return (x**3).sum((-1, -2))
+
+        for _ in range(2):
+            require_same(lib, *both(f, x, evaluator=evaluator))
+    with pytest.raises(ValueError, match="modifies its argument"):
+        anygrad.numerical_gradient(lambda x: (x.mul_(2)).sum((-1, -2)), x, evaluator=anygrad.Vmap())
+    assert lib.bits(x) == NUMBERS.tobytes()
 
 
 class Loud(anygrad.Loop):

@@ -194,6 +194,7 @@ def test_another_default_device(lib, torch):
     assert np.allclose(lib.numpy(sparse.to_dense()), np.diag([2, 4]))
 
 
+@pytest.mark.libraries(lambda lib: lib.name == "torch")  # a device computes with it itself
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 def test_a_dtype_that_numpy_has_nothing_like(lib, torch):
     with pytest.raises(TypeError, match=r"complex32, of which NumPy has none: pass x\.to\(torch\.complex64\)"):

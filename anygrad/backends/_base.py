@@ -10,6 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends._memory import Memory
+from anygrad.backends._points import PointsAbout
 from anygrad.backends._vectoriser import CompiledGradient, Function
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
@@ -59,6 +60,11 @@ class Backend(Opener, Protocol):
     @property
     def compiled_gradient(self) -> CompiledGradient | None:
         """What compiles a gradient as a whole, f and what is made of its values; None where nothing is compiled."""
+        ...
+
+    @property
+    def points_about(self) -> PointsAbout | None:
+        """What makes all points of a stencil about a small x at a time; None where `Memory.stack` has to do."""
         ...
 
     def is_array(self, x: object) -> bool:

@@ -60,10 +60,11 @@ class DeviceMemory:
         As in `Memory`.
     recorder
         Makes a recorder of ``data``, its route and a buffer for values; None if the library has none.
+    chunk_bytes
+        As in `Memory`.
     """
 
     block = 65536
-    chunk_bytes = CHUNK_BYTES
     concrete = True
     plain: frozenset[type] = frozenset()
 
@@ -81,6 +82,7 @@ class DeviceMemory:
         given: Callable[[Array], Array] = _as_it_is,
         vectoriser: Vectoriser | None = None,
         recorder: Callable[[Any, Route, Any], Recorder] | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         xp = self.xp = array_namespace(data)
         self.array = array
@@ -96,6 +98,7 @@ class DeviceMemory:
         self._given = given
         self.vectoriser = vectoriser
         self._recorder = recorder
+        self.chunk_bytes = chunk_bytes
         self._real = real_dtype(xp, data.dtype)
         self._working = working_dtype(xp, data)
         # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.

@@ -14,7 +14,7 @@ from anygrad.backends._stack import Rows
 
 _LONG = 4096
 # More than the arrays that f makes of a chunk.
-_LARGE = 2**22
+LARGE = 2**22
 # The most that glibc can be made to keep is 2**25 bytes, with what it adds.
 _MOST = 2**25 - 2**13
 
@@ -58,7 +58,7 @@ class HostStack:
         *,
         private: bool,
     ) -> None:
-        keep_freed_memory(_LARGE)
+        keep_freed_memory(LARGE)
         self._array = array
         self._stored = stored
         self._flat = stored.reshape(-1)

@@ -15,8 +15,11 @@ from anygrad.backends._layout import places
 from anygrad.backends._stack import Rows
 from anygrad.backends._standard import index_array, reshaped, scattered, taken
 
-# What a GPU needs to be busy, and what leaves room on it for what f makes of it.
+# What keeps a device busy of whose memory nothing is known.
 CHUNK_BYTES = 2**28
+
+# Between these, the more the better: each call of f costs time. f may need many times as much.
+_LEAST, _MOST, _SHARE = 2**26, 2**30, 128
 
 Rounded = Callable[[Sequence[int], int | None, Array], Array]
 
@@ -188,6 +191,11 @@ class LevelStack:
     def settle(self, *, look: bool) -> bool:
         self._elements, self._levels = [], []
         return False
+
+
+def chunk_bytes_of(total: int) -> int:
+    """Return how many bytes of points to give f on a GPU with so much memory."""
+    return min(max(total // _SHARE, _LEAST), _MOST)
 
 
 def _all(mask: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import cupy
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends._base import Indices
+from anygrad.backends._cupy_kernels import CupyKernels
 from anygrad.backends._cupy_recorder import CupyRecorder
 from anygrad.backends._device import DeviceMemory
+from anygrad.backends._device_points import DevicePoints, device_points
 from anygrad.backends._layout import extent, meeting, overlapping
+from anygrad.backends._stacks import chunk_bytes_of
 from anygrad.backends._standard import (
     complex_copy,
     composed_by_assignment,
@@ -22,7 +26,7 @@ from anygrad.backends._standard import (
     device_reader,
     wide_copy,
 )
-from anygrad.backends._vectoriser import Function
+from anygrad.backends._vectoriser import Function, Rule
 
 name = "cupy"
 cast_example = "x.astype(float)"
@@ -100,7 +104,21 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
         read_array=device_array_reader(x, name, is_array),
         compose=composed_by_assignment,
         recorder=CupyRecorder,
+        chunk_bytes=_chunk_bytes(x.device.id),
     )
+
+
+def points_about(x: Array, rule: Rule, step: float, *, most: float, max_bytes: int | None) -> DevicePoints | None:
+    if x.dtype != np.float64:
+        return None
+    limit = max_bytes or _chunk_bytes(x.device.id)
+    return device_points(x, rule, step, is_own=is_array, host=host, most=most, limit=limit, kernels=CupyKernels())
+
+
+@cache
+def _chunk_bytes(device: int) -> int:
+    _, total = cupy.cuda.Device(device).mem_info
+    return chunk_bytes_of(total)
 
 
 def _extent(x: Array) -> tuple[int, int]:

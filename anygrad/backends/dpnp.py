@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from anygrad._typing import Array
 from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
+from anygrad.backends._device_points import DevicePoints, device_points
 from anygrad.backends._layout import extent, meeting, overlapping
+from anygrad.backends._stacks import CHUNK_BYTES
 from anygrad.backends._standard import (
     complex_copy,
     composed_by_assignment,
@@ -22,7 +24,7 @@ from anygrad.backends._standard import (
     device_reader,
     wide_copy,
 )
-from anygrad.backends._vectoriser import Function
+from anygrad.backends._vectoriser import Function, Rule
 
 name = "dpnp"
 cast_example = "x.astype(float)"
@@ -93,6 +95,13 @@ def memory(x: Array, *, in_place: bool) -> DeviceMemory:
         read_array=device_array_reader(x, name, is_array),
         compose=composed_by_assignment,
     )
+
+
+def points_about(x: Array, rule: Rule, step: float, *, most: float, max_bytes: int | None) -> DevicePoints | None:
+    if x.dtype != np.float64:
+        return None
+    limit = max_bytes or CHUNK_BYTES
+    return device_points(x, rule, step, is_own=is_array, host=host, most=most, limit=limit)
 
 
 class _Cells:

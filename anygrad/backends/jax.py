@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad.backends._base import Indices
-from anygrad.backends._codec import Codec, cast, narrowed, real_dtype
+from anygrad.backends._codec import narrowed
 from anygrad.backends._functional import FunctionalMemory
 from anygrad.backends._host import HostMemory
+from anygrad.backends._host_points import HostPoints
+from anygrad.backends._jax_codec import codec_of
 from anygrad.backends._jax_modes import under
+from anygrad.backends._jax_points import host_points
 from anygrad.backends._jax_vectoriser import gradient_in_one, vectoriser_of
 from anygrad.backends._scalar import (
     host_number,
@@ -103,6 +106,13 @@ def compiled_gradient(
     return gradient_in_one(f, x, rule, step, chunk_bytes if max_bytes is None else max_bytes)
 
 
+def points_about(x: jax.Array, rule: Rule, step: float, *, most: float, max_bytes: int | None) -> HostPoints | None:
+    if x.dtype != np.float64 or not in_host_memory(x):
+        return None
+    limit = max_bytes or _CHUNK_BYTES
+    return host_points(x, rule, step, given=_given(x), joined=_joined(x), most=most, limit=limit)
+
+
 def pattern(x: Any) -> Any:
     from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
 
@@ -145,7 +155,7 @@ def _is_here(sharding: jax.sharding.Sharding) -> bool:
 
 
 def _on_host(x: jax.Array) -> HostMemory:
-    codec = _codec(x.dtype)
+    codec = codec_of(x.dtype)
 
     def read(value: object) -> Any:
         if not isinstance(value, jax.Array):
@@ -173,18 +183,14 @@ def _on_host(x: jax.Array) -> HostMemory:
     def narrow(values: NDArray[Any]) -> NDArray[Any]:
         return narrowed(values, x.dtype)
 
+    joined = _joined(x)
+
     def join(blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> jax.Array:
-        array = np.concatenate(blocks).reshape(tuple(shape))
-        return jax.device_put(array, x.sharding) if x.committed else jnp.asarray(array)
+        return joined(np.concatenate(blocks).reshape(tuple(shape)))
 
     def buffer(shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
         points = np.empty(shape, x.dtype)
         return points, points.reshape(shape[0], math.prod(shape[1:]))
-
-    def given(points: NDArray[Any]) -> jax.Array:
-        # A copy: jax.device_put alone may use the memory of a NumPy array, which is written to later.
-        array = jnp.array(points)
-        return jax.device_put(array, _everywhere(x)) if x.committed else array
 
     stored = np.asarray(x)
     return HostMemory(
@@ -199,10 +205,26 @@ def _on_host(x: jax.Array) -> HostMemory:
         join=join,
         replace=_replace,
         buffer=buffer,
-        given=given,
+        given=_given(x),
         chunk_bytes=_CHUNK_BYTES,
         vectoriser=vectoriser_of(x),
     )
+
+
+def _joined(x: jax.Array) -> Callable[[NDArray[Any]], jax.Array]:
+    """Return what makes an array like x of numbers on the host."""
+    return lambda numbers: jax.device_put(numbers, x.sharding) if x.committed else jnp.asarray(numbers)
+
+
+def _given(x: jax.Array) -> Callable[[NDArray[Any]], jax.Array]:
+    """Return what makes what f is given of a buffer on the host."""
+
+    def given(points: NDArray[Any]) -> jax.Array:
+        # A copy: jax.device_put alone may use the memory of a NumPy array, which is written to later.
+        array = jnp.array(points)
+        return jax.device_put(array, _everywhere(x)) if x.committed else array
+
+    return given
 
 
 def _everywhere(x: jax.Array) -> Any:
@@ -210,25 +232,6 @@ def _everywhere(x: jax.Array) -> Any:
     if isinstance(x.sharding, jax.sharding.NamedSharding):
         return jax.sharding.NamedSharding(x.sharding.mesh, jax.sharding.PartitionSpec())
     return next(iter(x.devices()))
-
-
-@cache
-def _codec(dtype: np.dtype[Any]) -> Codec:
-    """Return the codec of a dtype that JAX knows; bfloat16 is one that NumPy's own codec does not."""
-    limits = jnp.finfo(dtype)
-    real = real_dtype(dtype)
-    working = np.result_type(dtype, np.float64)
-    real_working = np.result_type(real, np.float64)
-    return Codec(
-        dtype=working,
-        working=real_working,
-        storage=dtype,
-        decode=lambda raw: raw.astype(working, copy=False),
-        encode=lambda numbers: cast(numbers, dtype),
-        nearest=lambda numbers: cast(numbers, real).astype(real_working, copy=False),
-        eps=float(limits.eps),
-        tiny=float(limits.smallest_subnormal),
-    )
 
 
 def _replaced(x: jax.Array, element: int, number: Any) -> jax.Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from anygrad.backends._base import Indices
 from anygrad.backends._codec import narrowed, numpy_codec
 from anygrad.backends._host import HostMemory
+from anygrad.backends._host_points import HostPoints, host_levels
 from anygrad.backends._layout import overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -23,7 +24,7 @@ from anygrad.backends._scalar import (
     require_one_element,
     require_real,
 )
-from anygrad.backends._vectoriser import Function
+from anygrad.backends._vectoriser import Function, Rule
 
 # What stays in the cache, with what f makes of it.
 _CHUNK_BYTES = 192 * 2**10
@@ -143,6 +144,28 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
         given=_as_it_is,
         chunk_bytes=_CHUNK_BYTES,
     )
+
+
+def points_about(x: NDArray[Any], rule: Rule, step: float, *, most: float, max_bytes: int | None) -> HostPoints | None:
+    if x.dtype != np.float64 or not x.dtype.isnative:
+        return None
+    numbers, shape = np.asarray(x).reshape(-1), x.shape
+    levels = host_levels(numbers, rule, step, most=most, limit=max_bytes or _CHUNK_BYTES)
+    if levels is None:
+        return None
+
+    def buffer(count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        points = np.empty((count, *shape))
+        return points, points
+
+    def read(value: Any, count: int) -> NDArray[Any] | None:
+        as_usual = type(value) is np.ndarray and value.dtype == np.float64 and value.shape == (count,)
+        return value if as_usual else None
+
+    def result(slopes: NDArray[Any]) -> NDArray[Any]:
+        return narrowed(slopes, x.dtype).reshape(shape)
+
+    return HostPoints(numbers, levels, rule, step, buffer=buffer, read=read, result=result)
 
 
 def _unmasked(values: NDArray[Any]) -> NDArray[Any]:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from anygrad.backends._base import Indices
 from anygrad.backends._device import DeviceMemory
+from anygrad.backends._device_points import DevicePoints
 from anygrad.backends._host import HostMemory
-from anygrad.backends._layout import extent, meeting, overlapping
+from anygrad.backends._host_points import HostPoints
+from anygrad.backends._layout import meeting, overlapping
 from anygrad.backends._scalar import (
     host_number,
     host_numbers,
@@ -23,12 +25,15 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
+from anygrad.backends._stacks import CHUNK_BYTES, chunk_bytes_of
 from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
 from anygrad.backends._torch_codec import codec_of, memory_of
+from anygrad.backends._torch_layout import extent_of, in_memory, interleaved, place
+from anygrad.backends._torch_points import host_points, points_on_device
 from anygrad.backends._torch_promotion import Promoting
 from anygrad.backends._torch_recorder import TorchRecorder
 from anygrad.backends._torch_vectoriser import VECTORISER
-from anygrad.backends._vectoriser import Function
+from anygrad.backends._vectoriser import Function, Rule
 
 _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 
@@ -45,7 +50,7 @@ def floating(x: torch.Tensor) -> bool:
     if x.layout != torch.strided or x.is_nested:
         kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
         raise TypeError(f"x is a {kind} tensor, but a dense one was expected: write x.to_dense(), or pass its values")
-    if not _in_memory(x):
+    if not in_memory(x):
         raise TypeError(
             "x is a tensor without numbers in memory (on the meta device, or inside a transform of torch.func or"
             " torch.compile), but one with numbers was expected: differentiate outside of the transform"
@@ -63,7 +68,7 @@ def in_host_memory(x: torch.Tensor) -> bool:
 
 
 def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
-    return x.device == y.device and meeting(_extent(x), _extent(y)) and not _interleaved(x, y)
+    return x.device == y.device and meeting(extent_of(x), extent_of(y)) and not interleaved(x, y)
 
 
 def complexified(x: torch.Tensor) -> torch.Tensor:
@@ -118,6 +123,16 @@ def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
     return (_on_host if in_host_memory(x) else _on_device)(array, array.data, visible=in_place)
 
 
+def points_about(
+    x: torch.Tensor, rule: Rule, step: float, *, most: float, max_bytes: int | None
+) -> HostPoints | DevicePoints | None:
+    if x.dtype != torch.float64:
+        return None
+    if in_host_memory(x):
+        return host_points(x, rule, step, given=_given(x), most=most, limit=max_bytes or _CHUNK_BYTES)
+    return points_on_device(x, rule, step, given=_given(x), most=most, limit=max_bytes or _chunk_bytes(x))
+
+
 def _private_copy(x: torch.Tensor) -> torch.Tensor:
     return x.detach().resolve_conj().resolve_neg().clone().requires_grad_(x.requires_grad)
 
@@ -127,7 +142,7 @@ def _reattach(array: torch.Tensor, data: torch.Tensor) -> Callable[[], bool]:
 
     def reattach() -> bool:
         now = array.data
-        if _place(now) == _place(data):
+        if place(now) == place(data):
             return False
         array.data = data
         return True
@@ -212,6 +227,7 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         given=_given(array),
         vectoriser=VECTORISER,
         recorder=TorchRecorder if data.is_cuda else None,
+        chunk_bytes=_chunk_bytes(data),
     )
 
 
@@ -220,27 +236,9 @@ def _given(array: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     return (lambda points: points.detach().requires_grad_()) if array.requires_grad else lambda points: points
 
 
+def _chunk_bytes(x: torch.Tensor) -> int:
+    return chunk_bytes_of(torch.cuda.get_device_properties(x.device).total_memory) if x.is_cuda else CHUNK_BYTES
+
+
 def _detached(value: Any) -> Any:
     return value.detach() if isinstance(value, torch.Tensor) else value
-
-
-def _in_memory(x: torch.Tensor) -> bool:
-    try:
-        return x.device.type != "meta" and (not x.numel() or x.data.data_ptr() != 0)
-    except (RuntimeError, ValueError):
-        return False
-
-
-def _place(x: torch.Tensor) -> tuple[object, ...]:
-    return x.data_ptr(), x.shape, x.stride(), x.dtype
-
-
-def _extent(x: torch.Tensor) -> tuple[int, int]:
-    return extent(x.data_ptr(), x.shape, [stride * x.itemsize for stride in x.stride()], x.itemsize)
-
-
-def _interleaved(x: torch.Tensor, y: torch.Tensor) -> bool:
-    """Return whether tensors whose extents meet are known to have no element in common: on a device that is not."""
-    if x.device.type != "cpu" or any(t.is_conj() or t.is_neg() for t in (x, y)):
-        return False
-    return not np.shares_memory(memory_of(x.data), memory_of(y.data))

@@ -2,73 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from anygrad._typing import Array
-from anygrad.backends import Memory, Stack
-from anygrad.evaluators._base import Brief
+from anygrad.backends import Backend, Memory, StencilPoints
+from anygrad.evaluators._leading import reader
 from anygrad.evaluators._perturb import modified
-from anygrad.evaluators._record import Record
 
 
-@dataclass(eq=False)
-class AtOnce:
-    """f of many points.
+def gradient_at_once(
+    many: Callable[[Any], Any],
+    points: StencilPoints,
+    x: Array,
+    backend: Backend,
+    *,
+    evaluator: str,
+    at_x: Callable[[Memory], float],
+) -> tuple[Array, bool]:
+    """Return the gradient, and whether f is blind: returns the same number for all points, and for x itself.
 
-    Attributes
-    ----------
-    many, stack
-        The function, and what its argument is made by.
-    memory
-        The elements of x.
-    read
-        Takes what f returned for so many points to an array with a number for each.
-    brief
-        What is wanted.
-    at_x
-        Calls f with x itself; None if it is to be called with one of many points for that.
+    ``many`` is f of many points, and ``at_x`` calls it for that one number.
     """
+    with np.errstate():  # what f changes of the settings ends with the call
+        value = many(points.argument)
+    values = points.read(value)
+    if values is None:
+        values = _looked_at(value, points.argument.shape[0], backend.memory(x, in_place=False), evaluator)
+    gradient, changed, alike = points.derived(values)
+    if changed:
+        raise modified()
+    return gradient, alike and _blind(values, backend, lambda: at_x(backend.memory(x, in_place=False)))
 
-    many: Callable[[Any], Any]
-    stack: Stack
-    memory: Memory
-    read: Callable[[Any, int], Array]
-    brief: Brief
-    at_x: Callable[[], object] | None = None
 
-    def derived(self, levels: Sequence[Array]) -> tuple[Sequence[Array], bool]:
-        """Return the derivatives by all elements, set to each of their levels, and whether f may not have seen that."""
-        size = self.memory.size
-        starts = range(0, size * len(levels), size)
-        for start, level in zip(starts, levels, strict=True):
-            self.stack.write(range(start, start + size), range(size), 0, level)
-        values = self._called(size * len(levels))
-        columns = [values[start : start + size] for start in starts]
-        record = Record(self.memory)
-        record.look(columns)
-        return [self.brief.slope(columns)], record.blind(self._base)
+def _looked_at(value: object, count: int, memory: Memory, evaluator: str) -> Array:
+    """Return what f returned as numbers; raise if it is not one for each point."""
+    with np.errstate(all="ignore"):
+        return reader(memory, vector=False, evaluator=evaluator)(value, count)
 
-    def _called(self, count: int) -> Array:
-        changed, finished = False, False
-        try:
-            with self.brief.calling():
-                value = self.many(self.stack.argument(count))
-            values = self.read(value, count)
-            finished = True
-        finally:
-            changed = self.stack.settle(look=finished)
-        if changed:
-            raise modified()
-        return values
 
-    def _base(self) -> Array:
-        if self.at_x is None:
-            return self._called(1)
-        with self.brief.calling():
-            value = self.at_x()
-        results = self.memory.results(1)
-        results.append(self.memory.read(value))
-        [base] = self.memory.gathered(results, 1)
-        return base
+def _blind(values: Array, backend: Backend, at_x: Callable[[], float]) -> bool:
+    """Return whether all values are one finite number, and that at x as well."""
+    numbers = values if isinstance(values, np.ndarray) else backend.host(values)
+    return bool(np.isfinite(numbers[0]) and (numbers == numbers[0]).all() and at_x() == numbers[0])

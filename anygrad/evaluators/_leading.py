@@ -8,7 +8,7 @@ from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Memory
-from anygrad.evaluators._base import Brief, Target
+from anygrad.evaluators._base import Target
 
 
 def points_in(max_bytes: int | None, target: Target, memory: Memory) -> int:
@@ -27,14 +27,6 @@ def rows_in(max_bytes: int | None, point: int, memory: Memory) -> int:
             " usually fastest"
         )
     return max_bytes // max(1, point)
-
-
-def points_at_once(brief: Brief, max_bytes: int | None, memory: Memory) -> Sequence[Array] | None:
-    """Return what each element is to be set to in turn; None if that makes more points than fit."""
-    if memory.size > memory.block:
-        return None
-    levels = brief.points(range(memory.size))
-    return levels if memory.size * len(levels) <= rows_in(max_bytes, memory.nbytes, memory) else None
 
 
 def validate_max_bytes(evaluator: str, max_bytes: int | None) -> None:

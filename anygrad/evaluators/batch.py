@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -10,11 +10,12 @@ from weakref import WeakSet
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends import Memory, Stack
-from anygrad.evaluators._at_once import AtOnce
-from anygrad.evaluators._base import Brief, Target
+from anygrad.backends import Backend, Memory, Rule, Stack
+from anygrad.evaluators._at_once import gradient_at_once
+from anygrad.evaluators._base import Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_at_once, points_in, reader, validate_max_bytes
+from anygrad.evaluators._leading import points_in, reader, validate_max_bytes
+from anygrad.evaluators._perturb import modified
 
 # Functions that have been seen to treat the points of a chunk each on its own: they are not looked at again.
 _SEPARATING: WeakSet[Any] = WeakSet()
@@ -33,7 +34,7 @@ class Batch:
     max_bytes
         How many bytes of points f may be given in one call; f itself may need several times as much. None is what is
         usually fastest: what stays in the cache of a CPU (192 KiB on NumPy, 1 MiB on PyTorch, 8 MiB on JAX), and what
-        keeps a GPU busy (256 MiB).
+        keeps a GPU busy (a 128th of its memory, 1 GiB at most).
 
     Raises
     ------
@@ -91,15 +92,26 @@ class Batch:
             check=_separation(f, memory) if memory.concrete and not _is_known(f) else None,
         )
 
-    def without_session(
-        self, f: Callable[[Any], object], memory: Memory, brief: Brief
-    ) -> tuple[Sequence[Array], bool] | None:
-        """Return the derivatives, block after block, and what a session calls ``blind``; None where one is needed."""
-        levels = points_at_once(brief, self.max_bytes, memory) if _is_known(f) else None
-        if levels is None:
+    def at_once(
+        self, f: Callable[[Any], object], x: Array, backend: Backend, rule: Rule, step: float, *, most: float
+    ) -> tuple[Array, bool] | None:
+        """Return the gradient by one call of f, and what a session calls ``blind``; None where one is needed."""
+        if backend.points_about is None or not _is_known(f):
             return None
-        read = reader(memory, vector=False, evaluator="Batch()")
-        return AtOnce(f, memory.stack(memory.size * len(levels)), memory, read, brief).derived(levels)
+        with backend.context(x):
+            points = backend.points_about(x, rule, step, most=most, max_bytes=self.max_bytes)
+            if points is None:
+                return None
+            return gradient_at_once(f, points, x, backend, evaluator="Batch()", at_x=lambda at: _at_x(f, at))
+
+
+def _at_x(f: Callable[[Any], object], memory: Memory) -> float:
+    """Return the value of f for many points, given one."""
+    stack = memory.stack(1)
+    [value] = reader(memory, vector=False, evaluator="Batch()")(f(stack.argument(1)), 1)
+    if stack.settle(look=True):
+        raise modified()
+    return float(value)
 
 
 def _is_known(f: object) -> bool:

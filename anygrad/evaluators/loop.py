@@ -80,13 +80,11 @@ class Loop:
         """Open a target for sampling."""
         return LoopSession(target, target.memory(in_place=self.in_place), graph=self.graph)
 
-    def without_session(
-        self, f: Callable[[Any], object], memory: Memory, brief: Brief
-    ) -> tuple[Sequence[Array], bool] | None:
-        """Return the derivatives, block after block, and what a session calls ``blind``; None where one is needed."""
+    def without_session(self, f: Callable[[Any], object], memory: Memory, brief: Brief) -> Sequence[Array] | None:
+        """Return the derivatives, block after block; None where a session is needed."""
         if self.graph or not memory.visible:  # whether f sees x change is to be found out
             return None
-        return derived(f, memory, brief), False
+        return derived(f, memory, brief)
 
 
 class LoopSession:

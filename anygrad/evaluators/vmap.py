@@ -10,10 +10,10 @@ from typing import Any
 
 from anygrad._typing import Array
 from anygrad.backends import Backend, Memory, Rule, Stack
-from anygrad.evaluators._at_once import AtOnce
-from anygrad.evaluators._base import Brief, Target
+from anygrad.evaluators._at_once import gradient_at_once
+from anygrad.evaluators._base import Target
 from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_at_once, points_in, reader, validate_max_bytes
+from anygrad.evaluators._leading import points_in, reader, validate_max_bytes
 
 # What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -83,23 +83,25 @@ class Vmap:
             read=reader(memory, vector=target.vector, evaluator="Vmap()"),
         )
 
-    def compiled(
+    def at_once(
         self, f: Callable[[Any], object], x: Array, backend: Backend, rule: Rule, step: float, *, most: float
-    ) -> Array | None:
-        """Return the gradient, if the library compiles it as a whole and the numbers of x are at most ``most``."""
-        gradient = backend.compiled_gradient
-        return None if gradient is None else gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
-
-    def without_session(
-        self, f: Callable[[Any], object], memory: Memory, brief: Brief
-    ) -> tuple[Sequence[Array], bool] | None:
-        """Return the derivatives, block after block, and what a session calls ``blind``; None where one is needed."""
-        levels = None if memory.vectoriser is None else points_at_once(brief, self.max_bytes, memory)
-        if levels is None:
+    ) -> tuple[Array, bool] | None:
+        """Return the gradient by one call of f, and what a session calls ``blind``; None where one is needed."""
+        if backend.compiled_gradient is not None:
+            gradient = backend.compiled_gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
+            return None if gradient is None else (gradient, False)
+        if backend.points_about is None:
             return None
-        many, stack = _many(f, memory, memory.size * len(levels))
-        read = reader(memory, vector=False, evaluator="Vmap()")
-        return AtOnce(many, stack, memory, read, brief, lambda: f(memory.array)).derived(levels)
+        with backend.context(x):
+            points = backend.points_about(x, rule, step, most=most, max_bytes=self.max_bytes)
+            if points is None or points.vectoriser is None:
+                return None
+            many = _guarded(points.vectoriser.vmap(f), f, lambda: backend.memory(x, in_place=False))
+            return gradient_at_once(many, points, x, backend, evaluator="Vmap()", at_x=lambda at: _number(f, at))
+
+
+def _number(f: Callable[[Any], object], at: Memory) -> float:
+    return float(at.read(f(at.array)))
 
 
 def _at_x(target: Target, memory: Memory) -> object:
@@ -119,8 +121,8 @@ def _many(
     f: Callable[[Any], object],
     memory: Memory,
     rows: int,
-    length: int | None = None,
-    unpacking: Sequence[Callable[[Any], object] | None] = (None, None),
+    length: int | None,
+    unpacking: Sequence[Callable[[Any], object] | None],
 ) -> tuple[Callable[[Any], Any], Stack]:
     """Return f of many points, and the stack that they are made by; what it returns is unpacked, of one or of many."""
     unpack, unpack_many = unpacking
@@ -132,27 +134,44 @@ def _many(
     one = f if unpack is None or outside is not None else lambda x: unpack(f(x))
     fused = memory.fused(one, rows) if length is None else None
     many, stack = fused or (vectoriser.vmap(one), memory.stack(rows, length))
+    called = _guarded(many, one, lambda: memory, whole=length is None, plain=unpack is None)
+    return called if outside is None else lambda points: outside(called(points)), stack
+
+
+def _guarded(
+    many: Callable[[Any], Any],
+    one: Callable[[Any], object],
+    opened: Callable[[], Memory],
+    *,
+    whole: bool = True,
+    plain: bool = True,
+) -> Callable[[Any], Any]:
+    """Return f of many points, with errors that say what is wrong about that of one.
+
+    Of that an argument is x as it is opened, or a row of it, and its value a number where it is ``plain``.
+    """
 
     def called(points: Any) -> object:
         try:
             value = many(points)
         except _OF_TRACING as error:
-            point = memory.array if length is None else memory.array[0, ...]
-            _require_traced(one, point, error, memory.read if unpack is None else None)
+            memory = opened()
+            point = memory.array if whole else memory.array[0, ...]
+            _require_traced(one, point, error, memory.read if plain else None)
             raise
-        if unpack is None:
-            _require_numbers(memory, value)
-        return value if outside is None else outside(value)
+        if plain:
+            _require_numbers(opened, value)
+        return value
 
-    return called, stack
+    return called
 
 
-def _require_numbers(memory: Memory, value: Any) -> None:
+def _require_numbers(opened: Callable[[], Memory], value: Any) -> None:
     """Raise unless there is a number for each point: f is given one, and what is said is of its value there."""
     if not hasattr(value, "shape"):
-        memory.read(value)
+        opened().read(value)
     elif math.prod(value.shape[1:]) != 1:
-        memory.read(value[0, ...])
+        opened().read(value[0, ...])
 
 
 def _require_traced(

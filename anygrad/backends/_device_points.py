@@ -1,0 +1,141 @@
+"""The points of a stencil on a device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from array_api_compat import array_namespace, device
+
+from anygrad._typing import Array
+from anygrad.backends._points import Numbers, combined, within
+from anygrad.backends._vectoriser import Rule, Vectoriser
+
+
+class Kernels(Protocol):
+    """What is done to all points; of a library that has kernels of its own for that, in fewer of them."""
+
+    def made(self, original: Array, levels: Sequence[Array]) -> Array:
+        """Return a table with a row for each point: copies, with their elements set to one level after the other."""
+        ...
+
+    def looked_at(self, table: Array, original: Array, levels: Sequence[Array], values: Array) -> tuple[bool, bool]:
+        """Return whether a table is no longer what was made; and whether f's values there may be all alike."""
+        ...
+
+
+class StandardKernels:
+    """`Kernels` in array API terms."""
+
+    def made(self, original: Array, levels: Sequence[Array]) -> Array:
+        xp, size = array_namespace(original), original.shape[0]
+        table = xp.empty((len(levels) * size, size), dtype=original.dtype, device=device(original))
+        table[...] = original
+        flat = table.reshape(-1)
+        for start, level in zip(range(0, len(levels) * size**2, size**2), levels, strict=True):
+            flat[start : start + size**2 : size + 1] = level
+        return table
+
+    def looked_at(self, table: Array, original: Array, levels: Sequence[Array], values: Array) -> tuple[bool, bool]:
+        xp = array_namespace(table)
+        changed = not xp.all(table == self.made(original, levels))
+        return changed, not 0 < float(abs(values[0] - values[-1])) < math.inf
+
+
+class DevicePoints:
+    """`StencilPoints` in a buffer on a device.
+
+    Parameters
+    ----------
+    original, levels
+        The numbers of x, of which f knows no other array, and what each is set to in turn.
+    shape
+        That of x.
+    combine
+        Makes derivatives of f's values.
+    read
+        As in `StencilPoints`, given how many values there are to be.
+    kernels
+        What makes the points, and looks at them.
+    given
+        Makes of the buffer what f is given.
+    vectoriser
+        As in `StencilPoints`.
+    """
+
+    def __init__(
+        self,
+        original: Array,
+        levels: Sequence[Array],
+        shape: tuple[int, ...],
+        *,
+        combine: Callable[[Array], Array],
+        read: Callable[[Any, int], Array | None],
+        kernels: Kernels,
+        given: Callable[[Array], Array] | None,
+        vectoriser: Vectoriser | None,
+    ) -> None:
+        self._original, self._levels, self._shape = original, levels, shape
+        self._combine = combine
+        self._read = read
+        self._kernels = kernels
+        self._table = kernels.made(original, levels)
+        self._count = self._table.shape[0]
+        points = self._table.reshape(self._count, *shape)
+        self.argument = points if given is None else given(points)
+        self.vectoriser = vectoriser
+
+    def read(self, value: object) -> Array | None:
+        return self._read(value, self._count)
+
+    def derived(self, values: Array) -> tuple[Array, bool, bool]:
+        slopes = self._combine(values)
+        changed, alike = self._kernels.looked_at(self._table, self._original, self._levels, values)
+        return slopes.reshape(self._shape), changed, alike
+
+
+_STANDARD = StandardKernels()
+
+
+def device_points(
+    x: Array,
+    rule: Rule,
+    step: float,
+    *,
+    is_own: Callable[[object], bool],
+    host: Callable[[Array], Numbers],
+    most: float,
+    limit: int,
+    divisor: Any = None,
+    kernels: Kernels = _STANDARD,
+    given: Callable[[Array], Array] | None = None,
+    vectoriser: Vectoriser | None = None,
+) -> DevicePoints | None:
+    """Return the points about an x of float64 that take ``limit`` bytes at most.
+
+    ``is_own`` tells arrays of its library, and ``host`` takes them to the host. ``divisor`` is the step as something
+    that the device divides by exactly, where it does not by a number.
+    """
+    if not within(host(x), most):
+        return None
+    xp, size = array_namespace(x), math.prod(x.shape)
+    original = xp.reshape(x, (-1,), copy=True)
+    levels = rule.points(original, step)
+    if 8 * len(levels) * size**2 > limit:
+        return None
+
+    def read(value: Any, count: int) -> Array | None:
+        as_usual = is_own(value) and value.dtype == x.dtype and value.shape == (count,)
+        return value if as_usual and device(value) == device(x) else None
+
+    return DevicePoints(
+        original,
+        levels,
+        tuple(x.shape),
+        combine=lambda values: combined(rule, values, step if divisor is None else divisor, size),
+        read=read,
+        kernels=kernels,
+        given=given,
+        vectoriser=vectoriser,
+    )
