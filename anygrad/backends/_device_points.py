@@ -117,7 +117,7 @@ def device_points(
     ``is_own`` tells arrays of its library, and ``host`` takes them to the host. ``divisor`` is the step as something
     that the device divides by exactly, where it does not by a number.
     """
-    if not within(host(x), most):
+    if not within(host(x).reshape(-1), most):
         return None
     xp, size = array_namespace(x), math.prod(x.shape)
     original = xp.reshape(x, (-1,), copy=True)

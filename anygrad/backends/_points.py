@@ -53,6 +53,8 @@ class PointsAbout(Protocol):
 
 def within(numbers: Numbers, most: float) -> bool:
     """Return whether all numbers are at most so large: NaN is not."""
+    if numbers.dot(numbers) <= most * most:  # as nearly always, and one operation instead of three
+        return True
     return b"\0" not in (abs(numbers) <= most).tobytes()  # numpy.all is written in Python
 
 

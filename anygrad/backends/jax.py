@@ -22,6 +22,7 @@ from anygrad.backends._jax_codec import codec_of
 from anygrad.backends._jax_modes import under
 from anygrad.backends._jax_points import host_points
 from anygrad.backends._jax_vectoriser import gradient_in_one, vectoriser_of
+from anygrad.backends._points import within
 from anygrad.backends._scalar import (
     host_number,
     host_numbers,
@@ -100,7 +101,7 @@ def compiled_gradient(
         return None
     if len(x.sharding.device_set) > 1:  # how the gradient would be distributed is XLA's choice
         return None
-    if not np.abs(np.asarray(x)).max() <= most:  # NaN is not
+    if not within(np.asarray(x).reshape(-1), most):
         return None
     chunk_bytes = _CHUNK_BYTES if in_host_memory(x) else CHUNK_BYTES
     return gradient_in_one(f, x, rule, step, chunk_bytes if max_bytes is None else max_bytes)
