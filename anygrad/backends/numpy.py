@@ -110,6 +110,8 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
         return host_number(value, library=name, complex_allowed=x.dtype.kind == "c")
 
     def read_array(value: object) -> NDArray[Any]:
+        if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
+            return value
         if not isinstance(value, np.ndarray):
             return host_numbers(value, library=name, complex_allowed=x.dtype.kind == "c")
         require_numbers(value.dtype.kind in "biufc", value)

@@ -148,17 +148,18 @@ class ChunkSession:
     def _chunk(self, levels: Levels, part: int | None, width: int, span: range) -> Array:
         """Return f's values at some of the points, by one call."""
         assert self._stack is not None
-        row, offset = 0, 0
+        row, start, stop = 0, span.start, span.stop
         for elements, own in levels:
-            start, stop = max(span.start - offset, 0), min(span.stop - offset, len(elements) // width)
-            if start < stop:
-                rows = range(row, row + stop - start)
-                chosen = elements[start * width : stop * width]
+            points = len(elements) // width
+            if start < points and stop > 0:
+                chosen = slice(max(start, 0) * width, min(stop, points) * width)
+                some = elements[chosen]
+                rows = range(row, row + len(some) // width)
                 if self._length is not None:
-                    self._stack.fill(rows, _samples(chosen, self._length))
-                self._stack.write(_rows(rows, width), chosen, part, own[start * width : stop * width])
-                row += len(rows)
-            offset += len(elements) // width
+                    self._stack.fill(rows, _samples(some, self._length))
+                self._stack.write(_rows(rows, width), some, part, own[chosen])
+                row = rows.stop
+            start, stop = start - points, stop - points
         _, values = self._called(row)
         if self._check is not None and row > 1:
             check, self._check = self._check, None
