@@ -333,3 +333,22 @@ def test_steps_that_are_none(h):
     short, long = both(np.sum, np.ones(3), h=h)
     assert short == long
     assert short[0][0] is ValueError
+
+
+@pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Batch()])
+@pytest.mark.parametrize("numbers", [[np.nan] * 3, [np.inf, -np.inf], [1e300, 1.0], [5e-324] * 3, [1e308, 17.0]])
+def test_no_number_of_x_makes_numpy_warn_or_raise(evaluator, numbers):
+    def f(x):
+        with np.errstate(all="ignore"):
+            return x.sum(-1)
+
+    for options in {}, {"h": 1e-3}, {"h": 1e308}:
+        for _ in range(2):
+            with np.errstate(all="raise"):
+                found, warned = outcome(
+                    lambda options=options: anygrad.numerical_gradient(
+                        f, np.array(numbers), evaluator=evaluator, **options
+                    )
+                )
+            assert not isinstance(found, tuple) or "too small" in found[1]
+            assert not warned

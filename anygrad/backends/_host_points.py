@@ -78,8 +78,7 @@ class HostPoints:
 
 def host_levels(original: Numbers, rule: Rule, step: float, *, most: float, limit: int) -> Numbers | None:
     """Return what each number is set to, a row for each time; None where `PointsAbout` returns that."""
-    with np.errstate(all="ignore"):
-        if not within(original, most):
-            return None
-        levels = np.array(rule.points(original, step))
+    if not within(original, most):
+        return None
+    levels = np.array(rule.points(original, step))
     return levels if levels.size * original.nbytes <= limit else None

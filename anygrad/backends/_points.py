@@ -12,6 +12,9 @@ from anygrad.backends._vectoriser import Rule, Vectoriser
 
 Numbers = NDArray[Any]
 
+# Sixty times this is still a number.
+_HUGE = 1e300
+
 
 class StencilPoints(Protocol):
     """Copies of x along a leading axis: each with one element set, all elements to their first level, then the next."""
@@ -52,10 +55,13 @@ class PointsAbout(Protocol):
 
 
 def within(numbers: Numbers, most: float) -> bool:
-    """Return whether all numbers are at most so large: NaN is not."""
-    if numbers.dot(numbers) <= most * most:  # as nearly always, and one operation instead of three
-        return True
-    return b"\0" not in (abs(numbers) <= most).tobytes()  # numpy.all is written in Python
+    """Return whether all numbers are at most so large: NaN is not. Nor may they and their steps overflow."""
+    if most > _HUGE:
+        return False
+    with np.errstate(all="ignore"):
+        if numbers.dot(numbers) <= most * most:  # as nearly always, and one operation instead of three
+            return True
+        return b"\0" not in (abs(numbers) <= most).tobytes()  # numpy.all is written in Python
 
 
 def combined(rule: Rule, values: Array, step: Any, size: int) -> Array:
