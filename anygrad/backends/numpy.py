@@ -27,7 +27,7 @@ from anygrad.backends._scalar import (
 from anygrad.backends._vectoriser import Function, Rule
 
 # What stays in the cache, with what f makes of it.
-_CHUNK_BYTES = 192 * 2**10
+_CHUNK_BYTES = 256 * 2**10
 
 name = "numpy"
 cast_example = "x.astype(float)"
