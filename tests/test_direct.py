@@ -258,20 +258,85 @@ def test_what_f_writes_to_its_points_is_noticed(lib, place, value):
 
 
 @pytest.mark.libraries(lambda lib: lib.name == "torch")
-def test_points_on_a_device(lib, monkeypatch):
-    """As where x is not in the host's memory: of a machine without such a device, on the CPU."""
-    x = lib.asarray(NUMBERS, "float64")
-    monkeypatch.setattr(resolve(x), "in_host_memory", lambda x: False)
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("on_host", [True, False])
+@pytest.mark.filterwarnings("error")
+def test_points_of_tensors(lib, monkeypatch, requires_grad, on_host):
+    """Also as where x is not in the host's memory: of a machine without such a device, on the CPU."""
+    x = lib.asarray(NUMBERS, "float64").requires_grad_(requires_grad)
+    monkeypatch.setattr(resolve(x), "in_host_memory", lambda x: on_host)
+    weight = lib.asarray(np.array(1.0), "float64").requires_grad_()
     for evaluator in anygrad.Batch(), anygrad.Vmap():
 
         def f(x):
-            return (x**3).sum((-1, -2))
+            return (weight * x**3).sum((-1, -2))
 
         for _ in range(2):
-            require_same(lib, *both(f, x, evaluator=evaluator))
+            short, long = both(f, x, evaluator=evaluator)
+            require_same(lib, short, long)
+            assert not short[0].requires_grad
     with pytest.raises(ValueError, match="modifies its argument"):
-        anygrad.numerical_gradient(lambda x: (x.mul_(2)).sum((-1, -2)), x, evaluator=anygrad.Vmap())
-    assert lib.bits(x) == NUMBERS.tobytes()
+        anygrad.numerical_gradient(lambda x: (x.mul_(2)).sum((-1, -2)), x.detach(), evaluator=anygrad.Vmap())
+    assert lib.bits(x.detach()) == NUMBERS.tobytes()
+
+
+@pytest.mark.parametrize("number", [1e250, 1e160, 1e100, 1e-100, 1e-170, -np.inf])
+@pytest.mark.parametrize("h", [1e-300, 1e-200, 1e-150, 1e140, 1e150, 1e284, 1e290])
+def test_steps_whose_squares_are_no_numbers(number, h):
+    def f(x):
+        return x.sum(-1)
+
+    anygrad.numerical_gradient(f, np.ones(2), evaluator=anygrad.Batch())  # from now on it need not be looked at
+    require_same_but_nan(*both(f, np.array([number, 1.0]), h=h, evaluator=anygrad.Batch()))
+
+
+def resizes(x):
+    x.resize((40,), refcheck=False)
+    return x.sum()
+
+
+def reshapes(x):
+    values = (x**2).sum((-1, -2))
+    x.shape = (-1,)
+    return values.tolist()
+
+
+def changes_the_settings(x):
+    np.seterr(all="raise")
+    return np.full(len(x), 2.0)
+
+
+REUSED = np.empty(100)
+
+
+def returns_the_same_array(x):
+    values = REUSED[: len(x)]
+    values[:] = 1.0 if len(x) > 1 else 5.0
+    return values
+
+
+UNUSUAL = [
+    resizes,
+    reshapes,
+    changes_the_settings,
+    returns_the_same_array,
+    lambda x: np.full(len(x), np.longdouble(1) / 3),
+]
+
+
+@pytest.mark.parametrize("f", UNUSUAL)
+@pytest.mark.filterwarnings("ignore:Setting the shape")
+def test_a_batched_f_that_does_something_unusual(f):
+    known = []
+
+    def later(x):
+        return f(x) if known else (x**2).sum((-1, -2))
+
+    anygrad.numerical_gradient(later, NUMBERS, evaluator=anygrad.Batch())
+    known.append(True)
+    settings = np.geterr()
+    require_same_but_nan(*both(later, NUMBERS.copy(), evaluator=anygrad.Batch()))
+    assert np.geterr() == settings
 
 
 class Loud(anygrad.Loop):

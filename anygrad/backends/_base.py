@@ -11,7 +11,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends._memory import Memory
 from anygrad.backends._points import PointsAbout
-from anygrad.backends._vectoriser import CompiledGradient, Function
+from anygrad.backends._vectoriser import CompiledGradient, Function, Vectoriser
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -60,6 +60,11 @@ class Backend(Opener, Protocol):
     @property
     def compiled_gradient(self) -> CompiledGradient | None:
         """What compiles a gradient as a whole, f and what is made of its values; None where nothing is compiled."""
+        ...
+
+    @property
+    def vectoriser(self) -> Vectoriser | None:
+        """The library's vmap, if it is the same for any x; else None."""
         ...
 
     @property

@@ -15,13 +15,13 @@ _MAKE = cupy.ElementwiseKernel(
     "point = i % (size + 1) ? original : level",
     "anygrad_make",
 )
-# Whether they are still that, bit for bit; and whether the first of f's values and the last one clearly differ.
+# Whether they are still that (none is NaN); and whether the first of f's values and the last one clearly differ.
 _LOOK = cupy.ElementwiseKernel(
     "float64 point, float64 original, float64 level, int64 size, raw float64 values, int64 last",
     "raw bool found",
     """
     double expected = i % (size + 1) ? original : level;
-    if (__double_as_longlong(point) != __double_as_longlong(expected)) found[0] = true;
+    if (point != expected) found[0] = true;
     if (i == 0) {
         double difference = fabs(values[0] - values[last]);
         found[1] = difference > 0 && !isinf(difference);

@@ -10,7 +10,7 @@ from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array
 from anygrad.backends._points import Numbers, combined, within
-from anygrad.backends._vectoriser import Rule, Vectoriser
+from anygrad.backends._vectoriser import Rule
 
 
 class Kernels(Protocol):
@@ -26,7 +26,7 @@ class Kernels(Protocol):
 
 
 class StandardKernels:
-    """`Kernels` in array API terms."""
+    """`Kernels` of operations of the library, whose arrays can be written through views."""
 
     def made(self, original: Array, levels: Sequence[Array]) -> Array:
         xp, size = array_namespace(original), original.shape[0]
@@ -39,7 +39,12 @@ class StandardKernels:
 
     def looked_at(self, table: Array, original: Array, levels: Sequence[Array], values: Array) -> tuple[bool, bool]:
         xp = array_namespace(table)
-        changed = not xp.all(table == self.made(original, levels))
+        same, size = table == original, original.shape[0]
+        cells, flat = table.reshape(-1), same.reshape(-1)
+        for start, level in zip(range(0, len(levels) * size**2, size**2), levels, strict=True):
+            own = slice(start, start + size**2, size + 1)
+            flat[own] = cells[own] == level
+        changed = not xp.all(xp.all(same, axis=-1))  # not at once: to one number, few threads reduce
         return changed, not 0 < float(abs(values[0] - values[-1])) < math.inf
 
 
@@ -60,8 +65,6 @@ class DevicePoints:
         What makes the points, and looks at them.
     given
         Makes of the buffer what f is given.
-    vectoriser
-        As in `StencilPoints`.
     """
 
     def __init__(
@@ -74,7 +77,6 @@ class DevicePoints:
         read: Callable[[Any, int], Array | None],
         kernels: Kernels,
         given: Callable[[Array], Array] | None,
-        vectoriser: Vectoriser | None,
     ) -> None:
         self._original, self._levels, self._shape = original, levels, shape
         self._combine = combine
@@ -84,7 +86,6 @@ class DevicePoints:
         self._count = self._table.shape[0]
         points = self._table.reshape(self._count, *shape)
         self.argument = points if given is None else given(points)
-        self.vectoriser = vectoriser
 
     def read(self, value: object) -> Array | None:
         return self._read(value, self._count)
@@ -103,19 +104,18 @@ def device_points(
     rule: Rule,
     step: float,
     *,
-    is_own: Callable[[object], bool],
+    plain: Callable[[object], Array | None],
     host: Callable[[Array], Numbers],
     most: float,
     limit: int,
-    divisor: Any = None,
+    divisor: Callable[[], Any] | None = None,
     kernels: Kernels = _STANDARD,
     given: Callable[[Array], Array] | None = None,
-    vectoriser: Vectoriser | None = None,
 ) -> DevicePoints | None:
     """Return the points about an x of float64 that take ``limit`` bytes at most.
 
-    ``is_own`` tells arrays of its library, and ``host`` takes them to the host. ``divisor`` is the step as something
-    that the device divides by exactly, where it does not by a number.
+    ``plain`` returns what f returned as an array like x, or None if it is something else; ``host`` takes arrays to the
+    host. ``divisor`` makes of the step what the device divides by exactly, where it does not by a number.
     """
     if not within(host(x).reshape(-1), most):
         return None
@@ -126,16 +126,16 @@ def device_points(
         return None
 
     def read(value: Any, count: int) -> Array | None:
-        as_usual = is_own(value) and value.dtype == x.dtype and value.shape == (count,)
-        return value if as_usual and device(value) == device(x) else None
+        array = plain(value)
+        as_usual = array is not None and array.dtype == x.dtype and array.shape == (count,)
+        return array if as_usual and device(array) == device(x) else None
 
     return DevicePoints(
         original,
         levels,
         tuple(x.shape),
-        combine=lambda values: combined(rule, values, step if divisor is None else divisor, size),
+        combine=lambda values: combined(rule, values, step if divisor is None else divisor(), size),
         read=read,
         kernels=kernels,
         given=given,
-        vectoriser=vectoriser,
     )

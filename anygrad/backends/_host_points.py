@@ -11,7 +11,10 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends._host_stack import LARGE, keep_freed_memory
 from anygrad.backends._points import Numbers, combined, within
-from anygrad.backends._vectoriser import Rule, Vectoriser
+from anygrad.backends._vectoriser import Rule
+
+# Of more bytes than this a copy to compare with is not made.
+COPIED = 2**21
 
 Buffer = Callable[[int], tuple[Array, Numbers]]
 
@@ -34,9 +37,7 @@ class HostPoints:
     given
         Makes of the buffer what f is given.
     private
-        Whether f cannot write to the buffer.
-    vectoriser
-        As in `StencilPoints`.
+        Whether f cannot write to the buffer. Else a copy of it is kept: of `COPIED` bytes at most.
     """
 
     def __init__(
@@ -51,7 +52,6 @@ class HostPoints:
         result: Callable[[Numbers], Array],
         given: Callable[[Array], Array] | None = None,
         private: bool = False,
-        vectoriser: Vectoriser | None = None,
     ) -> None:
         keep_freed_memory(LARGE)
         sets, size = levels.shape
@@ -64,7 +64,6 @@ class HostPoints:
         self._read = read
         self._result = result
         self.argument = array if given is None else given(array)
-        self.vectoriser = vectoriser
 
     def read(self, value: object) -> Numbers | None:
         return self._read(value, self._count)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from anygrad.backends._host_points import HostPoints, host_levels
+from anygrad.backends._points import Numbers
 from anygrad.backends._vectoriser import Rule
-
-Numbers = NDArray[Any]
 
 
 def host_points(

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends._vectoriser import Rule, Vectoriser
+from anygrad.backends._vectoriser import Rule
 
 Numbers = NDArray[Any]
 
-# Sixty times this is still a number.
-_HUGE = 1e300
+# Between these a square is a normal number; beyond, and thirty steps from there, is still a number.
+_LEAST_SQUARED, _MOST_SQUARED, _HUGE = 1e-150, 1e150, 1e300
 
 
 class StencilPoints(Protocol):
@@ -22,11 +22,6 @@ class StencilPoints(Protocol):
     @property
     def argument(self) -> Array:
         """What f is given."""
-        ...
-
-    @property
-    def vectoriser(self) -> Vectoriser | None:
-        """As in `Memory`; None also where f is vectorised otherwise."""
         ...
 
     def read(self, value: object) -> Array | None:
@@ -55,11 +50,12 @@ class PointsAbout(Protocol):
 
 
 def within(numbers: Numbers, most: float) -> bool:
-    """Return whether all numbers are at most so large: NaN is not. Nor may they and their steps overflow."""
+    """Return whether all numbers are at most so large: NaN is not. They are not either, if the points may overflow."""
     if most > _HUGE:
         return False
     with np.errstate(all="ignore"):
-        if numbers.dot(numbers) <= most * most:  # as nearly always, and one operation instead of three
+        # As nearly always, and one operation instead of three.
+        if _LEAST_SQUARED < most < _MOST_SQUARED and numbers.dot(numbers) <= most * most:
             return True
         return b"\0" not in (abs(numbers) <= most).tobytes()  # numpy.all is written in Python
 

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from anygrad.backends._device_points import DevicePoints, device_points
-from anygrad.backends._host_points import HostPoints, host_levels
-from anygrad.backends._torch_vectoriser import VECTORISER
+from anygrad.backends._host_points import COPIED, HostPoints, host_levels
+from anygrad.backends._points import Numbers
 from anygrad.backends._vectoriser import Rule
-
-Numbers = NDArray[Any]
 
 
 def host_points(
@@ -25,7 +22,7 @@ def host_points(
     ``given`` makes what f is given of a tensor of them.
     """
     numbers, shape = _numbers(x).reshape(-1), x.shape
-    levels = host_levels(numbers, rule, step, most=most, limit=limit)
+    levels = host_levels(numbers, rule, step, most=most, limit=min(limit, COPIED))
     if levels is None:
         return None
 
@@ -34,16 +31,15 @@ def host_points(
         return points, points.numpy()
 
     def read(value: object, count: int) -> Numbers | None:
-        if not isinstance(value, torch.Tensor) or value.dtype != torch.float64 or value.shape != (count,):
+        tensor = _plain(value)
+        if tensor is None or tensor.dtype != torch.float64 or tensor.shape != (count,):
             return None
-        return _numbers(value) if value.device == x.device else None
+        return _numbers(tensor) if tensor.device == x.device else None
 
     def result(slopes: Numbers) -> torch.Tensor:
         return torch.from_numpy(slopes.astype(np.float64, copy=False)).reshape(shape)
 
-    return HostPoints(
-        numbers, levels, rule, step, buffer=buffer, read=read, result=result, given=given, vectoriser=VECTORISER
-    )
+    return HostPoints(numbers, levels, rule, step, buffer=buffer, read=read, result=result, given=given)
 
 
 def points_on_device(
@@ -54,14 +50,19 @@ def points_on_device(
         x.detach(),
         rule,
         step,
-        is_own=lambda value: isinstance(value, torch.Tensor),
+        plain=_plain,
         host=_numbers,
         most=most,
         limit=limit,
-        divisor=torch.full((), step, dtype=x.dtype, device=x.device),  # by a number it multiplies with the reciprocal
+        # By a number it multiplies with the reciprocal.
+        divisor=lambda: torch.full((), step, dtype=x.dtype, device=x.device),
         given=given,
-        vectoriser=VECTORISER,
     )
+
+
+def _plain(value: Any) -> torch.Tensor | None:
+    """Return a dense tensor of no derived class without its graph; None of all else."""
+    return value.detach() if type(value) is torch.Tensor and value.layout == torch.strided else None
 
 
 def _numbers(x: torch.Tensor) -> Numbers:

@@ -31,6 +31,7 @@ from anygrad.backends._vectoriser import Function, Rule
 name = "cupy"
 cast_example = "x.astype(float)"
 compiled_gradient = None
+vectoriser = None
 
 
 def is_array(x: object) -> bool:
@@ -112,13 +113,17 @@ def points_about(x: Array, rule: Rule, step: float, *, most: float, max_bytes: i
     if x.dtype != np.float64:
         return None
     limit = max_bytes or _chunk_bytes(x.device.id)
-    return device_points(x, rule, step, is_own=is_array, host=host, most=most, limit=limit, kernels=CupyKernels())
+    return device_points(x, rule, step, plain=_plain, host=host, most=most, limit=limit, kernels=CupyKernels())
 
 
 @cache
 def _chunk_bytes(device: int) -> int:
     _, total = cupy.cuda.Device(device).mem_info
     return chunk_bytes_of(total)
+
+
+def _plain(value: Any) -> Array | None:
+    return value if is_array(value) else None
 
 
 def _extent(x: Array) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from anygrad.backends._vectoriser import Function, Rule
 name = "dpnp"
 cast_example = "x.astype(float)"
 compiled_gradient = None
+vectoriser = None
 
 
 def is_array(x: object) -> bool:
@@ -101,7 +102,7 @@ def points_about(x: Array, rule: Rule, step: float, *, most: float, max_bytes: i
     if x.dtype != np.float64:
         return None
     limit = max_bytes or CHUNK_BYTES
-    return device_points(x, rule, step, is_own=is_array, host=host, most=most, limit=limit)
+    return device_points(x, rule, step, plain=_plain, host=host, most=most, limit=limit)
 
 
 class _Cells:
@@ -122,6 +123,10 @@ class _Cells:
     def __setitem__(self, key: Any, value: Any) -> None:
         self._array[key] = value
         self._wait()
+
+
+def _plain(value: Any) -> Array | None:
+    return value if is_array(value) else None
 
 
 def _extent(x: Array) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from anygrad.backends._vectoriser import Function
 name = "generic"
 cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
 compiled_gradient = None
+vectoriser = None
 points_about = None
 
 

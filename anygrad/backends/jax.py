@@ -37,6 +37,7 @@ from anygrad.backends._vectoriser import Function, Rule
 
 name = "jax"
 cast_example = "x.astype(float)"
+vectoriser = None  # it depends on x
 
 # On the CPU, where a call costs more than one of NumPy's and XLA needs less memory for the same.
 _CHUNK_BYTES = 2**23

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anygrad.backends._base import Indices
 from anygrad.backends._codec import narrowed, numpy_codec
 from anygrad.backends._host import HostMemory
-from anygrad.backends._host_points import HostPoints, host_levels
+from anygrad.backends._host_points import COPIED, HostPoints, host_levels
 from anygrad.backends._layout import overlapping
 from anygrad.backends._scalar import (
     host_number,
@@ -32,6 +32,7 @@ _CHUNK_BYTES = 256 * 2**10
 name = "numpy"
 cast_example = "x.astype(float)"
 compiled_gradient = None
+vectoriser = None
 
 
 def is_array(x: object) -> bool:
@@ -149,16 +150,16 @@ def memory(x: NDArray[Any], *, in_place: bool) -> HostMemory:
 
 
 def points_about(x: NDArray[Any], rule: Rule, step: float, *, most: float, max_bytes: int | None) -> HostPoints | None:
-    if x.dtype != np.float64 or not x.dtype.isnative:
+    if x.dtype != np.float64:
         return None
     numbers, shape = np.asarray(x).reshape(-1), x.shape
-    levels = host_levels(numbers, rule, step, most=most, limit=max_bytes or _CHUNK_BYTES)
+    levels = host_levels(numbers, rule, step, most=most, limit=min(max_bytes or _CHUNK_BYTES, COPIED))
     if levels is None:
         return None
 
     def buffer(count: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        points = np.empty((count, *shape))
-        return points, points
+        owner = np.empty((count, numbers.size))
+        return owner.reshape(count, *shape), owner  # a view, which cannot be resized
 
     def read(value: Any, count: int) -> NDArray[Any] | None:
         as_usual = type(value) is np.ndarray and value.dtype == np.float64 and value.shape == (count,)

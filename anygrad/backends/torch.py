@@ -40,6 +40,7 @@ _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 name = "torch"
 cast_example = "x.double()"
 compiled_gradient = None
+vectoriser = VECTORISER
 
 
 def is_array(x: object) -> bool:

@@ -20,17 +20,18 @@ def gradient_at_once(
     backend: Backend,
     *,
     evaluator: str,
-    at_x: Callable[[Memory], float],
+    at_x: Callable[[Memory], Any],
 ) -> tuple[Array, bool]:
     """Return the gradient, and whether f is blind: returns the same number for all points, and for x itself.
 
     ``many`` is f of many points, and ``at_x`` calls it for that one number.
     """
+    count = points.argument.shape[0]
     with np.errstate():  # what f changes of the settings ends with the call
         value = many(points.argument)
     values = points.read(value)
     if values is None:
-        values = _looked_at(value, points.argument.shape[0], backend.memory(x, in_place=False), evaluator)
+        values = _looked_at(value, count, backend.memory(x, in_place=False), evaluator)
     gradient, changed, alike = points.derived(values)
     if changed:
         raise modified()
@@ -43,7 +44,11 @@ def _looked_at(value: object, count: int, memory: Memory, evaluator: str) -> Arr
         return reader(memory, vector=False, evaluator=evaluator)(value, count)
 
 
-def _blind(values: Array, backend: Backend, at_x: Callable[[], float]) -> bool:
+def _blind(values: Array, backend: Backend, at_x: Callable[[], Any]) -> bool:
     """Return whether all values are one finite number, and that at x as well."""
     numbers = values if isinstance(values, np.ndarray) else backend.host(values)
-    return bool(np.isfinite(numbers[0]) and (numbers == numbers[0]).all() and at_x() == numbers[0])
+    first = numbers[0]  # no view of them: f may write its next values to where these are
+    if not np.isfinite(first) or not (numbers == first).all():
+        return False
+    with np.errstate():
+        return bool(at_x() == first)

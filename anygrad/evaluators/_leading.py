@@ -14,11 +14,7 @@ from anygrad.evaluators._base import Target
 def points_in(max_bytes: int | None, target: Target, memory: Memory) -> int:
     """Return how many points fit; raise if not one does."""
     samples = target.x.shape[0] if target.batch else 1
-    return rows_in(max_bytes, memory.nbytes // max(1, samples), memory)
-
-
-def rows_in(max_bytes: int | None, point: int, memory: Memory) -> int:
-    """Return how many points of so many bytes fit; raise if not one does."""
+    point = memory.nbytes // max(1, samples)
     if max_bytes is None:
         return max(1, memory.chunk_bytes // max(1, point))
     if point > max_bytes:

@@ -34,7 +34,7 @@ class Batch:
     max_bytes
         How many bytes of points f may be given in one call; f itself may need several times as much. None is what is
         usually fastest: what stays in the cache of a CPU (256 KiB on NumPy, 1 MiB on PyTorch, 8 MiB on JAX), and what
-        keeps a GPU busy (a 128th of its memory, 1 GiB at most).
+        keeps a GPU busy (a 128th of its memory, 1 GiB at most; 256 MiB on other devices).
 
     Raises
     ------
@@ -105,13 +105,13 @@ class Batch:
             return gradient_at_once(f, points, x, backend, evaluator="Batch()", at_x=lambda at: _at_x(f, at))
 
 
-def _at_x(f: Callable[[Any], object], memory: Memory) -> float:
+def _at_x(f: Callable[[Any], object], memory: Memory) -> Array:
     """Return the value of f for many points, given one."""
     stack = memory.stack(1)
-    [value] = reader(memory, vector=False, evaluator="Batch()")(f(stack.argument(1)), 1)
+    values = reader(memory, vector=False, evaluator="Batch()")(f(stack.argument(1)), 1)
     if stack.settle(look=True):
         raise modified()
-    return float(value)
+    return values[0]
 
 
 def _is_known(f: object) -> bool:

@@ -90,18 +90,18 @@ class Vmap:
         if backend.compiled_gradient is not None:
             gradient = backend.compiled_gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
             return None if gradient is None else (gradient, False)
-        if backend.points_about is None:
+        if backend.points_about is None or backend.vectoriser is None:
             return None
         with backend.context(x):
             points = backend.points_about(x, rule, step, most=most, max_bytes=self.max_bytes)
-            if points is None or points.vectoriser is None:
+            if points is None:
                 return None
-            many = _guarded(points.vectoriser.vmap(f), f, lambda: backend.memory(x, in_place=False))
+            many = _guarded(backend.vectoriser.vmap(f), f, lambda: backend.memory(x, in_place=False))
             return gradient_at_once(many, points, x, backend, evaluator="Vmap()", at_x=lambda at: _number(f, at))
 
 
-def _number(f: Callable[[Any], object], at: Memory) -> float:
-    return float(at.read(f(at.array)))
+def _number(f: Callable[[Any], object], at: Memory) -> Any:
+    return at.read(f(at.array))
 
 
 def _at_x(target: Target, memory: Memory) -> object:
