@@ -12,7 +12,6 @@ from anygrad.backends._examined import examined
 from anygrad.backends._joint import Joint
 from anygrad.backends._memory import Memory, Results
 from anygrad.backends._modes import after_fork, modes, under
-from anygrad.backends._points import StencilPoints
 from anygrad.backends._recorder import Recorder
 from anygrad.backends._scalar import neither_real_nor_holomorphic
 from anygrad.backends._stack import Stack
@@ -28,7 +27,6 @@ __all__ = [
     "Results",
     "Rule",
     "Stack",
-    "StencilPoints",
     "Vectoriser",
     "after_fork",
     "examined",

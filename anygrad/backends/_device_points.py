@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array
 from anygrad.backends._points import Numbers, combined, within
+from anygrad.backends._stacks import all_of
 from anygrad.backends._vectoriser import Rule
 
 
@@ -33,19 +34,22 @@ class StandardKernels:
         table = xp.empty((len(levels) * size, size), dtype=original.dtype, device=device(original))
         table[...] = original
         flat = table.reshape(-1)
-        for start, level in zip(range(0, len(levels) * size**2, size**2), levels, strict=True):
-            flat[start : start + size**2 : size + 1] = level
+        for own, level in zip(_own_elements(size, len(levels)), levels, strict=True):
+            flat[own] = level
         return table
 
     def looked_at(self, table: Array, original: Array, levels: Sequence[Array], values: Array) -> tuple[bool, bool]:
-        xp = array_namespace(table)
-        same, size = table == original, original.shape[0]
+        same = table == original
         cells, flat = table.reshape(-1), same.reshape(-1)
-        for start, level in zip(range(0, len(levels) * size**2, size**2), levels, strict=True):
-            own = slice(start, start + size**2, size + 1)
+        for own, level in zip(_own_elements(original.shape[0], len(levels)), levels, strict=True):
             flat[own] = cells[own] == level
-        changed = not xp.all(xp.all(same, axis=-1))  # not at once: to one number, few threads reduce
+        changed = not all_of(same)
         return changed, not 0 < float(abs(values[0] - values[-1])) < math.inf
+
+
+def _own_elements(size: int, sets: int) -> Iterator[slice]:
+    """Return where, in the flat memory of a table, the elements are that each set of levels is for."""
+    return (slice(start, start + size**2, size + 1) for start in range(0, sets * size**2, size**2))
 
 
 class DevicePoints:
@@ -104,18 +108,19 @@ def device_points(
     rule: Rule,
     step: float,
     *,
-    plain: Callable[[object], Array | None],
     host: Callable[[Array], Numbers],
     most: float,
     limit: int,
+    plain: Callable[[object], Array | None] | None = None,
     divisor: Callable[[], Any] | None = None,
     kernels: Kernels = _STANDARD,
     given: Callable[[Array], Array] | None = None,
 ) -> DevicePoints | None:
     """Return the points about an x of float64 that take ``limit`` bytes at most.
 
-    ``plain`` returns what f returned as an array like x, or None if it is something else; ``host`` takes arrays to the
-    host. ``divisor`` makes of the step what the device divides by exactly, where it does not by a number.
+    ``host`` takes arrays to the host. ``plain`` returns what f returned as an array like x, or None if it is something
+    else, where more is needed for that than a look at its type. ``divisor`` makes of the step what the device divides
+    by exactly, where it does not by a number.
     """
     if not within(host(x).reshape(-1), most):
         return None
@@ -126,7 +131,7 @@ def device_points(
         return None
 
     def read(value: Any, count: int) -> Array | None:
-        array = plain(value)
+        array = plain(value) if plain is not None else value if isinstance(value, type(x)) else None
         as_usual = array is not None and array.dtype == x.dtype and array.shape == (count,)
         return array if as_usual and device(array) == device(x) else None
 

@@ -107,9 +107,11 @@ class DeviceStack:
         """Return whether arrays are equal, or both NaN. Nearly always none is, and the device is asked but once."""
         xp = self._xp
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
-            if bool(reduce(and_, [_all(now == expected) for now, expected in pairs])):
+            if bool(reduce(and_, [all_of(now == expected) for now, expected in pairs])):
                 return True
-            return all(bool(_all((now == expected) | (xp.isnan(now) & xp.isnan(expected)))) for now, expected in pairs)
+            return all(
+                bool(all_of((now == expected) | (xp.isnan(now) & xp.isnan(expected)))) for now, expected in pairs
+            )
 
 
 class FunctionalStack:
@@ -198,7 +200,7 @@ def chunk_bytes_of(total: int) -> int:
     return min(max(total // _SHARE, _LEAST), _MOST)
 
 
-def _all(mask: Array) -> Array:
+def all_of(mask: Array) -> Array:
     """Return whether all are true, row by row: to one number, CuPy reduces by few threads."""
     xp = array_namespace(mask)
     return xp.all(xp.all(mask, axis=-1) if mask.ndim > 1 else mask)

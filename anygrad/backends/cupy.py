@@ -113,17 +113,13 @@ def points_about(x: Array, rule: Rule, step: float, *, most: float, max_bytes: i
     if x.dtype != np.float64:
         return None
     limit = max_bytes or _chunk_bytes(x.device.id)
-    return device_points(x, rule, step, plain=_plain, host=host, most=most, limit=limit, kernels=CupyKernels())
+    return device_points(x, rule, step, host=host, most=most, limit=limit, kernels=CupyKernels())
 
 
 @cache
 def _chunk_bytes(device: int) -> int:
     _, total = cupy.cuda.Device(device).mem_info
     return chunk_bytes_of(total)
-
-
-def _plain(value: Any) -> Array | None:
-    return value if is_array(value) else None
 
 
 def _extent(x: Array) -> tuple[int, int]:

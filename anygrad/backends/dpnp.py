@@ -102,7 +102,7 @@ def points_about(x: Array, rule: Rule, step: float, *, most: float, max_bytes: i
     if x.dtype != np.float64:
         return None
     limit = max_bytes or CHUNK_BYTES
-    return device_points(x, rule, step, plain=_plain, host=host, most=most, limit=limit)
+    return device_points(x, rule, step, host=host, most=most, limit=limit)
 
 
 class _Cells:
@@ -123,10 +123,6 @@ class _Cells:
     def __setitem__(self, key: Any, value: Any) -> None:
         self._array[key] = value
         self._wait()
-
-
-def _plain(value: Any) -> Array | None:
-    return value if is_array(value) else None
 
 
 def _extent(x: Array) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def points_about(
         return None
     if in_host_memory(x):
         return host_points(x, rule, step, given=_given(x), most=most, limit=max_bytes or _CHUNK_BYTES)
-    return points_on_device(x, rule, step, given=_given(x), most=most, limit=max_bytes or _chunk_bytes(x))
+    return points_on_device(x, rule, step, given=_given(x), most=most, limit=max_bytes or _chunk_bytes(x.device))
 
 
 def _private_copy(x: torch.Tensor) -> torch.Tensor:
@@ -228,7 +229,7 @@ def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> Dev
         given=_given(array),
         vectoriser=VECTORISER,
         recorder=TorchRecorder if data.is_cuda else None,
-        chunk_bytes=_chunk_bytes(data),
+        chunk_bytes=_chunk_bytes(data.device),
     )
 
 
@@ -237,8 +238,9 @@ def _given(array: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     return (lambda points: points.detach().requires_grad_()) if array.requires_grad else lambda points: points
 
 
-def _chunk_bytes(x: torch.Tensor) -> int:
-    return chunk_bytes_of(torch.cuda.get_device_properties(x.device).total_memory) if x.is_cuda else CHUNK_BYTES
+@cache
+def _chunk_bytes(on: torch.device) -> int:
+    return chunk_bytes_of(torch.cuda.get_device_properties(on).total_memory) if on.type == "cuda" else CHUNK_BYTES
 
 
 def _detached(value: Any) -> Any:

@@ -8,34 +8,44 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory, StencilPoints
+from anygrad.backends import Backend, Memory, Rule
 from anygrad.evaluators._leading import reader
 from anygrad.evaluators._perturb import modified
 
 
 def gradient_at_once(
     many: Callable[[Any], Any],
-    points: StencilPoints,
     x: Array,
     backend: Backend,
+    rule: Rule,
+    step: float,
     *,
+    most: float,
+    max_bytes: int | None,
     evaluator: str,
     at_x: Callable[[Memory], Any],
-) -> tuple[Array, bool]:
+) -> tuple[Array, bool] | None:
     """Return the gradient, and whether f is blind: returns the same number for all points, and for x itself.
 
-    ``many`` is f of many points, and ``at_x`` calls it for that one number.
+    None, and f has not been called, where the backend has no such points. ``many`` is f of many points, and ``at_x``
+    calls it for that one number.
     """
-    count = points.argument.shape[0]
-    with np.errstate():  # what f changes of the settings ends with the call
-        value = many(points.argument)
-    values = points.read(value)
-    if values is None:
-        values = _looked_at(value, count, backend.memory(x, in_place=False), evaluator)
-    gradient, changed, alike = points.derived(values)
-    if changed:
-        raise modified()
-    return gradient, alike and _blind(values, backend, lambda: at_x(backend.memory(x, in_place=False)))
+    if backend.points_about is None:
+        return None
+    with backend.context(x):
+        points = backend.points_about(x, rule, step, most=most, max_bytes=max_bytes)
+        if points is None:
+            return None
+        count = points.argument.shape[0]
+        with np.errstate():  # what f changes of the settings ends with the call
+            value = many(points.argument)
+        values = points.read(value)
+        if values is None:
+            values = _looked_at(value, count, backend.memory(x, in_place=False), evaluator)
+        gradient, changed, alike = points.derived(values)
+        if changed:
+            raise modified()
+        return gradient, alike and _blind(values, backend, lambda: at_x(backend.memory(x, in_place=False)))
 
 
 def _looked_at(value: object, count: int, memory: Memory, evaluator: str) -> Array:

@@ -96,13 +96,19 @@ class Batch:
         self, f: Callable[[Any], object], x: Array, backend: Backend, rule: Rule, step: float, *, most: float
     ) -> tuple[Array, bool] | None:
         """Return the gradient by one call of f, and what a session calls ``blind``; None where one is needed."""
-        if backend.points_about is None or not _is_known(f):
+        if not _is_known(f):
             return None
-        with backend.context(x):
-            points = backend.points_about(x, rule, step, most=most, max_bytes=self.max_bytes)
-            if points is None:
-                return None
-            return gradient_at_once(f, points, x, backend, evaluator="Batch()", at_x=lambda at: _at_x(f, at))
+        return gradient_at_once(
+            f,
+            x,
+            backend,
+            rule,
+            step,
+            most=most,
+            max_bytes=self.max_bytes,
+            evaluator="Batch()",
+            at_x=lambda at: _at_x(f, at),
+        )
 
 
 def _at_x(f: Callable[[Any], object], memory: Memory) -> Array:

@@ -90,18 +90,19 @@ class Vmap:
         if backend.compiled_gradient is not None:
             gradient = backend.compiled_gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
             return None if gradient is None else (gradient, False)
-        if backend.points_about is None or backend.vectoriser is None:
+        if backend.vectoriser is None:
             return None
-        with backend.context(x):
-            points = backend.points_about(x, rule, step, most=most, max_bytes=self.max_bytes)
-            if points is None:
-                return None
-            many = _guarded(backend.vectoriser.vmap(f), f, lambda: backend.memory(x, in_place=False))
-            return gradient_at_once(many, points, x, backend, evaluator="Vmap()", at_x=lambda at: _number(f, at))
-
-
-def _number(f: Callable[[Any], object], at: Memory) -> Any:
-    return at.read(f(at.array))
+        return gradient_at_once(
+            _guarded(backend.vectoriser.vmap(f), f, lambda: backend.memory(x, in_place=False)),
+            x,
+            backend,
+            rule,
+            step,
+            most=most,
+            max_bytes=self.max_bytes,
+            evaluator="Vmap()",
+            at_x=lambda at: at.read(f(at.array)),
+        )
 
 
 def _at_x(target: Target, memory: Memory) -> object:
