@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from anygrad._plan import Lines, Slopes
+from anygrad.schemes.base import Lines, Slopes
 from anygrad._typing import Array, Namespace
-from anygrad.schemes._bounds import require_room, room
+from anygrad.schemes.finite_difference import require_room, room
 from anygrad.schemes._diagnosis import Diagnosis
 from anygrad.schemes._extrapolation import HIGH, ratio
 from anygrad.schemes._findings import Finding, beside, together
 from anygrad.schemes._kinks import Kink, suspected
 from anygrad.schemes._noise import EXPLAINED
-from anygrad.schemes._step import given_steps
+from anygrad.schemes.steps import given_steps
 from anygrad.schemes._under_noise import MOST, WIDER
 from anygrad.schemes._unseen import extrapolated
 from anygrad.schemes._wanted import Wanted
@@ -78,7 +78,7 @@ def differentiate(scheme: Settings, lines: Lines, steps: Array, n: int = 1) -> S
     """Return the n-th derivatives of ``lines``, beginning with ``steps``."""
     xp = lines.xp
     noise = xp.zeros_like(lines.at) + max(lines.eps, MOST * (scheme.noise or 0.0))
-    if not lines.concrete:
+    if lines.lazy:
         return _without_looking(scheme, lines, steps, noise, n)
     # What f has no number for at x itself leads the steps of all its values astray.
     unknown = xp.any(~xp.isfinite(lines.base()), axis=0)

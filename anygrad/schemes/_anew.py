@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import SEEN, Row
 from anygrad.schemes._findings import Finding, together

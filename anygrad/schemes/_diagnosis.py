@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array
 from anygrad.schemes._anew import WITHIN, again, at_some, kinked, within
 from anygrad.schemes._even_part import scatter_of_even_part

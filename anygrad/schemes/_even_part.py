@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Series
 from anygrad.schemes._search import noise_at

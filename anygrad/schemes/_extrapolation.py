@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache, cached_property
 from math import factorial
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array, Namespace
 
 # By how much the step shrinks from level to level. Not by 2: of a wave sampled less than once in a period all levels

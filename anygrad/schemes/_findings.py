@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from anygrad._plan import Slopes
+from anygrad.schemes.base import Slopes
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._kinks import Kink
 from anygrad.schemes._noise import EXPLAINED

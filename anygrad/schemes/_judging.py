@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import SEEN
 from anygrad.schemes._level import every

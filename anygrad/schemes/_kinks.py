@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import RATIO
 from anygrad.schemes._judging import FINE

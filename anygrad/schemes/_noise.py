@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise
 from math import sqrt
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._level import every

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array
 from anygrad.schemes._extrapolation import CANDIDATES, HIGH, Row
 from anygrad.schemes._judging import FINE, Judged, judge, onward, outward

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array, Namespace
-from anygrad.schemes._bounds import room
+from anygrad.schemes.finite_difference import room
 from anygrad.schemes._extrapolation import Estimate, Row
 from anygrad.schemes._level import Level
 

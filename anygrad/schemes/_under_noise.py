@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad.schemes._anew import WITHIN, at_some, each_again, kinked, within
 from anygrad.schemes._findings import SAFETY, Finding, together
 from anygrad.schemes._kinks import suspected

@@ -14,7 +14,7 @@ from functools import cache
 
 from array_api_compat import device
 
-from anygrad._plan import Lines
+from anygrad.schemes.base import Lines
 from anygrad._typing import Array, Namespace
 from anygrad.schemes._extrapolation import CANDIDATES, HIGH, Estimate, Series
 from anygrad.schemes._level import Level

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from anygrad._plan import Lines, Slopes
+from anygrad.schemes.base import Lines, Slopes
 from anygrad._typing import Array
-from anygrad.schemes._finite import validate_noise
-from anygrad.schemes._step import as_float
+from anygrad.schemes.finite_difference import validate_noise
+from anygrad.schemes.steps import as_float
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Adaptive:
     step: Any = None
     noise: float | None = None
     levels: int = 24
+    samples_complex: ClassVar[bool] = False
+    inspects_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.step, (bool, str, bytes, complex)):
@@ -85,16 +87,6 @@ class Adaptive:
             raise TypeError(f"Adaptive(levels={self.levels!r}): the number of steps must be an integer, such as 24")
         if self.levels < 3:
             raise ValueError(f"Adaptive(levels={self.levels!r}): extrapolation takes 3 steps or more, such as 24")
-
-    @property
-    def off_axis(self) -> bool:
-        """Whether f is sampled at complex points: it is not."""
-        return False
-
-    @property
-    def examines(self) -> bool:
-        """Whether values are looked at again and again: they are."""
-        return True
 
     # The search is a dozen modules, of which nothing is needed until it is used.
     def steps(self, lines: Lines, n: int = 1) -> Array:

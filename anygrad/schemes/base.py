@@ -1,9 +1,10 @@
-"""What an operator asks of a scheme, and what it gets back."""
+"""What a scheme is, what it is given and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from array_api_compat import device
 
@@ -50,9 +51,9 @@ class Lines:
         Makes complex points of their real and imaginary parts; None where f may not be sampled off the real axis.
     shared
         Whether one call of f samples all of the lines at once: leaving some of them out then saves none.
-    concrete
-        Whether values can be looked at. False for lazy and traced arrays: there are no branches on what they hold, and
-        ``take`` cannot be used.
+    lazy
+        Whether values cannot be looked at, as those of lazy and traced arrays: there are no branches on what they hold,
+        and ``take`` cannot be used.
     lower, upper
         Between which numbers, inclusive, each function may be sampled, (m, 1); None where there is no bound. ``sample``
         moves points that lie outside by a rounding error.
@@ -72,7 +73,7 @@ class Lines:
     all: Callable[[Array], bool]
     compose: Callable[[Array, Array], Array] | None = None
     shared: bool = False
-    concrete: bool = True
+    lazy: bool = False
     lower: Array | None = None
     upper: Array | None = None
 
@@ -123,3 +124,34 @@ class Slopes:
             error=None if self.error is None else change(self.error),
             flags={name: change(flag) for name, flag in self.flags.items()},
         )
+
+
+class Scheme(Protocol):
+    """A frozen object that differentiates functions of one variable from samples of them.
+
+    Attributes
+    ----------
+    samples_complex
+        Whether f is sampled at complex points, off the real axis.
+    inspects_values
+        Whether f's values are looked at to find out where to sample next: the numbers of small arrays on a device are
+        then computed with on the host.
+    """
+
+    @property
+    def samples_complex(self) -> bool: ...
+
+    @property
+    def inspects_values(self) -> bool: ...
+
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the step that the n-th derivative of each line begins with, (m, 1)."""
+        ...
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Sample ``lines``, beginning with ``steps``, and return their n-th derivatives at ``lines.at``."""
+        ...
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called for the n-th derivatives of m lines; about how often, where that depends."""
+        ...

@@ -1,35 +1,82 @@
-"""What the user passes, checked."""
+"""What the user passes besides f and x, checked."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
-from anygrad import backends
-from anygrad._pytree import is_number, is_number_list
-from anygrad._typing import Array
-from anygrad.backends import Backend
-from anygrad.schemes import Scheme
+from anygrad._typing import Array, ProgressCallback
+from anygrad.backends.base import Backend, load, resolve
+from anygrad.evaluators.base import Evaluator
+from anygrad.problem.tree import is_number, is_number_list
+from anygrad.schemes import Central, ReferenceStep, Scheme
+
+
+@dataclass(eq=False)
+class Options:
+    """The keyword arguments that all operators share, checked.
+
+    Attributes
+    ----------
+    operator
+        The name of the operator.
+    also
+        What else says which derivative is wanted, by name.
+    """
+
+    operator: str
+    scheme: Scheme
+    evaluator: Evaluator
+    bounds: tuple[Any, Any] | None = None
+    f0: Any = None
+    has_aux: bool = False
+    progress: bool | ProgressCallback = False
+    full_output: bool = False
+    also: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_scheme(self.scheme)
+        require_evaluator(self.evaluator)
+        if self.bounds is not None:
+            require_bounds(self.bounds, self.scheme)
+
+
+_REFERENCE = Central(order=2, step=ReferenceStep())
+
+
+def reference_scheme(h: float | None, scheme: Scheme | None) -> Scheme:
+    """Return the scheme; h stands for the reference's with that step, and neither for the reference's own."""
+    if h is None:
+        return _REFERENCE if scheme is None else scheme
+    if scheme is not None:
+        raise ValueError(f"both h={h!r} and scheme={scheme!r} are given: give the step to the scheme, as its step=")
+    require_number(h)
+    return Central(order=2, step=ReferenceStep(h))
 
 
 def as_array(leaf: object, name: str) -> tuple[Array, Backend]:
-    """Return a leaf of x as a floating array, and its backend; raise if it cannot be differentiated by.
+    """Return a leaf of x as a floating array, and its backend; raise if it cannot be differentiated with respect to.
 
     Numbers and lists of numbers become NumPy float64 (complex128 if one is complex).
     """
-    backend = backends.resolve(leaf)
+    backend, array = resolve(leaf), leaf
     if backend is None:
-        leaf, backend = _from_python(leaf, name), backends.load("numpy")
-    array: Array = leaf
+        array, backend = from_python(leaf, name), load("numpy")
+    require_floating(array, backend, name)
+    return array, backend
+
+
+def require_floating(array: Array, backend: Backend, name: str) -> None:
+    """Raise unless the dtype of an array of x is real or complex floating."""
     if not backend.floating(array):
         raise TypeError(
-            f"{name} has the dtype {array.dtype}, which cannot hold {name} plus a small step: pass a floating array,"
-            f" for example {backend.cast_example}"
+            f"{name} has the dtype {array.dtype}, which cannot hold {name} plus a small step: pass a floating array, for"
+            f" example {backend.cast_example.format(x=name)}"
         )
-    return array, backend
 
 
 def require_callable(f: object) -> None:
@@ -62,7 +109,7 @@ def require_scheme(scheme: object) -> None:
 
 def require_evaluator(evaluator: object) -> None:
     """Raise unless it is an evaluator."""
-    _require(evaluator, "session", "evaluator", "an evaluator such as anygrad.Loop()")
+    _require(evaluator, "open", "evaluator", "an evaluator such as anygrad.Loop()")
 
 
 def require_bounds(bounds: object, scheme: Scheme) -> None:
@@ -79,7 +126,7 @@ def require_bounds(bounds: object, scheme: Scheme) -> None:
         )
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         raise TypeError(f"bounds is {bounds!r:.60}, but a pair was expected: write bounds=(lower, upper)")
-    if scheme.off_axis:
+    if scheme.samples_complex:
         raise ValueError(
             f"{scheme!r} samples f at complex points, which are in no interval: use anygrad.Adaptive() or"
             " anygrad.Central() with bounds"
@@ -118,7 +165,8 @@ def _require(value: object, method: str, name: str, expected: str) -> None:
         raise TypeError(f"{name} is {value!r:.60}, but {expected} was expected")
 
 
-def _from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
+def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
+    """Return a number or a list of numbers as an array; raise for all else."""
     if isinstance(leaf, np.generic):
         return np.asarray(leaf)
     if instead := _instead(leaf, name):

@@ -6,6 +6,8 @@ import inspect
 from types import FrameType
 
 _OURS = __name__.partition(".")[0]
+# Functions that call f.
+_LOOPS = ("_visit", "<lambda>", "__call__", "reporting")
 
 
 def stacklevel() -> int:
@@ -27,6 +29,10 @@ def raised_in(error: BaseException) -> FrameType | None:
 
 
 def raised_here(error: BaseException) -> bool:
-    """Return whether an exception was raised by anygrad itself."""
+    """Return whether an exception was raised by anygrad itself, and not by f.
+
+    An f that is written in C has no frame: what it raises comes from the loop, which raises nothing itself.
+    """
     frame = raised_in(error)
-    return frame is not None and str(frame.f_globals.get("__name__")).startswith(f"{_OURS}.")
+    name = "" if frame is None else str(frame.f_globals.get("__name__"))
+    return name.startswith(f"{_OURS}.") and not (frame is not None and frame.f_code.co_name.startswith(_LOOPS))

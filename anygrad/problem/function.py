@@ -1,4 +1,4 @@
-"""The user's f, as evaluators call it: what it returns taken apart, and put together again."""
+"""The user's f: what it returns taken apart, and put together again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from anygrad._pytree import Rebuild, flatten, is_number
 from anygrad._typing import Array, PyTree
+from anygrad.problem.tree import Tree, flatten, is_number
 
 _PAIR = "with has_aux=True, f must return a pair (value, aux)"
 _UNDECLARED = "if it is (value, aux), pass has_aux=True, or let f return the value alone"
 
 
 class Function:
-    """f with its extra output taken off, and its value, if that is a tree of arrays, as a list of them.
+    """f, and what is known of it.
 
     Parameters
     ----------
@@ -29,6 +29,17 @@ class Function:
         The shape that the value must have, if it is to be one array of a certain shape.
     called
         The user's name for it.
+
+    Attributes
+    ----------
+    shapes
+        The shapes of the arrays that f returns, when it has been called.
+    aux
+        The extra output of the first call, which is that at x.
+    f0
+        The value at x as the user gave it, unpacked: a number, or a list of arrays for a vector function.
+    base
+        The value at x as working numbers, and the memory that they are of, when it has been evaluated.
     """
 
     def __init__(
@@ -41,52 +52,66 @@ class Function:
         called: str = "f",
     ) -> None:
         self.f = f
-        self._called = called
-        self._shape = shape
-        self._has_aux = has_aux
-        self._vector = vector
-        self._rebuild: Rebuild | None = None
+        self.has_aux = has_aux
+        self.vector = vector
         self.shapes: list[tuple[int, ...]] | None = None
         self.aux: Any = None
-        self._aux_known = False
+        self.f0: Any = None
+        self.base: Any = None
+        self._called = called
+        self._shape = shape
+        self._tree: Tree | None = None
         self._names: list[str] = []
+        self._aux_known = False
         self._f0_given = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs to take apart what f returns: not f itself, nor what f returned here."""
-        return {**self.__dict__, "f": None, "aux": None, "_rebuild": None}
-
-    def of(self, argument: Callable[[Any], Any]) -> Callable[[Any], object]:
-        """Return f as a function of what ``argument`` makes its argument of."""
-        f = self.f
-        return lambda leaf: f(argument(leaf))
+        return {**self.__dict__, "f": None, "aux": None, "f0": None, "base": None, "_tree": None}
 
     @property
-    def unpack(self) -> Callable[[Any], object] | None:
-        """What takes apart what f returns for a point; None, if there is nothing to take apart."""
-        return self.taken_apart if self._has_aux or self._vector else None
+    def returns_number(self) -> bool:
+        """Whether what f returns is the one number that is wanted, and nothing need be taken apart."""
+        return not (self.has_aux or self.vector)
 
-    @property
-    def unpack_many(self) -> Callable[[Any], object] | None:
-        """The same for an f that is given many points: what it returns has a leading axis."""
-        return self._many_taken_apart if self._has_aux or self._vector else None
-
-    def taken_apart(self, returned: object) -> object:
-        """Return what evaluators want of what f returned, and keep the rest."""
+    def unpack(self, returned: Any) -> Any:
+        """Return the value of what f returned for a point, and keep the rest."""
         value = self._without_aux(returned)
-        return self._leaves(value) if self._vector else value
+        return self._leaves(value) if self.vector else value
 
-    def given(self, f0: object) -> object:
-        """Return the same of what the user says that f returns at x."""
+    def unpack_many(self, returned: Any) -> Any:
+        """Return the same of what f returned for many points, with a leading axis."""
+        value = self._without_aux(returned)
+        return self._leaves(value, leading=1) if self.vector else value
+
+    def know(self, f0: Any) -> None:
+        """Take from the user what f returns at x."""
         self._f0_given = True
-        return self.taken_apart(f0)
+        self.f0 = self.unpack(f0)
 
-    def _many_taken_apart(self, returned: object) -> object:
-        value = self._without_aux(returned)
-        return self._leaves(value, leading=1) if self._vector else value
+    def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
+        """Put together a tree like the one that f returns."""
+        assert self._tree is not None
+        return self._tree.rebuild(leaves)
 
-    def _without_aux(self, returned: object) -> object:
-        if not self._has_aux:
+    @property
+    def alone(self) -> bool:
+        """Whether f returned one array, and not a tree of them."""
+        return self._names == ["f(x)"]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many elements each array has that f returns."""
+        return [math.prod(shape) for shape in self.shapes or ()]
+
+    @property
+    def outputs(self) -> list[tuple[slice, tuple[int, ...]]]:
+        """Where each array that f returns is among the elements of all of them, and its shape."""
+        ends = list(accumulate(self.sizes, initial=0))
+        return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], self.shapes or (), strict=False)]
+
+    def _without_aux(self, returned: Any) -> Any:
+        if not self.has_aux:
             return returned
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(f"{self._called} returned {returned!r:.60}, but {_PAIR}")
@@ -95,48 +120,34 @@ class Function:
             self.aux, self._aux_known = aux, True
         return value
 
-    def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
-        """Put together a tree like the one that f returns."""
-        assert self._rebuild is not None
-        return self._rebuild(leaves)
-
-    @property
-    def alone(self) -> bool:
-        """Whether f returned one array, and not a tree of them."""
-        return self._names == ["f(x)"]
-
-    @property
-    def outputs(self) -> list[tuple[slice, tuple[int, ...]]]:
-        """Where each array that f returns is among the elements of all of them, and its shape."""
-        ends = list(accumulate(self.sizes, initial=0))
-        return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], self.shapes or (), strict=False)]
-
-    @property
-    def sizes(self) -> list[int]:
-        """How many elements each array has that f returns."""
-        return [math.prod(shape) for shape in self.shapes or ()]
-
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
+        if self._names == ["f(x)"] and hasattr(value, "dtype") and tuple(value.shape)[leading:] == self._first_shape:
+            return [value]  # as nearly always
         if value is None:  # no empty tree
             wanted = "an array, a number or a tree of these" if self._shape is None else "an array like x"
             raise TypeError(
                 f"{self._called} returned None, but {wanted} was expected: does it lack a return statement?"
             )
-        leaves, rebuild = flatten(value, "f(x)")
-        names, shapes = [place for place, _ in leaves], [_shape(leaf)[leading:] for _, leaf in leaves]
+        tree = flatten(value, "f(x)")
+        leaves, names = tree.leaves, tree.names
+        shapes = [_shape(leaf)[leading:] for leaf in leaves]
         if self._shape is not None:
             self._require_shape(shapes, pair=_is_pair(value))
         if self.shapes is None:
-            if _is_pair(value) and not all(_is_numeric(leaf) for _, leaf in leaves):
+            if _is_pair(value) and not all(_is_numeric(leaf) for leaf in leaves):
                 raise TypeError(f"{self._called} returned a tuple, but arrays and numbers were expected: {_UNDECLARED}")
-            self.shapes, self._rebuild, self._names = shapes, rebuild, names
+            self.shapes, self._tree, self._names = shapes, tree, names
         elif shapes != self.shapes:
-            raise self._unlike("arrays of shape", _listed(shapes), _listed(self.shapes))
+            raise self._mismatch("arrays of shape", _listed(shapes), _listed(self.shapes))
         elif names != self._names:
-            raise self._unlike("a tree of", ", ".join(names), "of " * (not self._f0_given) + ", ".join(self._names))
-        return [leaf for _, leaf in leaves]
+            raise self._mismatch("a tree of", ", ".join(names), "of " * (not self._f0_given) + ", ".join(self._names))
+        return leaves
 
-    def _unlike(self, kind: str, now: str, before: str) -> ValueError:
+    @property
+    def _first_shape(self) -> tuple[int, ...] | None:
+        return self.shapes[0] if self.shapes else None
+
+    def _mismatch(self, kind: str, now: str, before: str) -> ValueError:
         if self._f0_given:
             return ValueError(f"f0 is {kind} {before}, but f returned {kind} {now}: f0 must be what f returns at x")
         return ValueError(

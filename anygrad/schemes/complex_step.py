@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array, Namespace
-from anygrad.schemes._stencil import centred
-from anygrad.schemes._step import NearOptimalStep
+from anygrad.schemes.base import Lines, Slopes
+from anygrad.schemes.stencil import centred
+from anygrad.schemes.steps import NearOptimalStep
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,8 @@ class Complex:
     True
     """
 
-    @property
-    def off_axis(self) -> bool:
-        """Whether f is sampled at complex points: it is."""
-        return True
+    samples_complex: ClassVar[bool] = True
+    inspects_values: ClassVar[bool] = False
 
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the step of each line: along the imaginary axis for n = 1, along the real one for n = 2."""

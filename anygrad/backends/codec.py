@@ -15,6 +15,8 @@ Raw = NDArray[Any]
 
 # Bytes of which a copy is made, and compared, in less time than NumPy takes to begin.
 _SMALL = 2**14
+# The formats of bit patterns and of float64.
+_PACKED = frozenset("dBHILQ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,16 @@ class Codec:
     nearest: Callable[[Raw], Raw]
     eps: float
     tiny: float
+
+    @property
+    def complex(self) -> bool:
+        """Whether the numbers are complex."""
+        return self.dtype.kind == "c"
+
+    @property
+    def packed(self) -> bool:
+        """Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item."""
+        return self.storage.isbuiltin == 1 and self.storage.isnative and self.storage.char in _PACKED
 
 
 @cache
@@ -116,13 +128,6 @@ def same_bits(a: Raw, b: Raw) -> bool:
     if a.nbytes <= _SMALL:
         return a.tobytes() == b.tobytes()
     return _equal(a, b.reshape(a.shape))
-
-
-def copies(rows: Raw, row: Raw) -> bool:
-    """Return whether each of the rows has the same bits as one row."""
-    if rows.nbytes <= _SMALL:
-        return rows.tobytes() == row.tobytes() * len(rows)
-    return _equal(rows, row)
 
 
 def _equal(a: Raw, b: Raw) -> bool:

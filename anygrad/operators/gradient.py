@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from anygrad._direct import direct
-from anygrad._function import Function
-from anygrad._job import Job, Options, reference_scheme
-from anygrad._jobs import jobs_of, require_distinct
-from anygrad._partials import Partials
-from anygrad._pytree import Rebuild, only
-from anygrad._run import assembled, run
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
-from anygrad._validate import as_array, require_callable
-from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.partials import Partials, partials, warn_if_constant
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options, as_array, reference_scheme, require_callable
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.result import assembled
 from anygrad.schemes import Scheme
 
 
@@ -116,27 +112,10 @@ def numerical_gradient(
     >>> anygrad.numerical_gradient(loss, params)["b"].round(6)
     array([5.])
     """
-    require_callable(f)
-    scheme = reference_scheme(h, scheme)
-    if bounds is None and f0 is None and progress is False and not (has_aux or full_output):
-        gradient = direct(f, x, scheme, evaluator)
-        if gradient is not None:
-            return gradient
     options = Options(
-        scheme,
-        evaluator,
-        bounds,
-        f0,
-        has_aux,
-        progress,
-        full_output,
-        plan={"operator": "numerical_gradient"},
+        "numerical_gradient", reference_scheme(h, scheme), evaluator, bounds, f0, has_aux, progress, full_output
     )
-    variables, function = Variables.of(x), Function(f, has_aux=has_aux)
-    jobs = jobs_of(variables, function, options)
-    parts = run(jobs, function, options)
-    require_distinct(variables, [part.in_place for part in parts])
-    return _assembled(parts, variables.rebuild, options, function)
+    return gradient_of(f, Parameters.of(x), options)
 
 
 def numerical_gradient_1d(
@@ -167,23 +146,22 @@ def numerical_gradient_1d(
     >>> anygrad.numerical_gradient_1d(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     """
-    require_callable(f)
-    array, backend = as_array(x, "x")
-    if array.ndim != 1:
-        raise ValueError(
-            f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
-            " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
-        )
     options = Options(
+        "numerical_gradient_1d",
         reference_scheme(h, scheme),
         evaluator,
         bounds,
         progress=progress,
         full_output=full_output,
-        plan={"operator": "numerical_gradient_1d"},
     )
-    job, function = Job("x", f, array, backend, options, bounds or (None, None)), Function(f)
-    return _assembled(run([job], function, options), only, options, function)
+    parameters = Parameters.of_array(x, "x")
+    [array] = parameters.arrays
+    if array.ndim != 1:
+        raise ValueError(
+            f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
+            " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
+        )
+    return gradient_of(f, parameters, options)
 
 
 def numerical_gradient_2d(
@@ -223,25 +201,26 @@ def numerical_gradient_2d(
     array([[6., 8.],
            [0., 4.]])
     """
-    require_callable(f)
-    if isinstance(X, (dict, tuple)):
-        raise TypeError(
-            f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
-        )
-    array, backend = as_array(X, "X")
     options = Options(
+        "numerical_gradient_2d",
         reference_scheme(h, scheme),
         evaluator,
         bounds,
         progress=progress,
         full_output=full_output,
-        plan={"operator": "numerical_gradient_2d"},
     )
-    job = Job("X", f, array, backend, options, bounds or (None, None), batch=array.ndim > 1)
-    function = Function(f)
-    return _assembled(run([job], function, options), only, options, function)
+    if isinstance(X, (dict, tuple)):
+        raise TypeError(
+            f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
+        )
+    parameters = Parameters.of_array(X, "X")
+    return gradient_of(f, parameters, options, rows=parameters.arrays[0].ndim > 1)
 
 
-def _assembled(parts: Sequence[Partials], rebuild: Rebuild, options: Options, function: Function) -> Any:
-    ncalls, npoints = sum(part.ncalls for part in parts), sum(part.npoints for part in parts)
-    return assembled([part.arrays for part in parts], rebuild, options, function, ncalls=ncalls, npoints=npoints)
+def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Options, *, rows: bool = False) -> Any:
+    """Return the gradient of f, or of f of each row."""
+    require_callable(f)
+    function = Function(f, has_aux=options.has_aux)
+    found = partials(function, parameters, options, rows=rows)
+    warn_if_constant(found.unseen)
+    return assembled(found.arrays(), parameters.rebuild, options, function, found.counts)

@@ -7,12 +7,9 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
-from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad.schemes._stencil import Stencil
-
-# The spacing of float64 at 1.
-_DOUBLE = 2.0**-52
+from anygrad.schemes.base import Lines
+from anygrad.schemes.stencil import Stencil
 
 
 class StepRule(Protocol):
@@ -55,15 +52,21 @@ class NearOptimalStep:
 class ReferenceStep:
     """The step of *Deep Learning from Scratch*: 1e-4, grown only where that would drown in rounding.
 
-    1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16.
+    1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16. An h that
+    the user gave is used as it is.
     """
 
-    def uniform_step(self) -> tuple[float, float]:
-        """Return the step in float64, and up to which magnitude of its elements it is the same for all of x."""
-        return 1e-4, 1e-4 / _DOUBLE ** (1 / 3) * (1.0 - 4.0 * _DOUBLE)  # the quotient is rounded
+    h: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.h is not None:
+            require_positive(self.h)
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
+        if self.h is not None:
+            require_change(lines, xp.full_like(lines.at, float(self.h)))
+            return xp.full_like(lines.at, float(self.h))
         relative = lines.eps ** (1 / 3)
         if relative <= 1e-4 and lines.all(relative * lines.scale <= 1e-4):  # nearly always, and much faster
             return xp.full_like(lines.at, 1e-4)
@@ -73,17 +76,13 @@ class ReferenceStep:
 
 @dataclass(frozen=True)
 class GivenStep:
-    """The step that the user gave, one for all or an array like x, as it is.
+    """The step that the user gave, one for all or an array like x.
 
-    In a dtype of less than the working precision x + step may be another number than was asked for, and be it by a
-    fifth of the step: then the step is what lies between that number and x.
+    x + step may be another number than was asked for, in float32 by a fifth of the step: the step taken, and divided by,
+    is what lies between that number and x.
     """
 
     size: float | Array
-
-    def uniform_step(self) -> tuple[float, float] | None:
-        """Return the step in float64, if it is one number, and up to which magnitude of x it changes that."""
-        return (self.size, 0.25 * self.size / _DOUBLE) if isinstance(self.size, float) else None
 
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         return given_steps(self.size, lines)
@@ -101,11 +100,16 @@ def step_rule(step: Step, noise: float | None = None) -> StepRule:
         )
     if not isinstance(step, numbers.Real):
         return GivenStep(step)  # like x, which is not known yet
+    require_positive(step)
+    return GivenStep(float(step))
+
+
+def require_positive(step: Any) -> None:
+    """Raise unless a step is positive and finite."""
     if not 0 < as_float(step) < math.inf:
         raise ValueError(
             f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )
-    return GivenStep(float(step))
 
 
 def given_steps(given: float | Array, lines: Lines) -> Array:
@@ -114,9 +118,15 @@ def given_steps(given: float | Array, lines: Lines) -> Array:
     size = xp.full_like(lines.at, float(given)) if isinstance(given, numbers.Real) else lines.spread(given)
     if lines.any(~((size > 0) & xp.isfinite(size))):
         raise ValueError("the steps must all be positive and finite: write 1e-4, say, or None for the default")
-    above = lines.at + size
-    taken = lines.nearest(above)
-    drowned = xp.isfinite(lines.at) & ((taken == lines.at) | (lines.nearest(lines.at - size) == lines.at))
+    require_change(lines, size)
+    return representable(size, lines)
+
+
+def require_change(lines: Lines, size: Array) -> None:
+    """Raise if steps leave x unchanged."""
+    xp = lines.xp
+    above, below = lines.nearest(lines.at + size), lines.nearest(lines.at - size)
+    drowned = xp.isfinite(lines.at) & ((above == lines.at) | (below == lines.at))
     if lines.any(drowned):
         element = float(xp.max(xp.where(drowned, lines.scale, 0.0)))
         step = float(xp.min(xp.where(drowned, size, float("inf"))))
@@ -124,7 +134,6 @@ def given_steps(given: float | Array, lines: Lines) -> Array:
             f"the step {step!r} is too small: x has an element of magnitude {element!r}, which it leaves"
             f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
         )
-    return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, size)
 
 
 def as_float(number: Any) -> float:

@@ -1,0 +1,485 @@
+"""What a backend is: one array library, and arrays of it opened for perturbation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, ClassVar, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anygrad._typing import Array, Namespace
+
+Indices: TypeAlias = NDArray[np.intp]
+# Flat indices in C order: a range where they follow each other, which costs no memory.
+Elements: TypeAlias = range | Indices
+
+# From the package in which an array's type is defined to the module here that knows it. All others are generic.
+_MODULES = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "cupy": "cupy",
+    "dpnp": "dpnp",
+}
+_GENERIC = "generic"
+
+
+@dataclass(eq=False)
+class Points:
+    """Points at which f is to be evaluated: x with some of its elements set to other numbers.
+
+    Attributes
+    ----------
+    elements
+        The elements that are set, those of one point after those of the other: ``width`` of them for every ``repeat``
+        points.
+    numbers
+        What they are set to, a working array (k, width) with a row for each of the k points.
+    part
+        Which part of the elements is set: 0 the real part, 1 the imaginary part, None the number itself.
+    repeat
+        How many consecutive points set the same elements.
+    """
+
+    elements: Elements
+    numbers: Array
+    part: int | None = None
+    repeat: int = 1
+
+    @classmethod
+    def of(
+        cls, xp: Namespace, elements: Elements, levels: Sequence[Array], part: int | None = None, width: int = 1
+    ) -> Points:
+        """Return the points at which groups of elements are set to each of their levels, (m, width), in turn."""
+        if len(levels) == 1:
+            return cls(elements, levels[0], part)
+        table = xp.concat(levels, axis=1)  # all levels of a group before the next group: the order of the book's loop
+        return cls(elements, xp.reshape(table, (-1, width)), part, len(levels))
+
+    def __len__(self) -> int:
+        return int(self.numbers.shape[0])
+
+    @property
+    def width(self) -> int:
+        """How many elements of a point are set; 0 for x itself."""
+        return int(self.numbers.shape[1])
+
+    @property
+    def each(self) -> Indices:
+        """The elements of each point, (k, width)."""
+        groups = np.asarray(self.elements, dtype=np.intp).reshape(-1, self.width)
+        return groups if self.repeat == 1 else np.repeat(groups, self.repeat, axis=0)
+
+    def __getitem__(self, span: slice) -> Points:
+        """Return consecutive points."""
+        start, stop, _ = span.indices(len(self))
+        numbers, width = self.numbers[start:stop, ...], self.width
+        if start % self.repeat or stop % self.repeat:
+            return Points(self.each[start:stop].reshape(-1), numbers, self.part)
+        groups = slice(start // self.repeat * width, stop // self.repeat * width)
+        return Points(self.elements[groups], numbers, self.part, self.repeat)
+
+
+class Memory:
+    """An array opened for perturbation: its elements are read, set, evaluated with and put back.
+
+    Elements are addressed by their flat index in C order. "Working" arrays are those that schemes compute with: float64
+    (complex128) or wider wherever the device has it, on the host or on x's device.
+
+    Attributes
+    ----------
+    array
+        The array that f is given: the caller's own x, or a private copy.
+    size, nbytes
+        The number of elements, and the bytes that they take.
+    row
+        The number of elements in what f is given, if that is one row of ``array``; None if it is all of it.
+    in_place
+        Whether ``array`` is the caller's own, written in place, so that f sees the perturbation through a closure too.
+    lazy
+        Whether values cannot be looked at, as those of lazy and traced arrays.
+    complex
+        Whether x is complex.
+    eps, tiny
+        Spacing at 1, and smallest positive number, of x's dtype.
+    xp
+        The array API namespace of the working arrays.
+    block
+        How many elements are best handled at a time.
+    chunk_bytes
+        How many bytes of points are best given to an f that takes many at a time.
+    cells
+        ``cells[key] = number`` writes one element; None where arrays are immutable.
+    plain
+        Types of results of f that need not be read.
+    """
+
+    array: Array
+    size: int
+    nbytes: int
+    xp: Namespace
+    eps: float
+    tiny: float
+    block: int
+    chunk_bytes: int
+    backend: Backend
+    row: int | None = None
+    in_place: bool = False
+    lazy: bool = False
+    complex: bool = False
+    cells: Any = None
+    plain: frozenset[type] = frozenset()
+    # Whether f has been called with a perturbed argument, after which that is compared with what it should be; and the
+    # type of what it returned, if that is a plain one.
+    looked_at: bool = False
+    kind: type | None = None
+    # How many values the last evaluation has read that was interrupted.
+    reached: int = 0
+
+    @property
+    def parts(self) -> list[tuple[Memory, slice]]:
+        """The memories of single arrays, and which elements theirs are."""
+        return [(self, slice(0, self.size))]
+
+    # Numbers
+
+    def elements(self, elements: Elements) -> Array:
+        """Return the original elements, a working array of one dimension."""
+        raise NotImplementedError
+
+    def round(self, elements: Elements, numbers: Array) -> Array:
+        """Round real working numbers, one or a row of them for each of the elements, to x's dtype and back."""
+        raise NotImplementedError
+
+    def spread(self, value: object, name: str) -> Array:
+        """Return a number, or an array that can be broadcast to x's shape, as a working number for each element."""
+        raise NotImplementedError
+
+    def overlay(self, indices: Array, numbers: Array) -> Array:
+        """Return all elements, with numbers in the places of an integer array of ``xp``."""
+        raise NotImplementedError
+
+    def compose(self, real: Array, imag: Array) -> Array:
+        """Return complex working numbers from their parts."""
+        raise NotImplementedError
+
+    def index_array(self, elements: Iterable[int]) -> Array:
+        """Return elements as an integer array of ``xp``."""
+        raise NotImplementedError
+
+    def indices(self, indices: Array) -> Indices:
+        """Return an integer array of ``xp`` on the host."""
+        raise NotImplementedError
+
+    def to_host(self, numbers: Array) -> NDArray[Any]:
+        """Return a working array on the host."""
+        raise NotImplementedError
+
+    def from_host(self, numbers: NDArray[Any]) -> Array:
+        """Return numbers on the host as a working array."""
+        raise NotImplementedError
+
+    def any(self, mask: Array) -> bool:
+        """Return whether any of the booleans is true; False if they cannot be looked at."""
+        return not self.lazy and bool(self.xp.any(mask))
+
+    def all(self, mask: Array) -> bool:
+        """Return whether all of the booleans are true; False if they cannot be looked at."""
+        return not self.lazy and bool(self.xp.all(mask))
+
+    def assemble(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
+        """Join blocks of working numbers along their first axis to an array of x's library, dtype and device.
+
+        Real numbers become x's real dtype; booleans stay.
+        """
+        raise NotImplementedError
+
+    # Evaluation
+
+    def evaluate(self, f: Callable[[Any], Any], points: Points, *, vector: bool = False) -> Array:
+        """Call f at one point after the other; return its values, (k,), or (k, p) of a list of arrays."""
+        from anygrad.backends.visits import visit  # noqa: PLC0415 - it takes Memory's type from here
+
+        return visit(self, f, points, vector=vector)
+
+    def perturbed(self, points: Points) -> Array:
+        """Return a new array of x's library that holds the points along a leading axis."""
+        raise NotImplementedError
+
+    def is_perturbed(self, array: Array, points: Points) -> bool:
+        """Return whether an array is as `perturbed` has made it; True where f cannot write to it."""
+        raise NotImplementedError
+
+    def chunks(self, points: Points, limit: int) -> Iterator[slice]:
+        """Split points evenly into chunks of at most ``limit`` points."""
+        total = len(points)
+        count = -(-total // limit)
+        length = -(-total // count) if count else 1
+        length += -length % points.repeat if length + -length % points.repeat <= limit else 0
+        return (slice(start, min(start + length, total)) for start in range(0, total, length))
+
+    def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
+        """Return f, written for one point, as a function of many `Points`; None if the library has no vmap."""
+        many = self.backend.vmap(f, self.array)
+        return None if many is None else lambda points: many(self.perturbed(points))
+
+    def read_many(self, value: Any, count: int, *, vector: bool = False) -> Array:
+        """Return what f returned for so many points, with a leading axis, as a copy (k, p); (k,) for one number each.
+
+        With ``vector``, it is a list of arrays.
+        """
+        raise NotImplementedError
+
+    # Visits: what `evaluate` is made of
+
+    def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
+        """Return what to write for elements to have these numbers."""
+        raise NotImplementedError
+
+    def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
+        """Return ``cells``, or a part of it that has the elements, and their keys there."""
+        raise NotImplementedError
+
+    def hold(self, held: Any) -> Any:
+        """Return what a cell holds such that later writes cannot change it."""
+        return held
+
+    def replaced(self, array: Array, element: int, raw: object) -> Array:
+        """Return ``array`` with one element replaced. Used where ``cells`` is None."""
+        raise NotImplementedError
+
+    def write_all(self, part: int | None, numbers: Array) -> Array:
+        """Return what f is given where all elements have these numbers: ``array``, written as a whole, or a new one."""
+        raise NotImplementedError
+
+    def holds(self, part: int | None, numbers: Array) -> bool:
+        """Return whether ``array`` is as `write_all` has written it."""
+        raise NotImplementedError
+
+    def results(self, count: int) -> Any:
+        """Return a container to which up to ``count`` values of f are appended."""
+        return []
+
+    def gathered(self, results: Any) -> Array:
+        """Return the values in such a container as a working array."""
+        raise NotImplementedError
+
+    def read(self, value: Any) -> Any:
+        """Return one result of f such that later writes cannot change it; raise if it is not one number."""
+        raise NotImplementedError
+
+    def read_arrays(self, values: Sequence[Any]) -> Array:
+        """Return arrays of any shape that f returned as one of one dimension that later writes cannot change."""
+        raise NotImplementedError
+
+    # Putting x back
+
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
+        """Return whether ``array`` differs from x as it was, but for elements that were set to ``raw``."""
+        return False
+
+    def restore(self) -> bool:
+        """Make ``array`` what it was, to the last bit; return whether it was not."""
+        return False
+
+
+class Backend:
+    """One array library.
+
+    These defaults hold for a library that computes on a device, promotes dtypes by itself and has no vmap; a library
+    overrides what differs.
+    """
+
+    name: ClassVar[str]
+    # How a user of the library turns an array into a floating one.
+    cast_example: ClassVar[str] = "{x}.astype(float)"
+
+    def is_array(self, x: object) -> bool:
+        """Return whether x is an array of this library."""
+        raise NotImplementedError
+
+    def floating(self, x: Array) -> bool:
+        """Return whether x's dtype is real or complex floating; raise if x cannot be differentiated otherwise."""
+        return bool(x.dtype.kind in "fc")
+
+    def memory(self, x: Array, *, in_place: bool, rows: bool = False) -> Memory:
+        """Return x opened for perturbation; in place only if that is asked for and x is `writable`.
+
+        With ``rows``, f is given one row of x at a time.
+        """
+        raise NotImplementedError
+
+    def writable(self, x: Array) -> bool:
+        """Return whether x's own elements can be set, each without another one."""
+        return False
+
+    def host(self, x: Array) -> NDArray[Any]:
+        """Return an array of any dtype on the host, as NumPy's; as bits, where NumPy lacks its dtype."""
+        raise NotImplementedError
+
+    def on_host(self, x: Array) -> bool:
+        """Return whether the host reads x's numbers where they are, without a copy or a wait."""
+        return False
+
+    def extent(self, x: Array) -> tuple[object, int, int] | None:
+        """Return the device of x's memory, its first byte and the one behind its last; None if x shares none."""
+        raise NotImplementedError
+
+    def interleaved(self, x: Array, y: Array) -> bool:
+        """Return whether arrays whose extents meet are known to have no element in common."""
+        return False
+
+    def complexified(self, x: Array) -> Array:
+        """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
+        raise NotImplementedError
+
+    def widened(self, x: Array) -> Array:
+        """Return a copy of x in float64 (complex128), or the widest its device has; in x's dtype, if that is wider."""
+        raise NotImplementedError
+
+    def promoting(self, f: Callable[[Any], Any], x: Array) -> Callable[[Any], Any]:
+        """Return f as a function of widened arrays like x: its own arrays are promoted, if the library does not."""
+        return f
+
+    def context(self, x: Array) -> AbstractContextManager[object]:
+        """Return the context in which x's device is the current one."""
+        return nullcontext()
+
+    def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
+        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
+        return nullcontext
+
+    def forkable(self, x: Array) -> bool:
+        """Return whether a process forked from this one can use arrays like x: after CUDA has been used, it cannot."""
+        return False
+
+    def vmap(self, f: Callable[[Any], Any], x: Array) -> Callable[[Any], Any] | None:
+        """Return an f of one point as one of many, along a leading axis; None if the library cannot."""
+        return None
+
+    def pattern(self, x: Any) -> Any:
+        """Return a dense or sparse array of this library as NumPy's or SciPy's; all else as it is."""
+        return self.host(x) if self.is_array(x) else x
+
+    def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        """Return a sparse array with values at these places, sorted by rows; a dense one if the library has no other.
+
+        ``like`` is a SciPy sparse array of the wanted format, or None; other libraries may have but one.
+        """
+        from anygrad.backends.array_api import dense  # noqa: PLC0415 - for sparse Jacobians alone
+
+        return dense(values, rows, columns, shape)
+
+    # Modes: what the library keeps for each thread besides arrays, taken to the threads and processes of a pool.
+
+    def modes(self) -> object:
+        """Return the modes of this thread, to be pickled without the library; None if every thread begins with them."""
+        return None
+
+    def under(self, modes: object) -> AbstractContextManager[object]:
+        """Return the context in which this thread has the modes of another one."""
+        return nullcontext()
+
+    def after_fork(self) -> None:
+        """Let a process that was forked from one in which the library has had threads do without them."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the backends."""
+    return (*dict.fromkeys(_MODULES.values()), _GENERIC)
+
+
+@cache
+def load(name: str) -> Backend:
+    """Import a backend, and with it the library that it stands for."""
+    return cast(Backend, import_module(f"anygrad.backends.{name}").BACKEND)
+
+
+@cache
+def _candidates(kind: type) -> tuple[str, ...]:
+    found = (_MODULES.get(base.__module__.partition(".")[0]) for base in kind.__mro__)
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def resolve(x: object) -> Backend | None:
+    """Return the backend of an array, or None for what is no array. No library is imported that x is not from."""
+    for name in _candidates(type(x)):
+        if (backend := load(name)).is_array(x):
+            return backend
+    generic = load(_GENERIC)
+    return generic if generic.is_array(x) else None
+
+
+def same_memory(x: Array, y: Array, backend: Backend) -> bool:
+    """Return whether writing an element of x may change one of y, both of one library."""
+    first, second = backend.extent(x), backend.extent(y)
+    if first is None or second is None or first[0] != second[0]:
+        return False
+    return max(first[1], second[1]) < min(first[2], second[2]) and not backend.interleaved(x, y)
+
+
+def extent(start: int, shape: Sequence[int], strides: Sequence[int], itemsize: int) -> tuple[int, int]:
+    """Return the first byte of an array and the one behind its last; nothing for an empty array."""
+    if not all(shape):
+        return start, start
+    low = high = 0
+    for length, stride in zip(shape, strides, strict=True):
+        if stride < 0:
+            low += stride * (length - 1)
+        else:
+            high += stride * (length - 1)
+    return start + low, start + high + itemsize
+
+
+def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
+    """Return whether two elements of an array may share memory, as in broadcast and expanded arrays.
+
+    Transposes, slices and diagonals of an ordinary array never do: from the smallest stride up, each axis steps
+    beyond all that the axes before it reach. Strides are in units of which an element has ``itemsize``.
+    """
+    reach = itemsize - 1
+    for stride, length in sorted((abs(stride), length) for stride, length in zip(strides, shape, strict=True)):
+        if length <= 1:
+            continue
+        if stride <= reach:
+            return True
+        reach += stride * (length - 1)
+    return False
+
+
+def multi_indices(elements: Elements, shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
+    """Return the multi-indices of flat indices in C order."""
+    if not shape:
+        return [()] * len(elements)
+    axes = np.unravel_index(np.asarray(elements, dtype=np.intp), tuple(shape))
+    return zip(*(axis.tolist() for axis in axes), strict=True)
+
+
+def span_of(elements: Elements) -> slice | Indices:
+    """Return what to index an array of one dimension with: for a range a slice, which copies nothing."""
+    return slice(elements.start, elements.stop) if isinstance(elements, range) else elements
+
+
+def broadcast(
+    broadcast_to: Callable[[Array, tuple[int, ...]], Array], value: Array, shape: Sequence[int], name: str
+) -> Array:
+    """Return ``value`` in a shape; raise if it does not fit."""
+    try:
+        return broadcast_to(value, tuple(shape))
+    except (ValueError, RuntimeError, TypeError):
+        raise ValueError(
+            f"{name} has the shape {tuple(value.shape)}, but a number or an array of x's shape {tuple(shape)} was"
+            " expected"
+        ) from None
+
+
+def size_of(shape: Sequence[int]) -> int:
+    """Return the number of elements of an array of this shape."""
+    return math.prod(shape)

@@ -1,0 +1,294 @@
+"""Arrays whose numbers lie in the host's memory: perturbed through its buffers, computed with in NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from anygrad._typing import Array
+from anygrad.backends.base import Backend, Elements, Indices, Memory, Points, broadcast, multi_indices, span_of
+from anygrad.backends.codec import Codec, Raw, composed, overlaid, same_bits
+from anygrad.backends.values import host_array
+
+# Integers that are there already: making new ones is a tenth of what an element costs.
+_KEYS = tuple(range(4096))
+_PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
+_PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
+# More than the arrays that f makes of a chunk; the most that glibc can be made to keep is 2**25 bytes, with what it adds.
+_LARGE, _MOST = 2**22, 2**25 - 2**13
+
+
+class HostBackend(Backend):
+    """A library whose arrays lie, or can lie, in the host's memory."""
+
+    def number(self, value: Any, memory: HostMemory) -> Any:
+        """Return one result of f as a Python or NumPy scalar; raise if it is not one number."""
+        raise NotImplementedError
+
+    def numbers(self, value: Any, memory: HostMemory) -> Raw:
+        """Return an array, a number or a list of numbers that f returned as an array of NumPy's."""
+        raise NotImplementedError
+
+    def from_host(self, numbers: Raw, memory: HostMemory) -> Array:
+        """Return numbers, or booleans, on the host as an array like x; real numbers in x's real dtype."""
+        raise NotImplementedError
+
+    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[Array, Raw]:
+        """Return an array of this shape for f, and its memory, viewed as x's is, to be written."""
+        raise NotImplementedError
+
+    def given(self, points: Array, memory: HostMemory) -> Array:
+        """Return what f is given of an array of points that has been written."""
+        return points
+
+    def stored(self, array: Array) -> Raw:
+        """Return the memory of an array that `points` and `given` have made."""
+        raise NotImplementedError
+
+    def replace(self, array: Array, element: int, number: Any) -> Array:
+        """Return an immutable array with one element replaced."""
+        raise NotImplementedError
+
+
+class HostMemory(Memory):
+    """A `Memory` on the host.
+
+    Parameters
+    ----------
+    backend
+        The library.
+    array
+        What f is given.
+    stored
+        The memory of ``array``, viewed as ``codec.storage``; a view if it is to be written.
+    codec
+        The meaning of that memory.
+    in_place
+        Whether ``array`` is the caller's own.
+    writable
+        Whether elements can be written through ``stored``.
+    rows
+        Whether f is given one row at a time.
+    """
+
+    xp = np
+    block = len(_KEYS)
+
+    def __init__(
+        self,
+        backend: HostBackend,
+        array: Array,
+        stored: Raw,
+        codec: Codec,
+        *,
+        in_place: bool,
+        chunk_bytes: int,
+        writable: bool = True,
+        rows: bool = False,
+    ) -> None:
+        self.backend: HostBackend = backend
+        self.array = array
+        self.in_place = in_place
+        self.codec = codec
+        self.size = stored.size
+        self.nbytes = stored.nbytes
+        self.chunk_bytes = chunk_bytes
+        self.eps, self.tiny = codec.eps, codec.tiny
+        self.complex = codec.complex
+        self.plain = _PLAIN_COMPLEX | _PLAIN_REAL if codec.complex else _PLAIN_REAL
+        self.row = math.prod(stored.shape[1:]) if rows else None
+        contiguous = stored.flags.c_contiguous
+        self.stored = stored.reshape(-1) if contiguous else stored
+        self._original: Raw = self.stored.flatten() if writable else stored.reshape(-1)
+        self._packed = codec.packed
+        if writable:
+            self.cells = self.stored.data if contiguous and codec.packed and stored.flags.aligned else self.stored
+
+    def elements(self, elements: Elements) -> Raw:
+        return self.codec.decode(self._original[span_of(elements)])
+
+    def round(self, elements: Elements, numbers: Raw) -> Raw:
+        return self.codec.nearest(numbers)
+
+    def spread(self, value: object, name: str) -> Raw:
+        numbers = host_array(value, name).astype(self.codec.working)
+        whole: Raw = broadcast(np.broadcast_to, numbers, self.array.shape, name)
+        return whole.reshape(-1)
+
+    def overlay(self, indices: Raw, numbers: Raw) -> Raw:
+        return overlaid(self.elements(range(self.size)), indices, numbers)
+
+    def compose(self, real: Raw, imag: Raw) -> Raw:
+        return composed(real, imag)
+
+    def index_array(self, elements: Iterable[int]) -> Raw:
+        return np.asarray(elements, dtype=np.intp)
+
+    def indices(self, indices: Raw) -> Indices:
+        return indices
+
+    def to_host(self, numbers: Raw) -> Raw:
+        return numbers
+
+    def from_host(self, numbers: Raw) -> Raw:
+        return numbers
+
+    def any(self, mask: Raw) -> bool:
+        return b"\1" in mask.tobytes()  # a quarter of the time of mask.any(), which is written in Python
+
+    def all(self, mask: Raw) -> bool:
+        return b"\0" not in mask.tobytes()
+
+    def assemble(self, blocks: Sequence[Raw], shape: Sequence[int]) -> Array:
+        whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return self.backend.from_host(whole.reshape(tuple(shape)), self)
+
+    def perturbed(self, points: Points) -> Array:
+        array, stored = self._copies(points)
+        self._set(stored, points)
+        return self.backend.given(array, self)
+
+    def is_perturbed(self, array: Array, points: Points) -> bool:
+        if self.cells is None:
+            return True
+        expected = np.empty((len(points), self.row or self.size), self.codec.storage)
+        self._fill(expected, points)
+        self._set(expected, points)
+        return same_bits(self.backend.stored(array).reshape(expected.shape), expected)
+
+    def read_many(self, value: Any, count: int, *, vector: bool = False) -> Raw:
+        working = self.codec.working
+        if not vector:
+            numbers = self.backend.numbers(value, self)
+            return numbers.reshape(count).astype(np.result_type(working, numbers))
+        parts = [self.backend.numbers(part, self) for part in value]
+        tables = [part.reshape(count, math.prod(part.shape[1:])) for part in parts]
+        if len(tables) == 1:
+            return tables[0].astype(np.result_type(working, tables[0]))  # a copy: it may be a view of f's argument
+        return np.concatenate([np.empty((count, 0), working), *tables], axis=1)
+
+    def raw(self, elements: Elements, part: int | None, numbers: Raw) -> Iterable[Any]:
+        raw = self._encoded(elements, part, numbers)
+        return raw.data if self._packed else raw  # both make the items one at a time
+
+    def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
+        if self.stored.ndim != 1:
+            return self.cells, multi_indices(elements, self.stored.shape)
+        if not isinstance(elements, range):
+            return self.cells, elements.tolist()
+        if len(elements) > len(_KEYS):
+            return self.cells, elements
+        return self.cells[elements.start : elements.stop], _KEYS[: len(elements)]
+
+    def hold(self, held: Any) -> Any:
+        return held.copy() if isinstance(held, np.generic) else held  # a void scalar is a view
+
+    def replaced(self, array: Array, element: int, raw: object) -> Array:
+        return self.backend.replace(array, element, raw)
+
+    def write_all(self, part: int | None, numbers: Raw) -> Array:
+        keep_freed_memory(8 * self.nbytes)
+        raw = self._encoded(range(self.size), part, numbers).reshape(self.stored.shape)
+        if self.cells is None:
+            decoded = self.codec.decode(raw.reshape(-1))
+            return self.backend.from_host(decoded.reshape(tuple(self.array.shape)), self)
+        self.stored[...] = raw
+        return self.array
+
+    def holds(self, part: int | None, numbers: Raw) -> bool:
+        return self.cells is None or same_bits(self.stored, self._encoded(range(self.size), part, numbers))
+
+    def gathered(self, results: list[Any]) -> Raw:
+        if results and isinstance(results[0], np.ndarray):
+            return results[0][None] if len(results) == 1 else np.stack(results)
+        if self.complex:
+            return np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
+        return np.fromiter(results, dtype=self.codec.working, count=len(results))
+
+    def read(self, value: Any) -> Any:
+        return self.backend.number(value, self)
+
+    def read_arrays(self, values: Sequence[Any]) -> Raw:
+        working = self.codec.working
+        parts = [self.backend.numbers(value, self).reshape(-1) for value in values]
+        if len(parts) == 1:
+            return parts[0].astype(np.result_type(working, parts[0]))  # a copy: what f returned may be x itself
+        return np.concatenate([np.empty(0, working), *parts])
+
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
+        if self.cells is None:
+            return False
+        if self.reattach():
+            return True
+        expected = self._original
+        if len(elements):
+            expected = expected.copy()
+            for element, item in zip(elements, raw, strict=True):
+                expected[element] = item
+        return not same_bits(self.stored, expected)
+
+    def reattach(self) -> bool:
+        """Give ``array`` its memory and layout again; return whether f had given it others."""
+        return False
+
+    def restore(self) -> bool:
+        changed = True
+        try:
+            changed = self.changed()  # this takes memory, which f may have run out of
+        except MemoryError:
+            pass
+        finally:
+            if changed and self.cells is not None:
+                self.stored[...] = self._original.reshape(self.stored.shape)
+        return changed
+
+    def _encoded(self, elements: Elements, part: int | None, numbers: Raw) -> Raw:
+        if part is None or not self.complex:
+            return self.codec.encode(numbers)
+        own = self.elements(elements)
+        return self.codec.encode(composed(*((numbers, own.imag) if part == 0 else (own.real, numbers))))
+
+    def _copies(self, points: Points) -> tuple[Array, Raw]:
+        """Return an array that holds as many copies of x, or of its rows, and its memory, (k, size)."""
+        keep_freed_memory(_LARGE)
+        shape = self.array.shape if self.row is None else self.array.shape[1:]
+        array, stored = self.backend.points((len(points), *shape), self)
+        stored = stored.reshape(len(points), self.row or self.size)
+        self._fill(stored, points)
+        return array, stored
+
+    def _fill(self, stored: Raw, points: Points) -> None:
+        if self.row is None:
+            stored[...] = self._original
+        else:
+            stored[...] = self._original.reshape(-1, self.row)[points.each[:, 0] // self.row]
+
+    def _set(self, stored: Raw, points: Points) -> None:
+        """Set the elements of copies of x."""
+        elements, repeat, size = points.elements, points.repeat, stored.shape[1]
+        if not points.width:
+            return
+        numbers = np.ascontiguousarray(points.numbers)
+        if points.width == 1 and isinstance(elements, range) and self.row is None:
+            flat = stored.reshape(-1)
+            for i in range(repeat):  # down the diagonals: the element after the next ``repeat`` points is one further
+                raw = self._encoded(elements, points.part, numbers[i::repeat, 0])
+                flat[i * size + elements.start :: repeat * size + 1][: len(raw)] = raw
+            return
+        each = points.each
+        raw = self._encoded(each.reshape(-1), points.part, numbers.reshape(-1))
+        stored[np.arange(len(points))[:, None], each if self.row is None else each % self.row] = raw.reshape(each.shape)
+
+
+@lru_cache(maxsize=16)
+def keep_freed_memory(size: int) -> None:
+    """Let the C library keep the memory of freed arrays up to so many bytes.
+
+    Until a piece as large as that has been freed, glibc gives each of them back to the system, and getting it anew for
+    every call takes longer than f. Elsewhere this does nothing.
+    """
+    np.empty(min(size, _MOST), dtype=np.uint8)

@@ -1,0 +1,177 @@
+"""The partial derivatives of f with respect to every element of x."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from array_api_compat import device
+
+from anygrad._stacklevel import stacklevel
+from anygrad._typing import Array, Namespace
+from anygrad.backends.base import Memory
+from anygrad.backends.values import neither_real_nor_holomorphic
+from anygrad.problem.function import Function
+from anygrad.problem.lines import element_lines
+from anygrad.problem.options import Options
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.progress import meter
+from anygrad.problem.result import ConstantFunctionWarning, Counts, Derivatives, joined
+from anygrad.schemes.base import Slopes
+
+
+@dataclass(eq=False)
+class Run:
+    """The derivatives with respect to some arrays: a table (n, p) of all their elements, and what it was made with."""
+
+    memory: Memory
+    parameters: Parameters
+    slopes: Slopes
+
+    def arrays(self) -> Iterator[tuple[Memory, Slopes, tuple[int, ...]]]:
+        """Yield the part of each array: its memory, its rows of the table, and its shape."""
+        shapes = self.parameters.shapes
+        for (memory, span), shape in zip(self.memory.parts, shapes, strict=True):
+            slopes = self.slopes if len(shapes) == 1 else self.slopes.each(lambda table, own=span: table[own, ...])
+            yield memory, slopes, shape
+
+
+@dataclass(eq=False)
+class Partials:
+    """The derivatives with respect to all arrays, and the account of the calls.
+
+    ``unseen`` names the arrays that f was given copies of, if it returned the same value for all of them.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    counts: Counts = field(default_factory=lambda: Counts())
+    unseen: list[str] = field(default_factory=list)
+
+    def each(self) -> Iterator[tuple[Memory, Slopes, tuple[int, ...]]]:
+        """Yield the part of each array, as `Run.arrays` does."""
+        return chain.from_iterable(run.arrays() for run in self.runs)
+
+    def arrays(self) -> list[Derivatives]:
+        """Return the derivatives of one number as arrays like those of x."""
+        return [Derivatives.of(memory, slopes, shape) for memory, slopes, shape in self.each()]
+
+
+def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:
+    """Differentiate f with respect to each element of x; with ``rows``, f of each row."""
+    found = Partials()
+    runs = parameters.runs()
+    total = sum(expected_calls(run, options, rows=rows) for run in runs) if options.progress is not False else 0
+    unseen: list[Parameters] = []
+    seen = False
+    if options.f0 is not None:
+        function.know(options.f0)
+    with meter(options.progress, total) as counter:
+        for parameters in runs:
+            with Problem(function, parameters, options, rows=rows, meter=counter) as problem:
+                slopes = joined(problem.memory, _blocks(problem, counter))
+                if problem.saw_copies:
+                    unseen.append(parameters)
+                    seen = seen or not problem.is_constant()
+            found.runs.append(Run(problem.memory, parameters, slopes))
+            found.counts.add(problem)
+    if not seen:
+        found.unseen = [name for parameters in unseen for name in parameters.names]
+    return found
+
+
+def expected_calls(parameters: Parameters, options: Options, *, rows: bool) -> int:
+    """Return how often f will be called, f(x) included."""
+    [shape] = parameters.shapes if rows else [(parameters.size,)]
+    samples, own = (shape[0], int(np.prod(shape[1:]))) if rows else (1, shape[0])
+    return samples * options.scheme.calls(own)
+
+
+def warn_if_constant(names: Sequence[str]) -> None:
+    """Warn that f returned the same value for every perturbed copy of the arrays named, if there are any."""
+    if not names:
+        return
+    warnings.warn(
+        f"f was given perturbed copies of {', '.join(dict.fromkeys(names))}, and every value that it returned is the"
+        " same: either it is constant, or it reads the original through a closure instead of its argument; write it as"
+        " a function of its argument, or pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
+        ConstantFunctionWarning,
+        stacklevel=stacklevel(),
+    )
+
+
+def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
+    """Return the derivatives by x, given what makes those along its real (0) and along its imaginary part (1).
+
+    For complex x, f is differentiated along the real axis. Where f is complex, and taken to be holomorphic, that is
+    its derivative; where f is real, the derivative along the imaginary axis is wanted as well.
+    """
+    memory = problem.memory
+    real = along(0)
+    if not memory.complex or problem.scheme.samples_complex or _is_complex(memory, real.value):
+        return real
+    imag = along(1)
+    if _is_complex(memory, imag.value):
+        raise neither_real_nor_holomorphic()
+    value = memory.xp.reshape(memory.compose(real.value, imag.value), real.value.shape)
+    error = None if real.error is None or imag.error is None else real.error + imag.error
+    flags = {name: flag | imag.flags[name] for name, flag in real.flags.items()}
+    return replace(real, value=value, error=error, flags=flags)
+
+
+def nothing(memory: Memory, width: int, *, samples_complex: bool) -> Slopes:
+    """Return the slopes of no elements at all."""
+    xp = memory.xp
+    numbers = memory.elements(range(0))
+    real = xp.real(numbers) if memory.complex else numbers
+    kind = real if samples_complex else numbers
+    return Slopes(
+        value=xp.zeros((0, width), dtype=kind.dtype, device=device(kind)),
+        step=xp.zeros((0, 1), dtype=real.dtype, device=device(real)),
+    )
+
+
+def _blocks(problem: Problem, counter: Any) -> list[Slopes]:
+    """Differentiate along one block of elements after the other."""
+    memory, scheme = problem.memory, problem.scheme
+    if not memory.size:
+        width = problem.base().shape[-1] if problem.vector else 1
+        return [nothing(memory, width, samples_complex=scheme.samples_complex)]
+
+    def along(part: int) -> Slopes:
+        lines = element_lines(problem, block, part)
+        if part and counter is not None:
+            counter.total += scheme.calls(len(block))
+        return scheme.differentiate(lines, scheme.steps(lines))
+
+    # The values of an f that returns many are to need no more room than those of one; how many is known after the
+    # first element.
+    least = problem.calls.together
+    length = least if problem.vector and not memory.lazy else memory.block
+    start, slopes = 0, []
+    while start < memory.size:
+        block = range(start, min(start + length, memory.size))
+        found = completed(problem, along)
+        if not problem.options.full_output:
+            found = Slopes(found.value, found.step)
+        elif problem.tolerant:
+            found = with_failed(memory.xp, found, [element in problem.failures for element in block])
+        slopes.append(found)
+        start = block.stop
+        if problem.vector:
+            length = max(least, memory.block // max(1, sum(problem.function.sizes)))
+    return slopes
+
+
+def with_failed(xp: Namespace, slopes: Slopes, failed: Sequence[bool]) -> Slopes:
+    """Return slopes with the flag of those that are NaN for what f has raised."""
+    mask = xp.asarray([[own] for own in failed], device=device(slopes.value))
+    return replace(slopes, flags={**slopes.flags, "failed": mask & xp.isnan(slopes.value)})
+
+
+def _is_complex(memory: Memory, values: Array) -> bool:
+    return bool(memory.xp.isdtype(values.dtype, "complex floating"))

@@ -1,0 +1,381 @@
+"""x: the arrays in it, and what the user says of each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from anygrad._typing import Array, PyTree
+from anygrad.backends.base import Backend, Memory, load, resolve, same_memory
+from anygrad.problem.options import as_array, from_python, require_floating
+from anygrad.problem.tree import ARRAY, Tree, describe_mismatch, flatten, is_number, is_number_list, only
+from anygrad.schemes.base import Scheme
+
+
+@dataclass(eq=False)
+class Leaves:
+    """All leaves of x.
+
+    Attributes
+    ----------
+    arrays, backends
+        The leaves as arrays, and the backend of each.
+    tree
+        What takes x apart and puts it together.
+    converted
+        The positions of leaves that were numbers or lists of numbers: f cannot see their originals change.
+    scalars
+        The positions of those that f is given as NumPy scalars.
+    """
+
+    arrays: list[Array]
+    backends: list[Backend]
+    tree: Tree
+    converted: frozenset[int] = frozenset()
+    scalars: frozenset[int] = frozenset()
+
+
+@dataclass(eq=False)
+class Parameters:
+    """Arrays of x with respect to which f is differentiated together: all of them, or some that follow each other.
+
+    Attributes
+    ----------
+    leaves
+        All leaves of x.
+    start, stop
+        Which of them these are.
+    alone
+        Whether x is one array, and no tree.
+    """
+
+    leaves: Leaves
+    start: int
+    stop: int
+    alone: bool
+    # The last argument that was put together, and of what: an array that is written in place stays the same object.
+    _argument: tuple[Any, Any] = (None, None)
+
+    @classmethod
+    def of(cls, x: PyTree) -> Parameters:
+        """Take x apart; raise if it holds anything that cannot be differentiated with respect to."""
+        if hasattr(x, "dtype") and hasattr(x, "shape") and (backend := resolve(x)) is not None:
+            require_floating(x, backend, "x")
+            return cls(Leaves([x], [backend], ARRAY), 0, 1, True)
+        tree = flatten(x)
+        if len(tree.leaves) == 1 and tree.leaves[0] is x:
+            array, backend = as_array(x, "x")
+            scalars = frozenset([0] if is_number(x) else [])
+            return cls(Leaves([array], [backend], tree, frozenset([0]), scalars), 0, 1, True)
+        if x is None:
+            as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
+        leaves = _leaves_of(tree)
+        return cls(leaves, 0, len(leaves.arrays), False)
+
+    @classmethod
+    def of_array(cls, x: object, name: str) -> Parameters:
+        """Take one array, or what makes one; raise for trees."""
+        array, backend = as_array(x, name)
+        made = frozenset([] if array is x else [0])
+        return cls(Leaves([array], [backend], Tree([array], only, lambda: [name]), made), 0, 1, True)
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The arrays."""
+        return self.leaves.arrays[self.start : self.stop]
+
+    @property
+    def backends(self) -> list[Backend]:
+        """The backend of each array."""
+        return self.leaves.backends[self.start : self.stop]
+
+    @property
+    def converted(self) -> bool:
+        """Whether the arrays were made of numbers, so that f cannot see the originals change."""
+        return self.start in self.leaves.converted
+
+    @property
+    def names(self) -> list[str]:
+        """The expressions that name the arrays: ``x``, or ``x['W1']``."""
+        return self.leaves.tree.names[self.start : self.stop]
+
+    @property
+    def by_name(self) -> dict[str, Array]:
+        """The arrays by their names."""
+        return dict(zip(self.names, self.arrays, strict=True))
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the arrays."""
+        return [tuple(array.shape) for array in self.arrays]
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The names of the dtypes that there are."""
+        return tuple(dict.fromkeys(str(array.dtype).rpartition(".")[2] for array in self.arrays))
+
+    @property
+    def size(self) -> int:
+        """How many elements there are in all."""
+        return sum(map(math.prod, self.shapes))
+
+    @property
+    def library(self) -> str:
+        """The names of the libraries."""
+        return " and ".join(dict.fromkeys(backend.name for backend in self.backends))
+
+    @property
+    def rebuild(self) -> Callable[[Any], PyTree]:
+        """Puts arrays together to a tree like x."""
+        return self.leaves.tree.rebuild
+
+    def runs(self) -> list[Parameters]:
+        """Return the arrays in groups that can be perturbed as one array, of one library, dtype and device each.
+
+        They follow each other in x, so that f is called in the order of the arrays.
+        """
+        if self.stop - self.start < 2:
+            return [self] if self.stop > self.start else []
+        leaves = self.leaves
+
+        def kind(i: int) -> tuple[Any, ...]:
+            array, backend = leaves.arrays[i], leaves.backends[i]
+            place = None if backend.on_host(array) else str(device(array))
+            return backend, array.dtype, place, i in leaves.converted, backend.writable(array)
+
+        groups = [list(group) for _, group in groupby(range(self.start, self.stop), kind)]
+        return [dataclasses.replace(self, start=group[0], stop=group[-1] + 1) for group in groups]
+
+    def memory(self, *, in_place: bool, rows: bool = False, complexified: bool = False) -> Memory:
+        """Return the arrays opened for perturbation, as one."""
+        arrays = self.arrays
+        if complexified:
+            arrays = [backend.complexified(array) for array, backend in zip(arrays, self.backends, strict=True)]
+        in_place = in_place and not complexified
+        if self.alone:
+            return self.backends[0].memory(arrays[0], in_place=in_place, rows=rows)
+        from anygrad.backends.joint import JointMemory  # noqa: PLC0415 - for trees alone
+
+        return JointMemory.of(arrays, self.backends, in_place=in_place)
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether f is given what a memory holds, as it is."""
+        return self.alone and not self.leaves.scalars
+
+    def argument(self, arrays: Any) -> PyTree:
+        """Return x with other arrays in the place of these; what was a number is a NumPy scalar."""
+        if self.alone:
+            return arrays[()] if self.leaves.scalars else arrays
+        known, tree = self._argument
+        if known is not arrays or self.leaves.scalars:
+            leaves: list[Any] = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
+            for i in self.leaves.scalars:
+                leaves[i] = leaves[i][()]
+            tree = self.rebuild(leaves)
+            self._argument = arrays, tree
+        return tree
+
+    def many_arguments(self, arrays: Any) -> PyTree:
+        """Return the same for arrays with a leading axis: each of the others is repeated along it."""
+        if self.alone:
+            return arrays
+        count = arrays[0].shape[0]
+
+        def repeated(array: Array) -> Array:
+            return array_namespace(array).broadcast_to(array, (count, *array.shape))
+
+        before, after = self.leaves.arrays[: self.start], self.leaves.arrays[self.stop :]
+        return self.rebuild([*map(repeated, before), *arrays, *map(repeated, after)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_argument": (None, None)}
+
+    def context(self) -> AbstractContextManager[object]:
+        """Return the contexts of all arrays, as one."""
+        if self.alone:
+            return self.backends[0].context(self.arrays[0])
+        return _entered(backend.context(array) for array, backend in zip(self.arrays, self.backends, strict=True))
+
+    def arrival(self) -> Callable[[], AbstractContextManager[object]]:
+        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
+        makers = dict.fromkeys(backend.arrival(array) for array, backend in zip(self.arrays, self.backends, strict=True))
+        return partial(_arrived, tuple(makers))
+
+    def require_distinct(self) -> None:
+        """Raise if arrays that are perturbed in place share memory: both would be perturbed at once."""
+        if len(self.arrays) < 2:
+            return
+        extents = [
+            (str(place), start, stop, i)
+            for i, (array, backend) in enumerate(zip(self.arrays, self.backends, strict=True))
+            if (found := backend.extent(array)) is not None
+            for place, start, stop in [found]
+            if stop > start
+        ]
+        extents.sort()
+        open_ones: list[tuple[str, int, int, int]] = []
+        for own in extents:
+            open_ones = [other for other in open_ones if other[0] == own[0] and other[2] > own[1]]
+            for other in open_ones:
+                first, second = sorted((other[3], own[3]))
+                backend = self.backends[first]
+                if backend is self.backends[second] and same_memory(self.arrays[first], self.arrays[second], backend):
+                    raise ValueError(
+                        f"{self.names[first]} and {self.names[second]} share memory, so that f cannot be differentiated"
+                        " with respect to each of them alone: pass a copy for one of the two, or the array once"
+                    )
+            open_ones.append(own)
+
+    def element_name(self, element: int) -> str:
+        """Return the expression for an element, as ``x[0]`` or ``x['W'][1, 2]``."""
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            size = math.prod(shape)
+            if element < size:
+                return f"{name}[{', '.join(map(str, _unravelled(element, shape)))}]" if shape else name
+            element -= size
+        raise IndexError(element)
+
+    def require_real(self, operator: str) -> None:
+        """Raise if x is complex."""
+        for i, array in enumerate(self.arrays):
+            if "complex" in str(array.dtype):
+                raise TypeError(
+                    f"{self.names[i]} has the dtype {array.dtype}, but {operator} needs real numbers: write f as a"
+                    " function of the real and the imaginary part"
+                )
+
+    def require_some(self) -> None:
+        """Raise if x is a tree without an array in it."""
+        if not self.arrays:
+            raise ValueError("x is a tree without an array or a number in it: there is nothing to differentiate by")
+
+    def leaves_of(self, tree: PyTree, name: str) -> list[Any]:
+        """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of these arrays."""
+        if self.alone or tree is None or is_number(tree) or is_number_list(tree) or hasattr(tree, "shape"):
+            return [tree] * len(self.arrays)
+        flat = flatten(tree, none_is_leaf=True)
+        expected = self.leaves.tree.names
+        leaves = [
+            (place, leaf)
+            for place, leaf in zip(flat.names, flat.leaves, strict=True)
+            if leaf is not None or place in expected
+        ]
+        if cause := describe_mismatch([place for place, _ in leaves], expected):
+            raise ValueError(
+                f"{name} is {tree!r:.60}, but x consists of {', '.join(expected)}: give one thing for each of these, in a"
+                f" structure like that of x; there is {cause}"
+            )
+        return [leaf for _, leaf in leaves[self.start : self.stop]]
+
+    def require_like(self, tree: PyTree, name: str) -> None:
+        """Raise unless what a function has returned is a tree of arrays like those of x."""
+        flat = flatten(tree)
+        shapes = [tuple(leaf.shape) for leaf in flat.leaves]
+        if cause := describe_mismatch(flat.names, self.names, shapes, self.shapes):
+            raise ValueError(f"{name} returned {cause}: it must return an array with the structure and shapes of x")
+
+    def scheme(self, scheme: Scheme) -> Scheme:
+        """Return the scheme for these arrays: with a list of steps, if the user gave a tree of them."""
+        step = getattr(scheme, "step", None)
+        if self.alone or step is None or is_number(step) or hasattr(step, "steps"):
+            return scheme
+        if not dataclasses.is_dataclass(scheme):
+            return scheme
+        return dataclasses.replace(scheme, step=self.leaves_of(step, "the step"))
+
+    def bounds(self, bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+        """Return the bounds as these arrays take them: a list of one for each, if x is a tree."""
+        if bounds is None or self.alone:
+            return bounds
+
+        def numbers(bound: Any, endless: float) -> Any:
+            if bound is None:
+                return None
+            return [endless if leaf is None else leaf for leaf in self.leaves_of(bound, "a bound")]
+
+        lower, upper = bounds
+        return numbers(lower, -math.inf), numbers(upper, math.inf)
+
+
+def _unravelled(element: int, shape: tuple[int, ...]) -> list[int]:
+    indices = []
+    for length in reversed(shape):
+        element, index = divmod(element, length)
+        indices.append(index)
+    return indices[::-1]
+
+
+def _leaves_of(tree: Tree) -> Leaves:
+    arrays: list[Array] = []
+    backends: list[Backend] = []
+    converted = []
+    for i, leaf in enumerate(tree.leaves):
+        _require_no_integer(leaf, tree, i)
+        backend, array = resolve(leaf), leaf
+        if backend is None:
+            converted.append(i)
+            array, backend = from_python(leaf, tree.names[i]), load("numpy")
+        if not backend.floating(array):
+            require_floating(array, backend, tree.names[i])
+        arrays.append(array)
+        backends.append(backend)
+    as_others = bool(converted) and _convert(arrays, backends, converted)
+    scalars = [] if as_others else [i for i in converted if is_number(tree.leaves[i])]
+    return Leaves(arrays, backends, tree, frozenset(converted), frozenset(scalars))
+
+
+def _require_no_integer(leaf: object, tree: Tree, i: int) -> None:
+    # An array of integers is refused as well: one that counts or names something has no derivative.
+    if isinstance(leaf, int) and not isinstance(leaf, bool):
+        name = tree.names[i]
+        raise TypeError(
+            f"{name} is the integer {leaf}, which has no small step: write {float(leaf)} to differentiate with respect to"
+            " it, or leave it out of x and let f read it from elsewhere"
+        )
+
+
+def _convert(arrays: list[Array], backends: list[Backend], numbers: Sequence[int]) -> bool:
+    """Make arrays of the others' library out of numbers, if that is one and not NumPy; return whether it is."""
+    made = set(numbers)
+    others = [i for i in range(len(arrays)) if i not in made]
+    if not others or any(backends[i] is not backends[others[0]] for i in others):
+        return False
+    like, library = arrays[others[0]], backends[others[0]]
+    if library is load("numpy"):
+        return False
+    xp = array_namespace(like)
+    # At least float32: float16 has no numbers above 65504.
+    widest = xp.result_type(xp.float32, *(_real(xp, arrays[i].dtype) for i in others))
+    for i in numbers:
+        if backends[i] is not library and "complex" not in str(arrays[i].dtype):
+            arrays[i] = xp.asarray(arrays[i].tolist(), dtype=widest, device=device(like))
+            backends[i] = library
+    return True
+
+
+def _real(xp: Any, dtype: Any) -> Any:
+    return xp.real(xp.zeros((), dtype=dtype)).dtype if xp.isdtype(dtype, "complex floating") else dtype
+
+
+def _entered(contexts: Iterator[AbstractContextManager[object]]) -> AbstractContextManager[object]:
+    """Return several contexts as one, entered."""
+    with ExitStack() as stack:
+        entered = False
+        for context in contexts:
+            if not isinstance(context, nullcontext):
+                stack.enter_context(context)
+                entered = True
+        return stack.pop_all() if entered else nullcontext()
+
+
+def _arrived(makers: Sequence[Callable[[], AbstractContextManager[object]]]) -> AbstractContextManager[object]:
+    return _entered(make() for make in makers)

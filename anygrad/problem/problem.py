@@ -1,0 +1,392 @@
+"""f and x, opened to be differentiated: values at points, what f has shown, and x as it was at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from anygrad._typing import Array
+from anygrad.backends.base import Elements, Memory, Points
+from anygrad.evaluators.base import Calls
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.progress import Meter
+from anygrad.schemes.base import Scheme
+
+# How many elements of a point are named in a message.
+_NAMED = 4
+
+
+@dataclass(eq=False)
+class Bounds:
+    """Between which numbers f may be evaluated: one for each element of x, or None where there is no bound."""
+
+    lower: Array | None = None
+    upper: Array | None = None
+
+    def clip(self, xp: Any, numbers: Array) -> Array:
+        """Return the numbers moved between the bounds: a rounding error must not lead beyond them."""
+        if self.lower is not None:
+            numbers = xp.maximum(numbers, self.lower)
+        return numbers if self.upper is None else xp.minimum(numbers, self.upper)
+
+    def of(self, choose: Callable[[Array], Array]) -> Bounds:
+        """Return the bounds of some elements."""
+        if self.lower is None and self.upper is None:
+            return self
+        return Bounds(*(None if bound is None else choose(bound) for bound in (self.lower, self.upper)))
+
+
+class Problem:
+    """f as a function of some arrays of x, which it is differentiated with respect to together.
+
+    Within ``with``, f is sampled by an evaluator. x is as it was afterwards, however it ends.
+
+    Attributes
+    ----------
+    function, parameters, options
+        f, the arrays, and what the user asked for.
+    rows
+        Whether f is given one row of the array at a time.
+    scheme
+        The scheme, with the steps for these arrays.
+    memory, calls
+        The arrays opened for perturbation, and the evaluator's calls of f.
+    bounds
+        Between which numbers f may be evaluated.
+    npoints, ncalls
+        At how many points f has been evaluated, and how often it has been called.
+    failures
+        What f has raised, by element, where that is no error.
+    """
+
+    memory: Memory
+    calls: Calls
+
+    def __init__(
+        self,
+        function: Function,
+        parameters: Parameters,
+        options: Options,
+        *,
+        rows: bool = False,
+        meter: Meter | None = None,
+    ) -> None:
+        self.function = function
+        self.parameters = parameters
+        self.options = options
+        self.rows = rows
+        self.scheme: Scheme = options.scheme if parameters.alone else parameters.scheme(options.scheme)
+        self.bounds = Bounds()
+        self.npoints = self.ncalls = 0
+        self.failures: dict[int, Exception] = {}
+        self._meter = meter
+        self._base: Array | None = None
+        self._first: Array | None = None
+        self._varied = False
+        self._spread: dict[int, tuple[object, Array]] = {}
+        # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
+        self._settings = np.geterr()
+        self._quiet = np.errstate(all="ignore")
+        self._context: AbstractContextManager[object] = parameters.context()
+
+    def __enter__(self) -> Self:
+        if not isinstance(self._context, nullcontext):
+            self._context.__enter__()
+        try:
+            self.calls = self.options.evaluator.open(self)
+            self.memory = self.calls.memory
+            self._varied = self.calls.memory.in_place and not self.parameters.converted
+            self._quiet.__enter__()
+        except BaseException:
+            self._context.__exit__(None, None, None)
+            raise
+        try:
+            if self.calls.in_place:
+                self.parameters.require_distinct()
+            if self.options.bounds is not None:
+                self.bounds = bounds_of(self.memory, self.parameters, self.options.bounds)
+            if self.function.has_aux and self.function.f0 is None and not self.rows:
+                self.base()  # its extra output is wanted
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.calls.close(failed=kind is not None)
+        except BaseException:
+            self.calls.close(failed=True)  # what has interrupted it must not keep x from being put back
+            raise
+        finally:
+            self._quiet.__exit__(kind, error, trace)
+            if not isinstance(self._context, nullcontext):
+                self._context.__exit__(kind, error, trace)
+
+    # For evaluators
+
+    def open_memory(self, *, in_place: bool) -> Memory:
+        """Return x opened for perturbation; in place only if x can be written safely."""
+        memory = self.parameters.memory(
+            in_place=in_place, rows=self.rows, complexified=self.options.scheme.samples_complex
+        )
+        if memory.xp is np or memory.lazy or not self.options.scheme.inspects_values:
+            return memory
+        from anygrad.backends.device import computed_on_host  # noqa: PLC0415 - for arrays on a device alone
+
+        return computed_on_host(memory)
+
+    def of_point(self) -> Callable[[Any], Any]:
+        """Return f as a function of what a memory holds for one point; what it returns is unpacked."""
+        f, unpack = self.function.f, self.function.unpack
+        if self.parameters.takes_arrays:
+            return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
+        argument = self.parameters.argument
+        if self.function.returns_number:
+            return lambda arrays: f(argument(arrays))
+        return lambda arrays: unpack(f(argument(arrays)))
+
+    def of_points(self) -> Callable[[Any], Any]:
+        """Return f, written for many points, as a function of what a memory holds for these."""
+        f, unpack, argument = self.function.f, self.function.unpack_many, self.parameters.many_arguments
+        if self.parameters.alone:
+            return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
+        if self.function.returns_number:
+            return lambda arrays: f(argument(arrays))
+        return lambda arrays: unpack(f(argument(arrays)))
+
+    @property
+    def vector(self) -> bool:
+        """Whether f returns arrays, all of whose elements are values, instead of one number."""
+        return self.function.vector
+
+    @property
+    def reports(self) -> bool:
+        """Whether anybody wants to know of each call as it is done."""
+        return self._meter is not None
+
+    def count(self, points: int, calls: int | None = None) -> None:
+        """Add points that have been evaluated, and calls of f if they are not as many."""
+        self.npoints += points
+        self.ncalls += points if calls is None else calls
+        if self._meter is not None:
+            self._meter.advance(points)
+
+    def describe(self, points: Points, i: int) -> str:
+        """Return which elements a point sets, and to what, as in ``x[0] = 1.0001``."""
+        if not points.width:
+            return "x itself"
+        point = points[i : i + 1]
+        numbers = self.memory.to_host(point.numbers)[0].tolist()
+        elements = point.each[0].tolist()
+        named = [f"{self.parameters.element_name(e)} = {n!r}" for e, n in zip(elements[:_NAMED], numbers, strict=False)]
+        part = "" if point.part is None or not self.memory.complex else (" (real part)", " (imaginary part)")[point.part]
+        more = f" and {len(elements) - _NAMED} others" if len(elements) > _NAMED else ""
+        return f"{', '.join(named)}{part}{more}"
+
+    # For lines
+
+    def values(self, points: Points) -> Array:
+        """Return f's values at points, (k,), or (k, p) of a vector function."""
+        with np.errstate(**self._settings):
+            pieces = list(self.calls.evaluate(points))
+        if len(pieces) == 1 and not isinstance(pieces[0][1], Exception):
+            values: Array = pieces[0][1]
+        else:
+            pieces.sort(key=lambda piece: piece[0].start)
+            values = self.memory.xp.concat(self._without_failures(points, pieces))
+        if self._first is None:
+            self._first = values[0, ...]
+        if not self._varied and not self.memory.lazy:
+            self._varied = self._vary(values)
+        return values
+
+    def base(self) -> Array:
+        """Return f(x), (1,) or (1, p); it is evaluated once."""
+        if self._base is None:
+            known = self._known_base()
+            self._base = self.values(at_x()) if known is None else known
+            self.function.base = self.memory, self._base
+        return self._base
+
+    def bases(self, elements: Elements) -> Array:
+        """Return f(x) for each of the elements, one for all; of rows, that of the row of each."""
+        if not self.rows:
+            return self.base()
+        memory = self.memory
+        assert memory.row is not None
+        rows, places = np.unique(np.asarray(elements, dtype=np.intp) // max(1, memory.row), return_inverse=True)
+        first = rows * memory.row
+        own = memory.elements(first)
+        # A row of which one element is set to what it is.
+        numbers = memory.xp.reshape(memory.xp.real(own) if memory.complex else own, (-1, 1))
+        values = self.values(Points(first, numbers, 0))
+        return memory.xp.take(values, memory.index_array(places.tolist()), axis=0)
+
+    def spread(self, value: object, name: str = "the step") -> Array:
+        """Return a number or an array like x as a number for each element. Blocks ask for the same one in turn."""
+        key = id(value)
+        if key not in self._spread:
+            self._spread[key] = value, self.memory.spread(value, name)
+        return self._spread[key][1]
+
+    # For operators
+
+    def is_constant(self) -> bool:
+        """Return whether f may have missed the perturbations: it was given copies of x, and never changed.
+
+        This may take one more call of f, f(x), where all other values are the same.
+        """
+        if self._varied or self._first is None or self.memory.lazy:
+            return False
+        if not self.memory.size or not math.prod(self._first.shape):  # nothing to see, or nothing to show it
+            return False
+        # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
+        return not self._differs(self.bases(range(self.memory.size) if self.rows else range(0)))
+
+    @property
+    def saw_copies(self) -> bool:
+        """Whether f was given copies of x."""
+        return self.memory.size > 0 and not (self.memory.in_place and not self.parameters.converted)
+
+    @property
+    def tolerant(self) -> bool:
+        """Whether what f raises at a point is no error."""
+        return self.calls.tolerant
+
+    def _known_base(self) -> Array | None:
+        memory, function = self.memory, self.function
+        if function.base is not None:
+            other, values = function.base
+            if other.xp is memory.xp and other.backend is memory.backend:
+                return values
+            if not (other.lazy or memory.lazy):
+                return memory.from_host(other.to_host(values))
+        if function.f0 is None:
+            return None
+        results = memory.results(1)
+        try:
+            results.append(memory.read_arrays(function.f0) if function.vector else memory.read(function.f0))
+        except (TypeError, ValueError) as error:  # it is read as what f returns, but f has not been called
+            raise type(error)(str(error).replace("f returned", "f0 is", 1)) from None
+        return memory.gathered(results)
+
+    def _without_failures(self, points: Points, pieces: Sequence[tuple[slice, Any]]) -> list[Array]:
+        """Return values, NaN in the place of exceptions, which are kept."""
+        values: list[Array] = []
+        nothing: Array = None
+        for span, value in pieces:
+            if isinstance(value, Exception):
+                if nothing is None:
+                    nothing = self._nothing([own for _, own in pieces if not isinstance(own, Exception)])
+                for element in points[span].each.reshape(-1).tolist():
+                    self.failures.setdefault(element, value)
+                values.append(nothing)
+            else:
+                values.append(value)
+        return values
+
+    def _nothing(self, others: Sequence[Array]) -> Array:
+        """Return NaN for one value of f, of whatever shape it is: f(x) knows, if there is nothing else."""
+        xp = self.memory.xp
+        if others:
+            alike = others[0][:1, ...]
+        elif self.vector:
+            alike = self.base()
+        else:
+            numbers = self.memory.elements(range(1))
+            alike = xp.real(numbers) if self.memory.complex else numbers
+        return xp.full_like(alike, float("nan"))
+
+    def _vary(self, values: Array) -> bool:
+        first, last = values[0, ...], values[-1, ...]
+        # As nearly always, and one number is fetched from a device, not two answers.
+        if first.ndim == 0 and 0 < float(abs(first - last)) < math.inf:
+            return True
+        return self._differs(values)
+
+    def _differs(self, values: Array) -> bool:
+        """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
+        xp = self.memory.xp
+        return not bool(xp.all((values == self._first) & xp.isfinite(values)))
+
+
+def at_x() -> Points:
+    """Return the one point at which no element is set."""
+    return Points(range(0), np.empty((1, 0)))
+
+
+def bounds_of(memory: Memory, parameters: Parameters, given: tuple[Any, Any]) -> Bounds:
+    """Return the bounds of each element, rounded to x's dtype; raise if x is outside of them."""
+    if given[0] is None and given[1] is None:
+        return Bounds()
+    if memory.complex:
+        raise TypeError(
+            "x is complex, but bounds are for real numbers: write f as a function of real and imaginary part"
+        )
+    own = parameters.bounds(given)
+    assert own is not None
+    every = range(memory.size)
+    lower, upper = (
+        # In x's dtype: 0.7 in float32 is below 0.7.
+        None if bound is None else memory.round(every, memory.spread(bound, name))
+        for bound, name in zip(own, ("the lower bound", "the upper bound"), strict=True)
+    )
+    bounds = Bounds(lower, upper)
+    if memory.lazy:
+        return _nan_outside(memory, bounds)
+    _require_order(memory, parameters, bounds)
+    _require_inside(memory, parameters, bounds)
+    return bounds
+
+
+def _nan_outside(memory: Memory, bounds: Bounds) -> Bounds:
+    """Return the bounds, NaN for elements that lie outside: that they do cannot be told where x is not known."""
+    xp, at = memory.xp, memory.elements(range(memory.size))
+    lower, upper = at if bounds.lower is None else bounds.lower, at if bounds.upper is None else bounds.upper
+    outside = ~((at >= lower) & (at <= upper))
+    return bounds.of(lambda bound: xp.where(outside, xp.nan, bound))
+
+
+def _require_order(memory: Memory, parameters: Parameters, bounds: Bounds) -> None:
+    if bounds.lower is None or bounds.upper is None:
+        return
+    places = memory.xp.nonzero(bounds.lower > bounds.upper)[0]
+    if places.shape[0]:
+        place = int(places[0])
+        raise ValueError(
+            f"{_interval(bounds, place)} was given for {parameters.element_name(place)}, but (lower, upper) was expected,"
+            " the lower one first: numbers, or arrays like x"
+        )
+
+
+def _require_inside(memory: Memory, parameters: Parameters, bounds: Bounds) -> None:
+    xp, at = memory.xp, memory.elements(range(memory.size))
+    outside = xp.isnan(at) & False
+    # Not at < lower: a bound that is NaN lets nothing in.
+    if bounds.lower is not None:
+        outside = outside | ~(at >= bounds.lower)
+    if bounds.upper is not None:
+        outside = outside | ~(at <= bounds.upper)
+    places = xp.nonzero(outside & ~xp.isnan(at))[0]
+    if places.shape[0]:
+        place = int(places[0])
+        raise ValueError(
+            f"x lies outside its bounds: {parameters.element_name(place)} is {float(at[place])!r}, but"
+            f" {_interval(bounds, place)} was given: f would have to be evaluated where it must not be"
+        )
+
+
+def _interval(bounds: Bounds, place: int) -> str:
+    lower, upper = ("None" if bound is None else repr(float(bound[place])) for bound in (bounds.lower, bounds.upper))
+    return f"bounds=({lower}, {upper})"
