@@ -33,7 +33,7 @@ def test_a_step_squeezed_into_the_room_left_leads_no_bit_beyond_a_bound(sign):
 @DOUBLE
 @pytest.mark.parametrize("at", [1.0, -1.0])
 def test_a_step_that_drowns_on_one_side_only_is_refused(lib, at):
-    """Towards 0 from a power of 2 the numbers are twice as dense: it would change x there, but not on the other side."""
+    """From a power of 2 towards 0 numbers are twice as dense: it would change x there, and not on the other side."""
     step = 0.4 * 2.0**-52
     assert (at + step == at) != (at - step == at)
     x = lib.asarray(np.array([at]), "float64")
