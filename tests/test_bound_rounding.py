@@ -93,5 +93,12 @@ def test_a_step_that_fits_between_the_bounds_stays_as_it_is(lib):
 
 @pytest.mark.parametrize("bounds", [(0.0, [1.0, 2.0]), ([1.0, 2.0], None), ([1.0, 0.0], [9.0, 2.0])])
 def test_a_right_claim_at_a_bound_agrees(bounds):
-    report = anygrad.check_gradient(lambda x: np.exp(x).sum(), np.exp, np.array([1.0, 2.0]), bounds=bounds)
+    """Neither f nor what is claimed is called beyond it, for its rounding to be seen either."""
+    lower, upper = (other if bound is None else bound for bound, other in zip(bounds, (-np.inf, np.inf), strict=True))
+
+    def exponentials(x):
+        assert np.all((x >= lower) & (x <= upper))
+        return np.exp(x)
+
+    report = anygrad.check_gradient(lambda x: exponentials(x).sum(), exponentials, np.array([1.0, 2.0]), bounds=bounds)
     assert report.verdict == "agrees"

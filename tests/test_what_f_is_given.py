@@ -18,47 +18,65 @@ WRITABLE = pytest.mark.libraries(lambda lib: lib.writable)
 @WRITABLE
 @pytest.mark.parametrize("n", [1, 3, LARGE])
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive()], ids=repr)
-@pytest.mark.parametrize("before", [True, False], ids=["before its value is known", "afterwards"])
-def test_an_f_that_modifies_its_argument_where_all_elements_change_together(lib, n, scheme, before):
-    """With and without f(x) being evaluated on its own."""
+@pytest.mark.parametrize("times", [1, 99])
+def test_an_f_that_modifies_its_argument_where_all_elements_change_together(lib, n, scheme, times):
+    """Whether it is called for f(x) first, last or never; and whether it does so at its first call alone."""
     x = lib.asarray(np.linspace(1, 2, n), "float32")
     bits = lib.bits(x)
+    calls = 0
 
     def f(x):
-        if before:
+        nonlocal calls
+        calls += 1
+        if calls <= times:
             x *= 2
-        value = x**2
-        x[0] = 7.0
-        return value
+        return x**2
 
     for operator in (anygrad.derivative, lambda f, x, **options: anygrad.jvp(f, x, 0 * x + 1, **options)):
+        calls = 0
         with pytest.raises(ValueError, match=MODIFIES):
             operator(f, x, scheme=scheme)
         assert lib.bits(x) == bits
 
 
-@pytest.mark.parametrize("n", [3, LARGE])
-@pytest.mark.parametrize("first", [1, 2, 3])
-def test_an_f_of_many_points_that_writes_to_them_after_it_has_been_seen_not_to(n, first):
-    """From its first call on, or a later one; the values that it returns are right."""
-    x = np.linspace(1, 2, n)
-    evaluator = anygrad.Batch(max_bytes=2 * n * x.nbytes // 3)
-    calls, writes = 0, False
+class Writing:
+    """An f of many points; told to, it writes to the last one from a certain call on. Its values are right."""
 
-    def f(x):
-        nonlocal calls
-        calls += 1
+    calls, first = 0, 99
+
+    def __call__(self, x):
+        self.calls += 1
         value = (x[:, :3] ** 2).sum(-1)
-        if writes and calls >= first:
-            x[:, 1] = 0
+        if self.calls >= self.first:
+            x[-1, ...] = 0
         return value
 
-    expected = anygrad.numerical_gradient(f, x, evaluator=evaluator)
-    assert np.allclose(expected[:3], 2 * x[:3])
-    calls, writes = 0, True
+    def from_now_on(self, first):
+        self.calls, self.first = 0, first
+
+
+@pytest.mark.parametrize("n", [3, LARGE, 5000])
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_an_f_of_many_points_that_writes_to_them_after_it_has_been_seen_not_to(n, first):
+    f, x = Writing(), np.linspace(1, 2, n)
+    assert np.allclose(anygrad.numerical_gradient(f, np.ones(3), evaluator=anygrad.Batch()), 2)
+    f.from_now_on(first)
     with pytest.raises(ValueError, match=MODIFIES):
-        anygrad.numerical_gradient(f, x, evaluator=evaluator)
-    assert np.array_equal(x, np.linspace(1, 2, n))
+        anygrad.numerical_gradient(f, x, evaluator=anygrad.Batch(max_bytes=2 * x.nbytes))
+
+
+@pytest.mark.parametrize("n", [3, LARGE])
+@pytest.mark.parametrize("operator", ["jvp", "numerical_gradient_2d"])
+def test_an_f_of_many_points_that_writes_to_them_at_its_only_call(n, operator):
+    f, x = Writing(), np.linspace(1, 2, n)
+    operators = {
+        "jvp": lambda: anygrad.jvp(f, x, x, evaluator=anygrad.Batch()),
+        "numerical_gradient_2d": lambda: anygrad.numerical_gradient_2d(f, x.reshape(-1, 1), evaluator=anygrad.Batch()),
+    }
+    operators[operator]()
+    f.from_now_on(1)
+    with pytest.raises(ValueError, match=MODIFIES):
+        operators[operator]()
 
 
 @pytest.mark.parametrize("n", [3, LARGE])
@@ -108,6 +126,7 @@ def test_a_private_copy_has_the_axes_of_x_in_the_same_order_in_memory(lib):
 
 OPERATORS = {
     "numerical_gradient": anygrad.numerical_gradient,
+    "numerical_gradient, by default": lambda f, x, scheme, **kw: anygrad.numerical_gradient(f, x, **kw),
     "numerical_gradient, all of it": lambda f, x, **kw: anygrad.numerical_gradient(f, x, full_output=True, **kw),
     "jacobian": anygrad.jacobian,
     "jvp": lambda f, x, **kw: anygrad.jvp(f, x, np.ones(x.shape), **kw),
@@ -134,7 +153,8 @@ def test_f_runs_under_the_callers_error_settings(name, scheme, evaluator):
             return (x**2).sum(-1)
 
         with np.errstate(**settings):
-            OPERATORS[name](f, np.array([1.0, 2.0]), scheme=scheme, evaluator=evaluator)
+            for _ in range(2):  # seen before, f may be called another way
+                OPERATORS[name](f, np.array([1.0, 2.0]), scheme=scheme, evaluator=evaluator)
         assert seen
         assert all(own == settings for own in seen)
 
