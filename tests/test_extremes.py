@@ -78,6 +78,27 @@ def test_extended_precision_at_zero(f, slope):
     assert not any(flag.any() for flag in result.flags.values())
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "float64",
+        pytest.param(
+            "longdouble",
+            marks=pytest.mark.xfail(
+                np.finfo("longdouble").eps < np.finfo("float64").eps,
+                strict=True,
+                reason="what is left of terms of higher order, by weights rounded to float64, is taken for noise",
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("power", [3, 5])
+def test_a_power_is_no_noise_at_zero(power, dtype):
+    result = anygrad.derivative(lambda x: x**power, np.zeros(1, dtype), full_output=True)
+    assert result.error[0] < 1e-15
+    assert not any(flag.any() for flag in result.flags.values())
+
+
 def test_a_product_with_the_hessian_of_more_elements_than_are_handled_at_a_time():
     """Without a gradient, each of its numbers takes points of which all elements are other ones."""
     x = np.linspace(0, 1, 4097)
