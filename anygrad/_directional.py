@@ -14,6 +14,7 @@ from anygrad._job import Options
 from anygrad._jobs import joint_job, require_distinct
 from anygrad._lines import direction_lines
 from anygrad._opened import opened
+from anygrad._partials import completed
 from anygrad._plan import Slopes
 from anygrad._progress import meter
 from anygrad._pytree import flatten, is_number
@@ -85,7 +86,19 @@ def jvp(
     return _jvp_of(Function(f, has_aux=has_aux, vector=True), x, v, options)
 
 
-def _jvp_of(function: Function, x: PyTree, v: PyTree, options: Options) -> PyTree:
+def along_both_parts(
+    f: Callable[[Any], Any], x: PyTree, v: PyTree, *, scheme: Scheme, evaluator: Evaluator, bounds: Bounds
+) -> PyTree:
+    """Return the `Result` of `jvp`; of a real f of complex x, that along v plus i times that along i v.
+
+    So has a gradient both parts, where `jvp` has the real one alone.
+    """
+    plan = {"operator": "jvp", "v": v, "parts": "both"}
+    options = Options(scheme, evaluator, bounds, full_output=True, plan=plan)
+    return _jvp_of(Function(f, vector=True), x, v, options, both=True)
+
+
+def _jvp_of(function: Function, x: PyTree, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
     variables = Variables.of(x)
     job = joint_job(variables, function, options, vector=True)
     scheme = job.options.scheme
@@ -93,8 +106,15 @@ def _jvp_of(function: Function, x: PyTree, v: PyTree, options: Options) -> PyTre
         memory, session = space.memory, space.session
         require_distinct(variables, [session.in_place] * len(variables.names))
         direction, length = _normalised(memory, variables, v)
-        lines = direction_lines(space, range(memory.size), direction)
-        slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines)), length)
+
+        def along(part: int) -> Slopes:
+            way = direction
+            if part:
+                way = memory.xp.reshape(memory.compose(memory.xp.zeros_like(way), way), way.shape)
+            lines = direction_lines(space, range(memory.size), way)
+            return scheme.differentiate(lines, scheme.steps(lines))
+
+        slopes = _scaled(completed(space, along) if both else along(0), length)
         parts = [arrays_of(memory, slopes, (0, own), shape) for own, shape in function.outputs]
         step = array_of(memory, slopes.step, ())
         if session.blind() and bool(length[0, 0] != 0):
