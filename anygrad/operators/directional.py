@@ -10,7 +10,7 @@ import numpy as np
 
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import warn_if_constant
+from anygrad.operators.partials import completed, warn_if_constant
 from anygrad.operators.second import along_direction, along_elements, along_elements_and
 from anygrad.operators.symmetric import like, spans, vector
 from anygrad.problem.function import Function
@@ -82,15 +82,33 @@ def jvp(
     return _jvp_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), v, options)
 
 
-def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options) -> PyTree:
+def along_both_parts(
+    f: Callable[[Any], Any], x: PyTree, v: PyTree, *, scheme: Scheme, evaluator: Evaluator, bounds: Bounds
+) -> PyTree:
+    """Return the `Result` of `jvp`; of a real f of complex x, that along v plus i times that along i v.
+
+    So has a gradient both parts, where `jvp` has the real one alone.
+    """
+    options = Options("jvp", scheme, evaluator, bounds, full_output=True, also={"v": v, "parts": "both"})
+    return _jvp_of(Function(f, vector=True), Parameters.of(x), v, options, both=True)
+
+
+def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
     with (
         meter(options.progress, options.scheme.calls(1)) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory, scheme = problem.memory, problem.scheme
         direction, length = _normalised(problem, v)
-        lines = direction_lines(problem, range(memory.size), direction)
-        slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines)), length)
+
+        def along(part: int) -> Slopes:
+            way = direction
+            if part:
+                way = memory.xp.reshape(memory.compose(memory.xp.zeros_like(way), way), way.shape)
+            lines = direction_lines(problem, range(memory.size), way)
+            return scheme.differentiate(lines, scheme.steps(lines))
+
+        slopes = _scaled(completed(problem, along) if both else along(0), length)
         parts = [
             Derivatives.of(memory, slopes.each_value(lambda table, own=own: table[:, own]), shape)
             for own, shape in function.outputs
