@@ -101,7 +101,7 @@ def test_libraries_are_known_in_their_backend_and_their_bridge_only(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_fits_in_ones_head(path):
-    assert len(path.read_text().splitlines()) <= 250
+    assert len(path.read_text().splitlines()) <= 300
 
 
 def test_all_is_complete_and_sorted():

@@ -134,6 +134,53 @@ def test_complex_numbers():
     assert check_gradient(lambda z: float((abs(z) ** 2).sum()), lambda z: 2 * z.conj(), z).verdict == "wrong"
 
 
+REAL_OF_COMPLEX = {
+    "the square of the size": (lambda z: (abs(z) ** 2).sum(), lambda z: 2 * z),
+    "the imaginary part": (lambda z: z.imag.sum(), lambda z: 1j + 0 * z),
+    "the real part": (lambda z: z.real.sum(), lambda z: 1 + 0 * z),
+    "a wave of both": (
+        lambda z: (np.sin(z.real) * z.imag**3).sum(),
+        lambda z: np.cos(z.real) * z.imag**3 + 3j * np.sin(z.real) * z.imag**2,
+    ),
+}
+Z = np.array([1 + 2j, 0.5 - 1j, -2 + 0.3j])
+
+
+@pytest.mark.parametrize("name", REAL_OF_COMPLEX)
+@pytest.mark.parametrize("dtype", ["complex128", "complex64"])
+@pytest.mark.parametrize("scheme", [None, anygrad.Central()], ids=repr)
+def test_a_claim_for_a_real_function_needs_both_parts(name, dtype, scheme):
+    f, gradient = REAL_OF_COMPLEX[name]
+    z = Z.astype(dtype)
+    right = gradient(z)
+    assert check_gradient(f, gradient, z, scheme=scheme)
+    for part in (right.real + 0j, 1j * right.imag, right.conj()):
+        wrong = bool(np.any(abs(part - right) > 0.1))
+        for claimed in (part, lambda _, part=part: part):
+            assert check_gradient(f, claimed, z, scheme=scheme).verdict == ("wrong" if wrong else "agrees")
+
+
+@pytest.mark.parametrize("evaluator", [anygrad.Loop(in_place=False), anygrad.Batch()], ids=repr)
+def test_a_part_of_one_element_in_a_tree_is_missed_by_no_evaluator(evaluator):
+    tree = {"real": np.array([0.5, 2.0]), "complex": Z.copy()}
+
+    def f(p):
+        return (p["real"] ** 2).sum(axis=-1) + (abs(p["complex"]) ** 2).sum(axis=-1)
+
+    claimed = {"real": 2 * tree["real"], "complex": 2 * Z}
+    assert check_gradient(f, claimed, tree, evaluator=evaluator)
+    claimed["complex"][1] = claimed["complex"][1].real
+    report = check_gradient(f, claimed, tree, evaluator=evaluator)
+    assert (report.verdict, report.worst[0].name, report.counts["wrong"]) == ("wrong", "x['complex'][1]", 1)
+
+
+def test_a_claim_without_its_imaginary_part_is_wrong_on_pytorch():
+    torch = pytest.importorskip("torch")
+    z = torch.asarray(Z)
+    assert check_gradient(lambda z: (abs(z) ** 2).sum(), lambda z: 2 * z, z)
+    assert check_gradient(lambda z: (abs(z) ** 2).sum(), lambda z: 2 * z.real + 0j, z).verdict == "wrong"
+
+
 def test_an_f_that_reads_another_array_than_x():
     weights = np.random.default_rng(0).normal(size=(3, 4))
     net = {"W": weights, "b": X.copy()}

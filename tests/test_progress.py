@@ -45,6 +45,19 @@ def test_one_count_over_all_leaves_and_rows():
     assert seen[-1] == (24, 24)
 
 
+@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("f", [lambda x: 2 * x, np.exp, lambda x: np.sin(1e5 * x)], ids=["line", "exp", "fast wave"])
+def test_where_the_number_of_calls_is_found_out_on_the_way_the_count_ends_at_its_total(f, size):
+    """Fewer than expected, as many, and more: expected are 13 whatever the size of x, as f is given all of it."""
+    seen = []
+    x = np.linspace(1, 2, size)
+    result = anygrad.derivative(f, x, progress=lambda *counts: seen.append(counts), full_output=True)
+    assert seen[0] == (1, 13)
+    assert [done for done, _ in seen[: result.ncalls]] == list(range(1, result.ncalls + 1))
+    assert all(done <= total for done, total in seen)
+    assert seen[-1] == (result.ncalls, result.ncalls)
+
+
 def test_a_bar_with_the_count_and_the_time_left(capsys):
     anygrad.numerical_gradient(np.sum, np.ones(50), progress=True)
     shown = capsys.readouterr().err

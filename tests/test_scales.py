@@ -111,6 +111,43 @@ def test_a_narrow_peak_is_seen_in_single_precision(width):
     assert (np.abs(result.value - exact) < 0.01 / width).all()
 
 
+BELLS = {
+    "normal": (lambda u: np.exp(-u * u / 2), lambda u: -u * np.exp(-u * u / 2)),
+    "1/cosh": (
+        lambda u: 2 * np.exp(-np.abs(u)) / (1 + np.exp(-2 * np.abs(u))),
+        lambda u: -np.tanh(u) / np.cosh(u),
+    ),
+    "Lorentz": (lambda u: 1 / (1 + u * u), lambda u: -2 * u / (1 + u * u) ** 2),
+    "quartic": (lambda u: np.exp(-(u**4)), lambda u: -4 * u**3 * np.exp(-(u**4))),
+}
+
+
+@pytest.mark.parametrize("name", BELLS)
+@pytest.mark.parametrize("center", [1000.0, 3.0, -7e-3])
+@pytest.mark.parametrize("height", [0.0, 5.0])
+def test_a_narrow_peak_is_seen_in_double_precision(name, center, height):
+    """Of which the first steps see f(x) alone."""
+    bell, slope = BELLS[name]
+    exact_ones = []
+    for width in np.geomspace(1e-6, 0.03, 40) * abs(center):
+        x = center + width * np.array([-1.2, -0.4, 1.0])
+        result = anygrad.derivative(lambda x, w=width: height + bell((x - center) / w), x, full_output=True)
+        errors = np.abs(result.value - slope((x - center) / width) / width)
+        assert (errors <= result.error).all()
+        exact_ones.append(errors < 1e-4 / width)
+    assert np.mean(exact_ones) > 0.97
+
+
+def test_the_slope_of_a_normal_density_is_seen_at_its_deviation():
+    result = anygrad.derivative(lambda x: np.exp(-((x - 1000) ** 2) / 2), np.array([1001.0]), full_output=True)
+    assert result.value == pytest.approx(-np.exp(-0.5), rel=1e-9)
+    assert result.error < 1e-9
+    gradient = anygrad.numerical_gradient(
+        lambda x: np.exp(-(((x - 3) / 0.02) ** 2) / 2).sum(), np.array([3.02, 3.0]), scheme=anygrad.Adaptive()
+    )
+    assert np.allclose(gradient, [-50 * np.exp(-0.5), 0.0], rtol=1e-9, atol=1e-6)
+
+
 def test_farther_out_than_f_is_straight_there_is_no_noise():
     """Of float32 and a small slope, that is soon: f is bent there, and no two levels agree."""
     x = np.linspace(-1.2, -0.8, 41, dtype="float32")

@@ -113,6 +113,71 @@ def test_steps_of_another_structure():
             operator(lambda p: p["a"].sum(), x, scheme=anygrad.Central(step={"a": 0.1}))
 
 
+# --- large x ------------------------------------------------------------------------------------------------------
+
+SECOND_SCHEMES = [
+    (anygrad.Central(), 1e-5),
+    (anygrad.Central(order=4), 1e-5),
+    (anygrad.Forward(), 1e-3),
+    (anygrad.Forward(order=2), 1e-4),
+    (anygrad.Backward(), 1e-3),
+]
+
+
+@pytest.mark.parametrize(("scheme", "bound"), SECOND_SCHEMES, ids=repr)
+@pytest.mark.parametrize("size", [1e3, 3e4, 1e6, 1e9])
+def test_second_derivatives_are_right_where_f_varies_with_a_large_x(scheme, bound, size):
+    x, one = np.array([size]), np.ones(1)
+    for f, scaled in ((np.log, -1.0), (np.sqrt, -0.25 * size**0.5), (lambda x: x**3, 6 * size**3)):
+        exact = scaled / size**2
+        total = lambda x, f=f: f(x).sum()  # noqa: E731 - one line below
+        found = [
+            anygrad.derivative(f, x, 2, scheme=scheme)[0],
+            anygrad.hessian(total, x, scheme=scheme)[0, 0],
+            anygrad.hvp(total, x, one, scheme=scheme)[0],
+            anygrad.laplacian(total, x, scheme=scheme),
+        ]
+        assert np.allclose(found, exact, rtol=4 * bound, atol=0)
+
+
+def test_third_and_fourth_derivatives_are_right_at_large_x():
+    x = np.array([1e3, 1e4, 1e7])
+    assert np.allclose(anygrad.derivative(np.log, x, 3) * x**3, 2, rtol=1e-4)
+    assert np.allclose(anygrad.derivative(np.log, x, 4, scheme=anygrad.Central(order=4)) * x**4, -6, rtol=1e-4)
+
+
+def test_the_hessian_of_a_likelihood_at_a_large_scale_is_right():
+    sample = np.random.default_rng(0).exponential(1e6, 200)
+    mean = np.array([sample.mean()])
+
+    def loss(m):
+        return len(sample) * np.log(m[0]) + sample.sum() / m[0]
+
+    for scheme in (anygrad.Central(), anygrad.Central(order=4)):
+        hessian = anygrad.hessian(loss, mean, scheme=scheme)
+        assert np.allclose(hessian, 200 / mean**2, rtol=1e-5, atol=0)
+
+
+def test_mixed_derivatives_are_right_where_elements_are_large():
+    x = np.array([1e4, 3e5])
+    hessian = anygrad.hessian(lambda x: np.log(x[0]) * np.log(x[1]), x) * x[:, None] * x
+    exact = [[-np.log(x[1]), 1], [1, -np.log(x[0])]]
+    assert np.allclose(hessian, exact, rtol=1e-5)
+
+
+def test_the_hessian_in_single_precision_is_right_at_large_x():
+    x = np.array([1e3, 1e5], dtype="float32")
+    hessian = anygrad.hessian(lambda x: np.log(x).sum(), x)
+    assert np.allclose(np.diag(hessian) * x.astype("float64") ** 2, -1, rtol=0.02)
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_second_derivatives_of_a_sine_are_good_near_100(order):
+    x = np.linspace(95, 105, 41)
+    second = anygrad.derivative(np.sin, x, 2, scheme=anygrad.Central(order=order))
+    assert np.allclose(second, -np.sin(x), rtol=0, atol=1e-4)
+
+
 # --- noise --------------------------------------------------------------------------------------------------------
 
 

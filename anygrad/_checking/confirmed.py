@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._checking.comparison import Comparison, HostArray
 from anygrad._checking.opinion import Others
 from anygrad._checking.question import Question, alone, sizes
-from anygrad._directional import jvp
+from anygrad._directional import along_both_parts
 from anygrad._variables import Variables
 
 _AT_MOST = 64  # elements that are looked at once more
@@ -84,7 +84,7 @@ def by_element(question: Question, variables: Variables, leaf: int, element: int
     unit = np.zeros(variables.shapes[leaf])
     unit.reshape(-1)[element] = 1.0
     evaluator = question.options.evaluator
-    return partial(jvp, f, variables.arrays[leaf], unit, evaluator=evaluator, bounds=bounds, full_output=True)
+    return partial(along_both_parts, f, variables.arrays[leaf], unit, evaluator=evaluator, bounds=bounds)
 
 
 def _at(comparison: Comparison, element: int) -> Comparison:

@@ -217,13 +217,19 @@ class Memory:
         """Return whether an array is as `perturbed` has made it; True where f cannot write to it."""
         raise NotImplementedError
 
-    def chunks(self, points: Points, limit: int) -> Iterator[slice]:
-        """Split points evenly into chunks of at most ``limit`` points."""
-        total = len(points)
-        count = -(-total // limit)
-        length = -(-total // count) if count else 1
-        length += -length % points.repeat if length + -length % points.repeat <= limit else 0
-        return (slice(start, min(start + length, total)) for start in range(0, total, length))
+    @property
+    def point_bytes(self) -> int:
+        """The bytes that what f is given takes for one point."""
+        return self.nbytes if self.row is None else self.nbytes * self.row // max(1, self.size)
+
+    def chunks(self, points: Points, max_bytes: int) -> Iterator[slice]:
+        """Split points evenly into chunks of at most so many bytes, and of one point at least."""
+        total, repeat = len(points), points.repeat
+        limit = max(1, max_bytes // max(1, self.point_bytes))
+        length = -(-total // max(1, -(-total // limit)))
+        if length % repeat and length + repeat - length % repeat <= limit:
+            length += repeat - length % repeat  # all points of a group together: they are set in fewer operations
+        return (slice(start, min(start + length, total)) for start in range(0, total, max(1, length)))
 
     def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
         """Return f, written for one point, as a function of many `Points`; None if the library has no vmap."""
@@ -360,6 +366,10 @@ class Backend:
         """Return whether a process forked from this one can use arrays like x: after CUDA has been used, it cannot."""
         return False
 
+    def compiles(self, f: object) -> bool:
+        """Return whether f does the same at every call, so that what `Memory.vectorised` makes of it is kept."""
+        return False
+
     def vmap(self, f: Callable[[Any], Any], x: Array) -> Callable[[Any], Any] | None:
         """Return an f of one point as one of many, along a leading axis; None if the library cannot."""
         return None
@@ -410,6 +420,8 @@ def _candidates(kind: type) -> tuple[str, ...]:
 
 def resolve(x: object) -> Backend | None:
     """Return the backend of an array, or None for what is no array. No library is imported that x is not from."""
+    if not hasattr(x, "shape"):
+        return None
     for name in _candidates(type(x)):
         if (backend := load(name)).is_array(x):
             return backend

@@ -145,7 +145,7 @@ class HostMemory(Memory):
 
     def assemble(self, blocks: Sequence[Raw], shape: Sequence[int]) -> Array:
         whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return self.backend.from_host(whole.reshape(tuple(shape)), self)
+        return self.backend.from_host(np.ascontiguousarray(whole).reshape(tuple(shape)), self)
 
     def perturbed(self, points: Points) -> Array:
         array, stored = self._copies(points)

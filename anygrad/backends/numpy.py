@@ -99,7 +99,12 @@ class NumpyBackend(HostBackend):
         return _unmasked(value)
 
     def from_host(self, numbers: Raw, memory: HostMemory) -> NDArray[Any]:
-        return narrowed(numbers, memory.array.dtype)
+        result = narrowed(numbers, memory.array.dtype)
+        if memory.stored.ndim == 1 or result.shape != memory.array.shape:
+            return result
+        array = np.empty_like(memory.array, result.dtype, subok=False)  # in the layout of x, as zeros_like(x) has it
+        array[...] = result
+        return array
 
     def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[NDArray[Any], Raw]:
         points = np.empty(shape, memory.array.dtype)

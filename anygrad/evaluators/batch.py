@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory, Rule, Stack
-from anygrad.evaluators._at_once import gradient_at_once
-from anygrad.evaluators._base import Target
-from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_in, reader, validate_max_bytes
-from anygrad.evaluators._perturb import modified
+from anygrad.backends.base import Memory, Points
+from anygrad.evaluators.base import Calls, require_on_error
+from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, validate_max_bytes
+
+if TYPE_CHECKING:
+    from anygrad.problem.problem import Problem
 
 # Functions that have been seen to treat the points of a chunk each on its own: they are not looked at again.
 _SEPARATING: WeakSet[Any] = WeakSet()
@@ -36,6 +36,9 @@ class Batch:
         usually fastest: what stays in the cache of a CPU (256 KiB on NumPy, 1 MiB on PyTorch, 8 MiB on JAX), and what
         keeps a GPU busy (a 128th of its memory, 1 GiB at most; 256 MiB on other devices).
 
+    on_error
+        As in `Loop`: with ``"nan"``, f is called for each point of a chunk alone where it raises for the whole.
+
     Raises
     ------
     TypeError, ValueError
@@ -44,8 +47,7 @@ class Batch:
 
     Notes
     -----
-    x itself is left alone: f must use its argument. The points are written into one buffer, which is used again for the
-    next chunk; what f keeps of its argument changes.
+    x itself is left alone: f must use its argument, which is a new array for each chunk.
 
     The first time that a function is given several points, the first of them is evaluated once more on its own, as one
     call that is counted like the others, and the values are compared: an f that forgets ``axis=-1`` in
@@ -64,60 +66,36 @@ class Batch:
     """
 
     max_bytes: int | None = None
+    on_error: str = "raise"
 
     def __post_init__(self) -> None:
         validate_max_bytes("Batch", self.max_bytes)
+        require_on_error("Batch", self.on_error)
 
     @property
     def leading(self) -> bool:
         """Whether many points go into one call of f: they do."""
         return True
 
-    def session(self, target: Target) -> ChunkSession:
-        """Open a target for sampling."""
-        memory = target.memory(in_place=False)
-        f, unpack = target.f, target.unpack_many
-        many = f if unpack is None else lambda points: unpack(f(points))
-        length = memory.size // max(1, target.x.shape[0]) if target.batch else None
+    def open(self, problem: Problem) -> Calls:
+        """Open a problem for sampling."""
+        memory = problem.open_memory(in_place=False)
+        require_room(memory, self.max_bytes)
+        f, user_f = problem.of_points(), problem.function.f
 
-        def prepare(rows: int) -> tuple[Callable[[Any], Any], Stack]:
-            return many, memory.stack(rows, length)
+        def call(points: Points) -> tuple[Any, Array]:
+            given = memory.perturbed(points)
+            return f(given), given
 
-        return ChunkSession(
-            target,
+        return ChunkCalls(
+            problem,
             memory,
-            prepare=prepare,
-            limit=points_in(self.max_bytes, target, memory),
-            read=reader(memory, vector=target.vector, evaluator="Batch()"),
-            check=_separation(f, memory) if memory.concrete and not _is_known(f) else None,
-        )
-
-    def at_once(
-        self, f: Callable[[Any], object], x: Array, backend: Backend, rule: Rule, step: float, *, most: float
-    ) -> tuple[Array, bool] | None:
-        """Return the gradient by one call of f, and what a session calls ``blind``; None where one is needed."""
-        if not _is_known(f):
-            return None
-        return gradient_at_once(
-            f,
-            x,
-            backend,
-            rule,
-            step,
-            most=most,
+            call=call,
+            read=reader(memory, vector=problem.vector, evaluator="Batch()"),
             max_bytes=self.max_bytes,
-            evaluator="Batch()",
-            at_x=lambda at: _at_x(f, at),
+            check=None if memory.lazy or _is_known(user_f) else _separation(user_f, memory),
+            tolerant=self.on_error == "nan",
         )
-
-
-def _at_x(f: Callable[[Any], object], memory: Memory) -> Array:
-    """Return the value of f for many points, given one."""
-    stack = memory.stack(1)
-    values = reader(memory, vector=False, evaluator="Batch()")(f(stack.argument(1)), 1)
-    if stack.settle(look=True):
-        raise modified()
-    return values[0]
 
 
 def _is_known(f: object) -> bool:

@@ -100,7 +100,7 @@ class LoopCalls:
         self.tolerant = tolerant
         self._problem = problem
         self._vector = problem.vector
-        self._f = problem.of_point()
+        self._f = problem.of_point(memory)
         if problem.reports:
             self._f = _reporting(self._f, problem)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anygrad._typing import Array
-from anygrad.backends import Backend, Memory, Rule, Stack
-from anygrad.evaluators._at_once import gradient_at_once
-from anygrad.evaluators._base import Target
-from anygrad.evaluators._chunks import ChunkSession
-from anygrad.evaluators._leading import points_in, reader, validate_max_bytes
+from anygrad.backends.base import Memory, Points
+from anygrad.evaluators.base import Calls
+from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, validate_max_bytes
+
+if TYPE_CHECKING:
+    from anygrad.problem.problem import Problem
 
 # What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -44,9 +45,7 @@ class Vmap:
     call with many points counts as one in `Result`; f itself may run more seldom, or not at all.
 
     JAX compiles f anew for each derivative, since f may be a closure over what has changed. What it compiles of an f
-    that is a ``jax.jit`` already is kept, for the last 32 of them, and used again; small gradients of it, in float64
-    and by one step for all elements, are one call of what is compiled, and do not wait for it. There it is looked
-    once for each shape of x, not at each x, whether f depends on its argument (`ConstantFunctionWarning`).
+    that is a ``jax.jit`` already is kept, for the last 32 of them, and used again.
 
     Examples
     --------
@@ -69,110 +68,54 @@ class Vmap:
         """Whether f is written for many points: it is not."""
         return False
 
-    def session(self, target: Target) -> ChunkSession:
-        """Open a target for sampling."""
-        memory = target.memory(in_place=False)
-        _require_vectoriser(target, memory)
-        length = memory.size // max(1, target.x.shape[0]) if target.batch else None
-        return ChunkSession(
-            target,
+    def open(self, problem: Problem) -> Calls:
+        """Open a problem for sampling."""
+        memory = problem.open_memory(in_place=False)
+        require_room(memory, self.max_bytes)
+        function = problem.function
+        # What is compiled of f is kept, and must not depend on what it is unpacked for. Else only values are traced, so
+        # that what comes beside them may be of any type.
+        kept = problem.parameters.alone and memory.backend.compiles(function.f)
+        one = problem.of_point()
+        many = memory.vectorised(function.f if kept else one)
+        if many is None:
+            raise TypeError(
+                f"Vmap() was given for an array of {problem.parameters.library}, which has no vmap: write f for points"
+                " along a leading axis and use Batch(), or use Loop()"
+            )
+        call = _guarded(many, problem, memory)
+        if kept and not function.returns_number:
+            traced = call
+            call = lambda points: function.unpack_many(traced(points))  # noqa: E731
+        return ChunkCalls(
+            problem,
             memory,
-            prepare=lambda rows: _many(target.f, memory, rows, length, (target.unpack, target.unpack_many)),
-            at_x=None if target.batch else lambda: _at_x(target, memory),
-            limit=points_in(self.max_bytes, target, memory),
-            read=reader(memory, vector=target.vector, evaluator="Vmap()"),
-        )
-
-    def at_once(
-        self, f: Callable[[Any], object], x: Array, backend: Backend, rule: Rule, step: float, *, most: float
-    ) -> tuple[Array, bool] | None:
-        """Return the gradient by one call of f, and what a session calls ``blind``; None where one is needed."""
-        if backend.compiled_gradient is not None:
-            gradient = backend.compiled_gradient(f, x, rule, step, most=most, max_bytes=self.max_bytes)
-            return None if gradient is None else (gradient, False)
-        if backend.vectoriser is None:
-            return None
-        return gradient_at_once(
-            _guarded(backend.vectoriser.vmap(f), f, lambda: backend.memory(x, in_place=False)),
-            x,
-            backend,
-            rule,
-            step,
-            most=most,
+            call=lambda points: (call(points), None),
+            read=reader(memory, vector=problem.vector, evaluator="Vmap()"),
             max_bytes=self.max_bytes,
-            evaluator="Vmap()",
-            at_x=lambda at: at.read(f(at.array)),
+            at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
         )
 
 
-def _at_x(target: Target, memory: Memory) -> object:
-    value = target.f(memory.array)
-    return value if target.unpack is None else target.unpack(value)
+def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory) -> Callable[[Points], Any]:
+    """Return f of many points, with errors that say what is wrong about that of one."""
+    one, plain = problem.of_point(), problem.function.returns_number
 
-
-def _require_vectoriser(target: Target, memory: Memory) -> None:
-    if memory.vectoriser is None:
-        raise TypeError(
-            f"Vmap() was given for an array of {target.backend.name}, which has no vmap: write f for points along a"
-            " leading axis and use Batch(), or use Loop()"
-        )
-
-
-def _many(
-    f: Callable[[Any], object],
-    memory: Memory,
-    rows: int,
-    length: int | None,
-    unpacking: Sequence[Callable[[Any], object] | None],
-) -> tuple[Callable[[Any], Any], Stack]:
-    """Return f of many points, and the stack that they are made by; what it returns is unpacked, of one or of many."""
-    unpack, unpack_many = unpacking
-    vectoriser = memory.vectoriser
-    assert vectoriser is not None
-    # What is compiled of f is kept, and must not depend on what it is unpacked for. Else only values are traced, so
-    # that what comes beside them may be of any type.
-    outside = unpack_many if vectoriser.compiled(f) else None
-    one = f if unpack is None or outside is not None else lambda x: unpack(f(x))
-    fused = memory.fused(one, rows) if length is None else None
-    many, stack = fused or (vectoriser.vmap(one), memory.stack(rows, length))
-    called = _guarded(many, one, lambda: memory, whole=length is None, plain=unpack is None)
-    return called if outside is None else lambda points: outside(called(points)), stack
-
-
-def _guarded(
-    many: Callable[[Any], Any],
-    one: Callable[[Any], object],
-    opened: Callable[[], Memory],
-    *,
-    whole: bool = True,
-    plain: bool = True,
-) -> Callable[[Any], Any]:
-    """Return f of many points, with errors that say what is wrong about that of one.
-
-    Of that an argument is x as it is opened, or a row of it, and its value a number where it is ``plain``.
-    """
-
-    def called(points: Any) -> object:
+    def called(points: Points) -> Any:
         try:
             value = many(points)
         except _OF_TRACING as error:
-            memory = opened()
-            point = memory.array if whole else memory.array[0, ...]
+            point = memory.array[0, ...] if problem.rows else memory.array
             _require_traced(one, point, error, memory.read if plain else None)
             raise
-        if plain:
-            _require_numbers(opened, value)
+        if plain:  # f is given one point, and what is said is of its value there
+            if not hasattr(value, "shape"):
+                memory.read(value)
+            elif math.prod(value.shape[1:]) != 1:
+                memory.read(value[0, ...])
         return value
 
     return called
-
-
-def _require_numbers(opened: Callable[[], Memory], value: Any) -> None:
-    """Raise unless there is a number for each point: f is given one, and what is said is of its value there."""
-    if not hasattr(value, "shape"):
-        opened().read(value)
-    elif math.prod(value.shape[1:]) != 1:
-        opened().read(value[0, ...])
 
 
 def _require_traced(

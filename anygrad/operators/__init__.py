@@ -1,1 +1,1 @@
-"""x."""
+"""Operators: which derivative is wanted."""

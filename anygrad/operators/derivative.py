@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._collected import Collected, nothing
-from anygrad._function import Function
-from anygrad._job import Job, Options
-from anygrad._lines import pointwise_lines
-from anygrad._opened import opened
-from anygrad._progress import meter
-from anygrad._pytree import only
-from anygrad._run import assembled, warn_of_blindness
 from anygrad._typing import Array, Bounds, ProgressCallback
-from anygrad._validate import as_array, require_callable, require_order
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.partials import nothing, warn_if_constant
+from anygrad.problem.function import Function
+from anygrad.problem.lines import pointwise_lines
+from anygrad.problem.options import Options, require_callable, require_order
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.progress import meter
+from anygrad.problem.result import Counts, Derivatives, assembled
+from anygrad.problem.tree import only
 from anygrad.schemes import Adaptive, Scheme
 
 
@@ -80,22 +80,21 @@ def derivative(
     """
     require_callable(f)
     require_order(n)
-    array, backend = as_array(x, "x")
-    options = Options(
-        scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "derivative", "n": n}
-    )
-    function = Function(f, has_aux=has_aux, vector=True, shape=tuple(array.shape))
-    job = Job("x", f, array, backend, options, bounds or (None, None), vector=True)
-    with meter(progress, scheme.calls(1, n)) as counter, opened(job, function, counter) as space:
-        memory, session = space.memory, space.session
-        collected = Collected(memory, full_output)
+    parameters = Parameters.of_array(x, "x")
+    options = Options("derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"n": n})
+    [shape] = parameters.shapes
+    function = Function(f, has_aux=has_aux, vector=True, shape=shape)
+    with (
+        meter(progress, scheme.calls(1, n)) as counter,
+        Problem.joint(function, parameters, options, counter) as problem,
+    ):
+        memory, scheme = problem.memory, problem.scheme
         if memory.size:
-            lines = pointwise_lines(space)
-            collected.add(scheme.differentiate(lines, scheme.steps(lines, n), n))
+            lines = pointwise_lines(problem)
+            slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
         else:
-            collected.add(nothing(memory, 1, off_axis=space.off_axis))
-        arrays = collected.arrays(array.shape, array.shape)
-        if session.blind():
-            warn_of_blindness(["x"])
-        counts = session.record.counts
-    return assembled([arrays], only, options, function, **counts)
+            slopes = nothing(memory, 1, samples_complex=scheme.samples_complex)
+        arrays = Derivatives.of(memory, slopes, shape, steps=full_output)
+        warn_if_constant(["x"] if problem.is_constant() else ())
+        counts = Counts.of(problem)
+    return assembled([arrays], only, options, function, counts)

@@ -8,24 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._collected import array_of, arrays_of
-from anygrad._function import Function
-from anygrad._job import Options
-from anygrad._jobs import joint_job, require_distinct
-from anygrad._lines import direction_lines
-from anygrad._opened import opened
-from anygrad._plan import Slopes
-from anygrad._progress import meter
-from anygrad._pytree import flatten, is_number
-from anygrad._run import assembled, warn_of_blindness
-from anygrad._second import along_direction, along_elements, by_direction
-from anygrad._symmetric import like, spans, vector
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_gradient, require_nothing_said_of_f
-from anygrad._variables import Variables
-from anygrad.backends import Memory
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.partials import completed, warn_if_constant
+from anygrad.operators.second import along_direction, along_elements, along_elements_and
+from anygrad.operators.symmetric import like, spans, vector
+from anygrad.problem.function import Function
+from anygrad.problem.lines import direction_lines
+from anygrad.problem.options import Options, require_callable, require_gradient, require_nothing_said_of_f
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.progress import meter
+from anygrad.problem.result import Counts, Derivatives, assembled
+from anygrad.problem.tree import flatten, is_number
 from anygrad.schemes import Central, Scheme
+from anygrad.schemes.base import Slopes
 
 
 def jvp(
@@ -81,26 +78,46 @@ def jvp(
     array([ 2., 40.])
     """
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "jvp", "v": v})
-    return _jvp_of(Function(f, has_aux=has_aux, vector=True), x, v, options)
+    options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
+    return _jvp_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), v, options)
 
 
-def _jvp_of(function: Function, x: PyTree, v: PyTree, options: Options) -> PyTree:
-    variables = Variables.of(x)
-    job = joint_job(variables, function, options, vector=True)
-    scheme = job.options.scheme
-    with meter(options.progress, scheme.calls(1)) as counter, opened(job, function, counter) as space:
-        memory, session = space.memory, space.session
-        require_distinct(variables, [session.in_place] * len(variables.names))
-        direction, length = _normalised(memory, variables, v)
-        lines = direction_lines(space, range(memory.size), direction)
-        slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines)), length)
-        parts = [arrays_of(memory, slopes, (0, own), shape) for own, shape in function.outputs]
-        step = array_of(memory, slopes.step, ())
-        if session.blind() and bool(length[0, 0] != 0):
-            warn_of_blindness(variables.names)
-        counts = session.record.counts
-    return assembled(parts, function.rebuilt, options, function, steps=step, **counts)
+def along_both_parts(
+    f: Callable[[Any], Any], x: PyTree, v: PyTree, *, scheme: Scheme, evaluator: Evaluator, bounds: Bounds
+) -> PyTree:
+    """Return the `Result` of `jvp`; of a real f of complex x, that along v plus i times that along i v.
+
+    So has a gradient both parts, where `jvp` has the real one alone.
+    """
+    options = Options("jvp", scheme, evaluator, bounds, full_output=True, also={"v": v, "parts": "both"})
+    return _jvp_of(Function(f, vector=True), Parameters.of(x), v, options, both=True)
+
+
+def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
+    with (
+        meter(options.progress, options.scheme.calls(1)) as counter,
+        Problem.joint(function, parameters, options, counter) as problem,
+    ):
+        memory, scheme = problem.memory, problem.scheme
+        direction, length = _normalised(problem, v)
+
+        def along(part: int) -> Slopes:
+            way = direction
+            if part:
+                way = memory.xp.reshape(memory.compose(memory.xp.zeros_like(way), way), way.shape)
+            lines = direction_lines(problem, range(memory.size), way)
+            return scheme.differentiate(lines, scheme.steps(lines))
+
+        slopes = _scaled(completed(problem, along) if both else along(0), length)
+        parts = [
+            Derivatives.of(memory, slopes.each_value(lambda table, own=own: table[:, own]), shape)
+            for own, shape in function.outputs
+        ]
+        step = memory.assemble([slopes.step], ()) if options.full_output else None
+        # Along no direction nothing changes.
+        warn_if_constant(parameters.names if problem.is_constant() and bool(length[0, 0] != 0) else ())
+        counts = Counts.of(problem)
+    return assembled(parts, function.rebuilt, options, function, counts, steps=step)
 
 
 def hvp(
@@ -159,56 +176,59 @@ def hvp(
     >>> anygrad.hvp(None, x, v, grad=lambda x: np.stack([2 * x[0] * x[1], x[0] ** 2])).round(5)
     array([2., 2.])
     """
-    variables = Variables.of(x)
-    variables.require_real("a Hessian")
+    parameters = Parameters.of(x)
+    parameters.require_real("a Hessian")
     if grad is not None:
         require_gradient(grad)
         require_nothing_said_of_f(f0, has_aux=has_aux)
-        plan = {"operator": "jvp", "v": v}
-        options = Options(scheme, evaluator, bounds, progress=progress, full_output=full_output, plan=plan)
-        product = _jvp_of(Function(grad, vector=True, called="grad"), x, v, options)
-        variables.require_like(product.value if full_output else product, "grad")
+        options = Options(
+            "jvp", scheme, evaluator, bounds, progress=progress, full_output=full_output, also={"v": v}
+        )
+        product = _jvp_of(Function(grad, vector=True, called="grad"), parameters, v, options)
+        parameters.require_like(product.value if full_output else product, "grad")
         if not full_output:
-            return _like_x(variables, product)
-        error = None if product.error is None else _like_x(variables, product.error)
-        return replace(product, value=_like_x(variables, product.value), error=error)
+            return _like_x(parameters, product)
+        error = None if product.error is None else _like_x(parameters, product.error)
+        return replace(product, value=_like_x(parameters, product.value), error=error)
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hvp", "v": v})
+    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
     function = Function(f, has_aux=has_aux)
-    job = joint_job(variables, function, options)
-    scheme = job.options.scheme
-    total = scheme.calls(2 * variables.size + 1, 2)
-    with meter(progress, total) as counter, opened(job, function, counter) as space:
-        memory, session = space.memory, space.session
-        require_distinct(variables, [session.in_place] * len(variables.names))
-        direction, length = _normalised(memory, variables, v)
-        diagonal = along_elements(space, scheme)
-        along = along_direction(space, scheme, direction)
-        slopes = _scaled(by_direction(space, scheme, diagonal, direction, along), length)
+    with (
+        meter(progress, scheme.calls(2 * parameters.size + 1, 2)) as counter,
+        Problem.joint(function, parameters, options, counter) as problem,
+    ):
+        memory = problem.memory
+        direction, length = _normalised(problem, v)
+        diagonal = along_elements(problem)
+        along = along_direction(problem, direction)
+        slopes = _scaled(along_elements_and(problem, diagonal, direction, along), length)
         parts = [
-            replace(part, value=like(part.value, leaf), error=None if part.error is None else like(part.error, leaf))
-            for leaf, part in zip(
-                variables.arrays,
-                (arrays_of(memory, slopes, (span, 0), shape) for span, shape in spans(variables.shapes)),
-                strict=True,
-            )
+            _of_array(Derivatives.of(memory, slopes.each_value(lambda table, own=span: table[own, ...]), shape), leaf)
+            for leaf, (span, shape) in zip(parameters.arrays, spans(parameters.shapes), strict=True)
         ]
-        steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
-        if session.blind() and bool(length[0, 0] != 0):
-            warn_of_blindness(variables.names)
-        counts = session.record.counts
-    return assembled(parts, variables.rebuild, options, function, steps=steps, **counts)
+        steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
+        warn_if_constant(parameters.names if problem.is_constant() and bool(length[0, 0] != 0) else ())
+        counts = Counts.of(problem)
+    return assembled(parts, parameters.rebuild, options, function, counts, steps=steps)
 
 
-def _normalised(memory: Memory, variables: Variables, v: PyTree) -> tuple[Array, Array]:
+def _of_array(part: Derivatives, leaf: Array) -> Derivatives:
+    """Return derivatives in the dtype of an array of x: those with respect to several together are of the widest."""
+    return replace(
+        part, value=like(part.value, leaf), error=None if part.error is None else like(part.error, leaf)
+    )
+
+
+def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:
     """Return v as a direction (1, n) whose largest element is 1, and what it was before, (1, 1)."""
+    memory, parameters = problem.memory, problem.parameters
     xp = memory.xp
-    leaves = variables.leaves_of(v, "v")
-    for name, leaf, shape in zip(variables.names, leaves, variables.shapes, strict=True):
+    leaves = parameters.leaves_of(v, "v")
+    for name, leaf, shape in zip(parameters.names, leaves, parameters.shapes, strict=True):
         given = _shape(leaf, name)
         if given != shape:
             raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
-    numbers = memory.spread(leaves[0] if variables.alone else leaves, "v")
+    numbers = memory.spread(leaves[0] if parameters.alone else leaves, "v")
     length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length
 
@@ -230,7 +250,7 @@ def _scaled(slopes: Slopes, length: Array) -> Slopes:
     return replace(slopes, value=slopes.value * length, error=error)
 
 
-def _like_x(variables: Variables, tree: PyTree) -> PyTree:
+def _like_x(parameters: Parameters, tree: PyTree) -> PyTree:
     """Return a tree of arrays in the dtypes of those of x."""
-    leaves, _ = flatten(tree)
-    return variables.rebuild([like(leaf, x) for (_, leaf), x in zip(leaves, variables.arrays, strict=True)])
+    leaves = flatten(tree).leaves
+    return parameters.rebuild([like(leaf, x) for leaf, x in zip(leaves, parameters.arrays, strict=True)])

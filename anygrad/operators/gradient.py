@@ -223,4 +223,4 @@ def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Opt
     function = Function(f, has_aux=options.has_aux)
     found = partials(function, parameters, options, rows=rows)
     warn_if_constant(found.unseen)
-    return assembled(found.arrays(), parameters.rebuild, options, function, found.counts)
+    return assembled(found.arrays(steps=options.full_output), parameters.rebuild, options, function, found.counts)

@@ -6,21 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from anygrad._collected import arrays_of, mapped
-from anygrad._function import Function
-from anygrad._jacobian import jacobian_of
-from anygrad._job import Options
-from anygrad._jobs import joint_job, require_distinct
-from anygrad._opened import opened
-from anygrad._progress import meter
-from anygrad._pytree import only
-from anygrad._run import assembled, warn_of_blindness
-from anygrad._second import along_elements, by_pairs
-from anygrad._symmetric import blocks, symmetrised, vector
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable, require_gradient, require_nothing_said_of_f
-from anygrad._variables import Variables
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.jacobian import jacobian_of
+from anygrad.operators.partials import warn_if_constant
+from anygrad.operators.second import along_elements, along_pairs
+from anygrad.operators.symmetric import blocks, symmetrised, vector
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options, require_callable, require_gradient, require_nothing_said_of_f
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.progress import meter
+from anygrad.problem.result import Counts, Derivatives, assembled, mapped
+from anygrad.problem.tree import only
 from anygrad.schemes import Central, Scheme
 
 
@@ -83,32 +81,38 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    variables = Variables.of(x)
-    variables.require_real("a Hessian")
+    parameters = Parameters.of(x)
+    parameters.require_real("a Hessian")
     if grad is not None:
         require_gradient(grad)
         require_nothing_said_of_f(f0, has_aux=has_aux)
-        plan = {"operator": "jacobian", "sparsity": None}
-        options = Options(scheme, evaluator, bounds, progress=progress, full_output=full_output, plan=plan)
-        rows = jacobian_of(Function(grad, vector=True, called="grad"), x, options)
-        return symmetrised(rows, variables)
+        options = Options(
+            "jacobian",
+            scheme,
+            evaluator,
+            bounds,
+            progress=progress,
+            full_output=full_output,
+            also={"sparsity": None},
+        )
+        rows = jacobian_of(Function(grad, vector=True, called="grad"), parameters, options)
+        return symmetrised(rows, parameters)
     require_callable(f)
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "hessian"})
+    options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux)
-    job = joint_job(variables, function, options)
-    scheme = job.options.scheme
-    lines = variables.size * (variables.size + 1) // 2
-    with meter(progress, scheme.calls(lines, 2)) as counter, opened(job, function, counter) as space:
-        memory, session = space.memory, space.session
-        require_distinct(variables, [session.in_place] * len(variables.names))
-        diagonal = along_elements(space, scheme)
-        mixed = by_pairs(space, scheme, diagonal)
-        rows = [mapped(row, variables.rebuild) for row in blocks(memory, diagonal.slopes, mixed, variables.shapes)]
-        steps = variables.rebuild(vector(memory, diagonal.slopes.step, variables.arrays))
-        if session.blind():
-            warn_of_blindness(variables.names)
-        counts = session.record.counts
-    return assembled(rows, variables.rebuild, options, function, steps=steps, **counts)
+    lines = parameters.size * (parameters.size + 1) // 2
+    with (
+        meter(progress, scheme.calls(lines, 2)) as counter,
+        Problem.joint(function, parameters, options, counter) as problem,
+    ):
+        memory = problem.memory
+        diagonal = along_elements(problem)
+        mixed = along_pairs(problem, diagonal)
+        rows = [mapped(row, parameters.rebuild) for row in blocks(memory, diagonal.slopes, mixed, parameters.shapes)]
+        steps = parameters.rebuild(vector(memory, diagonal.slopes.step, parameters.arrays)) if full_output else None
+        warn_if_constant(parameters.names if problem.is_constant() else ())
+        counts = Counts.of(problem)
+    return assembled(rows, parameters.rebuild, options, function, counts, steps=steps)
 
 
 def laplacian(
@@ -157,22 +161,21 @@ def laplacian(
     18.0
     """
     require_callable(f)
-    variables = Variables.of(x)
-    variables.require_real("a Laplacian")
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan={"operator": "laplacian"})
+    parameters = Parameters.of(x)
+    parameters.require_real("a Laplacian")
+    options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux)
-    job = joint_job(variables, function, options)
-    scheme = job.options.scheme
-    with meter(progress, scheme.calls(variables.size, 2)) as counter, opened(job, function, counter) as space:
-        memory, session, xp = space.memory, space.session, space.memory.xp
-        require_distinct(variables, [session.in_place] * len(variables.names))
-        slopes = along_elements(space, scheme).slopes
+    with (
+        meter(progress, scheme.calls(parameters.size, 2)) as counter,
+        Problem.joint(function, parameters, options, counter) as problem,
+    ):
+        memory, xp = problem.memory, problem.memory.xp
+        slopes = along_elements(problem).slopes
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}
         total = replace(slopes, value=xp.sum(slopes.value), error=error, flags=flags)
-        arrays = arrays_of(memory, total, (), ())
-        steps = variables.rebuild(vector(memory, slopes.step, variables.arrays))
-        if session.blind():
-            warn_of_blindness(variables.names)
-        counts = session.record.counts
-    return assembled([arrays], only, options, function, steps=steps, **counts)
+        arrays = Derivatives.of(memory, total, ())
+        steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
+        warn_if_constant(parameters.names if problem.is_constant() else ())
+        counts = Counts.of(problem)
+    return assembled([arrays], only, options, function, counts, steps=steps)

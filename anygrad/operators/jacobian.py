@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from anygrad._collected import Arrays, mapped
-from anygrad._function import Function
-from anygrad._job import Job, Options
-from anygrad._jobs import jobs_of, require_distinct
-from anygrad._partials import Partials
-from anygrad._run import assembled, run
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable
-from anygrad._variables import Variables
+from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.partials import partials, warn_if_constant
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options, require_callable
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.result import Derivatives, assembled, mapped
 from anygrad.schemes import Central, Scheme
+from anygrad.schemes.base import Slopes
 
 
 def jacobian(
@@ -110,55 +107,37 @@ def jacobian(
     ((1000, 1000), 2000, True)
     """
     require_callable(f)
-    plan = {"operator": "jacobian", "sparsity": sparsity}
-    options = Options(scheme, evaluator, bounds, f0, has_aux, progress, full_output, plan=plan)
-    return jacobian_of(Function(f, has_aux=has_aux, vector=True), x, options, sparsity)
+    options = Options(
+        "jacobian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"sparsity": sparsity}
+    )
+    return jacobian_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), options, sparsity)
 
 
-def jacobian_of(function: Function, x: PyTree, options: Options, sparsity: Any = None) -> PyTree:
+def jacobian_of(function: Function, parameters: Parameters, options: Options, sparsity: Any = None) -> PyTree:
     """Return the Jacobian of a function whose name to the user may be another than f."""
-    variables = Variables.of(x)
-    variables.require_some()
+    parameters.require_some()
     if sparsity is not None:
-        from anygrad._sparse import sparse_jacobian  # noqa: PLC0415 - half a dozen modules, needed for nothing else
+        from anygrad.operators.sparse.compressed import sparse_jacobian  # noqa: PLC0415 - needed for nothing else
 
-        return sparse_jacobian(variables, function, options, sparsity)
-    jobs = jobs_of(variables, function, options, vector=True)
-    parts = run(jobs, function, options)
-    require_distinct(variables, [part.in_place for part in parts])
-    by_output = [
-        mapped(
-            [_of_output(part.arrays, own, shape, job.x) for part, job in zip(parts, jobs, strict=True)],
-            variables.rebuild,
-        )
+        return sparse_jacobian(parameters, function, options, sparsity)
+    found = partials(function, parameters, options)
+    warn_if_constant(found.unseen)
+    outputs = [
+        mapped([_of_output(*part, own, shape) for part in found.each()], parameters.rebuild)
         for own, shape in function.outputs
     ]
-    return assembled(
-        by_output,
-        function.rebuilt,
-        options,
-        function,
-        steps=variables.rebuild(_step(part, job) for part, job in zip(parts, jobs, strict=True)),
-        ncalls=sum(part.ncalls for part in parts),
-        npoints=sum(part.npoints for part in parts),
-    )
+    steps = None
+    if options.full_output:
+        steps = parameters.rebuild(
+            [memory.assemble([slopes.step], own_shape) for memory, slopes, own_shape in found.each()]
+        )
+    return assembled(outputs, function.rebuilt, options, function, found.counts, steps=steps)
 
 
-def _step(part: Partials, job: Job) -> Array | None:
-    step = part.arrays.step
-    return None if step is None else array_namespace(job.x).reshape(step, job.x.shape)
-
-
-def _of_output(arrays: Arrays, own: slice, shape: tuple[int, ...], x: Array) -> Arrays:
+def _of_output(
+    memory: Memory, slopes: Slopes, x_shape: tuple[int, ...], own: slice, shape: tuple[int, ...]
+) -> Derivatives:
     """Return the derivatives of one array that f returns, of its shape and x's, from those of all."""
-    xp = array_namespace(x)
 
-    def part(table: Array) -> Array:
-        return xp.reshape(xp.permute_dims(table[:, own], (1, 0)), (*shape, *x.shape))
-
-    return Arrays(
-        value=part(arrays.value),
-        step=None,
-        error=None if arrays.error is None else part(arrays.error),
-        flags={name: part(flag) for name, flag in arrays.flags.items()},
-    )
+    chosen = slopes.each_value(lambda table: memory.xp.permute_dims(table[:, own], (1, 0)))
+    return Derivatives.of(memory, chosen, (*shape, *x_shape))

@@ -56,9 +56,9 @@ class Partials:
         """Yield the part of each array, as `Run.arrays` does."""
         return chain.from_iterable(run.arrays() for run in self.runs)
 
-    def arrays(self) -> list[Derivatives]:
+    def arrays(self, *, steps: bool) -> list[Derivatives]:
         """Return the derivatives of one number as arrays like those of x."""
-        return [Derivatives.of(memory, slopes, shape) for memory, slopes, shape in self.each()]
+        return [Derivatives.of(memory, slopes, shape, steps=steps) for memory, slopes, shape in self.each()]
 
 
 def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:

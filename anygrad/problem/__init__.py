@@ -1,1 +1,1 @@
-"""x."""
+"""f and x, ready to be differentiated."""

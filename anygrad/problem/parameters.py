@@ -61,8 +61,6 @@ class Parameters:
     start: int
     stop: int
     alone: bool
-    # The last argument that was put together, and of what: an array that is written in place stays the same object.
-    _argument: tuple[Any, Any] = (None, None)
 
     @classmethod
     def of(cls, x: PyTree) -> Parameters:
@@ -167,22 +165,18 @@ class Parameters:
         return JointMemory.of(arrays, self.backends, in_place=in_place)
 
     @property
-    def takes_arrays(self) -> bool:
-        """Whether f is given what a memory holds, as it is."""
-        return self.alone and not self.leaves.scalars
+    def takes_scalars(self) -> bool:
+        """Whether f is given numbers, which are new objects for each point."""
+        return bool(self.leaves.scalars)
 
     def argument(self, arrays: Any) -> PyTree:
         """Return x with other arrays in the place of these; what was a number is a NumPy scalar."""
         if self.alone:
             return arrays[()] if self.leaves.scalars else arrays
-        known, tree = self._argument
-        if known is not arrays or self.leaves.scalars:
-            leaves: list[Any] = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
-            for i in self.leaves.scalars:
-                leaves[i] = leaves[i][()]
-            tree = self.rebuild(leaves)
-            self._argument = arrays, tree
-        return tree
+        leaves: list[Any] = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
+        for i in self.leaves.scalars:
+            leaves[i] = leaves[i][()]
+        return self.rebuild(leaves)
 
     def many_arguments(self, arrays: Any) -> PyTree:
         """Return the same for arrays with a leading axis: each of the others is repeated along it."""
@@ -195,9 +189,6 @@ class Parameters:
 
         before, after = self.leaves.arrays[: self.start], self.leaves.arrays[self.stop :]
         return self.rebuild([*map(repeated, before), *arrays, *map(repeated, after)])
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_argument": (None, None)}
 
     def context(self) -> AbstractContextManager[object]:
         """Return the contexts of all arrays, as one."""

@@ -97,6 +97,14 @@ class Problem:
         self._quiet = np.errstate(all="ignore")
         self._context: AbstractContextManager[object] = parameters.context()
 
+    @classmethod
+    def joint(cls, function: Function, parameters: Parameters, options: Options, meter: Meter | None) -> Self:
+        """Return f as a function of all arrays of x together."""
+        parameters.require_some()
+        if options.f0 is not None:
+            function.know(options.f0)
+        return cls(function, parameters, options, meter=meter)
+
     def __enter__(self) -> Self:
         if not isinstance(self._context, nullcontext):
             self._context.__enter__()
@@ -146,24 +154,28 @@ class Problem:
 
         return computed_on_host(memory)
 
-    def of_point(self) -> Callable[[Any], Any]:
-        """Return f as a function of what a memory holds for one point; what it returns is unpacked."""
-        f, unpack = self.function.f, self.function.unpack
-        if self.parameters.takes_arrays:
-            return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
-        argument = self.parameters.argument
-        if self.function.returns_number:
-            return lambda arrays: f(argument(arrays))
-        return lambda arrays: unpack(f(argument(arrays)))
+    def of_point(self, written: Memory | None = None) -> Callable[[Any], Any]:
+        """Return f as a function of what a memory holds for one point; what it returns is unpacked.
+
+        For a memory that is ``written`` in place, the argument of f is put together once.
+        """
+        f, unpack, parameters = self.function.f, self.function.unpack, self.parameters
+        if not parameters.alone or parameters.takes_scalars:
+            if written is None or written.cells is None or parameters.takes_scalars:
+                user_f, argument = f, parameters.argument
+                f = lambda arrays: user_f(argument(arrays))  # noqa: E731
+            else:
+                user_f, tree = f, parameters.argument(written.array)
+                f = lambda _: user_f(tree)  # noqa: E731
+        return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
 
     def of_points(self) -> Callable[[Any], Any]:
         """Return f, written for many points, as a function of what a memory holds for these."""
-        f, unpack, argument = self.function.f, self.function.unpack_many, self.parameters.many_arguments
-        if self.parameters.alone:
-            return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
-        if self.function.returns_number:
-            return lambda arrays: f(argument(arrays))
-        return lambda arrays: unpack(f(argument(arrays)))
+        f, unpack, parameters = self.function.f, self.function.unpack_many, self.parameters
+        if not parameters.alone:
+            user_f, argument = f, parameters.many_arguments
+            f = lambda arrays: user_f(argument(arrays))  # noqa: E731
+        return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
 
     @property
     def vector(self) -> bool:

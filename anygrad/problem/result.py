@@ -81,6 +81,13 @@ class Counts:
     failures: dict[str, Exception] = field(default_factory=dict)
     tolerant: bool = False
 
+    @classmethod
+    def of(cls, problem: Problem) -> Counts:
+        """Return those of one problem."""
+        counts = cls()
+        counts.add(problem)
+        return counts
+
     def add(self, problem: Problem) -> None:
         """Add those of a problem."""
         self.ncalls += problem.ncalls
@@ -102,17 +109,16 @@ class Derivatives:
 
     @classmethod
     def of(
-        cls, memory: Memory, slopes: Slopes, shape: Sequence[int], step_shape: Sequence[int] | None = None
+        cls, memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False
     ) -> Derivatives:
-        """Return slopes as arrays of a shape; the steps have the same, another, or are left out (``()``)."""
+        """Return slopes as arrays of a shape; with ``steps``, those as well, of which there are as many."""
         value = memory.assemble([slopes.value], shape)
         flags = {name: memory.assemble([flag], shape) for name, flag in slopes.flags.items()}
         if "nonfinite" in flags:  # in x's dtype, in which a large value may have become infinite
             flags["nonfinite"] = ~array_namespace(value).isfinite(value)
-        step_shape = shape if step_shape is None else step_shape
         return cls(
             value=value,
-            step=memory.assemble([slopes.step], step_shape) if math.prod(step_shape) == _size(slopes.step) else None,
+            step=memory.assemble([slopes.step], shape) if steps else None,
             error=None if slopes.error is None else memory.assemble([slopes.error], shape),
             flags=flags,
         )
@@ -196,7 +202,3 @@ def _missing(value: PyTree, *, failed: bool) -> PyTree:
     tree = flatten(value, "the derivative")
     masks = [array_namespace(leaf).isnan(leaf) for leaf in tree.leaves]
     return tree.rebuild([mask if failed else mask & False for mask in masks])
-
-
-def _size(array: Array) -> int:
-    return math.prod(array.shape)

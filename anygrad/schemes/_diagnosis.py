@@ -12,7 +12,7 @@ from anygrad.schemes._anew import WITHIN, again, at_some, kinked, within
 from anygrad.schemes._even_part import scatter_of_even_part
 from anygrad.schemes._extrapolation import Row
 from anygrad.schemes._findings import Finding, beside, together
-from anygrad.schemes._judging import FINE, LEAPS, finite_side
+from anygrad.schemes._judging import LEAPS, finite_side
 from anygrad.schemes._kinks import bends_of, crossing, isolated, suspected
 from anygrad.schemes._noise import spacing, stalled
 from anygrad.schemes._search import searched
@@ -54,8 +54,8 @@ class Diagnosis:
             bends = bends_of(state)
             found = Finding.of(xp, state, self.wanted, scatter_of_even_part(self.wanted, lines, state, bends))
             doubt = found.stuck | found.poor | (suspected(lines, state, bends) > 0.0) | ~xp.isfinite(found.error)
-            if lines.eps > FINE:  # else a narrow peak, which is 0 at all other points, has an infinite condition
-                doubt = doubt | isolated(lines, state)
+            # A narrow peak at x leaves values at all other points that converge to a derivative of 0.
+            doubt = doubt | isolated(lines, state)
             doubt = xp.any(doubt if self.noise_known else doubt | stalled(xp, state), axis=1)
             if ended.mask is None and not lines.any(doubt):
                 yield found

@@ -98,19 +98,24 @@ def _difference(lines: Lines, state: State, level: Level, bends: Sequence[Array]
 def isolated(lines: Lines, state: State) -> Array:
     """Return where f(x) is as far from the values around it as it was two levels before, (k, p).
 
-    It is seen of f(x) alone, then, that f varies on a smaller scale: next to a pole, or on a narrow peak.
+    It is seen of f(x) alone, then, that f varies on a smaller scale: next to a pole, or on a narrow peak. The latest
+    levels are judged by, and those that the estimate is made of: later ones may have come near enough since.
     """
     xp = lines.xp
+    never = xp.abs(state.base) < 0.0
     if len(state.trail) < 3 or state.trail[-1].below is None:
-        return xp.abs(state.base) < 0.0
-    level = state.trail[-1]
-    heights = [other.step * other.bend(state.base) for other in state.trail[-3:]]
-    rounded = level.size + xp.abs(state.base) + state.scale * level.steepness(xp, state.base)
-    noise = 32.0 * state.noise * rounded
-    same = xp.abs(heights[-1]) > noise
-    for before, after in pairwise(heights):
-        same = same & (xp.abs(after - before) < _ALIKE * xp.abs(after))
-    return same
+        return never
+    heights = [level.step * level.bend(state.base) for level in state.trail]
+    alike = [xp.abs(after - before) < _ALIKE * xp.abs(after) for before, after in pairwise(heights)]
+    reached, alone = state.chosen(xp).step, never
+    for last in range(2, len(heights)):
+        level = state.trail[last]
+        same = alike[last - 1] & alike[last - 2]
+        same = same if last == len(heights) - 1 else same & (reached >= level.step)
+        if lines.any(same):
+            rounded = level.size + xp.abs(state.base) + state.scale * level.steepness(xp, state.base)
+            alone = alone | (same & (xp.abs(heights[last]) > 32.0 * state.noise * rounded))
+    return alone
 
 
 def crossing(xp: Namespace, state: State) -> Array:

@@ -118,9 +118,13 @@ class Slopes:
 
     def each(self, change: Callable[[Array], Array]) -> Slopes:
         """Return the slopes with the same done to every array."""
+        return replace(self.each_value(change), step=change(self.step))
+
+    def each_value(self, change: Callable[[Array], Array]) -> Slopes:
+        """Return the slopes with the same done to every array but the steps."""
         return Slopes(
             value=change(self.value),
-            step=change(self.step),
+            step=self.step,
             error=None if self.error is None else change(self.error),
             flags={name: change(flag) for name, flag in self.flags.items()},
         )

@@ -24,9 +24,10 @@ class Central:
         costs ``order`` calls of f for each element.
     step
         Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
-        order p, the derivative n and the dtype, growing as ``|x|**(1/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
-        where it is large, and rounded so that x + step is representable. A number, an array of x's shape (or one that
-        can be broadcast to it), or a pytree like x, is used as it is, or as near to it as x's dtype can come.
+        order p, the derivative n and the dtype, growing as ``|x|**(n/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
+        where it is large (of high derivatives, from 1 on), and rounded so that x + step is representable. A number, an
+        array of x's shape (or one that can be broadcast to it), or a pytree like x, is used as near as x + step comes
+        to it.
     noise
         Relative error of f's values, where that is known and more than rounding: a simulation that stops at a
         tolerance of 1e-6 has about that. The default step is then chosen for it.

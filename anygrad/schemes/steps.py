@@ -28,9 +28,12 @@ class NearOptimalStep:
     """The step that balances truncation and rounding for the stencil's order p and the dtype.
 
     On which scale f varies is not known: with x, as a power of it does, or on that of 1, as a sine does. With X the
-    larger of |x| and 1, the error relative to the derivative is about eps X / h of rounding for the former and h^p of
-    truncation for the latter; they meet where h grows as X^(1/(p+1)). Below sqrt(eps) X it is never. For the n-th
-    derivative the rounding is about eps X / h^n, and the power 1/(p+n).
+    larger of |x| and 1, the error relative to the first derivative is about eps X / h of rounding for the former and
+    h^p of truncation for the latter; they meet where h grows as X^(1/(p+1)). Below sqrt(eps) X it is never.
+
+    For the n-th derivative the rounding is about eps (X / h)^n, and the power n/(p+n). At a large X nothing is left of
+    the derivative unless h grows as X does. So from the second derivative on the least step is in proportion to X: it
+    leaves a rounding of sqrt(eps), or of what there is at 1, if that is more.
 
     Attributes
     ----------
@@ -43,9 +46,11 @@ class NearOptimalStep:
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
         scale = scale_of(lines)
-        relative = stencil.relative_step(max(lines.eps, self.noise))
-        balanced = relative * scale ** (1 / (stencil.order + stencil.n))
-        return representable(xp.maximum(balanced, lines.eps**0.5 * scale), lines)
+        noise, n = max(lines.eps, self.noise), stencil.n
+        relative = stencil.relative_step(noise)
+        balanced = relative * scale ** (n / (stencil.order + n))
+        least = lines.eps**0.5 if n == 1 else min(relative, noise ** (0.5 / n))
+        return representable(xp.maximum(balanced, least * scale), lines)
 
 
 @dataclass(frozen=True)

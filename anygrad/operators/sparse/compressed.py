@@ -8,58 +8,54 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from anygrad._collected import Arrays, arrays_of, mapped
-from anygrad._columns import Columns
-from anygrad._detection import detected
-from anygrad._function import Function
-from anygrad._job import Options
-from anygrad._jobs import jobs_of
-from anygrad._opened import opened
-from anygrad._partials import completed
-from anygrad._pattern import Indices, Pattern, given
-from anygrad._plan import Slopes
-from anygrad._progress import meter
-from anygrad._pytree import only
-from anygrad._run import assembled, warn_of_blindness
-from anygrad._second import concatenated
 from anygrad._typing import Array
-from anygrad._variables import Variables
-from anygrad._verification import Contributions, verify
-from anygrad.backends import Backend, Memory
-from anygrad.schemes import Scheme
+from anygrad.backends.base import Backend, Indices, Memory
+from anygrad.operators.partials import completed, warn_if_constant
+from anygrad.operators.sparse.columns import Columns
+from anygrad.operators.sparse.detection import detected
+from anygrad.operators.sparse.pattern import Pattern, given
+from anygrad.operators.sparse.verification import Contributions, verify
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.progress import meter
+from anygrad.problem.result import Counts, Derivatives, assembled, joined, mapped
+from anygrad.problem.tree import only
+from anygrad.schemes.base import Scheme, Slopes
 
 
-def sparse_jacobian(variables: Variables, function: Function, options: Options, sparsity: Any) -> Any:
+def sparse_jacobian(parameters: Parameters, function: Function, options: Options, sparsity: Any) -> Any:
     """Return what `jacobian` does for a sparsity."""
-    if not variables.alone:
+    if not parameters.alone:
         raise TypeError(
-            f"x consists of {', '.join(variables.names)}, but with sparsity= it must be one array: ravel them into one,"
+            f"x consists of {', '.join(parameters.names)}, but with sparsity= it must be one array: ravel them into one,"
             " and take that apart in f"
         )
-    [job], [backend] = jobs_of(variables, function, options, vector=True), variables.backends
+    [backend], [shape] = parameters.backends, parameters.shapes
     detecting = isinstance(sparsity, str) and sparsity == "detect"
-    pattern = None if detecting else given(sparsity, backend, variables.size)
-    scheme = options.scheme
+    pattern = None if detecting else given(sparsity, backend, parameters.size)
     groups = 0 if pattern is None else int(np.max(pattern.groups, initial=-1)) + 1
-    total = scheme.calls(groups) + scheme.calls(1)
-    with meter(options.progress, total) as counter, opened(job, function, counter) as space:
-        session, memory = space.session, space.memory
-        columns = Columns.of(space, scheme)
+    total = options.scheme.calls(groups) + options.scheme.calls(1)
+    with (
+        meter(options.progress, total) as counter,
+        Problem.joint(function, parameters, options, counter) as problem,
+    ):
+        memory, scheme = problem.memory, problem.scheme
+        columns = Columns.of(problem)
         if pattern is None:
             pattern = detected(columns)
         entries = _Compressed(columns, pattern, function, scheme).entries()
         if memory.size:
             verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
-        slopes, counts = entries.slopes, session.record.counts
-        failed = counts.pop("failed")
-        if failed is not None:
-            missing = memory.xp.isnan(slopes.value) & failed
+        slopes, counts = entries.slopes, Counts.of(problem)
+        if problem.tolerant:
+            missing = memory.xp.isnan(slopes.value) & bool(counts.failures)
             slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
         arrays = _arrays(backend, memory, slopes, pattern, full_output=options.full_output)
-        step = memory.join([memory.narrow(entries.step)], job.x.shape)
-        if session.blind():
-            warn_of_blindness([job.name])
-    return assembled([arrays], function.rebuilt, options, function, steps=step, **counts)
+        step = memory.assemble([entries.step], shape) if options.full_output else None
+        warn_if_constant(parameters.names if problem.is_constant() else ())
+    return assembled([arrays], function.rebuilt, options, function, counts, steps=step)
 
 
 # Derivatives along the steps of some groups, the places of entries in them, and the columns of these.
@@ -87,7 +83,7 @@ class _Compressed:
 
     def entries(self) -> _Entries:
         """Differentiate along the steps of one group after the other."""
-        memory, xp = self.columns.space.memory, self.columns.space.memory.xp
+        memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
         groups = self.columns.parted(self.pattern.groups)
         order = np.argsort(groups[self.pattern.columns], kind="stable")
         made, steps = Contributions(self.columns, self.pattern.shape[0]), self.columns.steps
@@ -104,11 +100,11 @@ class _Compressed:
             return other
 
         if not parts:
-            self._require_shape(self.columns.space.session.base(range(1)).shape[-1])
+            self._require_shape(self.columns.problem.base().shape[-1])
             nothing = xp.reshape(steps[:0], (0, 1))
             return _Entries(Slopes(value=nothing, step=nothing), 0 * steps, made, again)
         back = memory.index_array(np.argsort(order).tolist())
-        slopes = concatenated(xp, parts).each(lambda table: xp.take(table, back, axis=0))
+        slopes = joined(memory, parts).each(lambda table: xp.take(table, back, axis=0))
         # What is in no group takes the last one: no step.
         taken = memory.index_array(np.where(groups < 0, np.max(groups) + 1, groups).tolist())
         step = xp.abs(steps) * xp.take(xp.concat([*units, xp.zeros_like(steps[:1])]), taken, axis=0)
@@ -125,21 +121,21 @@ class _Compressed:
             yield table, (groups[columns[own]] - block.start) * height + rows[own], columns[own]
 
     def _differentiated(self, chosen: Array, length: float) -> Slopes:
-        space = self.columns.space
-        memory, xp = space.memory, space.memory.xp
+        problem = self.columns.problem
+        memory, xp = problem.memory, problem.memory.xp
         directions = xp.where(chosen, self.columns.steps, xp.zeros_like(self.columns.steps))
 
         def along(part: int) -> Slopes:
             lines = self.columns.lines(memory.compose(0 * directions, directions) if part else directions)
             return self.scheme.differentiate(lines, length * xp.ones_like(lines.at))
 
-        slopes = completed(space, along)
+        slopes = completed(problem, along)
         self._require_shape(slopes.value.shape[1])
         return slopes
 
     def _entries(self, table: Slopes, places: Indices, columns: Indices) -> Slopes:
         """Return the derivatives by elements from those along their steps."""
-        memory, xp = self.columns.space.memory, self.columns.space.memory.xp
+        memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
         steps = xp.take(self.columns.steps, memory.index_array(columns.tolist()), axis=0)
         chosen = memory.index_array(places.tolist())
 
@@ -163,13 +159,13 @@ class _Compressed:
             )
 
 
-def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, *, full_output: bool) -> Arrays:
+def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, *, full_output: bool) -> Derivatives:
     """Return the entries as sparse arrays of x's library."""
 
     def sparse(entries: Array) -> Array:
         return backend.sparse(entries, pattern.rows, pattern.columns, pattern.shape, pattern.like)
 
-    flat = arrays_of(memory, slopes, (slice(None), 0), (pattern.rows.size,))
+    flat = Derivatives.of(memory, slopes, (pattern.rows.size,))
     if not full_output:
-        return Arrays(value=sparse(flat.value), step=None, error=None, flags={})
+        return Derivatives(value=sparse(flat.value), step=None, error=None, flags={})
     return mapped([flat], lambda entries: sparse(only(entries)))

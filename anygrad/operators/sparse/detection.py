@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad._columns import Columns
-from anygrad._pattern import Indices, Pattern, grouped, of_entries
 from anygrad._typing import Array
+from anygrad.backends.base import Indices
+from anygrad.operators.sparse.columns import Columns
+from anygrad.operators.sparse.pattern import Pattern, grouped, of_entries
 
 
 def detected(columns: Columns) -> Pattern:
@@ -18,7 +19,7 @@ def detected(columns: Columns) -> Pattern:
     What is found at one random point is checked at a second one; if more shows there, all of it is looked for there
     as well. It remains a heuristic: what f does not depend on here, it may depend on elsewhere.
     """
-    if not columns.space.memory.concrete:
+    if columns.problem.memory.lazy:
         raise TypeError(
             "sparsity is 'detect', but x is a lazy or traced array, whose values cannot be looked at: give the pattern"
         )
@@ -56,7 +57,7 @@ class _Point:
     @classmethod
     def near(cls, columns: Columns, random: np.random.Generator) -> _Point:
         """Return a point less than a step from x, in no element the same, and call f there."""
-        memory = columns.space.memory
+        memory = columns.problem.memory
         shape = tuple(memory.array.shape)
         here, moved = (
             columns.steps * memory.spread(random.uniform(*range_, shape), "a random number")
@@ -71,7 +72,7 @@ class _Point:
         M. Diehl, *Hierarchical seeding for efficient sparsity pattern recovery in automatic differentiation*, SIAM
         Workshop on Combinatorial Scientific Computing (2014), with values of f in the place of derivatives.
         """
-        size, height = self.columns.space.memory.size, self.values.shape[1]
+        size, height = self.columns.problem.memory.size, self.values.shape[1]
         length = 1 << max(0, size - 1).bit_length()
         # Blocks of all columns: the first halves are looked at for each row.
         rows, blocks = np.arange(height if size else 0), np.zeros(height if size else 0, dtype=np.intp)
@@ -100,7 +101,7 @@ class _Point:
 
         What is not finite may do so, as far as can be seen: it has no derivative, which is not 0.
         """
-        xp, memory = self.columns.space.memory.xp, self.columns.space.memory
+        xp, memory = self.columns.problem.memory.xp, self.columns.problem.memory
         count = int(np.max(groups, initial=-1)) + 1
         seen = np.zeros((count, self.values.shape[1]), dtype=bool)
         for block, chosen in self.columns.blocks(groups, seen.shape[1]):

@@ -8,11 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anygrad.backends import Backend
-
-Indices = NDArray[np.intp]
+from anygrad.backends.base import Backend, Indices
 
 # A row of k entries makes k^2 pairs of columns that exclude each other. Of longer rows than this, each column gets a
 # group of its own instead.

@@ -11,28 +11,25 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from anygrad._collected import Arrays, array_of, arrays_of
-from anygrad._plan import Slopes
-from anygrad._pytree import flatten
-from anygrad._result import Result
-from anygrad._second import concatenated
 from anygrad._typing import Array, PyTree
-from anygrad._unlike import unlike
-from anygrad._variables import Variables
-from anygrad.backends import Memory
+from anygrad.backends.base import Memory
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.result import Derivatives, Result, joined
+from anygrad.problem.tree import describe_mismatch, flatten
+from anygrad.schemes.base import Slopes
 
 
 def blocks(
     memory: Memory, diagonal: Slopes, mixed: Slopes | None, shapes: Sequence[tuple[int, ...]]
-) -> list[list[Arrays]]:
+) -> list[list[Derivatives]]:
     """Return the matrix of a diagonal (n, 1) and what is above it (m, 1), a block for every two shapes."""
-    everything = diagonal if mixed is None else concatenated(memory.xp, [diagonal, mixed])
-    whole = replace(everything, step=everything.value).each(
+    everything = diagonal if mixed is None else joined(memory, [diagonal, mixed])
+    whole = everything.each_value(
         lambda table: _matrix(memory, table, diagonal.value.shape[0])
     )
 
-    def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Arrays:
-        return arrays_of(memory, whole, (rows, columns), shape)
+    def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Derivatives:
+        return Derivatives.of(memory, whole.each_value(lambda table: table[rows, columns]), shape)
 
     parts = list(spans(shapes))
     return [[block(rows, columns, above + below) for columns, below in parts] for rows, above in parts]
@@ -42,7 +39,7 @@ def vector(memory: Memory, numbers: Array, leaves: Sequence[Array]) -> list[Arra
     """Return the parts of a column (n, 1), an array like each of the leaves."""
     parts = spans([tuple(leaf.shape) for leaf in leaves])
     return [
-        like(array_of(memory, numbers[span, 0], shape), leaf) for leaf, (span, shape) in zip(leaves, parts, strict=True)
+        like(memory.assemble([numbers[span, 0]], shape), leaf) for leaf, (span, shape) in zip(leaves, parts, strict=True)
     ]
 
 
@@ -51,54 +48,54 @@ def like(array: Array, leaf: Array) -> Array:
     return array if array.dtype == leaf.dtype else array_namespace(leaf).astype(array, leaf.dtype)
 
 
-def symmetrised(rows: PyTree, variables: Variables) -> PyTree:
+def symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
     """Return the mean of a matrix, a tree like x of trees like it, and its transpose; or of all in a `Result`."""
     if not isinstance(rows, Result):
-        return _mean(rows, variables)
+        return _mean(rows, parameters)
     return replace(
         rows,
-        value=_mean(rows.value, variables),
-        error=None if rows.error is None else _mean(rows.error, variables),
-        flags={name: _either(flag, variables) for name, flag in rows.flags.items()},
+        value=_mean(rows.value, parameters),
+        error=None if rows.error is None else _mean(rows.error, parameters),
+        flags={name: _either(flag, parameters) for name, flag in rows.flags.items()},
     )
 
 
-def _mean(rows: PyTree, variables: Variables) -> PyTree:
-    return _with_transpose(rows, variables, lambda block, mirrored: (block + mirrored) / 2)
+def _mean(rows: PyTree, parameters: Parameters) -> PyTree:
+    return _with_transpose(rows, parameters, lambda block, mirrored: (block + mirrored) / 2)
 
 
-def _either(rows: PyTree, variables: Variables) -> PyTree:
-    return _with_transpose(rows, variables, lambda block, mirrored: block | mirrored)
+def _either(rows: PyTree, parameters: Parameters) -> PyTree:
+    return _with_transpose(rows, parameters, lambda block, mirrored: block | mirrored)
 
 
-def _with_transpose(rows: PyTree, variables: Variables, combine: Any) -> PyTree:
-    table = _table(rows, variables)
-    for row, above in zip(table, variables.shapes, strict=True):
-        for block, below in zip(row, variables.shapes, strict=True):
+def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTree:
+    table = _table(rows, parameters)
+    for row, above in zip(table, parameters.shapes, strict=True):
+        for block, below in zip(row, parameters.shapes, strict=True):
             if tuple(block.shape) != above + below:
                 given = tuple(block.shape)[: len(block.shape) - len(below)]
-                raise ValueError(f"grad returned an array of shape {given} where x has {above}: it must be like x")
+                raise ValueError(f"grad returned an array of shape {given} where x has {above}: it must have the shape of x")
 
     def combined(i: int, j: int) -> Array:
         mirrored = table[j][i]
-        first = len(variables.shapes[j])
+        first = len(parameters.shapes[j])
         axes = (*range(first, mirrored.ndim), *range(first))
         xp = array_namespace(mirrored)
         # Of arrays without axes NumPy makes numbers.
         return xp.asarray(combine(table[i][j], xp.permute_dims(mirrored, axes)))
 
     places = range(len(table))
-    return variables.rebuild([variables.rebuild([combined(i, j) for j in places]) for i in places])
+    return parameters.rebuild([parameters.rebuild([combined(i, j) for j in places]) for i in places])
 
 
-def _table(rows: PyTree, variables: Variables) -> list[list[Array]]:
+def _table(rows: PyTree, parameters: Parameters) -> list[list[Array]]:
     """Return the blocks of a matrix; raise if grad has not returned a tree like x."""
-    leaves, _ = flatten(rows)
-    names = variables.names
-    given = [place.removesuffix(names[0].removeprefix("x")) for place, _ in leaves[:: len(names)]]
-    if cause := unlike(given, names):
-        raise ValueError(f"grad returned {cause}; it must return what is like x")
-    blocks = iter(block for _, block in leaves)
+    tree = flatten(rows)
+    names = parameters.names
+    given = [place.removesuffix(names[0].removeprefix("x")) for place in tree.names[:: len(names)]]
+    if cause := describe_mismatch(given, names):
+        raise ValueError(f"grad returned {cause}: it must return an array with the structure and shapes of x")
+    blocks = iter(tree.leaves)
     return [[next(blocks) for _ in names] for _ in names]
 
 

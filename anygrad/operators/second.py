@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import TypeVar
 
-from anygrad._lines import Space, direction_lines, element_lines
-from anygrad._plan import Lines, Slopes
+import numpy as np
+
 from anygrad._typing import Array, Namespace
-from anygrad.schemes import Scheme
+from anygrad.problem.lines import direction_lines, element_lines
+from anygrad.problem.problem import Problem
+from anygrad.problem.result import joined
+from anygrad.schemes.base import Lines, Scheme, Slopes
 
 Item = TypeVar("Item")
 
@@ -29,86 +32,74 @@ class Curvatures:
         )
 
 
-def along_elements(space: Space, scheme: Scheme) -> Curvatures:
-    """Return the second derivatives by each element: the diagonal of the Hessian."""
-    memory = space.memory
+def along_elements(problem: Problem) -> Curvatures:
+    """Return the second derivatives with respect to each element: the diagonal of the Hessian."""
+    memory = problem.memory
     if not memory.size:
         real = memory.xp.real if memory.complex else memory.xp.asarray
         nothing = memory.xp.reshape(real(memory.elements(range(0))), (0, 1))
         return Curvatures(Slopes(value=nothing, step=nothing), nothing)
     parts = [
-        _along(element_lines(space, range(start, min(start + memory.block, memory.size))), scheme)
+        _along(element_lines(problem, range(start, min(start + memory.block, memory.size))), problem.scheme)
         for start in range(0, memory.size, memory.block)
     ]
-    slopes = concatenated(memory.xp, [part.slopes for part in parts])
+    slopes = joined(memory, [part.slopes for part in parts])
     return Curvatures(slopes, memory.xp.concat([part.steps for part in parts]))
 
 
-def along_direction(space: Space, scheme: Scheme, direction: Array) -> Curvatures:
-    """Return the second derivative along a direction (1, n), with a scale (1, 1)."""
-    xp = space.memory.xp
+def along_direction(problem: Problem, direction: Array) -> Curvatures:
+    """Return the second derivative along a direction (1, n)."""
+    xp = problem.memory.xp
 
     def spread(value: object) -> Array:
         """Return the longest step along the direction that changes no element by more than its own."""
-        own = xp.reshape(space.spread(value), (1, -1))
+        own = xp.reshape(problem.spread(value), (1, -1))
         still = direction == 0
         return xp.min(
             xp.where(still, xp.max(own), own / xp.where(still, 1.0, xp.abs(direction))), axis=1, keepdims=True
         )
 
-    lines = direction_lines(space, range(space.memory.size), direction)
-    return _along(replace(lines, spread=spread), scheme)
+    lines = direction_lines(problem, range(problem.memory.size), direction)
+    return _along(replace(lines, spread=spread), problem.scheme)
 
 
-def by_pairs(space: Space, scheme: Scheme, diagonal: Curvatures) -> Slopes | None:
-    """Return the derivatives by elements i and j for all i < j, in the order of `itertools.combinations`, (m, 1).
+def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
+    """Return the derivatives with respect to elements i and j for all i < j, in the order of `itertools.combinations`.
 
-    None, if there are not two elements.
+    They are of shape (m, 1); None, if there are not two elements.
 
     At second order the points are those of M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions*
     (1964), equation 25.3.27.
     """
-    memory, xp = space.memory, space.memory.xp
+    memory, xp = problem.memory, problem.memory.xp
     parts = []
     for pairs in _batches(combinations(range(memory.size), 2), memory.block):
-        first, second = (diagonal.at(xp, memory.index_array([pair[side] for pair in pairs])) for side in (0, 1))
-        elements = [element for pair in pairs for element in pair]
+        table = np.asarray(pairs, dtype=np.intp)
+        first, second = (diagonal.at(xp, memory.index_array(table[:, side].tolist())) for side in (0, 1))
         directions = xp.concat([first.steps, second.steps], axis=1)
-        both = direction_lines(space, elements, directions)
-        parts.append(_mixed(both, scheme, first, second))
-    return concatenated(xp, parts) if parts else None
+        both = direction_lines(problem, table.reshape(-1), directions)
+        parts.append(_mixed(both, problem.scheme, first, second))
+    return joined(memory, parts) if parts else None
 
 
-def by_direction(space: Space, scheme: Scheme, diagonal: Curvatures, direction: Array, along: Curvatures) -> Slopes:
-    """Return the derivatives by each element and along a direction (1, n) of which the second one is known, (n, 1)."""
-    memory, xp = space.memory, space.memory.xp
+def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array, along: Curvatures) -> Slopes:
+    """Return the derivatives with respect to each element and along a direction (1, n), (n, 1).
+
+    The second derivatives ``along`` the direction are known.
+    """
+    memory, xp = problem.memory, problem.memory.xp
     if not memory.size:
         return diagonal.slopes
     every = memory.index_array(range(memory.size))[None, :]
     parts = []
-    for own in _batches(
-        range(memory.size), max(space.session.together, memory.block // memory.size)
-    ):  # each changes all elements
+    # Each line changes all elements.
+    for own in _batches(range(memory.size), max(problem.calls.together, memory.block // memory.size)):
         chosen = memory.index_array(own)
         first = diagonal.at(xp, chosen)
         directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction
-        elements = list(range(memory.size)) * len(own)
-        both = direction_lines(space, elements, directions)
-        parts.append(_mixed(both, scheme, first, along))
-    return concatenated(xp, parts)
-
-
-def concatenated(xp: Namespace, parts: Sequence[Slopes]) -> Slopes:
-    """Return the slopes of all parts, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    errors = [part.error for part in parts if part.error is not None]
-    return Slopes(
-        value=xp.concat([part.value for part in parts]),
-        step=xp.concat([part.step for part in parts]),
-        error=xp.concat(errors) if errors else None,
-        flags={name: xp.concat([part.flags[name] for part in parts]) for name in parts[0].flags},
-    )
+        both = direction_lines(problem, np.tile(np.arange(memory.size), len(own)), directions)
+        parts.append(_mixed(both, problem.scheme, first, along))
+    return joined(memory, parts)
 
 
 def _along(lines: Lines, scheme: Scheme) -> Curvatures:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from anygrad._columns import Columns
-from anygrad._pattern import Indices
-from anygrad._plan import Lines, Slopes
 from anygrad._typing import Array
-from anygrad.schemes import Scheme
+from anygrad.backends.base import Indices
+from anygrad.operators.sparse.columns import Columns
+from anygrad.schemes.base import Lines, Scheme, Slopes
 
 # How far the derivative along the direction may be from the sum of a row's contributions, relative to these.
 _RELATIVE = 1e-3
@@ -56,12 +55,12 @@ class Contributions:
     entries: Array = 0
 
     def __post_init__(self) -> None:
-        space = self.columns.space
-        memory, xp = space.memory, space.memory.xp
+        problem = self.columns.problem
+        memory, xp = problem.memory, problem.memory.xp
         random = np.random.default_rng(1)  # the same calls of f each time
         shape = tuple(memory.array.shape)
         weights = random.uniform(0.5, 1.0, shape)
-        if space.box.lower is None and space.box.upper is None:
+        if problem.bounds.lower is None and problem.bounds.upper is None:
             weights *= random.choice([-1.0, 1.0], shape)  # elsewhere steps point to where there is room
         spread = memory.spread(weights, "a weight")
         magnitudes = xp.abs(memory.elements(range(memory.size))) / xp.abs(self.columns.steps)
@@ -71,8 +70,8 @@ class Contributions:
 
     def add(self, table: Slopes, places: Indices, columns: Indices) -> None:
         """Add derivatives along the steps of groups, (k, p), in which entries of these columns are in these places."""
-        memory, xp = self.columns.space.memory, self.columns.space.memory.xp
-        if not memory.concrete:  # nothing will be verified
+        memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
+        if memory.lazy:  # nothing will be verified
             return
         shape = table.value.shape
         column_at = np.full(shape[0] * shape[1], memory.size)
@@ -98,13 +97,13 @@ def verify(scheme: Scheme, made: Contributions, again: Callable[[float], Contrib
 
     ``again`` makes the contributions with steps of another length, should that be needed.
     """
-    space = made.columns.space
-    memory, xp = space.memory, space.memory.xp
-    if not memory.concrete or not made.height:
+    problem = made.columns.problem
+    memory, xp = problem.memory, problem.memory.xp
+    if memory.lazy or not made.height:
         return
     along, largest = _along(scheme, made, 1.0)
     allowed = _RELATIVE * made.size + made.error + (0.0 if along.error is None else along.error)
-    if not space.off_axis:  # where there is no difference in which rounding would show
+    if not problem.scheme.samples_complex:  # where there is no difference in which rounding would show
         noise = max(memory.eps, getattr(scheme, "noise", None) or 0.0)
         allowed = allowed + _ROUNDING * noise * (1 + made.entries) * (largest + made.magnitude)
     off = xp.abs(along.value - _expected(xp, made, along))
@@ -137,7 +136,7 @@ def _expected(xp: Array, made: Contributions, along: Slopes) -> Array:
 
 def _along(scheme: Scheme, made: Contributions, length: float) -> tuple[Slopes, Array]:
     """Return the derivative along the direction, and the largest magnitude of each value sampled for it, (1, p)."""
-    xp = made.columns.space.memory.xp
+    xp = made.columns.problem.memory.xp
     seen: list[Array] = []
 
     def recorded(lines: Lines) -> Lines:

@@ -1,0 +1,1 @@
+"""Sparse Jacobians: columns that have no row in common are differentiated together."""
