@@ -63,7 +63,7 @@ class ArrayApiMemory(Memory):
         self.row = math.prod(data.shape[1:]) if rows else None
         self.complex = xp.isdtype(data.dtype, "complex floating")
         self.data = data
-        self._device = device(data)
+        self.device = device(data)
         self._real = real_dtype(xp, data.dtype)
         self._working = working_dtype(xp, data)
         limits = xp.finfo(self._real)
@@ -104,10 +104,10 @@ class ArrayApiMemory(Memory):
         xp, shape = self.xp, tuple(self.data.shape)
         numbers: Array = value
         if is_array_api_obj(value) and array_namespace(value) is xp:
-            require_same_device(device(numbers), self._device)
+            require_same_device(device(numbers), self.device)
             numbers = xp.astype(numbers, self._working)
         else:
-            numbers = xp.asarray(host_array(value, name).tolist(), dtype=self._working, device=self._device)
+            numbers = xp.asarray(host_array(value, name).tolist(), dtype=self._working, device=self.device)
         return reshaped(xp, broadcast(xp.broadcast_to, numbers, shape, name), (self.size,))
 
     def overlay(self, indices: Array, numbers: Array) -> Array:
@@ -126,7 +126,7 @@ class ArrayApiMemory(Memory):
         return self.backend.host(numbers)
 
     def from_host(self, numbers: NDArray[Any]) -> Array:
-        return self.xp.asarray(np.ascontiguousarray(numbers), device=self._device)
+        return self.xp.asarray(np.ascontiguousarray(numbers), device=self.device)
 
     def assemble(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
         xp = self.xp
@@ -145,10 +145,10 @@ class ArrayApiMemory(Memory):
             number = host_number(value, library=self.library, complex_allowed=self.complex)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
         # Nearly always it is what is wanted, which is quickly seen.
-        if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self._device:
+        if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self.device:
             return value
         require_one_element(value.shape)
-        require_same_device(device(value), self._device)
+        require_same_device(device(value), self.device)
         if not xp.isdtype(value.dtype, "real floating"):
             if xp.isdtype(value.dtype, "complex floating"):
                 require_real(value, complex_allowed=self.complex)
@@ -173,8 +173,8 @@ class ArrayApiMemory(Memory):
         if not self.own(value):
             numbers = host_numbers(value, library=self.library, complex_allowed=self.complex)
             dtype = complex_dtype(xp, self._working) if numbers.dtype.kind == "c" else self._working
-            return reshaped(xp, xp.asarray(numbers.tolist(), dtype=dtype, device=self._device), numbers.shape)
-        require_same_device(device(value), self._device)
+            return reshaped(xp, xp.asarray(numbers.tolist(), dtype=dtype, device=self.device), numbers.shape)
+        require_same_device(device(value), self.device)
         if not xp.isdtype(value.dtype, "complex floating"):
             return xp.astype(value, self._working, copy=False)
         require_real(value, complex_allowed=self.complex)
@@ -183,7 +183,7 @@ class ArrayApiMemory(Memory):
     def _joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
         """Return a copy of arrays as one, along their last axis."""
         if not parts:
-            return self.xp.empty(nothing, dtype=self._working, device=self._device)
+            return self.xp.empty(nothing, dtype=self._working, device=self.device)
         return self.xp.concat(list(parts), axis=-1) if len(parts) > 1 else self.xp.asarray(parts[0], copy=True)
 
     # What is written to x
@@ -197,14 +197,13 @@ class ArrayApiMemory(Memory):
 
     def rounded(self, elements: Elements, part: int | None, numbers: Array) -> Array:
         """Return the elements, of which a part is set to working numbers, in x's dtype."""
-        xp = self.xp
-        if part is None:
-            return xp.astype(numbers, self.data.dtype, copy=False)
-        numbers = xp.astype(numbers, self._real, copy=False)
-        if not self.complex:
-            return numbers
-        own = self.taken(elements)
-        return self.compose(numbers, xp.imag(own)) if part == 0 else self.compose(xp.real(own), numbers)
+        xp, dtype = self.xp, self.data.dtype if part is None else self._real
+        with np.errstate(all="ignore"):  # of libraries that are built on NumPy
+            numbers = xp.astype(numbers, dtype, copy=False)
+            if part is None or not self.complex:
+                return numbers
+            own = self.taken(elements)
+            return self.compose(numbers, xp.imag(own)) if part == 0 else self.compose(xp.real(own), numbers)
 
     def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
         rounded = self.rounded(elements, part, numbers)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends.array_api import CHUNK_BYTES, ArrayApiMemory, complex_dtype
-from anygrad.backends.base import Backend, Elements, Indices, Memory, Points, multi_indices
+from anygrad.backends.base import Backend, Elements, Indices, Memory, Points, multi_indices, span_of
 from anygrad.backends.codec import composed, overlaid
 
 # Of chunks between these, the larger the better: each call of f costs time. f may need many times as much.
@@ -59,7 +59,7 @@ class DeviceMemory(ArrayApiMemory):
         self.in_place = in_place
         self.chunk_bytes = chunk_bytes
         # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.
-        self.original = self.xp.empty(self.size, dtype=self.data.dtype, device=self._device)
+        self.original = self.xp.empty(self.size, dtype=self.data.dtype, device=self.device)
         self.original[...] = self.xp.reshape(self.data, (-1,))
 
     # What differs between libraries
@@ -87,7 +87,7 @@ class DeviceMemory(ArrayApiMemory):
 
     def perturbed(self, points: Points) -> Array:
         xp, count = self.xp, len(points)
-        table = xp.empty((count, self.row or self.size), dtype=self.data.dtype, device=self._device)
+        table = xp.empty((count, self.row or self.size), dtype=self.data.dtype, device=self.device)
         table[...] = self._originals(points)
         flat = xp.reshape(table, (-1,))  # a view
         for where, numbers in self._written(points):
@@ -122,7 +122,7 @@ class DeviceMemory(ArrayApiMemory):
     def _written(self, points: Points) -> list[tuple[Any, Array]]:
         """Return places in the flat memory of a table of points, and what is written there."""
         elements, part, repeat = points.elements, points.part, points.repeat
-        if not points.width:
+        if not (len(points) and points.width):
             return []
         if points.width == 1 and isinstance(elements, range) and self.row is None:
             # Down the diagonals: the element after the next ``repeat`` points is one further.
@@ -153,7 +153,7 @@ class DeviceMemory(ArrayApiMemory):
         return bool(self.xp.all(self._equal(self.data, expected)))
 
     def results(self, count: int) -> DeviceResults:
-        return DeviceResults(self.xp, count, self._working, self._device)
+        return DeviceResults(self.xp, count, self._working, self.device)
 
     def gathered(self, results: DeviceResults) -> Array:
         return results.gathered()
@@ -217,7 +217,7 @@ class DeviceResults:
         if self._buffer is None:
             shape = (self._count, *getattr(value, "shape", ()))
             self._buffer = xp.empty(shape, dtype=wide, device=self._device)
-        elif wide != self._dtype and self._buffer.dtype != wide:
+        elif wide not in (self._dtype, self._buffer.dtype):
             self._buffer = xp.astype(self._buffer, wide)
 
     def _is_complex(self, value: Any) -> bool:
@@ -264,7 +264,7 @@ class HostedMemory(Memory):
         return [(self, parts[0][1])] if parts[0][0] is self.inner else [(HostedMemory(own), at) for own, at in parts]
 
     def elements(self, elements: Elements) -> NDArray[Any]:
-        return self._elements[elements.start : elements.stop] if isinstance(elements, range) else self._elements[elements]
+        return self._elements[span_of(elements)]
 
     def round(self, elements: Elements, numbers: NDArray[Any]) -> NDArray[Any]:
         if self._fine:

@@ -79,7 +79,7 @@ class FunctionalMemory(ArrayApiMemory):
     def gathered(self, results: Sequence[Any]) -> Array:
         xp = self.xp
         if not results:
-            return xp.empty((0,), dtype=self._working, device=self._device)
+            return xp.empty((0,), dtype=self._working, device=self.device)
         values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
         return xp.astype(values, xp.result_type(self._working, values.dtype), copy=False)
 
