@@ -179,10 +179,9 @@ class HostMemory(Memory):
         if self.stored.ndim != 1:
             return self.cells, multi_indices(elements, self.stored.shape)
         if not isinstance(elements, range):
-            return self.cells, elements.tolist()
-        if len(elements) > len(_KEYS):
-            return self.cells, elements
-        return self.cells[elements.start : elements.stop], _KEYS[: len(elements)]
+            return self.stored, elements.tolist()  # no memoryview: what the loop reads of that are elements in turn
+        count = len(elements)
+        return self.cells[elements.start : elements.stop], _KEYS[:count] if count <= len(_KEYS) else range(count)
 
     def hold(self, held: Any) -> Any:
         return held.copy() if isinstance(held, np.generic) else held  # a void scalar is a view

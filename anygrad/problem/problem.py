@@ -89,6 +89,9 @@ class Problem:
         self.failures: dict[int, Exception] = {}
         self._meter = meter
         self._base: Array | None = None
+        # f of the rows at which it has been evaluated.
+        self._rows = np.empty(0, dtype=np.intp)
+        self._row_values: Array | None = None
         self._first: Array | None = None
         self._varied = False
         self._spread: dict[int, tuple[object, Array]] = {}
@@ -237,13 +240,19 @@ class Problem:
             return self.base()
         memory = self.memory
         assert memory.row is not None
-        rows, places = np.unique(np.asarray(elements, dtype=np.intp) // max(1, memory.row), return_inverse=True)
-        first = rows * memory.row
-        own = memory.elements(first)
-        # A row of which one element is set to what it is.
-        numbers = memory.xp.reshape(memory.xp.real(own) if memory.complex else own, (-1, 1))
-        values = self.values(Points(first, numbers, 0))
-        return memory.xp.take(values, memory.index_array(places.tolist()), axis=0)
+        rows = np.asarray(elements, dtype=np.intp) // max(1, memory.row)
+        missing = np.setdiff1d(rows, self._rows)
+        if missing.size:
+            first = missing * memory.row
+            own = memory.elements(first)
+            # A row of which one element is set to what it is.
+            numbers = memory.xp.reshape(memory.xp.real(own) if memory.complex else own, (-1, 1))
+            values = self.values(Points(first, numbers, 0))
+            self._rows = np.concatenate([self._rows, missing])
+            self._row_values = values if self._row_values is None else memory.xp.concat([self._row_values, values])
+        order = np.argsort(self._rows)
+        places = order[np.searchsorted(self._rows, rows, sorter=order)]
+        return memory.xp.take(self._row_values, memory.index_array(places), axis=0)
 
     def spread(self, value: object, name: str = "the step") -> Array:
         """Return a number or an array like x as a number for each element. Blocks ask for the same one in turn."""
