@@ -109,7 +109,31 @@ def require_scheme(scheme: object) -> None:
 
 def require_evaluator(evaluator: object) -> None:
     """Raise unless it is an evaluator."""
-    _require(evaluator, "open", "evaluator", "an evaluator such as anygrad.Loop()")
+    if isinstance(evaluator, type) or not hasattr(evaluator, "open"):
+        is_class = isinstance(evaluator, type) and evaluator is not map
+        given = f"the class {evaluator.__name__}" if is_class else f"{evaluator!r:.60}"
+        instead = _evaluator_of(evaluator)
+        raise TypeError(
+            f"evaluator is {given}, but an evaluator such as anygrad.Loop() was expected{instead and ': write '}{instead}"
+        )
+
+
+def _evaluator_of(given: Any) -> str:
+    """Return the evaluator that is meant by something else; nothing if that is not clear."""
+    name = getattr(given, "__name__", "")
+    if isinstance(given, int) and not isinstance(given, bool):
+        return f"anygrad.Pool({given}), for {given} processes"
+    if name == "Pool":
+        return "anygrad.Pool(8), for 8 processes, or anygrad.Pool(executor)"
+    if given is map:
+        return "anygrad.Pool(map)"
+    if isinstance(given, type):
+        return "anygrad.Journal(path)" if name == "Journal" else f"anygrad.{name}()"
+    if hasattr(given, "imap_unordered"):  # that of multiprocessing
+        return "anygrad.Pool(pool.map)"
+    if hasattr(given, "submit"):
+        return "anygrad.Pool(executor)"
+    return "anygrad.Pool(executor.map)" if name == "map" else ""
 
 
 def require_bounds(bounds: object, scheme: Scheme) -> None:
