@@ -245,10 +245,8 @@ def test_what_always_dies_is_named(name, tmp_path):
         RESTARTED[name]() as pool,
         pytest.raises(RuntimeError, match=r"died .* 2 times while f was evaluated with .*x\[3\] = 0.7001"),
     ):
-        anygrad.numerical_gradient(
-            killer(tmp_path / "a", times=99), X, evaluator=dataclasses.replace(pool, retries=1)
-        )
-    with RESTARTED[name]() as pool, pytest.raises(RuntimeError, match=r"or at \d+ others\. Pool\(1, chunk=1\) finds out"):
+        anygrad.numerical_gradient(killer(tmp_path / "a", times=99), X, evaluator=dataclasses.replace(pool, retries=1))
+    with RESTARTED[name]() as pool, pytest.raises(RuntimeError, match=r"or at \d+ others[\s\S]*Pool\(1, chunk=1\)"):
         anygrad.numerical_gradient(
             killer(tmp_path / "b", times=99), np.tile(X, 4), evaluator=dataclasses.replace(pool, retries=0, chunk=6)
         )
@@ -345,7 +343,7 @@ def test_functions_that_cannot_be_sent(forked):
         with lock:
             return x @ x
 
-    with pytest.raises(TypeError, match=r"'lock', of type lock, which f refers to, cannot be sent.*ThreadPoolExecutor"):
+    with pytest.raises(TypeError, match=r"'lock', which f refers to, of type lock, cannot be sent.*ThreadPoolExecutor"):
         anygrad.numerical_gradient(lambda x: inner(x) + 1, X, evaluator=anygrad.Pool(forked))
 
 

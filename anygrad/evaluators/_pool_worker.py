@@ -10,11 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from anygrad._typing import Array
+from anygrad._typing import Array, PyTree
 from anygrad.backends._modes import after_fork, under
 from anygrad.backends.base import Points
 from anygrad.evaluators.loop import LoopCalls
@@ -40,7 +40,7 @@ class Answer:
     start: int
     pieces: Sequence[tuple[slice, Array | BaseException | bytes]]
     seconds: float
-    output: Any = None  # something that f returned, if the worker did not know its shapes
+    output: PyTree | None = None  # arrays of the shapes that f returned, if the worker has just learned these
 
 
 @dataclass(frozen=True)
@@ -63,62 +63,40 @@ class WorkerLoop:
             yield
 
 
-class WorkerFunction:
-    """f, until nobody waits for its values any more. The first thing that it returns is kept, if that is wanted."""
-
-    def __init__(self, f: Callable[[Any], Any], stopped: Callable[[], bool], *, wanted: bool) -> None:
-        self._f, self._stopped, self._wanted = f, stopped, wanted
-        self.output: Any = None
-
-    def __call__(self, x: Any) -> Any:
-        if self._stopped():
-            raise Stopped
-        value = self._f(x)
-        if self._wanted:
-            self._wanted, self.output = False, value
-        return value
-
-
-class Stopped(BaseException):
-    """Raised in f's place when nobody waits for its values. It is no Exception: those count as f's own."""
-
-
 class WorkerState:
     """A problem with an x of its own, for one task at a time."""
 
-    def __init__(self, problem: Problem, stopped: Callable[[], bool]) -> None:
-        function, loop = problem.function, problem.options.evaluator
-        assert isinstance(loop, WorkerLoop)
-        self._f = function.f = WorkerFunction(function.f, stopped, wanted=function.vector and function.shapes is None)
-        self._problem, self._loop = problem, loop
-        with loop.surroundings(problem):
-            self._calls = problem.calls = loop.open(problem)
+    def __init__(self, problem: Problem) -> None:
+        self._problem, self._loop = problem, cast(WorkerLoop, problem.options.evaluator)
+        with self._loop.surroundings(problem):
+            self._calls = problem.calls = self._loop.open(problem)
         problem.memory = self._calls.memory
 
     def answer(self, task: Task) -> Answer:
-        start = time.perf_counter()
+        function, start = self._problem.function, time.perf_counter()
+        known = function.shapes
         with self._loop.surroundings(self._problem):
             try:
                 pieces: list[Any] = list(self._calls.evaluate(task.points))
                 self._calls.close(failed=False)
             except (Exception, SystemExit) as error:  # some executors would wait for ever for a worker that exits
                 pieces = [(slice(0, len(task.points)), error)]
-        output, self._f.output = self._f.output, None
-        return Answer(task.start, pieces, time.perf_counter() - start, output)
+        learned = function.rebuilt(map(np.empty, function.shapes)) if function.shapes and not known else None
+        return Answer(task.start, pieces, time.perf_counter() - start, learned)
 
 
 class WorkerStates:
     """The states for one problem in one process: as many as it has tasks at a time."""
 
-    def __init__(self, opened: Callable[[], Problem], stopped: Callable[[], bool] = bool) -> None:
-        self._opened, self._stopped = opened, stopped
+    def __init__(self, opened: Callable[[], Problem]) -> None:
+        self._opened = opened
         self._free: list[WorkerState] = []
 
     def answer(self, task: Task) -> Answer:
         try:
             state = self._free.pop()
         except IndexError:
-            state = WorkerState(self._opened(), self._stopped)
+            state = WorkerState(self._opened())
         answer = state.answer(task)
         self._free.append(state)  # not after an interrupt, which leaves x as it happens to be
         return answer
@@ -141,9 +119,9 @@ def answer_elsewhere(key: str, sent: bytes | None, task: Task) -> Answer | None:
         if states is None:
             return None
         _known.move_to_end(key)
-    own = states.answer(task)
-    pieces = [(span, _pickled_error(v) if isinstance(v, BaseException) else v) for span, v in own.pieces]
-    return replace(own, pieces=pieces, output=None if own.output is None else pickled(own.output))
+    answer = states.answer(task)
+    pieces = [(span, _pickled_error(v) if isinstance(v, BaseException) else v) for span, v in answer.pieces]
+    return replace(answer, pieces=pieces, output=None if answer.output is None else pickled(answer.output))
 
 
 def answer_mapped(*items: tuple[Callable[..., Answer | None], tuple[Any, ...]]) -> Answer | None:
@@ -159,8 +137,13 @@ def answer_mapped(*items: tuple[Callable[..., Answer | None], tuple[Any, ...]]) 
 
 def pickled(value: Any) -> bytes:
     """Pickle anything that cloudpickle can."""
-    import cloudpickle  # noqa: PLC0415 - an extra
-
+    try:
+        import cloudpickle  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ImportError(
+            "Pool sends f to worker processes by cloudpickle, which is not installed: write pip install '.[pool]' in a"
+            " checkout of anygrad, or give Pool a concurrent.futures.ThreadPoolExecutor()"
+        ) from None
     data: bytes = cloudpickle.dumps(value)
     return data
 
@@ -175,31 +158,27 @@ def _unpickled(sent: bytes) -> Problem:
         arrival, inner = pickle.loads(sent)
         with arrival():
             problem: Problem = pickle.loads(inner)()
+            return problem
     except Exception as error:
         raise RuntimeError(
             f"f and x arrived at a worker, but could not be opened there ({type(error).__name__}: {error}): a module or"
             " a device that they need may be missing there"
         ) from None
-    return problem
 
 
 def _pickled_error(error: BaseException) -> bytes:
     """Pickle what f has raised; as a RuntimeError with its text if it cannot be pickled."""
-    frames = error.__traceback__
+    frames, notes = error.__traceback__, error.__dict__.pop("__notes__", [])
     while (
         frames is not None and frames.tb_next and str(frames.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
     ):
         frames = frames.tb_next
-    notes = error.__dict__.pop("__notes__", [])
-    text = "".join(traceback.format_exception_only(error)).strip()
     trace = "".join(traceback.format_exception(type(error), error, frames))
-    error.__notes__ = notes = [*notes, f"in the worker:\n{trace}"]
+    alike = RuntimeError("".join(traceback.format_exception_only(error)).strip())
+    error.__notes__ = alike.__notes__ = [*notes, f"in the worker:\n{trace}"]
     try:
         data = pickled(error.with_traceback(None))
-        if type(pickle.loads(data)).__qualname__ == type(error).__qualname__:
-            return data
-    except Exception:  # noqa: S110 - of pickling, or of the exception's own code
-        pass
-    instead = RuntimeError(text)
-    instead.__notes__ = notes
-    return pickled(instead)
+        travels = type(pickle.loads(data)).__qualname__ == type(error).__qualname__
+    except Exception:  # of pickling, or of the exception's own code
+        travels = False
+    return data if travels else pickled(alike)

@@ -6,8 +6,7 @@ import math
 import os
 import pickle
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +81,7 @@ class Pool:
 
     Notes
     -----
-    Threads are given private copies of x, and help where f lets others run: where it waits, or computes in a library
-    that releases Python's lock.
+    Threads are given private copies of x, and help where f waits, or computes in a library that releases Python's lock.
 
     To processes, f and x are sent once for each worker, by cloudpickle, and after that only numbers. They are sent
     together: an f that ignores its argument and reads x through a closure (``lambda W: net.loss(images, labels)``) is
@@ -93,8 +91,7 @@ class Pool:
 
     Forked processes, those of ``ProcessPoolExecutor`` on Linux before Python 3.14, compute in one thread with PyTorch,
     on the CPU. Devices and JAX need processes that are started anew, by ``Pool(2)`` or with an ``mp_context`` that
-    spawns: an x of these is refused, but an f of NumPy arrays that uses them cannot be recognised, and may wait for
-    ever.
+    spawns: an x of these is refused, but an f of NumPy arrays that uses them is not recognised, and may wait for ever.
 
     f runs as it would here, under NumPy's error settings (where these call a function, processes warn), PyTorch's
     ``no_grad``, ``inference_mode`` and ``autocast`` (of the CPU and CUDA), and JAX's ``enable_x64``.
@@ -121,7 +118,7 @@ class Pool:
     def __post_init__(self) -> None:
         if self.restart is None or self.executor is not None:
             _require_executor(self.executor)
-        if self.restart is not None and (isinstance(self.restart, type) or not callable(self.restart)):
+        if not (self.restart is None or callable(self.restart)):
             raise TypeError(
                 f"restart is {self.restart!r:.60}, but a function that makes an executor was expected: write"
                 " Pool(restart=lambda: ProcessPoolExecutor(4))"
@@ -154,25 +151,31 @@ class PoolCalls:
         self.tolerant = pool.on_error == "nan"
         self._pool, self._problem = pool, problem
         self._here = LoopCalls(problem, self.memory, evaluator="Pool")
-        self._stop = threading.Event()
         self._seconds: float | None = None  # that f takes at a point
         self._heard = False  # whether any worker has answered
         self._own: list[Any] = []  # executors that are ours to end
         self._start(pool.executor)
-        self._in_threads = in_threads = _has_threads(self._executor)
-        arrays = list(zip(problem.parameters.backends, problem.parameters.arrays, strict=True))
+        self._in_threads = _has_threads(self._executor)
+        parameters = problem.parameters
+        arrays = list(zip(parameters.backends, parameters.arrays, strict=True))
         # Processes write to their x where that could be done to the one here.
-        self.in_place = not in_threads and all(backend.writable(array) for backend, array in arrays)
-        if not in_threads and _forks(self._executor) and not all(backend.forkable(array) for backend, array in arrays):
+        self.in_place = not self._in_threads and all(backend.writable(array) for backend, array in arrays)
+        if (
+            not self._in_threads
+            and _forks(self._executor)
+            and not all(backend.forkable(array) for backend, array in arrays)
+        ):
             self.close(failed=True)
             raise ValueError(
-                f"x is an array of {problem.parameters.library} on a device or with threads that forked processes cannot"
-                " use, but the workers of this executor are forked: start them anew, as ProcessPoolExecutor("
+                f"x is an array of {parameters.library} on a device or with threads that forked processes cannot use,"
+                " but the workers of this executor are forked: start them anew, as ProcessPoolExecutor("
                 'mp_context=multiprocessing.get_context("spawn")) and Pool(2) do'
             )
-        loop = WorkerLoop(self.in_place, self.tolerant, _settings(in_threads=in_threads), modes())
-        self._opened = problem.for_worker(loop)
-        self._states = WorkerStates(self._opened, self._stop.is_set)
+        settings: dict[str, Any] = {**np.geterr(), "call": np.geterrcall()}
+        if not self._in_threads:  # processes warn where NumPy would call a function here
+            settings = {kind: "warn" if action in ("call", "log") else action for kind, action in np.geterr().items()}
+        self._opened = problem.for_worker(WorkerLoop(self.in_place, self.tolerant, settings, modes()))
+        self._states = WorkerStates(self._opened)
         self._key, self._sent = os.urandom(16).hex(), b""
 
     def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
@@ -196,8 +199,7 @@ class PoolCalls:
                 yield slice(task.start + span.start, task.start + span.stop), value
 
     def close(self, *, failed: bool) -> None:
-        """Let threads end with the call of f that they are at, and end the processes that are ours."""
-        self._stop.set()
+        """End the executors that are ours; at once if something has failed, whatever their workers do."""
         for executor in self._own:
             if failed:
                 _kill(executor)
@@ -225,18 +227,16 @@ class PoolCalls:
         """Yield the points in tasks, of a size that suits what is known of f by then."""
         start = 0
         while start < len(points):
-            size = self._pool.chunk or self._size(len(points) - start)
+            at_once = not hasattr(self._executor, "submit")  # a function like map is given all tasks
+            size = math.ceil((len(points) - (0 if at_once else start)) / (_PARTS * self._workers))
+            if self._pool.chunk is not None:
+                size = self._pool.chunk
+            elif not at_once:
+                seconds = math.inf if self._seconds is None else max(self._seconds, 1e-9)
+                least, most = (max(1, int(limit / seconds)) for limit in (_LEAST_SECONDS, _MOST_SECONDS))
+                size = max(least, min(size, most))
             yield Task(start, points[start : start + size])
             start += size
-
-    def _size(self, remaining: int) -> int:
-        share = math.ceil(remaining / (_PARTS * self._workers))
-        if not hasattr(self._executor, "submit"):  # a function like map has them all at once
-            return share
-        if self._seconds is None:
-            return 1
-        least, most = (max(1, int(limit / max(self._seconds, 1e-9))) for limit in (_LEAST_SECONDS, _MOST_SECONDS))
-        return max(least, min(share, most))
 
     def _call(self, task: Task) -> tuple[Callable[..., Answer | None], tuple[Any, ...]]:
         """Return the function that a worker is to call, and its arguments."""
@@ -273,8 +273,6 @@ class PoolCalls:
 
     def _answers(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield the answers of an executor as they come; tasks whose worker has died are sent again."""
-        from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait  # noqa: PLC0415 - as a pool is used
-
         again: list[Task] = []
         flying: dict[Future[Answer | None], Task] = {}
         try:
@@ -285,29 +283,17 @@ class PoolCalls:
                     flying[self._submit(task)] = task
                 if not flying:
                     return
-                done = wait(flying, return_when=FIRST_COMPLETED).done
-                if any(isinstance(future.exception(), BrokenExecutor) for future in done):
-                    done = wait(flying).done  # the others are about to say the same
-                lost: list[Task] = []
-                for future in sorted(done, key=lambda future: flying[future].start):  # the same at each run
+                lost: list[tuple[Task, BaseException]] = []
+                for future in _done(flying):
                     task, error = flying.pop(future), future.exception()
                     if error is not None:
-                        if not (isinstance(error, BrokenExecutor) or _lost_by_dask(error)):
-                            raise error
-                        lost.append(replace(task, complete=True, deaths=task.deaths + 1))
-                        cause = error
-                        continue
-                    self._heard = True
-                    answer = future.result()
-                    if answer is None:
+                        lost.append((replace(task, complete=True, deaths=task.deaths + 1), error))
+                    elif (answer := future.result()) is None:
                         again.append(replace(task, complete=True))
                     else:
+                        self._heard = True
                         yield task, answer
-                if lost:
-                    self._require_retry(lost, cause)
-                    if isinstance(cause, BrokenExecutor):
-                        self._start(self._pool.executor if isinstance(self._pool.executor, int) else None)
-                    again = [*lost, *again]
+                again = [*self._repeated(lost), *again]
         finally:
             for future in flying:
                 future.cancel()
@@ -323,40 +309,63 @@ class PoolCalls:
             future.set_exception(error)
         return future
 
-    def _require_retry(self, lost: Sequence[Task], cause: BaseException) -> None:
-        """Raise unless tasks that workers had when they died may be sent again."""
+    def _repeated(self, failed: Sequence[tuple[Task, BaseException]]) -> list[Task]:
+        """Return the tasks that are sent again, to workers that are started anew; raise if they have died too often."""
+        from concurrent.futures import BrokenExecutor  # noqa: PLC0415 - as a pool is used
+
+        own = isinstance(self._pool.executor, int)
+        broken, restarts = False, True
+        for _, cause in failed:
+            if isinstance(cause, BrokenExecutor):
+                broken, restarts = True, own or self._pool.restart is not None
+            elif not _lost_by_dask(cause):
+                raise cause
+        given_up = [task for task, _ in failed if task.deaths > self._pool.retries or not restarts]
+        if given_up:
+            raise self._death(given_up, restarts=restarts) from failed[0][1]
+        if broken:
+            self._start(self._pool.executor if own else None)
+        return [task for task, _ in failed]
+
+    def _death(self, lost: Sequence[Task], *, restarts: bool) -> RuntimeError:
+        """Return the error for workers that have died with these tasks."""
+        more = sum(len(task.points) for task in lost) - _NAMED
+        named = [self._problem.describe(task.points, i) for task in lost for i in range(min(_NAMED, len(task.points)))]
         name = type(self._executor).__name__
-        restarts = isinstance(self._pool.executor, int) or self._pool.restart is not None or _lost_by_dask(cause)
-        if restarts:
-            lost = [task for task in lost if task.deaths > self._pool.retries]
-        if not lost:
-            return
-        count = sum(len(task.points) for task in lost)
-        named = [self._problem.describe(task.points, i) for task in lost[:_NAMED] for i in range(len(task.points))]
-        text = (
-            f"a worker of {name} died (of a crash, a signal, or for want of memory){f' {lost[0].deaths} times' * restarts}"
-            f" while f was evaluated with {'; or with '.join(named[:_NAMED])}{f'; or at {count - _NAMED} others' * (count > _NAMED)}"
-        )
+        text = f"a worker of {name} died (of a crash, a signal, or for want of memory)"
+        text += f" {lost[0].deaths} times" if restarts else ""
+        text += f" while f was evaluated with {', or with '.join(named[:_NAMED])}"
+        text += f", or at {more} others" if more > 0 else ""
         if not self._heard:
             text += (
                 ". No worker has answered at all: look for an initializer that fails, for a script that lacks"
                 ' if __name__ == "__main__", or for an anygrad that workers cannot import'
             )
-        elif count > 1:
-            text += ". Pool(1, chunk=1) finds out at which of these; call f there without a pool to look into it"
+        elif restarts:
+            text += ". To find out at which of these: Pool(1, chunk=1)" if len(named) > 1 else ""
         if not restarts:
             text += (
                 f". The executor is broken: let Pool make another, as in Pool(restart=lambda: {name}(...)); and"
                 " Journal(path, Pool(...)) keeps the values that are known, so that the same call goes on from there"
             )
-        raise RuntimeError(text) from cause
+        return RuntimeError(text)
+
+
+def _done(flying: Mapping[Future[Any], Task]) -> list[Future[Any]]:
+    """Wait for some futures, and return them in the order of their points."""
+    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait  # noqa: PLC0415 - as a pool is used
+
+    done = wait(flying, return_when=FIRST_COMPLETED).done
+    if any(isinstance(future.exception(), BrokenExecutor) for future in done):
+        done = wait(flying).done  # the others are about to say the same
+    return sorted(done, key=lambda future: flying[future].start)
 
 
 def _require_executor(executor: object) -> None:
     """Raise unless tasks can be given to it."""
     expected = (
-        "an executor was expected: a number of processes, as in Pool(4); a ThreadPoolExecutor() or ProcessPoolExecutor()"
-        " of concurrent.futures; a dask.distributed Client; or a function like map"
+        "an executor was expected: a number of processes, as in Pool(4); a ThreadPoolExecutor() or"
+        " ProcessPoolExecutor() of concurrent.futures; a dask.distributed Client; or a function like map"
     )
     if isinstance(executor, type) and executor is not map:
         raise TypeError(f"executor is the class {executor.__name__}, but {expected}: write {executor.__name__}()")
@@ -395,9 +404,9 @@ def _forks(executor: object) -> bool:
 def _workers_of(executor: Any) -> int:
     """Return how many tasks can run at a time, as far as that can be found out."""
     owner = getattr(executor, "__self__", executor)
-    client = getattr(owner, "_client", None)
+    client: Any = getattr(owner, "_client", None)
     if hasattr(client, "nthreads"):
-        return max(1, sum(client.nthreads().values()))
+        return max(1, int(sum(client.nthreads().values())))
     counts = (getattr(owner, name, None) for name in ("num_workers", "_max_workers", "_processes"))
     known = next((count for count in counts if isinstance(count, int) and count > 0), os.cpu_count() or 1)
     return 1 if executor is map else known
@@ -437,57 +446,37 @@ def _lost_by_dask(error: BaseException) -> bool:
     return lost or (dask is not None and isinstance(error, dask.KilledWorker))
 
 
-def _settings(*, in_threads: bool) -> dict[str, Any]:
-    """Return NumPy's error settings. Processes warn where these would call a function."""
-    settings: dict[str, Any] = dict(np.geterr())
-    if in_threads:
-        return {**settings, "call": np.geterrcall()}
-    return {kind: "warn" if action in ("call", "log") else action for kind, action in settings.items()}
-
-
 def _packed(problem: Problem, opened: Callable[[], Problem]) -> bytes:
     """Pickle f and x together, so that an x which f reads through a closure is the worker's own x there, too."""
     try:
-        import cloudpickle  # noqa: F401, PLC0415 - an extra
-    except ImportError:
-        raise ImportError(
-            "Pool sends f to worker processes by cloudpickle, which is not installed: write pip install '.[pool]' in"
-            " a checkout of anygrad, or give Pool a concurrent.futures.ThreadPoolExecutor()"
-        ) from None
-    try:
         # What makes the context is apart from the rest, which may need it to arrive as it is.
         return pickled((problem.parameters.arrival(), pickled(opened)))
+    except ImportError:  # cloudpickle itself
+        raise
     except Exception as error:
-        arrays = next(
-            (f"x, of type {type(a).__qualname__}," for a in problem.parameters.arrays if not _travels(a)), None
-        )
+        parts = {**problem.parameters.by_name, "f": problem.function.f}
+        culprit = next((found for name, part in parts.items() if (found := _culprit(part, name))), "f")
         raise TypeError(
-            f"{arrays or _culprit(problem.function.f) or 'f'} cannot be sent to worker processes ({error}): leave it out"
-            " of what f refers to, or give Pool a concurrent.futures.ThreadPoolExecutor(), whose threads need no copy"
+            f"{culprit} cannot be sent to worker processes ({error}): leave it out of what f refers to, or give Pool a"
+            " concurrent.futures.ThreadPoolExecutor(), whose threads need no copy of it"
         ) from error
 
 
-def _culprit(f: Any) -> str | None:
-    """Name the innermost variable that a function refers to and that cannot be pickled."""
+def _culprit(value: Any, name: str, depth: int = 5) -> str | None:
+    """Name what cannot be pickled, and if it is a function, the innermost variable that it refers to."""
     import inspect  # noqa: PLC0415 - for this message alone
 
-    f = getattr(f, "func", f)  # a functools.partial
-    variables = getattr(getattr(f, "__self__", f), "__dict__", {})
-    if inspect.isfunction(f):
-        referred = inspect.getclosurevars(f)
-        variables = {**referred.globals, **referred.nonlocals}
-    for name, value in variables.items():
-        if value is not f and not _travels(value):
-            return _culprit(value) or f"{name!r}, of type {type(value).__qualname__}, which f refers to,"
-    return None
-
-
-def _travels(value: Any) -> bool:
     try:
         pickled(value)
     except Exception:
-        return False
-    return True
+        inner = getattr(value, "func", value)  # of a functools.partial
+        variables = getattr(getattr(inner, "__self__", inner), "__dict__", {}) if depth else {}
+        if inspect.isfunction(inner) and depth:
+            referred = inspect.getclosurevars(inner)
+            variables = {**referred.globals, **referred.nonlocals}
+        found = (_culprit(own, f"{key!r}, which f refers to", depth - 1) for key, own in variables.items())
+        return next(filter(None, found), f"{name}, of type {type(value).__qualname__},")
+    return None
 
 
 def _loaded(value: Any) -> Any:
