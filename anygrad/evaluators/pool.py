@@ -178,11 +178,11 @@ class PoolCalls:
         self._states = WorkerStates(self._opened)
         self._key, self._sent = os.urandom(16).hex(), b""
 
-    def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
+    def evaluate(self, points: Points) -> Iterable[tuple[slice, Array | Exception]]:
+        return self._by_workers(points) if points.width else self._here.evaluate(points)
+
+    def _by_workers(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
         problem = self._problem
-        if not points.width:
-            yield from self._here.evaluate(points)
-            return
         if self.tolerant and problem.vector and problem.function.shapes is None:
             problem.base()  # NaN is to have the shapes of f's values
         answers = self._answers if hasattr(self._executor, "submit") else self._mapped
