@@ -69,7 +69,7 @@ def _visit_elements(
         _visit_slowly(memory, f, argument, cells, visits, read, results)
         return
     # What each element holds is read as the loop comes to it: a memoryview makes its items one by one.
-    held = cells if len(cells) == len(points.elements) else map(cells.__getitem__, points.elements)
+    held = cells if isinstance(points.elements, range) else map(cells.__getitem__, keys)
     visits = zip(keys, *columns, held, strict=True)
     visit_cells = _visit_pairs if repeat == 2 else _visit_cells
     if not memory.looked_at:  # an f that writes to x at every call is not called for all elements first

@@ -94,10 +94,11 @@ class LoopCalls:
 
     together = 1
 
-    def __init__(self, problem: Problem, memory: Memory, *, tolerant: bool = False) -> None:
+    def __init__(self, problem: Problem, memory: Memory, *, tolerant: bool = False, evaluator: str = "Loop") -> None:
         self.memory = memory
         self.in_place = memory.in_place
         self.tolerant = tolerant
+        self._evaluator = evaluator
         self._problem = problem
         self._vector = problem.vector
         self._f = problem.of_point(memory)
@@ -113,7 +114,7 @@ class LoopCalls:
                 values = [(slice(0, len(points)), self.memory.evaluate(self._f, points, vector=self._vector))]
             except Exception as error:
                 if not raised_here(error):
-                    error.add_note(_note(problem.describe(points, self.memory.reached)))
+                    error.add_note(_note(problem.describe(points, self.memory.reached), self._evaluator))
                 raise
         if not problem.reports:
             problem.count(len(points))
@@ -179,5 +180,5 @@ def _reporting(f: Callable[[Any], Any], problem: Problem) -> Callable[[Any], Any
     return reporting
 
 
-def _note(point: str) -> str:
-    return f"f was evaluated with {point}; on_error='nan', as in Loop(on_error='nan'), counts such a point as NaN"
+def _note(point: str, evaluator: str) -> str:
+    return f"f was evaluated with {point}; {evaluator}(on_error='nan') counts such a point as NaN"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.base import Elements, Memory, Points
-from anygrad.evaluators.base import Calls
+from anygrad.evaluators.base import Calls, Evaluator
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
@@ -98,7 +100,7 @@ class Problem:
         # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
         self._settings = np.geterr()
         self._quiet = np.errstate(all="ignore")
-        self._context: AbstractContextManager[object] = parameters.context()
+        self._context: AbstractContextManager[object] = nullcontext()
 
     @classmethod
     def joint(cls, function: Function, parameters: Parameters, options: Options, meter: Meter | None) -> Self:
@@ -109,6 +111,7 @@ class Problem:
         return cls(function, parameters, options, meter=meter)
 
     def __enter__(self) -> Self:
+        self._context = self.parameters.context()
         if not isinstance(self._context, nullcontext):
             self._context.__enter__()
         try:
@@ -179,6 +182,11 @@ class Problem:
             user_f, argument = f, parameters.many_arguments
             f = lambda arrays: user_f(argument(arrays))  # noqa: E731
         return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
+
+    def for_worker(self, evaluator: Evaluator) -> Callable[[], Problem]:
+        """Return what makes the same problem for another thread, or, pickled, for another process."""
+        options = Options(self.options.operator, self.options.scheme, evaluator)
+        return partial(_of_worker, self.function.f, self.function, self.parameters, options, rows=self.rows)
 
     @property
     def vector(self) -> bool:
@@ -340,6 +348,12 @@ class Problem:
         """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
         xp = self.memory.xp
         return not bool(xp.all((values == self._first) & xp.isfinite(values)))
+
+
+def _of_worker(f: Callable[[Any], Any], function: Function, *args: Any, rows: bool) -> Problem:
+    function = copy.copy(function)  # threads must not learn from each other what f returns
+    function.f = f
+    return Problem(function, *args, rows=rows)
 
 
 def at_x() -> Points:
