@@ -80,7 +80,7 @@ def _visit_elements(
             results.append(value if type(value) is memory.kind else read(value))
         cells[key] = held
         start = 1
-    if type(cells) is memoryview:
+    if type(cells) is memoryview and isinstance(points.elements, range):  # then they hold these elements and no others
         visit_cells = _visit_pairs if points.repeat == 2 else _visit_cells
         visit_cells(f, argument, cells, keys, columns, start, read, memory.kind, results)
         return
