@@ -8,6 +8,7 @@ importing takes longest) is killed so often, at random moments; then one runs to
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from zlib import crc32
 
@@ -69,7 +71,22 @@ def hessian(path, evaluator=None):
     return np.concatenate([part.reshape(-1) for row in tree.values() for part in row.values()])
 
 
+def pool(path, evaluator=None):
+    x = np.linspace(0.5, 2.0, 100)
+
+    def f(x):
+        log(crc32(x))
+        time.sleep(0.001)
+        return float(np.exp(x).sum())
+
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as executor:
+        journal = anygrad.Journal(path, anygrad.Pool(executor, chunk=2), verify=VERIFY) if path else evaluator
+        return anygrad.numerical_gradient(f, x, evaluator=journal)
+
+
 CASES = {"gradient": gradient, "adaptive": adaptive, "hessian": hessian}
+if hasattr(anygrad, "Pool") and hasattr(os, "fork"):
+    CASES["pool"] = pool
 
 
 def killed_at_random(run, chance):

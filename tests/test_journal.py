@@ -771,9 +771,7 @@ def test_a_full_disk(path):
 def test_a_folder_that_cannot_be_written():
     if not os.path.isdir("/proc/self"):
         pytest.skip("a folder that even root cannot write to is known of Linux only")
-    with pytest.raises(
-        OSError, match=r"/proc/self/night.journal cannot be opened \(.*\): give a path that can be written"
-    ):
+    with pytest.raises(OSError, match=r"/proc/self/night.journal cannot be read or written \(unable to open"):
         anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal("/proc/self/night.journal"))
 
 
@@ -892,7 +890,7 @@ def test_a_check_that_is_killed_goes_on(tmp_path, factor, directions, dtype):
 
 
 def test_paths(path, tmp_path, monkeypatch):
-    with pytest.raises(OSError, match=r"cannot be opened \(its folder does not exist\): give a path"):
+    with pytest.raises(OSError, match=r"nowhere/a cannot be read or written \(unable to open"):
         anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(tmp_path / "nowhere" / "a"))
     with pytest.raises(TypeError, match="path is 3, but the path of a file was expected"):
         anygrad.Journal(3)

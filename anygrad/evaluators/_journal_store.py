@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from anygrad._stacklevel import stacklevel
 from anygrad.backends.base import resolve
 
-# What a journal is known by: from a label to what is shown of it, and the hash of all of it.
-Facts = dict[str, list[str]]
+Facts = dict[str, list[str]]  # from a label to what is shown of a fact, and its hash
 
 # "anyg" tells a file of ours from other SQLite databases; the version tells what is in it.
 _APPLICATION, _VERSION = 0x616E7967, 3
@@ -31,8 +30,6 @@ _NEW = (
     f"PRAGMA user_version = {_VERSION}",
 )
 _FAILED = "substr(content, 1, 1) = x'5B'"  # a "["
-# How many seconds to wait for another run to finish writing.
-_PATIENCE = 60.0
 
 
 class Row(NamedTuple):
@@ -67,14 +64,11 @@ class Store:
         self.path = str(path)
         self._trust = trust
         self._warned = False
-        try:
-            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-        except sqlite3.OperationalError as error:
-            reason = "its folder does not exist" if not path.parent.is_dir() else str(error)
-            raise OSError(f"the journal {path} cannot be opened ({reason}): give a path that can be written") from error
+        self._connection: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def claim(self, facts: Facts) -> bool:
         """Let a new file be of what ``facts`` say, and return whether it is new; raise if it is of something else."""
@@ -94,13 +88,13 @@ class Store:
 
     def read(self, keys: Sequence[bytes]) -> list[Row | None]:
         """Return what is known of f at points; None as well where that is damaged."""
-        with self._transaction():
-            return [self._row(key) for key in keys]
+        with self._transaction() as connection:
+            return [self._row(connection, key) for key in keys]
 
     def add(self, rows: Sequence[Row]) -> list[Row]:
         """Keep rows, and return them; in the place of one that another run has been faster with, that of the other."""
         with self._transaction() as connection:
-            there = [self._row(row.key) for row in rows]
+            there = [self._row(connection, row.key) for row in rows]
             kept = [row if old is None or old.failed else old for row, old in zip(rows, there, strict=True)]
             added = [(*row, hashed(*row)) for row, own in zip(kept, rows, strict=True) if row is own]
             connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", added)
@@ -127,14 +121,14 @@ class Store:
         """Return the points at which f has failed, the earliest first."""
         with self._transaction() as connection:
             keys = connection.execute(f"SELECT key FROM points WHERE {_FAILED} ORDER BY rowid").fetchall()
-            return [row for (key,) in keys if (row := self._row(key)) is not None]
+            return [row for (key,) in keys if (row := self._row(connection, key)) is not None]
 
     def forget_failures(self) -> None:
         with self._transaction() as connection:
             connection.execute(f"DELETE FROM points WHERE {_FAILED}")
 
-    def _row(self, key: bytes) -> Row | None:
-        fields = self._connection.execute("SELECT * FROM points WHERE key = ?", [key]).fetchone()
+    def _row(self, connection: sqlite3.Connection, key: bytes) -> Row | None:
+        fields = connection.execute("SELECT * FROM points WHERE key = ?", [key]).fetchone()
         if fields is None:
             return None
         row = Row(key, *fields[1:-1])
@@ -162,24 +156,22 @@ class Store:
                 raise ValueError(f"the journal {self.path} is of another version of anygrad: give another path")
             if (found := asked("PRAGMA quick_check(1)")) != "ok":
                 raise sqlite3.DatabaseError(" ".join(found.split()))
-        with suppress(
-            sqlite3.OperationalError
-        ):  # another run holds the file: it is the slower way of writing until then
-            self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA synchronous = FULL")
+            with suppress(sqlite3.OperationalError):  # another run has the file open: writing is slower until it ends
+                connection.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all or nothing, while no other run writes; put SQLite's errors into words."""
+        connection = self._connection
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # SQLite has ended it itself, if the disk is full
-                    self._connection.execute("ROLLBACK")
-                raise
+            if connection is None:
+                connection = self._connection = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            if connection.in_transaction:
+                connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise OSError(
                 f"the journal {self.path} cannot be read or written ({error}): x is as it was, and when that is mended"
@@ -189,6 +181,9 @@ class Store:
             raise ValueError(
                 f"{self.path} is no journal, or a damaged one ({error}): give another path, or delete it"
             ) from error
+        finally:
+            if connection is not None and connection.in_transaction:
+                connection.rollback()
 
 
 def fact(value: object) -> list[str]:
@@ -239,4 +234,4 @@ def _differences(there: Facts, here: Facts) -> str:
         if theirs != ours:
             says = f"{label}: {theirs[0]} there, {ours[0]} here"
             found.append(says if theirs[0] != ours[0] else f"not the same {label}")
-    return "; ".join([*found[:4], *([f"and {len(found) - 4} more"] if len(found) > 4 else [])])
+    return "; ".join(found if len(found) < 5 else [*found[:4], f"and {len(found) - 4} more"])

@@ -63,19 +63,15 @@ class Journal:
         code: trust no file that others can write. Without it, a resumed run calls an f with ``has_aux=True`` at x once
         more, and a stored failure comes back as a RuntimeError with its text.
 
-    Raises
-    ------
-    ValueError, OSError
-        If the file is of something else, no journal, or damaged, or f returns other values than those stored; if the
-        file cannot be read or written, for example because the disk is full.
-
     Notes
     -----
     A journal is known by the operator, the scheme, the bounds, the bits of x, f's qualified name and ``key``. f's code
     is not read: a resumed run evaluates f at up to three of the stored points, and compares bit for bit (of `Batch` and
     `Vmap`, half the digits: the others may depend on the size of a chunk). An edit of f, or of what it reads, is
-    noticed if it changes these values. Where a stored value does not match its checksum, f is evaluated again, and a
-    RuntimeWarning says so. A `Result` counts the calls of this run; progress counts stored values too.
+    noticed if it changes these values. Another derivative, and other values, are refused (ValueError). Where a stored
+    value does not match its checksum, f is evaluated again, and a RuntimeWarning says so.
+
+    A `Result` counts the calls of this run; progress counts stored values too.
 
     Examples
     --------
