@@ -41,7 +41,7 @@ class Tried:
 
     @property
     def off_axis(self) -> bool:
-        return bool(self.scheme.off_axis)
+        return bool(self.scheme.samples_complex)
 
     def calls(self, lib: Library, lines: int, n: int = 1) -> int | None:
         """Return how often f of a library's arrays is called for the n-th derivatives along some lines."""

@@ -228,4 +228,4 @@ def _article(value: object) -> str:
     kind = type(value).__qualname__
     if kind == "array":  # array.array is no array in the sense that the message goes on to speak of
         kind = "array.array"
-    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'aeiouAEIOU' or kind == 'ndarray' else 'a'} {kind}"
