@@ -67,6 +67,8 @@ class Problem:
         At how many points f has been evaluated, and how often it has been called.
     failures
         What f has raised, by element, where that is no error.
+    reports
+        Whether each call is to be counted as it is done, and not when an evaluator has yielded its value.
     """
 
     memory: Memory
@@ -89,6 +91,7 @@ class Problem:
         self.bounds = Bounds()
         self.npoints = self.ncalls = 0
         self.failures: dict[int, Exception] = {}
+        self.reports = meter is not None
         self._meter = meter
         self._base: Array | None = None
         # f of the rows at which it has been evaluated.
@@ -193,16 +196,15 @@ class Problem:
         """Whether f returns arrays, all of whose elements are values, instead of one number."""
         return self.function.vector
 
-    @property
-    def reports(self) -> bool:
-        """Whether anybody wants to know of each call as it is done."""
-        return self._meter is not None
-
     def count(self, points: int, calls: int | None = None) -> None:
         """Add points that have been evaluated, and calls of f if they are not as many."""
         self.npoints += points
         self.ncalls += points if calls is None else calls
-        if self._meter is not None:
+        self.progress(points)
+
+    def progress(self, points: int) -> None:
+        """Report points that need not be evaluated, or have been counted."""
+        if self._meter is not None and points:
             self._meter.advance(points)
 
     def describe(self, points: Points, i: int) -> str:
