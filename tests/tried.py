@@ -63,7 +63,7 @@ class Tried:
         longest, shortest = spread * np.max(steps, initial=0.0), np.min(steps, initial=1.0)
         p = self.order
         truncation = factorial(p + n) * magnitude * longest**p
-        rounding = operations * eps * magnitude * 2 ** (p + n) / shortest ** (n - self.off_axis)
+        rounding = operations * eps * magnitude * 2 ** (p + n) / shortest ** (n - self.samples_complex)
         return float(truncation + rounding)
 
 
@@ -77,4 +77,4 @@ TRIED = [
     # 4 calls more see whether f keeps the imaginary part; second derivatives do that for nothing.
     Tried(anygrad.Complex(), 2, first=(1, 0), second=(2, 0), looks=4),
 ]
-REAL = [tried for tried in TRIED if not tried.off_axis]
+REAL = [tried for tried in TRIED if not tried.samples_complex]

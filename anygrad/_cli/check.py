@@ -15,7 +15,7 @@ from anygrad._cli.reading import is_data, read
 from anygrad._cli.refusal import Refusal
 from anygrad._cli.target import function
 from anygrad._cli.writing import require_writable, show_json
-from anygrad.schemes import named
+from anygrad.schemes.named import named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from anygrad._cli.target import function
 from anygrad._cli.writing import listed, require_suffix, require_writable, show, show_json, write
 from anygrad._gradient import numerical_gradient
 from anygrad._result import Result
-from anygrad.schemes import named
+from anygrad.schemes.named import named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

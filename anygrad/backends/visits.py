@@ -6,7 +6,7 @@ and put back afterwards: whatever f has written to other elements is still there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
