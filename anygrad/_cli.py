@@ -28,6 +28,7 @@ import numpy as np
 import anygrad
 from anygrad.backends import libraries
 from anygrad.backends.base import resolve
+from anygrad.schemes.named import named
 
 Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
 
@@ -35,7 +36,6 @@ _TROUBLE, _INTERRUPTED, _NO_READER = 2, 130, 141  # the last two: 128 and the nu
 _SUFFIXES = {".npy", ".npz"}
 _MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")  # of an array, and of an archive of them
 _EXPECTED = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
-_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf(inity)?|-nan", re.IGNORECASE)
 # Modules of these names are taken for the libraries, if they are loaded.
 _LIBRARIES = {*libraries.names(), "jaxlib", "ndonnx", "sparse"}
 _ENDS = "2 where something given cannot be used, or f fails; 130 after Ctrl-C"
@@ -58,11 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The words behind ``anygrad``; by default those of the process.
     """
     words: list[str] = []
-    for word in sys.argv[1:] if argv is None else argv:  # argparse takes -1e-3 for an option
-        if words and _NEGATIVE.fullmatch(word) and re.fullmatch("--[^=]+", words[-1]):
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
+    for word in sys.argv[1:] if argv is None else argv:
+        is_value = words and re.fullmatch("--[^=]+", words[-1]) and re.fullmatch(r"-(\.?\d.*|inf.*|nan)", word.lower())
+        words = (
+            [*words[:-1], f"{words[-1]}={word}"] if is_value else [*words, word]
+        )  # argparse takes -1e-3 for an option
     try:
         with _path_and_warnings():
             arguments = _parser().parse_args(words)
@@ -100,9 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"%(prog)s {anygrad.__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, does: str, run: Callable[[Any], int], status: str = "exit status: 0") -> Callable[..., Any]:
+    def command(run: Callable[[Any], int], does: str, status: str = "exit status: 0") -> Callable[..., Any]:
         texts = {"help": does, "description": does[0].upper() + does[1:] + ".", "epilog": f"{status}; {_ENDS}"}
-        parser = commands.add_parser(name, **texts, allow_abbrev=False)
+        parser = commands.add_parser(run.__name__.removeprefix("_"), **texts, allow_abbrev=False)
         parser.set_defaults(run=run)
         return parser.add_argument
 
@@ -117,17 +117,17 @@ def _parser() -> argparse.ArgumentParser:
         progress = "whether to show a bar on standard error (default: where that is a terminal)"
         add("--progress", action=argparse.BooleanOptionalAction, help=progress)
 
-    add = command("backends", "list the array libraries that can be used here", _backends)
+    add = command(_backends, "list the array libraries that can be used here")
     add("--json", action="store_true", help="print JSON instead of a table")
 
-    add = command("gradient", "differentiate a function of an array", _gradient)
+    add = command(_gradient, "differentiate a function of an array")
     add_function(add, default="central, with the step 1e-4")
     add("--h", type=float, help="the step, in units of x (default: the scheme's own choice)")
     add("-o", "--output", metavar="FILE", help="write a .npy file (.npz, if x is one)")
     add("--json", action="store_true", help="print the gradient, its estimated error and flags as JSON")
 
     status = "exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told"
-    add = command("check", "compare a gradient with the numerical one", _check, status)
+    add = command(_check, "compare a gradient with the numerical one", status)
     add_function(add, default="as check_gradient chooses")
     add("--grad", required=True, help="the gradient to be checked: a function of x, as f is, or its value in a file")
     add("--directions", metavar="K", type=int, help="compare along K random directions")
@@ -142,10 +142,12 @@ def _backends(arguments: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr):
         found = [libraries.describe(name) for name in libraries.names()]
     if arguments.json:
-        _print_json([dataclasses.asdict(one) for one in found])
+        print(_json([dataclasses.asdict(one) for one in found]))
         return 0
     rows = [("library", "version", "array API", "devices")]
-    rows += [(one.name, one.version or "-", one.array_api or "-", one.obstacle or ", ".join(one.devices)) for one in found]
+    rows += [
+        (one.name, one.version or "-", one.array_api or "-", one.obstacle or ", ".join(one.devices)) for one in found
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
     print("Arrays of any other library that keeps to the array API standard work, too.")
@@ -157,20 +159,19 @@ def _gradient(arguments: argparse.Namespace) -> int:
     if output is not None:
         _require_writable(output)
     with _output_aside():
-        scheme = None if arguments.scheme is None else _scheme(arguments.scheme, arguments.h)
+        options = _options(arguments, arguments.h)
         f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
         if output is not None:
             _require_suffix(output, x)
-        h = arguments.h if scheme is None else None
-        shown = _shows_progress(arguments)
-        result = anygrad.numerical_gradient(f, x, h, scheme=scheme, progress=shown, full_output=True)
+        h = arguments.h if arguments.scheme is None else None
+        result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
     gradient = _each(_on_host, result.value)
     if output is not None:
         _write(output, gradient)
     if arguments.json:
         error = None if result.error is None else _each(_listed, result.error)
         flags = {name: _each(_listed, flag) for name, flag in result.flags.items()}
-        _print_json({"value": _each(_listed, gradient), "error": error, "flags": flags, "ncalls": result.ncalls})
+        print(_json({"value": _each(_listed, gradient), "error": error, "flags": flags, "ncalls": result.ncalls}))
     elif output is None:
         print("\n".join(f"{key}:\n{own}" for key, own in gradient.items()) if isinstance(gradient, dict) else gradient)
     return 0
@@ -180,24 +181,12 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         _require_drawable(arguments.plot)
     with _output_aside():
-        scheme = None if arguments.scheme is None else _scheme(arguments.scheme)
-        f, claimed = _function(arguments.f), arguments.grad
+        options = _options(arguments) | {name: getattr(arguments, name) for name in ("directions", "rtol", "seed")}
+        f, claimed, library = _function(arguments.f), arguments.grad, arguments.backend
         is_data = Path(claimed).suffix in _SUFFIXES or claimed.lstrip()[:1] in {"[", "{"}
-        grad = _array(claimed, "the gradient", arguments.backend) if is_data else _function(claimed)
-        report = anygrad.check_gradient(
-            f,
-            grad,
-            _array(arguments.x, "x", arguments.backend),
-            directions=arguments.directions,
-            rtol=arguments.rtol,
-            seed=arguments.seed,
-            scheme=scheme,
-            progress=_shows_progress(arguments),
-        )
-    if arguments.json:
-        _print_json(report.as_dict())
-    else:
-        print(report)
+        grad = _array(claimed, "the gradient", library) if is_data else _function(claimed)
+        report = anygrad.check_gradient(f, grad, _array(arguments.x, "x", library), **options)
+    print(_json(report.as_dict()) if arguments.json else report)
     if arguments.plot is not None:
         try:
             report.plot().savefig(arguments.plot)
@@ -206,33 +195,18 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if report else 1
 
 
-def _scheme(word: str, step: float | None = None) -> anygrad.schemes.Scheme:
-    """Return the scheme of a word such as ``central4``, where 4 is the order; for Adaptive, ``step`` is the first one."""
-    parts = re.fullmatch("(central|forward|backward)([0-9]{0,2})|adaptive|complex", word.strip().lower())
-    if parts is None:
-        raise Refusal(
-            f"no scheme is called {word!r}, but adaptive, central, forward, backward or complex was expected, with"
-            " the order behind it if you like, as in central4"
-        )
-    if parts[1]:
-        kind = {"central": anygrad.Central, "forward": anygrad.Forward, "backward": anygrad.Backward}[parts[1]]
-        return kind(int(parts[2]), step=step) if parts[2] else kind(step=step)
-    if parts[0] == "adaptive":
-        return anygrad.Adaptive(step=step)
-    if step is not None:
-        raise Refusal(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
-    return anygrad.Complex()
+def _options(arguments: argparse.Namespace, step: float | None = None) -> dict[str, Any]:
+    shown = arguments.progress
+    if shown is None:
+        shown = sys.stderr is not None and sys.stderr.isatty()  # None where it was closed
+    scheme = None if arguments.scheme is None else named(arguments.scheme, step)
+    return {"scheme": scheme, "progress": shown}
 
 
 def _seed(text: str) -> int:
     if not text.strip().isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} was given, but 0 or a positive integer was expected")
     return int(text)
-
-
-def _shows_progress(arguments: argparse.Namespace) -> bool:
-    asked: bool | None = arguments.progress
-    return (sys.stderr is not None and sys.stderr.isatty()) if asked is None else asked  # None where it was closed
 
 
 def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
@@ -355,20 +329,18 @@ def _read(text: str, name: str) -> Tree:
 
 
 def _numbers(value: object, name: str) -> Any:
+    text = json.dumps(value)
     if type(value) not in (list, int, float):
-        raise Refusal(f"{name} is {json.dumps(value):.60}, but numbers or a list of them were expected")
-
-    def are_numbers(value: Any) -> bool:
-        return all(map(are_numbers, value)) if isinstance(value, list) else type(value) in (int, float)
-
-    with suppress(RecursionError, ValueError):  # lists that differ in length
-        if are_numbers(value):
-            try:
-                return np.asarray(value).astype(float)
-            except OverflowError:
-                raise Refusal(f"{name} has an integer beyond 1.8e308, the largest number of float64") from None
+        raise Refusal(f"{name} is {text:.60}, but numbers or a list of them were expected")
+    try:
+        if not re.search('true|false|null|["{]', text):
+            return np.asarray(value).astype(float)
+    except OverflowError:
+        raise Refusal(f"{name} has an integer beyond 1.8e308, the largest number of float64") from None
+    except ValueError:  # lists that differ in length
+        pass
     expected = "a list of numbers, or of equally long lists of them, was expected"
-    raise Refusal(f"{name} is {json.dumps(value):.60}, but {expected}")
+    raise Refusal(f"{name} is {text:.60}, but {expected}")
 
 
 def _from_file(path: Path) -> Tree:
@@ -409,9 +381,9 @@ def _listed(array: Any) -> Any:
     return (array if array.dtype.kind == "b" else array.astype(float)).tolist()
 
 
-def _print_json(value: object) -> None:
+def _json(value: object) -> str:
     finite = json.loads(json.dumps(value), parse_constant=str)  # NaN and Infinity, which JSON lacks, become strings
-    print(json.dumps(finite, indent=2))
+    return json.dumps(finite, indent=2)
 
 
 def _say(sentence: str) -> None:
@@ -436,9 +408,9 @@ def _require_suffix(path: str, tree: Tree) -> None:
     right, what = (".npz", "several arrays") if isinstance(tree, dict) else (".npy", "one array")
     suffix = Path(path).suffix.lower()
     if suffix not in {"", right}:
-        instead = f"write {Path(path).with_suffix(right)}"
-        instead += "" if suffix in _SUFFIXES else f", or, for text, --json > {path} instead of -o"
-        raise Refusal(f"{path} is to hold {what}, but such a file is called {right}: {instead}")
+        text = "" if suffix in _SUFFIXES else f", or, for text, --json > {path} instead of -o"
+        fitting = f"write {Path(path).with_suffix(right)}{text}"
+        raise Refusal(f"{path} is to hold {what}, but such a file is called {right}: {fitting}")
 
 
 def _write(path: str, tree: Tree) -> None:
@@ -476,10 +448,8 @@ def _path_and_warnings() -> Iterator[None]:
     before, show = list(sys.path), warnings.showwarning
 
     def shown(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if issubclass(category, anygrad.ConstantFunctionWarning):  # the line it points to is not the user's here
-            _say(str(message))
-        else:
-            show(message, category, *where)
+        own = issubclass(category, anygrad.ConstantFunctionWarning)  # the line it points to is not the user's here
+        _say(str(message)) if own else show(message, category, *where)
 
     if not sys.flags.safe_path:
         sys.path.insert(0, os.getcwd())
@@ -504,10 +474,9 @@ def _output_aside() -> Iterator[None]:
             return
         try:
             with open(os.devnull, "w") as nowhere:
-                try:
-                    os.dup2(stderr, stdout)
-                except OSError:  # standard error is closed
-                    os.dup2(nowhere.fileno(), stdout)
+                os.dup2(nowhere.fileno(), stdout)
+            with suppress(OSError):  # it is closed
+                os.dup2(stderr, stdout)
             yield
         finally:
             with suppress(OSError, ValueError):  # f may have closed it
