@@ -180,7 +180,8 @@ class HostMemory(Memory):
             return self.cells, multi_indices(elements, self.stored.shape)
         if not isinstance(elements, range):
             return self.cells, elements.tolist()
-        keys = _KEYS[: len(elements)] if len(elements) <= len(_KEYS) else range(len(elements))
+        count = len(elements)
+        keys = _KEYS[:count] if count <= len(_KEYS) else range(count)
         return self.cells[elements.start : elements.stop], keys
 
     def hold(self, held: Any) -> Any:
