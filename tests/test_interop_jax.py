@@ -360,7 +360,7 @@ def cubes(x):
 
 
 def test_the_docstring(lib):
-    module = importlib.import_module("anygrad.bridges._jax_function")
+    module = importlib.import_module("anygrad.interop.jax")
     failed, attempted = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert attempted
     assert not failed

@@ -497,7 +497,7 @@ def test_a_wrong_option_is_an_error_at_once(lib, options, message):
 
 
 def test_the_docstring(lib):
-    module = importlib.import_module("anygrad.bridges._torch_function")
+    module = importlib.import_module("anygrad.interop.torch")
     failed, attempted = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert attempted
     assert not failed

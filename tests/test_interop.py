@@ -160,7 +160,7 @@ class TestSciPy:
         assert np.allclose(minimize(f, start, jac=jac).x, 0.3, atol=0.03)
 
 
-PAGE = Path(__file__).parents[1] / "docs" / "bridges.md"
+PAGE = Path(__file__).parents[1] / "docs" / "interop.md"
 
 
 def run_section(heading):

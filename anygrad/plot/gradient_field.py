@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from anygrad._function import Function
-from anygrad._gradient import numerical_gradient_2d
-from anygrad._job import Job, Options, reference_scheme
-from anygrad._opened import opened
-from anygrad._validate import as_array, require_callable, require_count
+from anygrad.backends.base import Points
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.plot._figure import pyplot
+from anygrad.operators.gradient import numerical_gradient_2d
+from anygrad.plot.figure import pyplot
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options, reference_scheme, require_callable, require_count
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
 from anygrad.schemes import Scheme
 
 if TYPE_CHECKING:
@@ -53,15 +54,15 @@ def gradient_field(
         Function of a NumPy array of shape (2,), float64, that returns one number; of shape (k, 2) for
         `anygrad.Batch`.
     xlim, ylim
-        Between which numbers ``x[0]``, drawn to the right, and ``x[1]``, drawn upwards, lie.
+        The ranges of ``x[0]``, drawn to the right, and of ``x[1]``, drawn upwards.
     points
-        How many arrows there are along each side. Their tails are at the points.
+        The number of arrows along each side. Their tails are at the points.
     direction
         ``"descent"``: arrows show the negative gradient, downhill to a minimum. ``"ascent"``: the gradient.
     lengths
         ``"proportional"`` to the gradient, or ``"equal"``.
     contours
-        At how many points along each side f is evaluated for its contours; 0 for none.
+        The number of points along each side at which f is evaluated for its contours; 0 for none.
     scheme, evaluator
         As in `anygrad.numerical_gradient`.
     ax
@@ -81,12 +82,12 @@ def gradient_field(
 
     Notes
     -----
-    The arrows are drawn to one scale, at which the longest is about as long as neighbouring arrows are apart; those of
-    more than twice the length that nine of ten do not exceed are cut to that. ``lengths="equal"`` shows where they
-    point to, for functions whose gradient is of very different sizes. Contours are drawn at values between which there
-    is as much of the picture each.
+    All arrows have one scale, with which the longest is about as long as the distance of neighbouring arrows; those of
+    more than twice the length that nine of ten do not exceed are cut to that. ``lengths="equal"`` shows directions
+    alone, for functions whose gradient varies a lot in size. Contours are at quantiles of f, so that each band covers
+    the same area of the picture.
 
-    Where f or its gradient is NaN or infinite there is none, and no contour; NumPy's warnings of that are switched off.
+    Where f or its gradient is NaN or infinite there is no arrow and no contour. NumPy's warnings of that are off.
     With the default scheme f is called ``4 * points**2 + contours**2`` times.
 
     The picture is that of K. Saito, *Deep Learning from Scratch* (O'Reilly Japan, 2016), section 4.4, which draws the
@@ -124,37 +125,35 @@ def gradient_field(
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """The points of a grid, by what x[0] and what x[1] may be."""
+    """The points of a grid: all pairs of an x[0] and an x[1]."""
 
     across: HostArray
     upwards: HostArray
 
     @property
     def points(self) -> HostArray:
-        """All of them, one a row, those of a row of the grid after each other."""
+        """All points, one a row, in the order of the rows of the grid."""
         return np.stack([part.ravel() for part in np.meshgrid(self.across, self.upwards)], axis=1)
 
     @property
     def cell(self) -> HostArray:
-        """How far they are apart in both directions."""
+        """The distance of neighbours in both directions."""
         return np.array([self.across[1] - self.across[0], self.upwards[1] - self.upwards[0]])
 
 
 def _values(f: Callable[[Any], object], grid: _Grid, evaluator: Evaluator) -> HostArray:
-    """Return f at the points of a grid, a row for each row of the grid."""
-    points, backend = as_array(grid.points, "x")
-    job = Job("x", f, points, backend, Options(reference_scheme(None, None), evaluator), batch=True)
-    with opened(job, Function(f), None) as space:
-        memory = space.memory
-        # A point is evaluated by setting its x[0] to what it is already: so its evaluator has them side by side.
-        firsts = list(range(0, memory.size, 2))
-        [values] = space.session.sample(firsts, 0, [memory.elements(firsts)])
+    """Return f at the points of a grid, in its rows and columns."""
+    options = Options("gradient_field", reference_scheme(None, None), evaluator)
+    with Problem(Function(f), Parameters.of_array(grid.points, "x"), options, rows=True) as problem:
+        # A point is its x[0] set to the number that it is already: so its evaluator has many side by side.
+        firsts = np.arange(0, problem.memory.size, 2)
+        values = problem.values(Points(firsts, problem.memory.elements(firsts)[:, None], 0))
     return np.asarray(values).reshape(len(grid.upwards), len(grid.across))
 
 
 def _draw_contours(ax: Axes, grid: _Grid, values: HostArray) -> None:
-    """Draw contours between which there is as much of the picture each, so that they show f on every scale."""
-    from matplotlib import colormaps  # noqa: PLC0415 - an extra, imported when a picture is wanted
+    """Draw contours at quantiles of f, so that they show f on every scale."""
+    from matplotlib import colormaps  # noqa: PLC0415 - an extra, imported when a picture is drawn
 
     finite = values[np.isfinite(values)]
     levels = np.unique(np.quantile(finite, np.linspace(0, 1, _LEVELS + 1))) if finite.size else finite
@@ -169,7 +168,7 @@ def _draw_contours(ax: Axes, grid: _Grid, values: HostArray) -> None:
 
 
 def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray) -> None:
-    """Draw arrows, none of which is much longer than two of the points are apart."""
+    """Draw arrows, none of which is much longer than the distance of two points."""
     lengths = _lengths(grid, arrows)
     longest = _longest(lengths[np.isfinite(lengths)])
     unit = 1.0 if _SQUARED[0] < longest < _SQUARED[1] else longest
@@ -180,20 +179,20 @@ def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray) -> None:
 
 
 def _longest(lengths: HostArray) -> float:
-    """Return the length at which arrows are cut; it is not 0."""
+    """Return the length at which arrows are cut; never 0."""
     largest = float(np.max(lengths, initial=0.0))
     usual = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
     return min(largest, _CUT * usual) or largest or 1.0
 
 
 def _lengths(grid: _Grid, arrows: HostArray) -> HostArray:
-    """Return over how many cells of the grid arrows extend, (m, 1)."""
-    lengths: HostArray = np.hypot(*(arrows / grid.cell).T)[:, None]  # which squares nothing that is too large for it
+    """Return the lengths of arrows in cells of the grid, (m, 1)."""
+    lengths: HostArray = np.hypot(*(arrows / grid.cell).T)[:, None]  # np.hypot squares nothing, so it does not overflow
     return lengths
 
 
 def _equally_long(grid: _Grid, arrows: HostArray) -> HostArray:
-    """Return arrows that all extend over one cell of the grid; those of the length 0 as they are."""
+    """Return arrows of the length of one cell; those of the length 0 as they are."""
     lengths = _lengths(grid, arrows)
     with np.errstate(all="ignore"):
         return np.where(lengths > 0, arrows / lengths, arrows)

@@ -1,4 +1,4 @@
-"""The error of a derivative against the step."""
+"""The error of a derivative as a function of the step."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from anygrad._function import Function
-from anygrad._job import Job, Options
-from anygrad._lines import Space, element_lines
-from anygrad._opened import opened
-from anygrad._plan import Lines
 from anygrad._typing import Array
-from anygrad._validate import as_array, require_callable, require_count
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.plot._figure import pyplot
-from anygrad.schemes import Adaptive, Central, Scheme
+from anygrad.plot.figure import pyplot
+from anygrad.problem.function import Function
+from anygrad.problem.lines import element_lines
+from anygrad.problem.options import Options, require_callable, require_count
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.schemes import Adaptive, Central, Lines, Scheme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +37,11 @@ class Study:
     element
         The multi-index of the element of x.
     steps, errors
-        The steps, in units of x, and how far the derivative with each of them is from ``value``.
+        The steps, in units of x, and the distance of the derivative with each of them from ``value``.
     value, certainty
-        The derivative that errors are measured against, and its own estimated error: below that a curve means nothing.
+        The reference derivative and its own estimated error. Below that a curve means nothing.
     chosen_step, chosen_error
-        The step that the scheme takes by itself, and the error with that.
+        The step that the scheme takes by itself, and its error.
     """
 
     element: tuple[int, ...]
@@ -66,8 +65,8 @@ def step_study(
 ) -> Axes:
     """Draw the error of a derivative against the step: a V of truncation on the right and rounding on the left.
 
-    The error with each step is the distance from what `anygrad.Adaptive` finds, whose own estimated error is drawn as a
-    dotted line: below that there is nothing to see. A mark shows where the scheme's own choice stands.
+    The error with each step is the distance from the result of `anygrad.Adaptive`. The estimated error of that is drawn
+    as a dotted line, below which a curve means nothing. A circle marks the scheme's own choice.
 
     Parameters
     ----------
@@ -78,7 +77,7 @@ def step_study(
     scheme
         The scheme: one with a step, such as `anygrad.Central` of any order, or `anygrad.Forward`.
     elements
-        By which elements of x: flat indices, or multi-indices. By default up to four, spread over x.
+        Elements of x: flat indices, or multi-indices. By default up to four, spread over x.
     evaluator
         How f is called.
     points
@@ -103,8 +102,8 @@ def step_study(
 
     Notes
     -----
-    For each element f is called about as often as the scheme calls it for ``points`` elements, and
-    `anygrad.Adaptive` for one: 130 times by default.
+    For each element f is called as often as the scheme calls it for ``points`` elements, plus the calls of
+    `anygrad.Adaptive` for one: about 130 times by default.
 
     Examples
     --------
@@ -140,7 +139,7 @@ def study(
     evaluator: Evaluator = Loop(),
     points: int = 60,
 ) -> list[Study]:
-    """Return the numbers that `anygrad.plot.step_study` draws, whose parameters it shares.
+    """Return the numbers that `anygrad.plot.step_study` draws. The parameters are the same.
 
     Returns
     -------
@@ -162,22 +161,22 @@ def study(
     """
     require_callable(f)
     require_count(points, "points")
-    array, backend = as_array(x, "x")
+    parameters = Parameters.of_array(x, "x")
+    [array], [shape] = parameters.arrays, parameters.shapes
     if not array_namespace(array).isdtype(array.dtype, "real floating"):
         raise TypeError("x is complex, but a real one was expected: write f as a function of real and imaginary part")
-    chosen = _flat(elements, tuple(array.shape))
-    job = Job("x", f, array, backend, Options(scheme, evaluator))
-    with opened(job, Function(f), None) as space:
-        return [_study(space, scheme, element, tuple(array.shape), points) for element in chosen]
+    chosen = _flat(elements, shape)
+    with Problem(Function(f), parameters, Options("step_study", scheme, evaluator)) as problem:
+        return [_study(problem, element, shape, points) for element in chosen]
 
 
-def _study(space: Space, scheme: Scheme, element: int, shape: tuple[int, ...], points: int) -> Study:
-    lines = element_lines(space, [element])
+def _study(problem: Problem, element: int, shape: tuple[int, ...], points: int) -> Study:
+    scheme, lines = problem.scheme, element_lines(problem, range(element, element + 1))
     best = Adaptive().differentiate(lines, Adaptive().steps(lines))
     own_step = scheme.steps(lines)
     own = scheme.differentiate(lines, own_step)
     scale = max(1.0, abs(float(lines.at[0, 0])))
-    smallest = math.log10(100 * lines.eps)  # below, the points of a step are hardly apart
+    smallest = math.log10(100 * lines.eps)  # below, the points of a step hardly differ
     steps = [scale * 10.0 ** (smallest * (1 - i / (points - 1))) for i in range(points)]
     slopes = [_with_step(scheme, lines, step) for step in steps]
     value = float(best.value[0, 0])

@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anygrad._gradient import numerical_gradient
-from anygrad._job import Options, reference_scheme
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad._validate import require_callable
-from anygrad.bridges._named import name_of, written
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.gradient import gradient_of
+from anygrad.problem.options import Options, reference_scheme, require_callable
+from anygrad.problem.parameters import Parameters
 from anygrad.schemes import Central, Scheme
 
 _LOOP = Loop()
-_CENTRAL = Central()
 
 
 def grad(
@@ -30,7 +28,7 @@ def grad(
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Callable[..., Any]:
-    """Return the function whose value at x is the gradient of f there, for optimisers that ask for one.
+    """Return the gradient of f as a function of x, for optimisers that ask for one.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ def grad(
         By default `Central`, whose step is nearer to the best one than that of `numerical_gradient`: an optimiser
         stops where the error of the gradient begins.
     h, evaluator, bounds, has_aux, progress, full_output
-        As in `numerical_gradient`. They are checked now, and not only when the gradient is asked for.
+        As in `numerical_gradient`. They are checked now, not when the gradient is asked for.
 
     Returns
     -------
@@ -52,16 +50,15 @@ def grad(
     Raises
     ------
     TypeError, ValueError
-        If f is no function, or an option is none that `numerical_gradient` takes; what is wrong with x is said when
-        it is there.
+        If f is not a function, or an option is wrong. A wrong x is an error when the gradient is called.
 
     Notes
     -----
     A call calls f as often as `numerical_gradient` does: with the default scheme twice for each element of x.
 
     ``scipy.optimize.minimize(f, x0, args=args, jac=anygrad.grad(f))`` works, as does any other optimiser that takes
-    a function of x. The optimiser's own bounds do not reach this function: give them to both, as
-    ``bounds=(lower, upper)`` here.
+    a function of x. The optimiser does not pass its bounds on to this function: give them to both, here as
+    ``bounds=(lower, upper)``.
 
     Examples
     --------
@@ -72,7 +69,7 @@ def grad(
     array([60., 80.])
     """
     require_callable(f)
-    given = {
+    options = {
         "h": h,
         "scheme": scheme,
         "evaluator": evaluator,
@@ -81,38 +78,51 @@ def grad(
         "progress": progress,
         "full_output": full_output,
     }
-    Options(reference_scheme(h, scheme), evaluator, bounds)
     defaults = (None, False, _LOOP)
-    return Gradient(f, {name: value for name, value in given.items() if not any(value is own for own in defaults)})
+    return Gradient(f, {name: value for name, value in options.items() if not any(value is own for own in defaults)})
 
 
 class Gradient:
-    """What `grad` returns: the gradient of ``f`` as a function of x, with the ``options`` that were given."""
+    """What `grad` returns: the gradient of ``f`` as a function of x, with the ``options`` that the user gave."""
 
     def __init__(self, f: Callable[..., object], options: Mapping[str, Any]) -> None:
         self._f = f
-        self._options = options
+        self._given = options
+        own = {"scheme": Central(), "evaluator": _LOOP, **options}
+        if "h" in own:
+            own["scheme"] = reference_scheme(own.pop("h"), options.get("scheme"))
+        # Checked once: a call must cost no more than one of numerical_gradient.
+        self._options = Options("numerical_gradient", **own)
         functools.update_wrapper(self, f, updated=())
         self.__name__ = self.__qualname__ = f"grad({name_of(f)})"
-        self.__doc__ = f"Return the gradient of {name_of(f)} at x, as found from its values: {self!r}."
+        self.__doc__ = f"Return the gradient of {name_of(f)} at x, found numerically: {self!r}."
 
     def __call__(self, x: PyTree, *args: Any) -> Any:
-        options = self._options if "h" in self._options else {"scheme": _CENTRAL, **self._options}
-        return numerical_gradient(Remaining(self._f, args) if args else self._f, x, **options)
+        return gradient_of(WithArguments(self._f, args) if args else self._f, Parameters.of(x), self._options)
 
     def __repr__(self) -> str:
-        return written("grad", self._f, self._options)
+        return call_repr("grad", self._f, self._given)
 
     def __reduce__(self) -> tuple[type[Gradient], tuple[Any, ...]]:
-        return Gradient, (self._f, self._options)
+        return Gradient, (self._f, self._given)
 
 
 @dataclass(frozen=True, eq=False)
-class Remaining:
-    """``f`` as a function of its first argument; the others are kept. Unlike a closure, it can be pickled."""
+class WithArguments:
+    """``f`` as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
 
     f: Callable[..., object]
     args: tuple[Any, ...]
 
     def __call__(self, x: PyTree) -> object:
         return self.f(x, *self.args)
+
+
+def name_of(f: Callable[..., object]) -> str:
+    """Return the name of a function, or its repr if it has none."""
+    return str(getattr(f, "__name__", None) or repr(f))
+
+
+def call_repr(maker: str, f: Callable[..., object], options: Mapping[str, Any]) -> str:
+    """Return the call of anygrad that made something of f."""
+    return f"anygrad.{maker}({', '.join([name_of(f), *(f'{name}={given!r}' for name, given in options.items())])})"
