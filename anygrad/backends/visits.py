@@ -6,7 +6,7 @@ and put back afterwards: whatever f has written to other elements is still there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,9 @@ def _visit_elements(
         start = 1
     if type(cells) is memoryview:
         visit_cells = _visit_pairs if points.repeat == 2 else _visit_cells
-        visit_cells(f, argument, cells, keys, columns, start, read, memory.kind, results)
+        own = points.elements
+        helds = cells[start:] if isinstance(own, range) else map(cells.__getitem__, own[start:].tolist())
+        visit_cells(f, argument, cells, keys, columns, helds, read, memory.kind, results)
         return
     for key, *numbers in zip(keys, *columns, strict=True):
         held = memory.hold(cells[key])
@@ -98,14 +100,14 @@ def _visit_pairs(
     cells: memoryview,
     keys: Any,
     columns: Sequence[Any],
-    start: int,
+    helds: Iterable[Any],
     read: Read,
     kind: type | None,
     results: list[Any],
 ) -> None:
-    # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs. The last column reads
+    # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs. ``helds`` reads
     # what each element holds as the loop comes to it.
-    for key, first, second, held in zip(keys, *columns, cells[start:], strict=False):
+    for key, first, second, held in zip(keys, *columns, helds, strict=False):
         cells[key] = first
         value = f(argument)
         results.append(value if value.__class__ is kind else read(value))
@@ -125,12 +127,12 @@ def _visit_cells(
     cells: memoryview,
     keys: Any,
     columns: Sequence[Any],
-    start: int,
+    helds: Iterable[Any],
     read: Read,
     kind: type | None,
     results: list[Any],
 ) -> None:
-    for key, *numbers, held in zip(keys, *columns, cells[start:], strict=False):
+    for key, *numbers, held in zip(keys, *columns, helds, strict=False):
         for number in numbers:
             cells[key] = number
             value = f(argument)
