@@ -7,7 +7,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from anygrad.check import CheckReport, check_gradient
+from anygrad._check import check_gradient
+from anygrad._checking.report import CheckReport
 from anygrad._cli.arrays import converted
 from anygrad._cli.common import add_function, output_aside, wants_progress, x_of
 from anygrad._cli.reading import is_data, read

@@ -24,6 +24,7 @@ from anygrad.check.wrong_elements import (
     frequency,
     join,
     log_odds,
+    number,
     sample_of,
     unlikely,
 )
@@ -54,17 +55,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A mistake that explains all that is wrong in one array.
-
-    Attributes
-    ----------
-    array
-        The array.
-    place
-        Where in it the mistake is, in words.
-    says
-        What the mistake is, in the same words for the same mistake in another array.
-    """
+    """A mistake that explains all that is wrong in one array: where in it, and what, in words."""
 
     array: ArrayComparison
     place: str
@@ -77,7 +68,7 @@ Diagnosis = tuple[str, Callable[[ArrayComparison], str]]
 Diagnose = Callable[[ArrayComparison], Diagnosis | None]
 
 
-def jointly_or_each(unexplained: Sequence[ArrayComparison], diagnose: Diagnose) -> Iterator[Explanation]:
+def _jointly_or_each(unexplained: Sequence[ArrayComparison], diagnose: Diagnose) -> Iterator[Explanation]:
     """Look for a mistake with the same number in all arrays, as small ones are no evidence alone; or else in each."""
     together = diagnose(join(unexplained)) if len(unexplained) > 1 else None
     for array in unexplained:
@@ -87,18 +78,8 @@ def jointly_or_each(unexplained: Sequence[ArrayComparison], diagnose: Diagnose) 
             yield Explanation(array, place(array), says)
 
 
-def number(value: complex, error: float) -> str:
-    """Return the shortest decimal of at most six digits that is the same number within its error."""
-    if abs(value.imag) <= error:
-        value = value.real
-    written = [f"{value:.{digits}g}" for digits in range(1, 7)]
-    return next((text for text in written if abs(complex(text) - value) <= error), written[-1])
-
-
 def hints(
-    comparisons: Sequence[Comparison],
-    points: Sequence[HostArray | None] = (),
-    unused: Sequence[bool] = (),
+    comparisons: Sequence[Comparison], points: Sequence[HostArray | None] = (), unused: Sequence[bool] = ()
 ) -> tuple[str, ...]:
     """Name the mistakes that wrong derivatives look like.
 
@@ -130,7 +111,7 @@ def hints(
     with np.errstate(all="ignore"):
         given = zip_longest(comparisons, points, unused)
         arrays = [ArrayComparison.of(comparison, point, unused=bool(known)) for comparison, point, known in given]
-        counts = list(_counts(arrays))
+        counts = _counts(arrays)
         found = [finding for pair in zip(comparisons, arrays, strict=True) if (finding := not_finite(*pair))]
         found += _explanations(arrays, [array for array in arrays if array.wrong.any()], counts)
         return tuple(_sentences(found, len(arrays)))[:_MOST]
@@ -184,21 +165,15 @@ def _part(array: ArrayComparison) -> Part | None:
     return Part(array.name, part, filled) if part.claimed.size < array.claimed.size else None
 
 
-def _counts(arrays: Sequence[ArrayComparison]) -> Iterator[Count]:
+def _counts(arrays: Sequence[ArrayComparison]) -> list[Count]:
     """Return the numbers of terms that a sum or a mean in f may have, each once."""
-    seen = set(range(_SMALLEST))
-    for count in _all_counts(arrays):
-        if count.number not in seen:
-            seen.add(count.number)
-            yield count
-
-
-def _all_counts(arrays: Sequence[ArrayComparison]) -> Iterator[Count]:
+    words: dict[int, str] = {}
     for array in arrays:
         for axis, length in enumerate(array.claimed.shape):
-            yield Count(length, f"the length of {array.name}" + f" along axis {axis}" * (array.claimed.ndim > 1))
+            words.setdefault(length, f"the length of {array.name}" + f" along axis {axis}" * (array.claimed.ndim > 1))
     for array in arrays:
-        yield Count(array.claimed.size, f"the number of elements of {array.name}")
+        words.setdefault(array.claimed.size, f"the number of elements of {array.name}")
+    return [Count(length, where) for length, where in words.items() if length >= _SMALLEST]
 
 
 def _sentences(found: Iterable[Explanation], total: int) -> Iterator[str]:
@@ -290,7 +265,7 @@ class Factor:
 def factor(search: Search) -> Iterator[Explanation]:
     """Find one factor by which all wrong elements are too large."""
     common = [*_COMMON, *_factors_of(search.counts)]
-    yield from jointly_or_each(search.unexplained, partial(_diagnose_factor, common))
+    yield from _jointly_or_each(search.unexplained, partial(_diagnose_factor, common))
 
 
 def conjugate(search: Search) -> Iterator[Explanation]:
@@ -306,7 +281,10 @@ def conjugate(search: Search) -> Iterator[Explanation]:
 
 def _diagnose_factor(common: Sequence[Factor], array: ArrayComparison) -> Diagnosis | None:
     found = _find_factor(array, common)
-    return None if found is None else (f"the claimed gradient is {found.says}", partial(_describe_factor, found.value))
+    if found is None:
+        return None
+    place = lambda one: describe(one, one.wrong, _unaffected(one, found.value))  # noqa: E731
+    return f"the claimed gradient is {found.says}", place
 
 
 def _find_factor(array: ArrayComparison, common: Sequence[Factor]) -> Factor | None:
@@ -328,7 +306,8 @@ def _find_factor(array: ArrayComparison, common: Sequence[Factor]) -> Factor | N
     ]
     if len({known.value for _, known in near}) == 1 and _is_no_chance(array, near[0][1].value, tries=near[0][0]):
         return near[0][1]
-    if abs(estimate) > _KNOWN * error and _is_consistent(array, estimate):
+    _, odds = _odds(array, estimate)
+    if abs(estimate) > _KNOWN * error and odds.size >= _AGREED and unlikely(odds, spare=1):
         return Factor(estimate, _describe_value(estimate, error))
     return None
 
@@ -373,11 +352,6 @@ def _is_no_chance(array: ArrayComparison, value: complex, tries: int) -> bool:
     return unlikely(with_unit, tries=tries) or (everywhere_alike and unlikely(with_unit, tries=tries, chance=_LIKELY))
 
 
-def _is_consistent(array: ArrayComparison, value: complex) -> bool:
-    _, odds = _odds(array, value)
-    return odds.size >= _AGREED and unlikely(odds, spare=1)
-
-
 def _odds(array: ArrayComparison, value: complex) -> tuple[HostArray, HostArray]:
     """Return the odds of distinct elements to have the factor by chance, without and with their common unit."""
     at = array.sample
@@ -392,10 +366,6 @@ def _unaffected(array: ArrayComparison, value: complex) -> HostArray:
     predicted = value * array.numerical
     fits: HostArray = np.abs(array.claimed - predicted) <= _allowed(array.tolerance, predicted, value)
     return fits & ~array.wrong
-
-
-def _describe_factor(value: complex, array: ArrayComparison) -> str:
-    return describe(array, array.wrong, _unaffected(array, value))
 
 
 # The first ones are the most common.
@@ -426,15 +396,15 @@ def swapped(search: Search) -> Iterator[Explanation]:
     explained: list[ArrayComparison] = []
     for one, other in combinations(search.unexplained, 2):
         if (
-            one in explained
-            or other in explained
-            or not (_is_gradient_of(one, other, 1) and _is_gradient_of(other, one, 1))
+            one not in explained
+            and other not in explained
+            and _is_gradient_of(one, other)
+            and _is_gradient_of(other, one)
         ):
-            continue
-        explained += [one, other]
-        says = "each has the gradient of the other: the two are swapped"
-        yield Explanation(one, one.name, says)
-        yield Explanation(other, other.name, says)
+            explained += [one, other]
+            says = "each has the gradient of the other: the two are swapped"
+            yield Explanation(one, one.name, says)
+            yield Explanation(other, other.name, says)
 
 
 def copied(search: Search) -> Iterator[Explanation]:
@@ -445,9 +415,12 @@ def copied(search: Search) -> Iterator[Explanation]:
             yield Explanation(array, array.name, f"the claimed gradient is the numerical one of {source.name}")
 
 
-def _is_gradient_of(array: ArrayComparison, other: ArrayComparison, tries: int) -> bool:
+def _is_gradient_of(array: ArrayComparison, other: ArrayComparison, tries: int = 1) -> bool:
     """Return whether the claim for one array is the numerical gradient of the other."""
-    if array is other or array.claimed.shape != other.claimed.shape or not _may_be_gradient_of(array, other):
+    if array is other or array.claimed.shape != other.claimed.shape:
+        return False
+    at = array.first  # one wrong element first: there may be many pairs of arrays
+    if not abs(array.claimed[at] - other.numerical[at]) <= max(array.tolerance[at], other.tolerance[at]):
         return False
     allowed = np.maximum(array.tolerance, other.tolerance)
     if not array.fits(other.numerical, allowed):
@@ -458,12 +431,6 @@ def _is_gradient_of(array: ArrayComparison, other: ArrayComparison, tries: int) 
         frequency(array.claimed[at], other.numerical, allowed[at]),
     )
     return unlikely(odds, tries=tries)
-
-
-def _may_be_gradient_of(array: ArrayComparison, other: ArrayComparison) -> bool:
-    """Return whether that holds for one wrong element: a quick test, as there may be many pairs of arrays."""
-    at = array.first
-    return bool(abs(array.claimed[at] - other.numerical[at]) <= max(array.tolerance[at], other.tolerance[at]))
 
 
 # The right numbers in other places
@@ -542,13 +509,8 @@ def _permutation(way: Sequence[int]) -> str:
 def _reversed(axes: Sequence[int], ndim: int) -> Iterator[Arrangement]:
     for count in range(1, len(axes) + 1):
         for chosen in combinations(axes, count):
-            yield Arrangement(f"reversed{_of_axes(chosen, ndim)}", partial(np.flip, axis=chosen))
-
-
-def _of_axes(axes: Sequence[int], ndim: int) -> str:
-    if ndim == 1:
-        return ""
-    return f" along axis {axes[0]}" if len(axes) == 1 else f" along axes {', '.join(map(str, axes))}"
+            along = f" along ax{'is' if count == 1 else 'es'} {', '.join(map(str, chosen))}" if ndim > 1 else ""
+            yield Arrangement(f"reversed{along}", partial(np.flip, axis=chosen))
 
 
 _FORTRAN = "in another order of elements: raveled or reshaped in Fortran order, or transposed before a reshape"
@@ -574,18 +536,15 @@ class Shift:
         moved = np.roll(array, self.by, self.axis)
         if self.filling == _WRAPPED:
             return moved
-        first = self.by > 0
-        left = self._at(slice(None, self.by) if first else slice(self.by, None))
+        axes, first = (slice(None),) * self.axis, self.by > 0
+        left = (*axes, slice(None, self.by) if first else slice(self.by, None))
         if self.filling == _ZERO:
             moved[left] = 0
         elif self.filling == _REPEATED:
-            moved[left] = array[self._at(slice(None, 1) if first else slice(-1, None))]
+            moved[left] = array[(*axes, slice(None, 1) if first else slice(-1, None))]
         else:
             moved[left] = array[left]
         return moved
-
-    def _at(self, indices: slice) -> Index:
-        return (*(slice(None),) * self.axis, indices)
 
 
 _WRAPPED = "around the end"
@@ -614,10 +573,9 @@ def _find_shift(array: ArrayComparison) -> str | None:
 
 
 def _describe_shift(shift: Shift, along: str) -> str:
-    off = abs(shift.by)
     return (
         f"the claimed gradient is the numerical one shifted by {shift.by}{along}, {shift.filling}: "
-        f"an index is off by {off}"
+        f"an index is off by {abs(shift.by)}"
     )
 
 
@@ -664,18 +622,17 @@ def _overlaps(array: ArrayComparison, axis: int, by: int) -> bool:
 
 def l2_term(search: Search) -> Iterator[Explanation]:
     """Find a multiple of x that is missing or extra: the derivative of an L2 penalty."""
-    diagnose = partial(_multiple, np.positive, "x: an L2 term (weight decay)")
-    yield from jointly_or_each(_with_points(search), diagnose)
+    return _penalty(search, np.positive, "x: an L2 term (weight decay)")
 
 
 def l1_term(search: Search) -> Iterator[Explanation]:
     """Find a multiple of the signs of x that is missing or extra: the derivative of an L1 penalty."""
-    diagnose = partial(_multiple, np.sign, "the sign of x: an L1 term")
-    yield from jointly_or_each(_with_points(search), diagnose)
+    return _penalty(search, np.sign, "the sign of x: an L1 term")
 
 
-def _with_points(search: Search) -> list[ArrayComparison]:
-    return [array for array in search.unexplained if array.point is not None]
+def _penalty(search: Search, term: Callable[[HostArray], HostArray], words: str) -> Iterator[Explanation]:
+    with_points = [array for array in search.unexplained if array.point is not None]
+    return _jointly_or_each(with_points, partial(_multiple, term, words))
 
 
 def _multiple(term: Callable[[HostArray], HostArray], words: str, array: ArrayComparison) -> Diagnosis | None:

@@ -1,20 +1,19 @@
-"""What `check_gradient` returns: as data, in words and as a picture."""
+"""What `check_gradient` returns: as data and in words."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anygrad.check.compare import VERDICTS, Comparison, Finding, count_verdicts, element_name, gravest, stack
+from anygrad.check.compare import VERDICTS, Comparison, Finding, count_verdicts, element_name, gravest
 from anygrad.check.probe import HostArray, Probe
 from anygrad.check.taylor import Taylor
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from anygrad.check.claim import Claim
@@ -147,7 +146,9 @@ class CheckReport:
         ImportError
             If matplotlib is not installed.
         """
-        return _draw(self)
+        from anygrad.plot.check_report import draw_report  # noqa: PLC0415 - pictures are wanted rarely
+
+        return draw_report(self)
 
 
 def _json(number: complex) -> float | list[float]:
@@ -390,171 +391,3 @@ def _taylor(test: Taylor | None) -> list[str]:
 def _effort(report: CheckReport) -> str:
     calls = f"{report.ncalls:,} call{'' if report.ncalls == 1 else 's'}"
     return f"{calls} of f and {report.claim_ncalls:,} of what is claimed, in {report.seconds:.2g} s."
-
-
-# As a picture
-
-_ROWS = 4  # arrays that fit into a picture
-_STRIP = 64  # elements in a row of the map of an array of one dimension
-_SEARCHED = 1000  # for more elements, finding the emptiest corner takes long
-_LEAST = -3.0
-_COLOURS = {
-    "wrong": "#c43c2f",
-    "nonfinite": "#1b1b1b",
-    "kink": "#e8a317",
-    "nondeterministic": "#7b4fa3",
-    "noisy": "#2f9e8f",
-    "inconclusive": "#8c8c8c",
-    "agrees": "#1f6fb4",
-}
-_BY_SIZE = ("wrong", "agrees")  # verdicts whose colour in the map shows the difference
-_MARKS = ("o", "^")  # of real parts, and of imaginary ones
-
-
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """An array of the picture: the comparison, and the verdict on each element, as an index into `VERDICTS`."""
-
-    comparison: Comparison
-    states: HostArray
-
-    @property
-    def verdict(self) -> str:
-        """The gravest verdict."""
-        return gravest([self.states])
-
-    @property
-    def gravity(self) -> tuple[int, float]:
-        """The sort key of rows, the worst first."""
-        return VERDICTS.index(self.verdict), -float(np.max(self.comparison.ratio, initial=0.0))
-
-    def having(self, verdict: str) -> HostArray:
-        """Return where the elements have a verdict."""
-        there: HostArray = self.states == VERDICTS.index(verdict)
-        return there
-
-
-def _draw(report: CheckReport) -> Figure:
-    """Return a figure with a scatter plot and a map for each array, the most wrong ones first."""
-    rows = sorted(_rows_of(report), key=lambda row: row.gravity)
-    chosen, others = rows[:_ROWS], rows[_ROWS:]
-    from anygrad.plot._figure import pyplot  # noqa: PLC0415 - pictures are wanted rarely
-
-    figure: Figure
-    figure, axes = pyplot().subplots(
-        len(chosen), 2, figsize=(10, 4.2 * len(chosen)), squeeze=False, layout="constrained", width_ratios=(1, 1.25)
-    )
-    worst = max(float(np.max(_decades(row.comparison), initial=1.0)) for row in chosen)
-    for (left, right), row in zip(axes, chosen, strict=True):
-        _scatter(left, row)
-        _map(figure, right, row, worst)
-    heading = f"{report.verdict}: claimed against numerical"
-    figure.suptitle("\n".join([heading, *_left_out(others, len(rows))]), fontweight="bold")
-    return figure
-
-
-def _rows_of(report: CheckReport) -> list[_Row]:
-    if report.directional:
-        return [_Row(stack("directions", report.comparisons), np.stack(report.states))]
-    return [_Row(*pair) for pair in zip(report.comparisons, report.states, strict=True)]
-
-
-def _left_out(others: Sequence[_Row], total: int) -> Iterator[str]:
-    """Say which arrays there is no room for."""
-    if others:
-        verdicts = [row.verdict for row in others]
-        counts = [f"{verdict}: {verdicts.count(verdict):,}" for verdict in VERDICTS if verdict in verdicts]
-        yield f"the {total - len(others)} worst of {total:,} arrays; {len(others):,} are left out ({', '.join(counts)})"
-
-
-def _scatter(ax: Axes, row: _Row) -> None:
-    """Draw the claim over the numerical derivative, with the tolerance and the line on which both are equal."""
-    comparison = row.comparison
-    parts = _real_parts(comparison)
-    finite = np.isfinite(comparison.claimed) & np.isfinite(comparison.numerical)
-    tolerance = np.nan_to_num(comparison.tolerance, posinf=0.0)
-    if np.any(finite):
-        ends = _ends(np.concatenate([part[finite] for pair in parts for part in pair]))
-        ax.plot(ends, ends, color="0.6", linewidth=1, zorder=0, label="equal")
-    for verdict in reversed(VERDICTS):
-        there = row.having(verdict)
-        if not np.any(there):
-            continue
-        shown, colour = there & finite, _COLOURS[verdict]
-        for mark, (claimed, numerical) in zip(_MARKS, parts, strict=False):
-            if np.any(shown):
-                ax.errorbar(
-                    numerical[shown], claimed[shown], xerr=tolerance[shown], fmt=mark, color=colour, markersize=4
-                )
-        ax.plot([], [], _MARKS[0], color=colour, markersize=4, label=_label(verdict, there, shown))
-    ax.set_xlabel("numerical")
-    ax.set_ylabel("claimed")
-    marks = " (o: real parts, ^: imaginary parts)" if len(parts) > 1 else ""
-    ax.set_title(comparison.name + marks, parse_math=False)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="best" if comparison.claimed.size < _SEARCHED else "upper left", fontsize="small")
-
-
-def _ends(numbers: HostArray) -> tuple[float, float]:
-    """Return the range of the numbers; not empty, if all are the same."""
-    low, high = float(np.min(numbers)), float(np.max(numbers))
-    apart = 0.0 if low < high else 0.1 * abs(low) or 1.0
-    return low - apart, high + apart
-
-
-def _label(verdict: str, there: HostArray, shown: HostArray) -> str:
-    hidden = int(np.sum(there & ~shown))
-    return f"{verdict}: {int(np.sum(there)):,}" + (f" ({hidden:,} not finite, not shown)" if hidden else "")
-
-
-def _map(figure: Figure, ax: Axes, row: _Row, worst: float) -> None:
-    """Draw the difference as a multiple of the tolerance, over the array; or the verdict, if it is another."""
-    from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm  # noqa: PLC0415 - an extra, as matplotlib is
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - an extra, as matplotlib is
-
-    comparison = row.comparison
-    sized = row.having(_BY_SIZE[0]) | row.having(_BY_SIZE[1])
-    table = _as_rows(np.where(sized, _decades(comparison), np.nan))
-    size = TwoSlopeNorm(vcenter=0.0, vmin=_LEAST, vmax=worst)
-    image = ax.imshow(table, cmap="RdBu_r", norm=size, aspect="auto", interpolation="nearest")
-    bar = figure.colorbar(image, ax=ax)
-    bar.set_label("log10(difference / tolerance): red is wrong")
-    if not np.all(sized):
-        other = _as_rows(np.where(sized, np.nan, row.states))
-        colours = ListedColormap([_COLOURS[verdict] for verdict in VERDICTS])
-        one_each = Normalize(-0.5, len(VERDICTS) - 0.5)
-        ax.imshow(other, cmap=colours, norm=one_each, aspect="auto", interpolation="nearest")
-        bar.set_label("log10(difference / tolerance): red is wrong\n(other colours: as on the left)")
-    shape = " x ".join(map(str, comparison.claimed.shape)) or "one number"
-    ax.set_title(f"{comparison.name}: {shape}", parse_math=False)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if len(table) == 1:
-        ax.set_yticks([])
-
-
-def _decades(comparison: Comparison) -> HostArray:
-    decades: HostArray = np.log10(np.clip(comparison.ratio, 10**_LEAST, 1e12))
-    return decades
-
-
-def _as_rows(array: HostArray) -> HostArray:
-    """Return an array as a table: the last axis is kept, the others are merged; one dimension is broken into rows.
-
-    An empty array becomes a table of one element that is not shown.
-    """
-    if array.ndim > 1 and array.size:
-        return array.reshape(-1, array.shape[-1])
-    width = max(1, min(array.size, _STRIP))
-    padded: Any = np.full(-(-max(1, array.size) // width) * width, np.nan)
-    padded[: array.size] = array.reshape(-1)
-    table: HostArray = padded.reshape(-1, width)
-    return table
-
-
-def _real_parts(comparison: Comparison) -> list[tuple[HostArray, HostArray]]:
-    """Return the claim and the numerical derivative; for complex numbers, the real and the imaginary parts of both."""
-    both = comparison.claimed, comparison.numerical
-    if not any(map(np.iscomplexobj, both)):
-        return [both]
-    return [(both[0].real, both[1].real), (both[0].imag, both[1].imag)]

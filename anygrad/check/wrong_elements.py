@@ -122,6 +122,14 @@ def join(arrays: Sequence[ArrayComparison]) -> ArrayComparison:
     )
 
 
+def number(value: complex, error: float) -> str:
+    """Return the shortest decimal of at most six digits that is the same number within its error."""
+    if abs(value.imag) <= error:
+        value = value.real
+    written = [f"{value:.{digits}g}" for digits in range(1, 7)]
+    return next((text for text in written if abs(complex(text) - value) <= error), written[-1])
+
+
 # Chance
 
 # A pattern that appears by chance as often as this is not worth a hint.
