@@ -1,4 +1,4 @@
-"""The Taylor test: how f differs from its tangent, along a random direction."""
+"""The Taylor test: how fast f departs from its tangent along a random direction."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anygrad._checking.comparison import HostArray
-from anygrad._checking.probe import Probe, off_a_polynomial
+from anygrad.check.probe import HostArray, Probe, polynomial_residual
 
-# From a tenth of x's size down, each a quarter of the one before.
+# From a tenth of |x| down, each a quarter of the one before.
 LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
-# Where f may vary on a smaller scale than x does: at lengths of which many are below rounding otherwise.
+# For an f that varies on a smaller scale than |x|: for others, rounding hides the remainder at many of these.
 SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
 _ABOVE_ROUNDING = 100.0
-# How many of the shortest lengths a parabola is fitted to: what it leaves is noise.
+# A parabola is fitted to so many of the shortest lengths: its residual is noise.
 _SHORTEST = 6
-# Powers of the length that what is beyond the tangent may be of at a cusp, and how exactly, in logarithms.
+# At a cusp the remainder is a power of the length between these, and log-log points lie as straight as this.
 _CUSPS = (0.1, 0.95)
 _STRAIGHT = 0.05
 
@@ -29,11 +28,11 @@ class Taylor:
     Attributes
     ----------
     slope
-        The exponent of t: 2 if g is the gradient (more, if f is nearly linear along d), 1 if it is not; None if what is
-        left is all rounding.
+        The exponent of t: 2 if g is the gradient (more, if f is nearly linear along d), 1 if it is not; None if the
+        remainder is all rounding.
     remainder
-        The remainder divided by t at the shortest length above rounding: an error of g along d that is larger would
-        have been noticed.
+        The remainder divided by t at the shortest length above rounding: a larger error of g along d would have been
+        noticed.
     """
 
     slope: float | None
@@ -46,37 +45,37 @@ class Taylor:
 
 
 @np.errstate(all="ignore")
-def taylor(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
-    """Return the test of a claim that f changes by ``t * tangent``, (p,); None if f is not finite along the line."""
+def taylor_test(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+    """Test the claim that f changes by ``t * tangent``, (p,); return None if f is not finite along the line."""
     if not (np.all(np.isfinite(probe.repeated[0])) and np.all(np.isfinite(tangent))):
         return None
-    unit = _unit(probe)
+    unit = _power_of_two(probe)
     small = replace(probe, repeated=probe.repeated / unit, values=probe.values / unit)
-    test = _of_small(small, tangent / unit, eps)
+    test = _test_scaled(small, tangent / unit, eps)
     return None if test is None else replace(test, remainder=unit * test.remainder)
 
 
-def _unit(probe: Probe) -> float:
-    """Return a power of two that is about as large as f is: in units of it, all can be squared."""
+def _power_of_two(probe: Probe) -> float:
+    """Return a power of two about as large as f: in units of it, no square overflows."""
     sizes = np.abs(np.concatenate([probe.repeated, probe.values]))
     largest = float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
     return 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
 
 
-def _of_small(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+def _test_scaled(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
     base = probe.repeated[0]
     linear = probe.t[:, None] * tangent
     remainders = np.linalg.norm(probe.values - base - linear, axis=1)
     sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
-    lengths, certain = np.abs(probe.t), eps * sizes + probe.spread
-    test = _test(lengths, remainders, _ABOVE_ROUNDING * certain)
-    if test is None or test.right is not False or _of_a_cusp(lengths, remainders):
+    lengths, rounding = np.abs(probe.t), eps * sizes + probe.spread
+    test = _fit(lengths, remainders, _ABOVE_ROUNDING * rounding)
+    if test is None or test.right is not False or _is_cusp(lengths, remainders):
         return test
-    return _test(lengths, remainders, _ABOVE_ROUNDING * (certain + _noise(probe)))
+    return _fit(lengths, remainders, _ABOVE_ROUNDING * (rounding + _noise(probe)))
 
 
-def _test(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor | None:
-    """Return the test of remainders, of which those below a floor say nothing."""
+def _fit(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor | None:
+    """Fit the slope of the remainders that are above a floor; those below say nothing."""
     clear = np.isfinite(remainders) & (remainders > floor) & (lengths > 0)
     left = remainders[clear]
     if left.size < 3:
@@ -86,12 +85,13 @@ def _test(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor
     shorter = np.flatnonzero(clear)[-1] + 1
     slope, _ = np.polyfit(np.log(lengths[clear][-3:]), np.log(left[-3:]).astype(np.float64), 1)
     if shorter < lengths.size and left[-1] * (lengths[shorter] / lengths[shorter - 1]) ** slope > floor[shorter]:
-        return Taylor(None, float(floor[shorter] / lengths[shorter]))  # gone all at once: a kink or a jump further away
+        # It vanishes suddenly: there is a kink or a jump further away.
+        return Taylor(None, float(floor[shorter] / lengths[shorter]))
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
 
 
-def _of_a_cusp(lengths: HostArray, remainders: HostArray) -> bool:
-    """Return whether the remainder is a power of the length, as noise is not; flat pieces leave the first power."""
+def _is_cusp(lengths: HostArray, remainders: HostArray) -> bool:
+    """Return whether the remainder is a power of the length, unlike noise; flat pieces leave the first power."""
     t, left = lengths[-_SHORTEST:], remainders[-_SHORTEST:]
     if t.size < _SHORTEST or not (np.all(t > 0) and np.all(left > 0) and np.all(np.isfinite(left))):
         return False
@@ -101,16 +101,16 @@ def _of_a_cusp(lengths: HostArray, remainders: HostArray) -> bool:
 
 
 def _noise(probe: Probe) -> float:
-    """Return how far f next to x is off a parabola, which smooth functions are there, and those with kinks."""
+    """Return how far f next to x is from a parabola: smooth functions, and those with kinks, are nearly one there."""
     t, values = probe.t[-_SHORTEST:], probe.values[-_SHORTEST:] - probe.repeated[0]
     if t.size < _SHORTEST or not np.all(np.isfinite(values)) or not np.any(t):
         return 0.0
-    return off_a_polynomial(t, values, degree=2)
+    return polynomial_residual(t, values, degree=2)
 
 
 @np.errstate(all="ignore")
-def natural_slope(probe: Probe) -> float:
-    """Return of what size the derivative along the line is normally: how f changes with t, not from call to call."""
+def typical_slope(probe: Probe) -> float:
+    """Return the typical size of a derivative along the line: how much f changes with t beyond its spread."""
     changes = np.max(np.abs(probe.values - probe.repeated[0]), axis=1, initial=0.0) - probe.spread
     finite = np.isfinite(changes)
     longest = float(np.max(np.abs(probe.t[finite]), initial=0.0))
@@ -118,8 +118,8 @@ def natural_slope(probe: Probe) -> float:
 
 
 @np.errstate(all="ignore")
-def natural_slopes(probe: Probe, direction: HostArray) -> HostArray:
-    """Return the same of the derivative by each element, which changes by ``direction`` along the line."""
+def typical_slopes(probe: Probe, direction: HostArray) -> HostArray:
+    """Return the typical partial derivative with respect to each element, which moves by ``direction`` on the line."""
     speeds = np.abs(direction)
-    natural: HostArray = np.where(speeds > 0, natural_slope(probe) / np.where(speeds > 0, speeds, 1.0), 0.0)
-    return natural
+    typical: HostArray = np.where(speeds > 0, typical_slope(probe) / np.where(speeds > 0, speeds, 1.0), 0.0)
+    return typical
