@@ -21,6 +21,9 @@ _SHARE = 0.11  # the first step, as a share of x: not a power of the ratio of Ad
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps of which kinks may be far enough away, in sqrt(eps) of x
 _LONGEST = 0.1  # of x: further away there are other things than kinks
 _DOUBT = 2.0
+# What is known to a part _SURE of itself stands against claims that differ by a part _FAR; to a part _KNOWN, it leaves
+# those undecided that differ by as much.
+_SURE, _FAR, _KNOWN = 1e-3, 0.1, 0.5
 _FEW_DIGITS = 1e-4  # with as few, steps are long, and several waves of f may fit in one: it is asked at other ones, too
 _SHARES = (0.1, 0.4)
 _UNSTEADY = 0.5
@@ -39,6 +42,24 @@ def _cleared(comparison: Comparison, value: HostArray, error: HostArray) -> Comp
         comparison,
         numerical=np.where(cleared, value, comparison.numerical),
         tolerance=np.where(cleared, np.maximum(comparison.tolerance, error + comparison.rounded), comparison.tolerance),
+    )
+
+
+def _cleared_if_near(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return the same, but for claims far from what was found: this value may have stepped over what f does at x.
+
+    It is no match for what is known for sure; against what is known less well, it leaves the claim undecided.
+    """
+    size, cleared = np.abs(comparison.numerical), _cleared(comparison, value, error)
+    with np.errstate(invalid="ignore"):
+        sure = (comparison.tolerance <= _SURE * size) & (comparison.difference > _FAR * size)
+        known = (comparison.tolerance <= _KNOWN * size) & (comparison.difference > _KNOWN * size)
+        undecided = known & comparison.wrong & ~cleared.wrong
+    tolerance = np.where(undecided, np.fmax(comparison.tolerance, comparison.difference), cleared.tolerance)
+    return replace(
+        comparison,
+        numerical=np.where(sure | known, comparison.numerical, cleared.numerical),
+        tolerance=np.where(sure, comparison.tolerance, tolerance),
     )
 
 
@@ -121,7 +142,8 @@ class Others:
         noise = getattr(self.scheme, "noise", None)
         for scheme in (Adaptive(step=scaled(_SHARE), noise=noise), Central(order=4)):
             found = measured(differentiate, scheme, "x", self.rounding, self.n)
-            yield Opinion(list(found.values), [CONFIDENCE * error for error in found.errors], found.ncalls)
+            errors = [CONFIDENCE * error for error in found.errors]
+            yield Opinion(list(found.values), errors, found.ncalls, _cleared_if_near)
         if self.n > 1:
             return
         if self.eps > _FEW_DIGITS:
