@@ -25,7 +25,8 @@ LAYERS = [
     {"schemes", "evaluators"},
     {"problem"},
     {"operators"},
-    {"check", "interop", "plot"},
+    {"plot"},
+    {"check", "interop"},
     {"testing", "_cli", "__init__", "__main__"},
 ]
 # Where a library may be imported: by the modules that are named after it, and by those of CUDA's graphs.
