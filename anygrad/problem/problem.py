@@ -157,7 +157,7 @@ class Problem:
         memory = self.parameters.memory(
             in_place=in_place, rows=self.rows, complexified=self.options.scheme.samples_complex
         )
-        if memory.xp is np or memory.lazy or not self.options.scheme.inspects_values:
+        if memory.xp is np or memory.lazy or not getattr(self.options.scheme, "inspects_values", False):
             return memory
         from anygrad.backends.device import computed_on_host  # noqa: PLC0415 - for arrays on a device alone
 
