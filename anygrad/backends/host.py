@@ -179,9 +179,10 @@ class HostMemory(Memory):
         if self.stored.ndim != 1:
             return self.cells, multi_indices(elements, self.stored.shape)
         if not isinstance(elements, range):
-            return self.stored, elements.tolist()  # no memoryview: what the loop reads of that are elements in turn
+            return self.cells, elements.tolist()
         count = len(elements)
-        return self.cells[elements.start : elements.stop], _KEYS[:count] if count <= len(_KEYS) else range(count)
+        keys = _KEYS[:count] if count <= len(_KEYS) else range(count)
+        return self.cells[elements.start : elements.stop], keys
 
     def hold(self, held: Any) -> Any:
         return held.copy() if isinstance(held, np.generic) else held  # a void scalar is a view
