@@ -249,7 +249,8 @@ class HostMemory(Memory):
     def _encoded(self, elements: Elements, part: int | None, numbers: Raw) -> Raw:
         if part is None or not self.complex:
             return self.codec.encode(numbers)
-        own = self.elements(elements)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            own = self.elements(elements)
         return self.codec.encode(composed(*((numbers, own.imag) if part == 0 else (own.real, numbers))))
 
     def _copies(self, points: Points) -> tuple[Array, Raw]:

@@ -6,13 +6,13 @@ and put back afterwards: whatever f has written to other elements is still there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends.base import Memory, Points
+from anygrad.backends.base import Elements, Memory, Points
 
 # How often it is tried to put x back, which a signal's handler may interrupt each time.
 _PATIENCE = 10_000
@@ -66,7 +66,7 @@ def _visit_elements(
     cells, keys = memory.keys(points.elements)
     if type(cells) is not memoryview:
         visits = zip(keys, *columns, strict=True)
-        _visit_slowly(memory, f, argument, cells, visits, read, results)
+        _visit_slowly(memory, f, argument, points.elements, cells, visits, read, results)
         return
     # What each element holds is read as the loop comes to it: a memoryview makes its items one by one.
     held = cells if isinstance(points.elements, range) else map(cells.__getitem__, keys)
@@ -112,17 +112,18 @@ def _visit_cells(
 
 
 def _visit_slowly(
-    memory: Memory, f: Function, argument: Array, cells: Any, visits: Any, read: Read, results: Any
+    memory: Memory, f: Function, argument: Array, elements: Elements, cells: Any, visits: Any, read: Read, results: Any
 ) -> None:
     for key, *numbers in visits:
         held = memory.hold(cells[key])
         for number in numbers:
             cells[key] = number
-            results.append(read(f(argument)))
+            value = f(argument)
+            if not memory.looked_at:  # before the element is put back, which f may have written to
+                memory.looked_at = True
+                require_unchanged(memory, [elements[0]], [number])
+            results.append(read(value))
         cells[key] = held
-        if not memory.looked_at:
-            memory.looked_at = True
-            require_unchanged(memory)
 
 
 def _visit_groups(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
