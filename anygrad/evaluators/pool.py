@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from array_api_compat import array_namespace
 
 from anygrad._stacklevel import raised_in
 from anygrad._typing import Array
-from anygrad.backends._modes import modes
 from anygrad.backends.base import Points
+from anygrad.backends.modes import modes
 from anygrad.evaluators._pool_worker import (
     Answer,
     Task,
@@ -30,8 +31,6 @@ from anygrad.evaluators.base import Calls, require_on_error
 from anygrad.evaluators.loop import LoopCalls
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from anygrad.problem.problem import Problem
 
 # Tasks for each worker at a time: one that it has, and one that it finds when it is done. More would only be cancelled.
@@ -299,8 +298,6 @@ class PoolCalls:
                 future.cancel()
 
     def _submit(self, task: Task) -> Future[Answer | None]:
-        from concurrent.futures import BrokenExecutor, Future  # noqa: PLC0415 - as a pool is used
-
         function, arguments = self._call(task)
         try:
             future: Future[Answer | None] = self._executor.submit(function, *arguments)
@@ -311,8 +308,6 @@ class PoolCalls:
 
     def _repeated(self, failed: Sequence[tuple[Task, BaseException]]) -> list[Task]:
         """Return the tasks that are sent again, to workers that are started anew; raise if they have died too often."""
-        from concurrent.futures import BrokenExecutor  # noqa: PLC0415 - as a pool is used
-
         own = isinstance(self._pool.executor, int)
         broken, restarts = False, True
         for _, cause in failed:
@@ -353,8 +348,6 @@ class PoolCalls:
 
 def _done(flying: Mapping[Future[Any], Task]) -> list[Future[Any]]:
     """Wait for some futures, and return them in the order of their points."""
-    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait  # noqa: PLC0415 - as a pool is used
-
     done = wait(flying, return_when=FIRST_COMPLETED).done
     if any(isinstance(future.exception(), BrokenExecutor) for future in done):
         done = wait(flying).done  # the others are about to say the same
@@ -386,8 +379,6 @@ def _require_integer(name: str, value: object, least: int, meaning: str) -> None
 
 def _has_threads(executor: object) -> bool:
     """Return whether the workers are threads of this process, to which nothing need be pickled."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as a pool is used
-
     owner = getattr(executor, "__self__", executor)  # of a method like pool.map
     pools = sys.modules.get("multiprocessing.pool")
     return executor is map or isinstance(owner, (ThreadPoolExecutor, *([pools.ThreadPool] if pools else ())))
