@@ -1,1 +1,80 @@
+"""Numerical differentiation of Python functions of arrays, on whatever array library the array came from."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from anygrad.evaluators import Batch, Loop, Vmap
+from anygrad.operators.derivative import derivative
+from anygrad.operators.directional import hvp, jvp
+from anygrad.operators.grad import grad
+from anygrad.operators.gradient import numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
+from anygrad.operators.hessian import hessian, laplacian
+from anygrad.operators.indices import multi_indices
+from anygrad.operators.jacobian import jacobian
+from anygrad.problem.result import ConstantFunctionWarning, Result
+from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
+
+if TYPE_CHECKING:
+    from anygrad import plot, testing
+    from anygrad.check import CheckReport, check_gradient
+    from anygrad.evaluators.journal import Journal
+    from anygrad.evaluators.pool import Pool
+    from anygrad.interop import jax_function, torch_function
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adaptive",
+    "Backward",
+    "Batch",
+    "Central",
+    "CheckReport",
+    "Complex",
+    "ConstantFunctionWarning",
+    "Forward",
+    "Journal",
+    "Loop",
+    "Pool",
+    "Result",
+    "Vmap",
+    "check_gradient",
+    "derivative",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jax_function",
+    "jvp",
+    "laplacian",
+    "multi_indices",
+    "numerical_gradient",
+    "numerical_gradient_1d",
+    "numerical_gradient_2d",
+    "plot",
+    "testing",
+    "torch_function",
+]
+
+# Imported when they are asked for: a plain gradient needs none of them. From the name to the module that defines it.
+_LAZY = {
+    "CheckReport": "anygrad.check",
+    "Journal": "anygrad.evaluators.journal",
+    "Pool": "anygrad.evaluators.pool",
+    "check_gradient": "anygrad.check",
+    "jax_function": "anygrad.interop",
+    "plot": "anygrad.plot",
+    "testing": "anygrad.testing",
+    "torch_function": "anygrad.interop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_LAZY[name])
+    value = globals()[name] = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

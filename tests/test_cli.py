@@ -209,13 +209,18 @@ class TestGradient:
             (["--scheme", "adaptive"], anygrad.Adaptive()),
             (["--scheme", "adaptive", "--h", "0.1"], anygrad.Adaptive(step=0.1)),
             (["--scheme", "complex"], anygrad.Complex()),
-            (["--h", "1e-3"], anygrad.Central(step=1e-3)),
         ],
     )
     def test_the_scheme_is_the_one_that_is_named(self, words, scheme, folder):
         (folder / "wavy.py").write_text("import numpy as np\ndef f(x):\n    return np.sin(5 * x).sum()\n")
         assert main(["gradient", "wavy:f", "--x", "x.npy", *words, "-o", "g.npy"]) == 0
         expected = anygrad.numerical_gradient(lambda x: np.sin(5 * x).sum(), np.array([3.0, 4.0]), scheme=scheme)
+        assert np.array_equal(np.load("g.npy"), expected)
+
+    def test_the_step(self, folder):
+        (folder / "wavy.py").write_text("import numpy as np\ndef f(x):\n    return np.sin(5 * x).sum()\n")
+        assert main(["gradient", "wavy:f", "--x", "x.npy", "--h", "1e-3", "-o", "g.npy"]) == 0
+        expected = anygrad.numerical_gradient(lambda x: np.sin(5 * x).sum(), np.array([3.0, 4.0]), 1e-3)
         assert np.array_equal(np.load("g.npy"), expected)
 
     def test_json_has_all_that_is_known(self, capsys):
@@ -410,7 +415,8 @@ class TestErrorsOfTheUsers:
         lines = self.traceback(capsys, "net:fails").splitlines()
         assert lines[0] == "Traceback (most recent call last):"
         assert re.fullmatch(r'  File ".*net.py", line \d+, in fails', lines[1])
-        assert lines[-1] == "KeyError: 'layer 3'"
+        assert lines[-2] == "KeyError: 'layer 3'"
+        assert lines[-1].startswith("f was evaluated with x[0] = 1.0001")
 
     def test_of_f_that_is_written_in_c(self, capsys):
         assert re.fullmatch(r"TypeError: .*\n", self.traceback(capsys, "math:gcd"))
@@ -445,7 +451,7 @@ class TestErrorsOfTheUsers:
         def mistaken(*_, **__):
             raise AttributeError("no such thing")
 
-        monkeypatch.setattr("anygrad._cli.gradient.numerical_gradient", mistaken)
+        monkeypatch.setattr("anygrad.numerical_gradient", mistaken)
         assert main(["gradient", "net:loss", "--x", "[1.0]"]) == 2
         shown = capsys.readouterr().err
         assert "in mistaken" in shown

@@ -180,9 +180,9 @@ class HostMemory(Memory):
             return self.cells, multi_indices(elements, self.stored.shape)
         if not isinstance(elements, range):
             return self.cells, elements.tolist()
-        if len(elements) > len(_KEYS):
-            return self.cells, elements
-        return self.cells[elements.start : elements.stop], _KEYS[: len(elements)]
+        count = len(elements)
+        keys = _KEYS[:count] if count <= len(_KEYS) else range(count)
+        return self.cells[elements.start : elements.stop], keys
 
     def hold(self, held: Any) -> Any:
         return held.copy() if isinstance(held, np.generic) else held  # a void scalar is a view

@@ -38,6 +38,9 @@ _SHARE = 0.11  # the first step, as a share of |x|: no power of the ratio of Ada
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps in sqrt(eps) of |x|: kinks may be further away than some of them
 _LONGEST = 0.1  # of |x|: further away there is more than kinks
 _DOUBT = 2.0
+# A derivative that is known to a part _SURE of itself stands against claims that differ by a part _FAR; one that is known
+# to a part _KNOWN leaves those undecided that differ by as much.
+_SURE, _FAR, _KNOWN = 1e-3, 0.1, 0.5
 
 
 # Second estimates
@@ -52,6 +55,24 @@ def _clear(comparison: Comparison, value: HostArray, error: HostArray) -> Compar
         comparison,
         numerical=np.where(cleared, value, comparison.numerical),
         tolerance=np.where(cleared, np.maximum(comparison.tolerance, error + comparison.rounded), comparison.tolerance),
+    )
+
+
+def _clear_if_near(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
+    """Return the same, but not for claims far from the first estimate: the second may have stepped over a narrow peak.
+
+    It does not clear a claim against a converged estimate; against one that is less exact, it leaves the claim undecided.
+    """
+    size, cleared = np.abs(comparison.numerical), _clear(comparison, value, error)
+    with np.errstate(invalid="ignore"):
+        sure = (comparison.tolerance <= _SURE * size) & (comparison.difference > _FAR * size)
+        known = (comparison.tolerance <= _KNOWN * size) & (comparison.difference > _KNOWN * size)
+        undecided = known & comparison.wrong & ~cleared.wrong
+    tolerance = np.where(undecided, np.fmax(comparison.tolerance, comparison.difference), cleared.tolerance)
+    return replace(
+        comparison,
+        numerical=np.where(sure | known, comparison.numerical, cleared.numerical),
+        tolerance=np.where(sure, comparison.tolerance, tolerance),
     )
 
 
@@ -136,7 +157,8 @@ class SecondEstimates:
         noise = getattr(self.scheme, "noise", None)
         for scheme in (Adaptive(step=scaled(_SHARE), noise=noise), Central(order=4)):
             found = estimate(differentiate, scheme, "x", self.rounding, self.n)
-            yield SecondEstimate(list(found.values), [CONFIDENCE * error for error in found.errors], found.ncalls)
+            errors = [CONFIDENCE * error for error in found.errors]
+            yield SecondEstimate(list(found.values), errors, found.ncalls, _clear_if_near)
         if self.n > 1:
             return
         if self.eps > _FEW_DIGITS:

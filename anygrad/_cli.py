@@ -1,0 +1,488 @@
+"""The command line: ``anygrad``, or ``python -m anygrad``."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import dataclasses
+import functools
+import importlib.util
+import inspect
+import io
+import json
+import os
+import re
+import sys
+import traceback
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+
+import anygrad
+from anygrad.backends import libraries
+from anygrad.backends.base import resolve
+from anygrad.schemes.named import named
+
+Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
+
+_TROUBLE, _INTERRUPTED, _NO_READER = 2, 130, 141  # the last two: 128 and the number of the signal, as shells have it
+_SUFFIXES = {".npy", ".npz"}
+_MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")  # of an array, and of an archive of them
+_EXPECTED = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
+# Modules of these names are taken for the libraries, if they are loaded.
+_LIBRARIES = {*libraries.names(), "jaxlib", "ndonnx", "sparse"}
+_ENDS = "2 where something given cannot be used, or f fails; 130 after Ctrl-C"
+
+
+class Refusal(Exception):  # noqa: N818 - what the user is told, and no error of the program
+    """What was given cannot be used; the message says what was expected."""
+
+
+# What the library raises where what it was given is wrong; anything else is a mistake of its own.
+_SENTENCES = (Refusal, TypeError, ValueError, IndexError, ImportError, OSError, MemoryError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, and return its exit status: 0, 1 where a check fails, 2 where there is no answer.
+
+    Parameters
+    ----------
+    argv
+        The words behind ``anygrad``; by default those of the process.
+    """
+    words: list[str] = []
+    for word in sys.argv[1:] if argv is None else argv:
+        is_value = words and re.fullmatch("--[^=]+", words[-1]) and re.fullmatch(r"-(\.?\d.*|inf.*|nan)", word.lower())
+        words = (
+            [*words[:-1], f"{words[-1]}={word}"] if is_value else [*words, word]
+        )  # argparse takes -1e-3 for an option
+    try:
+        with _path_and_warnings():
+            arguments = _parser().parse_args(words)
+            status: int = arguments.run(arguments)
+            if sys.stdout is not None:  # None where it was closed
+                sys.stdout.flush()
+            return status
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return _INTERRUPTED
+    except BaseException as error:
+        if (shown := _user_traceback(error)) is not None:
+            print(shown, end="", file=sys.stderr or io.StringIO())
+        elif isinstance(error, BrokenPipeError):
+            # Whoever read the output has seen enough. Python would complain once more when it closes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _NO_READER
+        elif isinstance(error, _SENTENCES):
+            _say(str(error))
+        elif isinstance(error, Exception):
+            traceback.print_exception(error)
+            _say("this is a mistake in anygrad: please report it, with what is written above")
+        else:  # argparse ends with SystemExit after --help
+            raise
+        return _TROUBLE
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Refusal(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    whole = _Parser(prog="anygrad", description="Numerical derivatives from the command line.", allow_abbrev=False)
+    whole.add_argument("--version", action="version", version=f"%(prog)s {anygrad.__version__}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(run: Callable[[Any], int], does: str, status: str = "exit status: 0") -> Callable[..., Any]:
+        texts = {"help": does, "description": does[0].upper() + does[1:] + ".", "epilog": f"{status}; {_ENDS}"}
+        parser = commands.add_parser(run.__name__.removeprefix("_"), **texts, allow_abbrev=False)
+        parser.set_defaults(run=run)
+        return parser.add_argument
+
+    def add_function(add: Callable[..., Any], default: str) -> None:
+        add("f", metavar="MODULE:F", help="the function: package.module:f, module:net.loss, or file.py:f")
+        x = 'where: a .npy file; a .npz file, which is a dict of arrays; or numbers, such as "[1.0, 2.0]"'
+        add("--x", required=True, help=x)
+        names = ", ".join(libraries.names())
+        add("--backend", metavar="LIBRARY", help=f"the library of the array that f is given: {names} (default: numpy)")
+        scheme = "adaptive, central, forward, backward or complex; an order may follow, as in central4"
+        add("--scheme", help=f"{scheme} (default: {default})")
+        progress = "whether to show a bar on standard error (default: where that is a terminal)"
+        add("--progress", action=argparse.BooleanOptionalAction, help=progress)
+
+    add = command(_backends, "list the array libraries that can be used here")
+    add("--json", action="store_true", help="print JSON instead of a table")
+
+    add = command(_gradient, "differentiate a function of an array")
+    add_function(add, default="central, with the step 1e-4")
+    add("--h", type=float, help="the step, in units of x (default: the scheme's own choice)")
+    add("-o", "--output", metavar="FILE", help="write a .npy file (.npz, if x is one)")
+    add("--json", action="store_true", help="print the gradient, its estimated error and flags as JSON")
+
+    status = "exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told"
+    add = command(_check, "compare a gradient with the numerical one", status)
+    add_function(add, default="as check_gradient chooses")
+    add("--grad", required=True, help="the gradient to be checked: a function of x, as f is, or its value in a file")
+    add("--directions", metavar="K", type=int, help="compare along K random directions")
+    add("--rtol", metavar="R", type=float, help="the relative error that is allowed")
+    add("--seed", metavar="S", type=_seed, default=0, help="of the random directions (default: 0)")
+    add("--plot", metavar="FILE", help="draw the comparison, to a file such as check.png")
+    add("--json", action="store_true", help="print the report as JSON")
+    return whole
+
+
+def _backends(arguments: argparse.Namespace) -> int:
+    with redirect_stdout(sys.stderr):
+        found = [libraries.describe(name) for name in libraries.names()]
+    if arguments.json:
+        print(_json([dataclasses.asdict(one) for one in found]))
+        return 0
+    rows = [("library", "version", "array API", "devices")]
+    rows += [
+        (one.name, one.version or "-", one.array_api or "-", one.obstacle or ", ".join(one.devices)) for one in found
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    print("Arrays of any other library that keeps to the array API standard work, too.")
+    return 0
+
+
+def _gradient(arguments: argparse.Namespace) -> int:
+    output = arguments.output
+    if output is not None:
+        _require_writable(output)
+    with _output_aside():
+        options = _options(arguments, arguments.h)
+        f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
+        if output is not None:
+            _require_suffix(output, x)
+        h = arguments.h if arguments.scheme is None else None
+        result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
+    gradient = _each(_on_host, result.value)
+    if output is not None:
+        _write(output, gradient)
+    if arguments.json:
+        error = None if result.error is None else _each(_listed, result.error)
+        flags = {name: _each(_listed, flag) for name, flag in result.flags.items()}
+        print(_json({"value": _each(_listed, gradient), "error": error, "flags": flags, "ncalls": result.ncalls}))
+    elif output is None:
+        print("\n".join(f"{key}:\n{own}" for key, own in gradient.items()) if isinstance(gradient, dict) else gradient)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    if arguments.plot is not None:
+        _require_drawable(arguments.plot)
+    with _output_aside():
+        options = _options(arguments) | {name: getattr(arguments, name) for name in ("directions", "rtol", "seed")}
+        f, claimed, library = _function(arguments.f), arguments.grad, arguments.backend
+        is_data = Path(claimed).suffix in _SUFFIXES or claimed.lstrip()[:1] in {"[", "{"}
+        grad = _array(claimed, "the gradient", library) if is_data else _function(claimed)
+        report = anygrad.check_gradient(f, grad, _array(arguments.x, "x", library), **options)
+    print(_json(report.as_dict()) if arguments.json else report)
+    if arguments.plot is not None:
+        try:
+            report.plot().savefig(arguments.plot)
+        except (OSError, RuntimeError, ValueError) as error:  # some formats need other programs
+            raise Refusal(f"{arguments.plot} cannot be drawn: {error}") from None
+    return 0 if report else 1
+
+
+def _options(arguments: argparse.Namespace, step: float | None = None) -> dict[str, Any]:
+    shown = arguments.progress
+    if shown is None:
+        shown = sys.stderr is not None and sys.stderr.isatty()  # None where it was closed
+    scheme = None if arguments.scheme is None else named(arguments.scheme, step)
+    return {"scheme": scheme, "progress": shown}
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} was given, but 0 or a positive integer was expected")
+    return int(text)
+
+
+def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
+    """Call something that runs code of the user's. This frame tells what was raised in there."""
+    return call(*arguments)
+
+
+def _user_traceback(error: BaseException) -> str | None:
+    """Return the traceback of what the user's code has raised, from their first frame on; None if it was not theirs."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code is not _call_user.__code__:
+        frames = frames.tb_next
+    if frames is None:
+        return None
+    frames, python = frames.tb_next, (str(Path(importlib.__file__).parent), "<frozen importlib")
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(python):
+        frames = frames.tb_next  # Python's own, between the import of a module and the module
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def _function(text: str) -> Callable[[Any], Any]:
+    """Return the user's function of this name: ``package.module:f``, ``module:net.loss`` or ``folder/file.py:f``."""
+    place, _, name = text.rpartition(":")
+    is_file = place.endswith(".py")
+    if not name or not (is_file or all(part.isidentifier() for part in place.split("."))):
+        raise Refusal(f"{text!r} was given, but module:function or file.py:function was expected, such as net.py:loss")
+    found: Any = _module_of_file(place) if is_file else _module(place)
+    for part in name.split("."):
+        found = _attribute(found, part, text)
+    if not callable(found):
+        raise Refusal(f"{text} is of the type {type(found).__name__}, but a function of x was expected")
+    with suppress(TypeError, ValueError):  # some functions written in C have no signature
+        signature = inspect.signature(found)
+        try:
+            signature.bind(None)
+        except TypeError:
+            raise Refusal(
+                f"{text} takes the arguments {signature}, but a function of x alone was expected: give a name to one"
+                " with the others filled in, as in loss = functools.partial(f, t=labels)"
+            ) from None
+    return functools.wraps(found)(lambda x: _call_user(found, x))
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return _call_user(importlib.import_module, name)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        where = "in the current folder or where Python looks for modules"
+        raise Refusal(f"there is no module {error.name!r} {where}") from None
+
+
+def _module_of_file(place: str) -> ModuleType:
+    path = Path(place).resolve()
+    sys.path.insert(0, str(path.parent))  # as when the file is run
+    stem, name = path.stem, str(path).replace(".", "_")  # no import statement can mean the second
+    if stem.isidentifier() and stem not in _LIBRARIES:
+        loaded = sys.modules.get(stem)
+        spec = importlib.util.find_spec(stem) if loaded is None else getattr(loaded, "__spec__", None)
+        if spec is not None and spec.origin == str(path):  # processes that f may start find it by this name, too
+            return _module(stem)
+    if name in sys.modules:  # f and its gradient are in one file
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise Refusal(f"there is no file {place!r}")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        _call_user(spec.loader.exec_module, module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _attribute(owner: Any, name: str, text: str) -> Any:
+    found = _call_user(getattr, owner, name, _attribute)  # itself: nothing of the user's
+    if found is not _attribute:
+        return found
+    names = [each for each in dir(owner) if not isinstance(inspect.getattr_static(owner, each, None), ModuleType)]
+    close = get_close_matches(name, names, n=1)
+    whose = f"the file {owner.__file__}" if isinstance(owner, ModuleType) else f"the {type(owner).__name__} in {text}"
+    raise Refusal(f"there is no {name!r} in {whose}{f', but there is {close[0]!r}' if close else ''}")
+
+
+def _array(text: str, name: str, library: str | None) -> Tree:
+    """Return the arrays of a file or of JSON, as those of a library. Messages call them ``name``."""
+    tree = _read(text, name)
+    if library is None:
+        return tree
+    asarray = libraries.load(library).asarray
+
+    def of_library(array: Any) -> Any:
+        try:
+            made = asarray(array)
+        except Exception as error:  # each library has its own for a dtype that it lacks
+            raise Refusal(f"{name} has the dtype {array.dtype}, of which {library} makes no array: {error}") from None
+        dtype = str(made.dtype).rpartition(".")[2]
+        if dtype != str(array.dtype):
+            _say(f"{name} is of {array.dtype}, but {library} holds it as {dtype}")
+        return made
+
+    return _each(of_library, tree)
+
+
+def _read(text: str, name: str) -> Tree:
+    if not text.strip():
+        raise Refusal(f"{name} is empty, but {_EXPECTED}")
+    with suppress(OSError, ValueError):  # numbers may be too many for the name of a file
+        if Path(text).suffix in _SUFFIXES or Path(text).exists():
+            return _from_file(Path(text))
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refusal(f"{name} is {text!r:.60}, which is no file here, but {_EXPECTED}") from None
+    if isinstance(value, dict):
+        return {key: _numbers(item, f"{name}[{key!r}]") for key, item in value.items()}
+    return _numbers(value, name)
+
+
+def _numbers(value: object, name: str) -> Any:
+    text = json.dumps(value)
+    if type(value) not in (list, int, float):
+        raise Refusal(f"{name} is {text:.60}, but numbers or a list of them were expected")
+    try:
+        if not re.search('true|false|null|["{]', text):
+            return np.asarray(value).astype(float)
+    except OverflowError:
+        raise Refusal(f"{name} has an integer beyond 1.8e308, the largest number of float64") from None
+    except ValueError:  # lists that differ in length
+        pass
+    expected = "a list of numbers, or of equally long lists of them, was expected"
+    raise Refusal(f"{name} is {text:.60}, but {expected}")
+
+
+def _from_file(path: Path) -> Tree:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from None
+    if not content.startswith(_MAGIC):
+        raise Refusal(f"{path} is no file of NumPy's: write one by numpy.save or numpy.savez; pickles are not read")
+    try:
+        loaded = np.load(io.BytesIO(content), allow_pickle=False)
+        loaded = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
+    except Exception as error:  # NumPy's and zipfile's, of many classes; no code of the user's runs here
+        if "allow_pickle" in str(error):
+            why = "holds Python objects, which are not read, as that could run any code: save an array of numbers, for"
+            raise Refusal(f"{path} {why} example x.astype(float)") from None
+        raise Refusal(f"{path} is broken: {str(error) or type(error).__name__}") from None
+    if isinstance(loaded, dict) and not (loaded and all(isinstance(array, np.ndarray) for array in loaded.values())):
+        raise Refusal(f"{path} holds {'something else than' if loaded else 'no'} arrays, but numpy.savez writes them")
+    # In this machine's byte order: other libraries have no other.
+    return _each(lambda array: array.astype(array.dtype.newbyteorder("="), copy=False), loaded)
+
+
+def _each(function: Callable[[Any], Any], tree: Tree) -> Tree:
+    return {key: function(array) for key, array in tree.items()} if isinstance(tree, dict) else function(tree)
+
+
+def _on_host(array: Any) -> Any:
+    backend = resolve(array)
+    return np.asarray(array) if backend is None else backend.host(array)
+
+
+def _listed(array: Any) -> Any:
+    """Return an array as lists for JSON; a complex one as its real and its imaginary part."""
+    array = _on_host(array)
+    if array.dtype.kind == "c":
+        return {"real": _listed(array.real), "imag": _listed(array.imag)}
+    return (array if array.dtype.kind == "b" else array.astype(float)).tolist()
+
+
+def _json(value: object) -> str:
+    finite = json.loads(json.dumps(value), parse_constant=str)  # NaN and Infinity, which JSON lacks, become strings
+    return json.dumps(finite, indent=2)
+
+
+def _say(sentence: str) -> None:
+    if sys.stderr is not None:  # where it was closed, print would take standard output
+        print(f"anygrad: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def _require_writable(path: str) -> None:
+    """Raise if a file cannot be written: better now than after hours."""
+    if path in {"", "-"}:
+        raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
+    file = Path(path)
+    if file.is_dir():
+        raise Refusal(f"{path} is a folder, but the name of a file was expected")
+    if not file.parent.is_dir():
+        raise Refusal(f"{path} cannot be written: there is no folder {file.parent}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise Refusal(f"{path} cannot be written: that is not permitted")
+
+
+def _require_suffix(path: str, tree: Tree) -> None:
+    right, what = (".npz", "several arrays") if isinstance(tree, dict) else (".npy", "one array")
+    suffix = Path(path).suffix.lower()
+    if suffix not in {"", right}:
+        text = "" if suffix in _SUFFIXES else f", or, for text, --json > {path} instead of -o"
+        fitting = f"write {Path(path).with_suffix(right)}{text}"
+        raise Refusal(f"{path} is to hold {what}, but such a file is called {right}: {fitting}")
+
+
+def _write(path: str, tree: Tree) -> None:
+    buffer = io.BytesIO()
+    if isinstance(tree, dict):
+        with zipfile.ZipFile(buffer, "w") as archive:  # numpy.savez takes no array by the name of "file"
+            for key, array in tree.items():
+                with archive.open(f"{key}.npy", "w", force_zip64=True) as part:
+                    np.lib.format.write_array(part, array, allow_pickle=False)
+    else:
+        np.save(buffer, tree, allow_pickle=False)
+    try:
+        Path(path).write_bytes(buffer.getvalue())
+    except OSError as error:
+        raise Refusal(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _require_drawable(path: str) -> None:
+    """Raise if there will be no picture. Draw without a screen."""
+    _require_writable(path)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise Refusal("--plot needs matplotlib, which is not installed: pip install matplotlib")
+    import matplotlib  # noqa: PLC0415 - an extra, imported when a picture is drawn
+    from matplotlib.backend_bases import FigureCanvasBase  # noqa: PLC0415 - likewise
+
+    matplotlib.use("Agg")
+    suffix, known = Path(path).suffix.lower().removeprefix("."), FigureCanvasBase.get_supported_filetypes()
+    if suffix and suffix not in known:
+        raise Refusal(f"{path} is to be a picture, but .{suffix} is none that matplotlib writes: call it .png or .svg")
+
+
+@contextmanager
+def _path_and_warnings() -> Iterator[None]:
+    """Find modules in the current folder, as with ``python -m``; show warnings of the library as sentences."""
+    before, show = list(sys.path), warnings.showwarning
+
+    def shown(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        own = issubclass(category, anygrad.ConstantFunctionWarning)  # the line it points to is not the user's here
+        _say(str(message)) if own else show(message, category, *where)
+
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", anygrad.ConstantFunctionWarning)
+            warnings.showwarning = shown  # type: ignore[assignment]
+            yield
+    finally:
+        sys.path[:] = before
+
+
+@contextmanager
+def _output_aside() -> Iterator[None]:
+    """Send what f prints to standard error, also from programs that f starts: it is no part of the output."""
+    stdout, stderr = 1, 2
+    with redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(stdout)
+        except OSError:  # it is closed
+            yield
+            return
+        try:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), stdout)
+            with suppress(OSError):  # it is closed
+                os.dup2(stderr, stdout)
+            yield
+        finally:
+            with suppress(OSError, ValueError):  # f may have closed it
+                if sys.__stdout__ is not None:
+                    sys.__stdout__.flush()  # f may have written to it by that name
+            with suppress(OSError, AttributeError):  # the C library may have another name
+                ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)  # what f printed in C
+            os.dup2(kept, stdout)
+            os.close(kept)

@@ -1,0 +1,158 @@
+"""Products of vectors with the Jacobian of an f that is known by its values alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from anygrad._typing import Array
+from anygrad.operators import directional
+from anygrad.operators.partials import partials
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options
+from anygrad.problem.parameters import Parameters
+
+Arguments = tuple[Sequence[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Restriction:
+    """f as a function of some of the arrays among its arguments. All other arguments are fixed.
+
+    Evaluators are given this in place of f, and can send it to other processes.
+
+    Attributes
+    ----------
+    f
+        The function.
+    leading
+        Whether f takes many points, and returns many values, along a leading axis.
+    arrays, places
+        All arrays among the arguments, of one library; and which of them vary.
+    arguments
+        Makes f's positional and keyword arguments of such arrays.
+    read
+        Makes an array of that library, of float64 or complex128, of what f returns.
+    """
+
+    f: Callable[..., object]
+    leading: bool
+    arrays: Sequence[Array]
+    places: Sequence[int]
+    arguments: Callable[[Sequence[Array]], Arguments]
+    read: Callable[[object], Array]
+
+    @property
+    def varied(self) -> tuple[Array, ...]:
+        return tuple(self.arrays[place] for place in self.places)
+
+    def __call__(self, varied: Sequence[Array]) -> Array:
+        return self.read(self.returned(varied))
+
+    def value(self) -> object:
+        """Return what f returns for its arguments as they are. For many points, these are one."""
+        return self.returned([array[None] for array in self.varied] if self.leading else self.varied)
+
+    def returned(self, varied: Sequence[Array]) -> object:
+        arrays = list(self.arrays)
+        if self.leading and varied:
+            count = varied[0].shape[0]
+            arrays = [array_namespace(array).broadcast_to(array, (count, *array.shape)) for array in arrays]
+        for place, array in zip(self.places, varied, strict=True):
+            arrays[place] = array
+        args, kwargs = self.arguments(arrays)
+        return self.f(*args, **kwargs)
+
+
+class WeightedSum:
+    """The sum of what f returns, each element times its weight; for complex weights, its real part."""
+
+    def __init__(self, restriction: Restriction, weights: Array) -> None:
+        self.restriction = restriction
+        self.weights = weights
+        self.real = not array_namespace(weights).isdtype(weights.dtype, "complex floating")
+        alone = self.real and not weights.shape and not restriction.leading
+        self.weight = float(weights) if alone else None
+
+    def __call__(self, varied: Sequence[Array]) -> Array:
+        returned = self.restriction.returned(varied)
+        if type(returned) is float and self.weight is not None:  # a simulator's usual result, and much the fastest
+            return returned * self.weight
+        # Methods that NumPy and PyTorch share: to look for a namespace takes longer than all of this.
+        value = self.restriction.read(returned)
+        points = tuple(value.shape[:1]) if self.restriction.leading else ()
+        expected = (*points, *self.weights.shape)
+        if tuple(value.shape) != expected:
+            raise ValueError(
+                f"f returned an array of shape {tuple(value.shape)} at one point and of shape {expected} at another:"
+                " the derivative needs the same at all points"
+            )
+        total = (value * self.weights).reshape((*points, math.prod(self.weights.shape))).sum(-1)
+        # With real weights the total is complex for the complex step, which needs the imaginary part.
+        return total if self.real else total.real
+
+
+def vjp(restriction: Restriction, weights: Array, options: Options) -> tuple[Array, ...]:
+    """Return the product of ``weights``, an array like what f returns, with f's Jacobian: an array for each that varies.
+
+    It is the gradient of one number, and takes as many calls of f as any other. Weights of 0 take none.
+    """
+    if not bool((weights != 0).any()):
+        return tuple(array_namespace(array).zeros_like(array) for array in restriction.varied)
+    own = _options_for("vjp", restriction, options, weights=weights)
+    found = partials(Function(WeightedSum(restriction, weights)), Parameters.of(restriction.varied), own)
+    if found.unseen:
+        # The sum is constant, as that of probabilities is. jvp warns if f is.
+        jvp(restriction, [_ones_like(array) for array in restriction.varied], options)
+    return tuple(part.value for part in found.arrays(steps=False))
+
+
+def jvp(restriction: Restriction, tangents: Sequence[Array], options: Options) -> Array:
+    """Return the product of f's Jacobian with ``tangents``, an array like each of those that vary."""
+    own = _options_for("jvp", restriction, options)
+    return directional.jvp(
+        restriction, restriction.varied, tuple(tangents), scheme=own.scheme, evaluator=own.evaluator, bounds=own.bounds
+    )
+
+
+def _options_for(operator: str, restriction: Restriction, options: Options, **also: Any) -> Options:
+    """Return the options for an operator, with the bounds of the arrays that vary."""
+    bounds = options.bounds
+    if bounds is not None:
+        bounds = _of_varied(restriction, bounds[0]), _of_varied(restriction, bounds[1])
+    return replace(options, operator=operator, bounds=bounds, also=also)
+
+
+def _of_varied(restriction: Restriction, bound: Any) -> tuple[Any, ...]:
+    if not isinstance(bound, tuple):
+        return (bound,) * len(restriction.places)
+    if len(bound) != len(restriction.arrays):
+        raise ValueError(
+            f"a bound is the tuple {bound!r:.60}, but there are {len(restriction.arrays)} arrays among the arguments:"
+            " give one bound for each of these, None for those without one, or one number for all"
+        )
+    return tuple(bound[place] for place in restriction.places)
+
+
+def _ones_like(array: Array) -> Array:
+    xp = array_namespace(array)
+    return xp.ones_like(xp.real(array) if xp.isdtype(array.dtype, "complex floating") else array)
+
+
+def numbers_of(returned: object) -> NDArray[Any]:
+    """Return a number, list of numbers or array that f returned as a new array of NumPy; raise for anything else."""
+    try:
+        array = np.asarray(returned)
+        if array.dtype.kind in "biufcV":  # V: bfloat16 and others that NumPy itself does not have
+            return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, order="C")
+    except (TypeError, ValueError):  # an array on a device, a list whose parts differ in length, records
+        pass
+    hint = ": does it lack a return statement?" if returned is None else f" ({returned!r:.60})."
+    kind = "None" if returned is None else f"a {type(returned).__qualname__}"
+    raise TypeError(f"f returned {kind}, but a number or one array of numbers was expected{hint}")

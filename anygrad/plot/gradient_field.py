@@ -1,0 +1,213 @@
+"""The gradient of a function of two variables, as arrows over its contours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from anygrad.backends.base import Points
+from anygrad.evaluators import Evaluator, Loop
+from anygrad.operators.gradient import numerical_gradient_2d
+from anygrad.plot.figure import pyplot
+from anygrad.problem.function import Function
+from anygrad.problem.options import Options, reference_scheme, require_callable, require_count
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.schemes import Scheme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+_DIRECTIONS = {"descent": -1.0, "ascent": 1.0}
+_TITLES = {"descent": "negative gradient", "ascent": "gradient"}
+_LEVELS = 14  # of contours
+_LONGEST = 1.1  # arrow, in distances between two of them
+_CUT = 2.0  # times the length that nine of ten do not exceed: near a pole, all others would be dots
+_SQUARED = (1e-100, 1e100)  # matplotlib squares arrows: between these that is a number
+_ARROWS = {"color": "#16262e", "width": 0.0035, "headwidth": 3.6}
+
+
+def gradient_field(
+    f: Callable[[Any], object],
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    *,
+    points: int = 21,
+    direction: Literal["descent", "ascent"] = "descent",
+    lengths: Literal["proportional", "equal"] = "proportional",
+    contours: int = 81,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = Loop(),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the gradient of a function of two variables as arrows, over its contours.
+
+    Parameters
+    ----------
+    f
+        Function of a NumPy array of shape (2,), float64, that returns one number; of shape (k, 2) for
+        `anygrad.Batch`.
+    xlim, ylim
+        The ranges of ``x[0]``, drawn to the right, and of ``x[1]``, drawn upwards.
+    points
+        The number of arrows along each side. Their tails are at the points.
+    direction
+        ``"descent"``: arrows show the negative gradient, downhill to a minimum. ``"ascent"``: the gradient.
+    lengths
+        ``"proportional"`` to the gradient, or ``"equal"``.
+    contours
+        The number of points along each side at which f is evaluated for its contours; 0 for none.
+    scheme, evaluator
+        As in `anygrad.numerical_gradient`.
+    ax
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes; ``ax.figure.savefig("field.png")`` saves the picture.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    TypeError, ValueError
+        If the limits, ``points``, ``contours`` or ``direction`` are not as above; as `anygrad.numerical_gradient`.
+
+    Notes
+    -----
+    All arrows have one scale, with which the longest is about as long as the distance of neighbouring arrows; those of
+    more than twice the length that nine of ten do not exceed are cut to that. ``lengths="equal"`` shows directions
+    alone, for functions whose gradient varies a lot in size. Contours are at quantiles of f, so that each band covers
+    the same area of the picture.
+
+    Where f or its gradient is NaN or infinite there is no arrow and no contour. NumPy's warnings of that are off.
+    With the default scheme f is called ``4 * points**2 + contours**2`` times.
+
+    The picture is that of K. Saito, *Deep Learning from Scratch* (O'Reilly Japan, 2016), section 4.4, which draws the
+    negative gradient as well.
+
+    Examples
+    --------
+    >>> import anygrad
+    >>> ax = anygrad.plot.gradient_field(
+    ...     lambda x: x[0] ** 2 + x[1] ** 2, (-2, 2), (-2, 2)
+    ... )  # doctest: +SKIP
+    """
+    require_callable(f)
+    _require_one_of(direction, "direction", [*_DIRECTIONS])
+    _require_one_of(lengths, "lengths", ["proportional", "equal"])
+    across, upwards = _interval(xlim, "xlim"), _interval(ylim, "ylim")
+    require_count(points, "points")
+    require_count(contours, "contours", zero=True)
+    drawing = pyplot()
+    tails, fine = (_Grid(np.linspace(*across, n), np.linspace(*upwards, n)) for n in (points, contours))
+    with np.errstate(all="ignore"):  # where f is not defined, there is nothing to draw
+        gradient = numerical_gradient_2d(f, tails.points, scheme=scheme, evaluator=evaluator)
+        values = _values(f, fine, evaluator) if contours else None
+    if ax is None:
+        _, ax = drawing.subplots(figsize=(6, 6), layout="constrained")
+    if values is not None:
+        _draw_contours(ax, fine, values)
+    arrows = _DIRECTIONS[direction] * gradient
+    _draw_arrows(ax, tails, _equally_long(tails, arrows) if lengths == "equal" else arrows)
+    ax.set(xlim=across, ylim=upwards, xlabel="x[0]", ylabel="x[1]", title=_TITLES[direction])
+    if 1 / 3 <= (across[1] - across[0]) / (upwards[1] - upwards[0]) <= 3:
+        ax.set_aspect("equal")  # so that arrows are seen to be perpendicular to contours
+    return ax
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """The points of a grid: all pairs of an x[0] and an x[1]."""
+
+    across: HostArray
+    upwards: HostArray
+
+    @property
+    def points(self) -> HostArray:
+        """All points, one a row, in the order of the rows of the grid."""
+        return np.stack([part.ravel() for part in np.meshgrid(self.across, self.upwards)], axis=1)
+
+    @property
+    def cell(self) -> HostArray:
+        """The distance of neighbours in both directions."""
+        return np.array([self.across[1] - self.across[0], self.upwards[1] - self.upwards[0]])
+
+
+def _values(f: Callable[[Any], object], grid: _Grid, evaluator: Evaluator) -> HostArray:
+    """Return f at the points of a grid, in its rows and columns."""
+    options = Options("gradient_field", reference_scheme(None, None), evaluator)
+    with Problem(Function(f), Parameters.of_array(grid.points, "x"), options, rows=True) as problem:
+        # A point is its x[0] set to the number that it is already: so its evaluator has many side by side.
+        firsts = np.arange(0, problem.memory.size, 2)
+        values = problem.values(Points(firsts, problem.memory.elements(firsts)[:, None], 0))
+    return np.asarray(values).reshape(len(grid.upwards), len(grid.across))
+
+
+def _draw_contours(ax: Axes, grid: _Grid, values: HostArray) -> None:
+    """Draw contours at quantiles of f, so that they show f on every scale."""
+    from matplotlib import colormaps  # noqa: PLC0415 - an extra, imported when a picture is drawn
+
+    finite = values[np.isfinite(values)]
+    levels = np.unique(np.quantile(finite, np.linspace(0, 1, _LEVELS + 1))) if finite.size else finite
+    if len(levels) < 2:  # f is constant, or nowhere finite
+        return
+    shown = np.ma.masked_invalid(values)
+    colours = colormaps["GnBu_r"](np.linspace(0.25, 0.95, len(levels) - 1))
+    ax.contourf(grid.across, grid.upwards, shown, levels=levels, colors=colours)
+    ax.contour(
+        grid.across, grid.upwards, shown, levels=levels[1:-1], colors="white", linewidths=0.8, linestyles="solid"
+    )
+
+
+def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray) -> None:
+    """Draw arrows, none of which is much longer than the distance of two points."""
+    lengths = _lengths(grid, arrows)
+    longest = _longest(lengths[np.isfinite(lengths)])
+    unit = 1.0 if _SQUARED[0] < longest < _SQUARED[1] else longest
+    with np.errstate(all="ignore"):
+        shown = np.ma.masked_invalid(arrows / unit * np.where(lengths > longest, longest / lengths, 1.0))
+    scale = longest / unit / _LONGEST
+    ax.quiver(*grid.points.T, *shown.T, angles="xy", scale_units="xy", scale=scale, zorder=3, **_ARROWS)
+
+
+def _longest(lengths: HostArray) -> float:
+    """Return the length at which arrows are cut; never 0."""
+    largest = float(np.max(lengths, initial=0.0))
+    usual = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
+    return min(largest, _CUT * usual) or largest or 1.0
+
+
+def _lengths(grid: _Grid, arrows: HostArray) -> HostArray:
+    """Return the lengths of arrows in cells of the grid, (m, 1)."""
+    lengths: HostArray = np.hypot(*(arrows / grid.cell).T)[:, None]  # np.hypot squares nothing, so it does not overflow
+    return lengths
+
+
+def _equally_long(grid: _Grid, arrows: HostArray) -> HostArray:
+    """Return arrows of the length of one cell; those of the length 0 as they are."""
+    lengths = _lengths(grid, arrows)
+    with np.errstate(all="ignore"):
+        return np.where(lengths > 0, arrows / lengths, arrows)
+
+
+def _interval(limits: Sequence[float], name: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, limits)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"{name} is {limits!r:.60}, but a lower and a higher number were expected, as in (-2, 2)")
+    return low, high
+
+
+def _require_one_of(word: str, name: str, words: Sequence[str]) -> None:
+    if word not in words:
+        raise ValueError(f"{name} is {word!r:.60}, but {' or '.join(map(repr, words))} was expected")

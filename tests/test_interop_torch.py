@@ -1,0 +1,511 @@
+"""Black boxes for autograd of PyTorch."""
+
+from __future__ import annotations
+
+import doctest
+import gc
+import importlib
+import math
+import pickle
+import warnings
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import anygrad
+
+pytestmark = [
+    pytest.mark.libraries(lambda lib: lib.name.startswith("torch")),
+    # PyTorch's own forward mode compiles its rules by what it has deprecated.
+    pytest.mark.filterwarnings(r"ignore:`torch\.jit:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def torch(lib):
+    import torch
+
+    return torch
+
+
+@pytest.fixture
+def x(lib):
+    return lib.asarray(np.array([[0.3, -1.0, 2.0], [0.0, 0.5, 1.5]]), "float64").requires_grad_()
+
+
+@pytest.fixture
+def a(lib):
+    return lib.asarray(np.array(1.5), "float64").requires_grad_()
+
+
+class Counted:
+    """A function of NumPy arrays, given tensors, that keeps what it was called with."""
+
+    def __init__(self, f):
+        self.f = f
+        self.calls = []
+
+    def __call__(self, *tensors):
+        self.calls.append(tensors)
+        return self.f(*(tensor.cpu().numpy() for tensor in tensors))
+
+
+def waves(x, a):
+    """A number; its gradients are a² cos x and 2a Σ sin x."""
+    return float(np.sin(x).sum()) * float(a) ** 2
+
+
+def outer(x, a):
+    return np.multiply.outer(np.sin(x), [1.0, float(a), float(a) ** 2])
+
+
+class TestGradients:
+    def test_a_number(self, torch, x, a):
+        value = anygrad.torch_function(Counted(waves))(x, a)
+        value.backward()
+        assert value.item() == pytest.approx(waves(x.detach().cpu().numpy(), a.item()))
+        assert torch.allclose(x.grad, a.detach() ** 2 * torch.cos(x.detach()), atol=1e-9)
+        assert torch.allclose(a.grad, 2 * a.detach() * torch.sin(x.detach()).sum(), atol=1e-9)
+
+    @pytest.mark.parametrize("f", [waves, outer])
+    def test_gradcheck_in_both_modes(self, torch, x, a, f):
+        assert torch.autograd.gradcheck(anygrad.torch_function(Counted(f)), (x, a), check_forward_ad=True)
+
+    @pytest.mark.parametrize(
+        "f",
+        [lambda z: (z**2).cpu().numpy(), lambda z: (z.abs() ** 3).sum(), lambda z: z.conj() * z**2 * (1 + 2j)],
+        ids=["holomorphic", "real", "neither"],
+    )
+    def test_gradcheck_of_complex_numbers(self, lib, torch, f):
+        z = lib.asarray(np.array([1 + 2j, -0.5j, 3 - 1j]), "complex128").requires_grad_()
+        assert torch.autograd.gradcheck(anygrad.torch_function(f), (z,))
+
+    def test_complex_values_of_a_real_x(self, torch, x):
+        assert torch.autograd.gradcheck(anygrad.torch_function(lambda x: np.exp(1j * x.cpu().numpy())), (x,))
+
+    def test_dtypes(self, lib, torch, dtype):
+        x = lib.asarray(np.array([0.5, 1.0, 2.0]), dtype).requires_grad_()
+        value = anygrad.torch_function(lambda x: float((x.double() ** 2).sum()))(x)
+        value.backward()
+        assert value.dtype == x.grad.dtype == x.dtype
+        rough = max(torch.finfo(x.dtype).eps * 8, 1e-9)
+        assert np.allclose(lib.numpy(x.grad), [1, 2, 4], rtol=rough)
+
+    @pytest.mark.parametrize(
+        "scheme",
+        [anygrad.Adaptive(), anygrad.Central(order=4), anygrad.Forward(order=2), anygrad.Complex()],
+        ids=repr,
+    )
+    @pytest.mark.parametrize(
+        "evaluator",
+        [anygrad.Loop(), anygrad.Loop(in_place=False), anygrad.Vmap(), anygrad.Pool(ThreadPoolExecutor(2))],
+        ids=["in place", "copies", "vmap", "threads"],
+    )
+    def test_schemes_and_evaluators(self, torch, x, a, scheme, evaluator):
+        f = anygrad.torch_function(lambda x, a: torch.sin(x) * a**2, scheme=scheme, evaluator=evaluator)
+        assert torch.autograd.gradcheck(f, (x, a))
+
+    def test_a_batch(self, torch, x, a):
+        """All tensors have the leading axis, those that are not differentiated by as well."""
+
+        def f(x, a):
+            assert x.shape[0] == a.shape[0]
+            return (torch.sin(x) * a[:, None, None] ** 2).sum(dim=-1)
+
+        f = anygrad.torch_function(f, evaluator=anygrad.Batch())
+        assert f(x, a).shape == (2,)
+        assert torch.autograd.gradcheck(f, (x, a))
+        assert torch.autograd.gradcheck(f, (x, a.detach()))
+
+    def test_tensors_that_are_views(self, lib, torch):
+        base = lib.asarray(np.arange(12.0).reshape(3, 4), "float64")
+        for view in (base.t(), base[:, ::2], base[0].expand(2, 4)):
+            x = view.detach().requires_grad_()
+            anygrad.torch_function(lambda x: (x**2).sum().item())(x).backward()
+            assert torch.allclose(x.grad, 2 * x.detach(), atol=1e-6)
+
+    def test_one_tensor_given_twice(self, torch, x):
+        anygrad.torch_function(lambda x, y: (x * y).sum().item())(x, x).backward()
+        assert torch.allclose(x.grad, 2 * x.detach(), atol=1e-8)
+
+    def test_a_tensor_and_what_shares_its_memory(self, torch, x):
+        """The reference point of a penalty is not moved along."""
+        anygrad.torch_function(lambda x, x0: ((x - x0 + 1) ** 2).sum().item())(x, x.detach()).backward()
+        assert torch.allclose(x.grad, torch.full_like(x, 2.0), atol=1e-8)
+
+    def test_no_elements(self, lib):
+        x = lib.asarray(np.zeros((0, 3)), "float64").requires_grad_()
+        anygrad.torch_function(lambda x: 1.0 + x.sum().item())(x).backward()
+        assert x.grad.shape == (0, 3)
+
+
+class TestInTraining:
+    def test_a_layer_among_others_gets_the_gradients_of_autograd(self, lib, torch):
+        torch.manual_seed(0)
+        first = torch.nn.Linear(2, 4, dtype=torch.float64, device=lib.device)
+        last = torch.nn.Linear(4, 1, dtype=torch.float64, device=lib.device)
+        inputs = torch.randn(5, 2, dtype=torch.float64, device=lib.device)
+        box = anygrad.torch_function(Counted(np.tanh))
+
+        def gradients(layer):
+            loss = (last(layer(first(inputs))) ** 2).mean()
+            return torch.autograd.grad(loss, [*first.parameters(), *last.parameters()])
+
+        for ours, theirs in zip(gradients(box), gradients(torch.tanh), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-9)
+
+    def test_an_optimiser_trains_through_a_simulator(self, lib, torch):
+        """A net learns which throw hits a target; how far a throw goes, only the simulator knows."""
+
+        def flight(throws):
+            speed, angle = throws[..., 0], throws[..., 1]
+            return speed**2 * np.sin(2 * angle) / 9.81
+
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).to(lib.device)
+        simulate = anygrad.torch_function(Counted(flight))
+        targets = torch.linspace(2.0, 8.0, 8, device=lib.device)[:, None]
+        scale = torch.tensor([5.0, 0.3], device=lib.device)
+        optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
+
+        def loss():
+            throws = torch.tensor([8.0, 0.5], device=lib.device) + scale * net(targets / 8)
+            return ((simulate(throws) - targets[:, 0]) ** 2).mean()
+
+        before = loss().item()
+        for _ in range(150):
+            optimiser.zero_grad()
+            now = loss()
+            now.backward()
+            optimiser.step()
+        assert now.item() < 0.01 * before
+
+
+class TestCallsOfF:
+    def test_the_forward_pass_takes_one(self, torch, x, a):
+        f = Counted(waves)
+        anygrad.torch_function(f)(x, a)
+        with torch.no_grad():
+            anygrad.torch_function(f)(x, a)
+        assert len(f.calls) == 2
+
+    @pytest.mark.parametrize("f", [waves, outer])
+    def test_the_backward_pass_takes_two_for_each_element(self, x, a, f):
+        f = Counted(f)
+        value = anygrad.torch_function(f)(x, a).sum()
+        f.calls.clear()
+        value.backward()
+        assert len(f.calls) == 2 * (x.numel() + 1)
+
+    def test_forward_mode_takes_two(self, torch, x, a):
+        f = Counted(outer)
+        torch.func.jvp(anygrad.torch_function(f), (x.detach(), a.detach()), (torch.ones_like(x), torch.ones_like(a)))
+        assert len(f.calls) == 1 + 2
+
+    def test_none_by_what_needs_no_gradient(self, torch, x, a):
+        for needed, elements in ((x, 6), (a, 1)):
+            f = Counted(waves)
+            arguments = [t if t is needed else t.detach() for t in (x, a)]
+            value = anygrad.torch_function(f)(*arguments)
+            f.calls.clear()
+            value.backward()
+            assert len(f.calls) == 2 * elements
+            fixed = 1 if needed is x else 0
+            assert all(torch.equal(call[fixed], arguments[fixed]) for call in f.calls)
+
+    def test_none_where_nothing_depends_on_f(self, torch, x, a):
+        f = Counted(waves)
+        value = anygrad.torch_function(f)(x, a)
+        f.calls.clear()
+        (0 * value + x.sum()).backward()
+        (x.sum() + a).backward()
+        assert not f.calls
+        assert torch.equal(a.grad, torch.ones_like(a))
+
+
+class TestWhatFIsGiven:
+    def test_tensors_that_keep_no_graph(self, torch, x):
+        def f(x):
+            assert not x.requires_grad
+            assert not torch.is_grad_enabled()
+            saved.append(weakref.ref(x))
+            return x.sum()
+
+        saved = []
+        value = anygrad.torch_function(f)(x)
+        gc.collect()
+        assert saved[0]() is None
+        value.backward()
+
+    def test_inputs_are_let_go_after_the_backward_pass(self, torch, x):
+        y = 2 * x
+        value = anygrad.torch_function(lambda box: box["y"].sum().item())({"y": y})
+        value.backward()
+        reference = weakref.ref(y)
+        del y
+        gc.collect()
+        assert reference() is None
+        assert value.grad_fn is not None
+
+    def test_all_else_as_it_is(self, x):
+        marker, settings = object(), {"steps": [1, None, "two"]}
+
+        def f(x, marker_, settings_, *, mode):
+            assert marker_ is marker
+            assert settings_ is settings
+            assert mode == "fast"
+            return x.sum().item()
+
+        anygrad.torch_function(f)(x, marker, settings, mode="fast").backward()
+        assert x.grad.flatten().tolist() == pytest.approx([1] * 6)
+
+    def test_integer_tensors_stay(self, lib, torch, x):
+        places = torch.tensor([0, 0, 1], device=lib.device)
+        anygrad.torch_function(lambda x, places: (x[places] ** 2).sum().item())(x, places).backward()
+        assert torch.allclose(x.grad, 2 * x.detach() * torch.tensor([[2.0], [1.0]], device=lib.device), atol=1e-8)
+
+    def test_trees_and_keywords(self, torch, x, a):
+        def f(params, *, scale):
+            return params["x"].sum().item() * params["rest"][0].item() * scale.item()
+
+        scale = a.detach().clone().requires_grad_()
+        anygrad.torch_function(f)({"x": x, "rest": (a, "text", None)}, scale=scale).backward()
+        total = x.detach().sum()
+        assert torch.allclose(x.grad, torch.full_like(x, 2.25), atol=1e-8)
+        assert torch.allclose(a.grad, total * 1.5, atol=1e-8)
+        assert torch.allclose(scale.grad, total * 1.5, atol=1e-8)
+
+
+class TestWhatFReturns:
+    @pytest.mark.parametrize(
+        "returned",
+        [2.5, 2, np.float32(2.5), np.array([1, 2]), np.arange(6.0)[::-2], [1.0, 2.0], np.array(3.0), True],
+        ids=repr,
+    )
+    def test_numbers_become_tensors_like_those_given(self, lib, torch, x, returned):
+        for dtype in (torch.float32, torch.float64):
+            value = anygrad.torch_function(lambda x: returned)(x.to(dtype))
+            assert (value.dtype, value.device) == (dtype, x.device)
+            assert np.array_equal(lib.numpy(value), np.asarray(returned, dtype=float))
+
+    def test_tensors_stay_as_they_are(self, torch, x):
+        for dtype in (torch.float32, torch.float64, torch.bfloat16):
+            value = anygrad.torch_function(lambda x: torch.sin(x).to(dtype))(x)
+            assert value.dtype == dtype
+            assert value.requires_grad
+
+    def test_without_any_tensor(self, torch):
+        assert torch.equal(anygrad.torch_function(lambda n: n + 1)(2), torch.tensor(3.0))
+
+    def test_a_buffer_that_f_uses_again(self, torch, x):
+        buffer = torch.zeros_like(x.detach())
+        f = anygrad.torch_function(lambda x: buffer.copy_(x).mul_(2))
+        value = f(x)
+        expected = 2 * x.detach()
+        value.sum().backward()
+        assert torch.equal(value, expected)
+        assert torch.allclose(x.grad, torch.full_like(x, 2.0), atol=1e-8)
+
+    def test_its_argument_or_a_view_of_it(self, torch, x):
+        f = anygrad.torch_function(lambda x: x[0])
+        value = f(x)
+        value.sum().backward()
+        assert torch.equal(value, x.detach()[0])
+        assert value.data_ptr() != x.data_ptr()
+        assert x.grad.flatten().tolist() == pytest.approx([1, 1, 1, 0, 0, 0])
+
+    @pytest.mark.parametrize(
+        ("returned", "message"),
+        [
+            (None, "f returned None.*return statement"),
+            ("text", "f returned a str"),
+            ((1.0, 2.0, [3.0]), "f returned a tuple"),
+            ([[1.0], [2.0, 3.0]], "f returned a list"),
+            ({"loss": 1.0}, "f returned a dict"),
+        ],
+    )
+    def test_no_numbers(self, x, returned, message):
+        with pytest.raises(TypeError, match=message):
+            anygrad.torch_function(lambda x: returned)(x)
+
+    def test_integers_in_a_tensor(self, torch, x):
+        with pytest.raises(TypeError, match=r"dtype torch\.int64.*y\.to\(x\.dtype\)"):
+            anygrad.torch_function(lambda x: torch.tensor(3))(x)
+
+    def test_other_shapes_at_other_points(self, x):
+        shapes = iter([2, 3])
+        value = anygrad.torch_function(lambda x: np.zeros(next(shapes)))(x)
+        with pytest.raises(ValueError, match=r"shape \(3,\) at one point and of shape \(2,\) at another"):
+            value.sum().backward()
+
+
+class TestXComesBack:
+    @pytest.mark.parametrize("in_place", [True, False])
+    def test_when_f_raises(self, lib, x, in_place):
+        before, version = lib.bits(x), x._version
+        calls = iter(range(99))
+
+        def f(x):
+            if next(calls) == 4:
+                raise ArithmeticError("no convergence")
+            return x.sum().item()
+
+        value = anygrad.torch_function(f, evaluator=anygrad.Loop(in_place=in_place))(x)
+        with pytest.raises(ArithmeticError, match="no convergence"):
+            value.backward()
+        assert (lib.bits(x), x._version) == (before, version)
+        assert x.grad is None
+
+    def test_what_f_raises_in_the_forward_pass(self, lib, x):
+        before = lib.bits(x)
+
+        def f(x):
+            x.mul_(2)
+            raise ArithmeticError("no convergence")
+
+        with pytest.raises(ArithmeticError, match="no convergence"):
+            anygrad.torch_function(f)(x)
+        assert lib.bits(x) == before
+
+    @pytest.mark.parametrize("in_place", [True, False])
+    def test_what_autograd_has_saved_is_not_stale(self, lib, torch, x, in_place):
+        before = lib.bits(x)
+        f = anygrad.torch_function(lambda x: (x**2).sum().item(), evaluator=anygrad.Loop(in_place=in_place))
+        (f(x) + (x**3).sum()).backward()
+        assert lib.bits(x) == before
+        assert torch.allclose(x.grad, 2 * x.detach() + 3 * x.detach() ** 2, atol=1e-8)
+
+    def test_x_that_has_changed_since_the_forward_pass(self, torch, x):
+        value = anygrad.torch_function(lambda x: x.sum().item())(x)
+        with torch.no_grad():
+            x.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            value.backward()
+
+    def test_a_closure(self, torch, x):
+        """In place, an f that ignores its argument is differentiated all the same; given copies, there is a warning."""
+        held = x.detach()
+
+        def f(_):
+            return (held**2).sum().item()
+
+        anygrad.torch_function(f, evaluator=anygrad.Loop(in_place=True))(x).backward()
+        assert torch.allclose(x.grad, 2 * held, atol=1e-8)
+        with pytest.warns(anygrad.ConstantFunctionWarning, match="every value that it returned is the same"):
+            anygrad.torch_function(f)(x).backward()
+
+    def test_no_warning_if_only_what_is_asked_for_is_constant(self, torch, x):
+        """As a row of a Jacobian is, or the sum of probabilities."""
+        value = anygrad.torch_function(lambda x: np.array([1.0, x.sum().item()]))(x)
+        value[0].backward()
+        assert not x.grad.any()
+        anygrad.torch_function(lambda x: torch.softmax(x, dim=1))(x).sum().backward()
+        assert torch.allclose(x.grad, torch.zeros_like(x), atol=1e-9)
+
+
+class TestSecondDerivativesAreRefused:
+    def test_by_x(self, torch, x, a):
+        value = anygrad.torch_function(Counted(waves))(x, a)
+        (slope,) = torch.autograd.grad(value, x, create_graph=True)
+        with pytest.raises(NotImplementedError, match=r"differentiated twice.*anygrad\.hvp"):
+            (slope.sum() + x.sum()).backward()  # and not left out in silence
+
+    def test_by_a_layer_behind(self, torch, x, a):
+        w = a.detach().clone().requires_grad_()
+        value = w * anygrad.torch_function(Counted(waves))(x, a)
+        (slope,) = torch.autograd.grad(value, x, create_graph=True)
+        with pytest.raises(NotImplementedError, match="differentiated twice"):
+            (slope**2).sum().backward()
+
+    def test_in_forward_mode(self, torch, x, a):
+        f = anygrad.torch_function(Counted(waves))
+        for transform in (torch.func.hessian, lambda f: torch.func.jacfwd(torch.func.jacfwd(f))):
+            with pytest.raises(NotImplementedError, match="differentiated twice"):
+                transform(f)(x.detach(), a.detach())
+
+
+class TestTorchFunc:
+    def test_grad(self, torch, x, a):
+        by_x, by_a = torch.func.grad(anygrad.torch_function(Counted(waves)), argnums=(0, 1))(x.detach(), a.detach())
+        assert torch.allclose(by_x, a.detach() ** 2 * torch.cos(x.detach()), atol=1e-9)
+        assert torch.allclose(by_a, 2 * a.detach() * torch.sin(x.detach()).sum(), atol=1e-9)
+
+    def test_vmap_goes_from_point_to_point(self, torch, x, a):
+        f = Counted(waves)
+        x, a = x.detach(), a.detach()
+        over_columns = torch.func.vmap(anygrad.torch_function(f), in_dims=(1, None))(x, a)
+        assert torch.allclose(over_columns, a**2 * torch.sin(x).sum(dim=0))
+        assert [call[0].shape for call in f.calls] == [(2,)] * 3
+
+    def test_gradients_of_samples(self, torch, x, a):
+        f = anygrad.torch_function(Counted(waves))
+        each = torch.func.vmap(torch.func.grad(f), in_dims=(0, None))(x.detach(), a.detach())
+        assert torch.allclose(each, a.detach() ** 2 * torch.cos(x.detach()), atol=1e-9)
+
+    def test_jacobians_in_both_modes(self, torch, x, a):
+        x, a = x.detach(), a.detach()
+        exact = torch.func.jacrev(lambda x: torch.sin(x)[..., None] * torch.stack([torch.ones_like(a), a, a**2]))(x)
+        f = anygrad.torch_function(Counted(outer))
+        for transform in (torch.func.jacrev, torch.func.jacfwd):
+            assert torch.allclose(transform(f)(x, a), exact, atol=1e-9)
+
+
+class TestBounds:
+    @pytest.mark.parametrize("bounds", [(0.0, 2.0), ((0.0, None), (2.0, 1.5)), (None, 2.0)], ids=str)
+    def test_f_is_not_evaluated_outside(self, lib, torch, a, bounds):
+        x = lib.asarray(np.array([0.0, 1.0, 2.0]), "float64").requires_grad_()
+
+        def f(x, a):
+            assert x.max() <= 2
+            assert bounds[0] is None or x.min() >= 0
+            assert not isinstance(bounds[1], tuple) or a <= 1.5
+            return ((x - 1) ** 2).sum().item() * a.item()
+
+        anygrad.torch_function(f, bounds=bounds)(x, a).backward()
+        assert torch.allclose(x.grad, 3 * (x.detach() - 1), atol=1e-6)
+        assert torch.allclose(a.grad, torch.full_like(a, 2.0), atol=1e-6)
+
+    def test_one_too_few(self, x, a):
+        value = anygrad.torch_function(Counted(waves), bounds=((0.0,), None))(x, a)
+        with pytest.raises(ValueError, match="there are 2 arrays among the arguments"):
+            value.backward()
+
+
+def cubes(x):
+    return (x**3).sum().item()
+
+
+def test_it_can_be_pickled(torch, x):
+    again = pickle.loads(pickle.dumps(anygrad.torch_function(cubes, scheme=anygrad.Central(order=4))))
+    again(x).backward()
+    assert torch.allclose(x.grad, 3 * x.detach() ** 2, atol=1e-9)
+    assert repr(again).startswith("anygrad.torch_function(cubes, scheme=Central(order=4")
+    assert again.__name__ == "cubes"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"scheme": 3}, "scheme is 3"), ({"evaluator": anygrad.Loop}, r"write Loop\(\)"), ({"bounds": 1}, "bounds is 1")],
+)
+def test_a_wrong_option_is_an_error_at_once(lib, options, message):
+    with pytest.raises(TypeError, match=message):
+        anygrad.torch_function(math.sin, **options)
+    with pytest.raises(TypeError, match="f comes first"):
+        anygrad.torch_function(3)
+
+
+def test_the_docstring(lib):
+    module = importlib.import_module("anygrad.interop.torch")
+    failed, attempted = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert attempted
+    assert not failed
+
+
+def test_under_inference_mode(torch, x, a):
+    f = Counted(waves)
+    with torch.inference_mode(), warnings.catch_warnings():
+        value = anygrad.torch_function(f)(x, a)
+    assert not value.requires_grad
+    assert len(f.calls) == 1
