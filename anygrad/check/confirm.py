@@ -38,8 +38,8 @@ _SHARE = 0.11  # the first step, as a share of |x|: no power of the ratio of Ada
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps in sqrt(eps) of |x|: kinks may be further away than some of them
 _LONGEST = 0.1  # of |x|: further away there is more than kinks
 _DOUBT = 2.0
-# A derivative that is known to a part _SURE of itself stands against claims that differ by a part _FAR; one that is known
-# to a part _KNOWN leaves those undecided that differ by as much.
+# A derivative that is known to a part _SURE of itself stands against claims that differ by a part _FAR; one that is
+# known to a part _KNOWN leaves those undecided that differ by as much.
 _SURE, _FAR, _KNOWN = 1e-3, 0.1, 0.5
 
 
@@ -61,7 +61,7 @@ def _clear(comparison: Comparison, value: HostArray, error: HostArray) -> Compar
 def _clear_if_near(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
     """Return the same, but not for claims far from the first estimate: the second may have stepped over a narrow peak.
 
-    It does not clear a claim against a converged estimate; against one that is less exact, it leaves the claim undecided.
+    Against a converged estimate, no claim is cleared; against a less exact one, the claim is undecided.
     """
     size, cleared = np.abs(comparison.numerical), _clear(comparison, value, error)
     with np.errstate(invalid="ignore"):
@@ -325,7 +325,7 @@ _WIDE_ROUNDINGS = 4.0  # the error of a value in the wider dtype, in roundings o
 # So many points, at each of two distances, are so close to x that the narrower dtype cannot tell them apart; these are
 # so far from x, in its spacings, that it can.
 _NEAR = 6
-_FAR = (4.0, 8.0)
+_RESOLVED_POINTS = (4.0, 8.0)
 
 
 def widen(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
@@ -342,7 +342,7 @@ def widen(setting: Setting, direction: HostArray) -> tuple[Setting, int]:
     wide_eps = max(wide.eps, default=0.0)
     if wide_eps >= eps:  # the library or the device has no wider dtype
         return setting, 0
-    lengths = (*LENGTHS, *_near(eps, wide_eps), *(eps * k for k in _FAR))
+    lengths = (*LENGTHS, *_near(eps, wide_eps), *(eps * k for k in _RESOLVED_POINTS))
     try:
         with wide.parameters.context():
             found = wide.probe(direction, lengths)
@@ -421,7 +421,7 @@ def _is_smooth(near: Probe, noise: float) -> bool:
 
 def _same_slope(near: Probe, far: Probe, eps: float, noise: float) -> bool:
     """Return whether the slope near x is that a little further away: it is not if f rounds intermediate results."""
-    if np.any(np.abs(far.t) < _FAR[0] * eps / 2):  # bounds leave no room
+    if np.any(np.abs(far.t) < _RESOLVED_POINTS[0] * eps / 2):  # bounds leave no room
         return False
     *_, slope = _secants(near)
     first, second = _secants(far)
