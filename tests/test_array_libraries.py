@@ -103,3 +103,33 @@ __version__ = "14.2.0"
         said = described_in_another_process(tmp_path, "cupy", package.format(driver=driver, count=count))
         assert "version='14.2.0'" in said
         assert f"obstacle='{reason}'" in said
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "cupy", "dpnp", "dask"])
+def test_files_in_the_current_folder_are_not_taken_for_libraries(tmp_path, name):
+    (tmp_path / f"{name}.py").write_text("print('run')\nraise SystemExit(3)")
+    code = f"""
+import os, sys
+sys.path.insert(0, os.getcwd())  # as the command line does
+before = list(sys.path)
+from anygrad.backends import libraries
+libraries.describe({name!r})
+assert sys.path == before
+"""
+    path = os.pathsep.join(str(place) for place in sys.path if place)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (run.stdout, run.returncode) == ("", 0), run.stderr
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit(3)", "__spec__ = None", "numbers = []"])
+def test_a_program_that_has_the_name_of_a_library_is_described(tmp_path, program):
+    said = described_in_another_process(tmp_path, "torch", program)
+    assert "version=None" in said
+    assert "obstacle='it " in said or 'obstacle="it ' in said

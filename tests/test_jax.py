@@ -68,7 +68,7 @@ def test_a_traced_closure_of_numbers(jax):
     def outer(y):
         return anygrad.numerical_gradient(lambda x: (x * y).sum(), x)
 
-    if anygrad.backends.resolve(x).in_host_memory(x):
+    if anygrad.backends.resolve(x).on_host(x):
         with pytest.raises(TypeError, match=r"traced value.*an argument of the function that is transformed"):
             jax.jit(outer)(jax.numpy.ones(2))
     else:  # JAX traces what is done to x there, too
@@ -166,7 +166,7 @@ def test_arrays_on_several_devices(jax):
 
 def test_arrays_that_the_host_does_not_have(lib, jax, monkeypatch):
     """As those on a GPU: JAX computes with them, and inside of a compiled function traces that, whatever x is."""
-    monkeypatch.setattr(anygrad.backends.load("jax"), "in_host_memory", lambda x: False)
+    monkeypatch.setattr(anygrad.backends.load("jax"), "on_host", lambda x: False)
     x = lib.asarray(np.array([1.0, 2.0]), "float32")
 
     def squares(x, y=1.0):

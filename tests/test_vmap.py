@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 
 import numpy as np
@@ -163,12 +162,9 @@ def test_a_closure_over_what_changes(lib):
 def test_what_is_compiled_already_is_traced_once(lib):
     import jax
 
-    from anygrad.backends._jax_vectoriser import _compiled, _gradient
+    from anygrad.backends.jax import _compiled
 
-    def kept():
-        return _compiled.cache_info().hits + _gradient.cache_info().hits
-
-    traced, known = [], kept()
+    traced, known = [], _compiled.cache_info().hits
 
     @jax.jit
     def f(x):
@@ -186,7 +182,7 @@ def test_what_is_compiled_already_is_traced_once(lib):
             value = anygrad.numerical_gradient(f, x * factor, evaluator=evaluator)
             assert np.allclose(value, 2 * factor * np.arange(1, 5), atol=0.03)
     assert len(traced) == 1
-    assert kept() - known >= 2  # with float64, the gradient of each evaluator is compiled as a whole
+    assert _compiled.cache_info().hits - known >= 3
     traced.clear()
     for _ in range(2):
         value, aux = anygrad.jacobian(vector, x, evaluator=Vmap(), has_aux=True)
@@ -287,23 +283,6 @@ def require_alike(short, long, rtol=1e-9):
 
 
 @jax_once
-def test_a_compiled_function_that_varies_elsewhere_is_not_taken_for_blind(lib):
-    import jax
-
-    with jax.enable_x64(True):
-        f = jax.jit(lambda x: jax.numpy.sum(jax.numpy.maximum(x, 0)))
-        x = jax.numpy.asarray(np.array([1.0, -2.0]))
-        assert np.allclose(anygrad.numerical_gradient(f, x, evaluator=Vmap()), [1, 0])
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert np.array_equal(anygrad.numerical_gradient(f, -abs(x), evaluator=Vmap()), [0, 0])
-        blind = jax.jit(lambda y: jax.numpy.sum(x))
-        for _ in range(2):
-            with pytest.warns(anygrad.ConstantFunctionWarning):
-                anygrad.numerical_gradient(blind, x, evaluator=Vmap())
-
-
-@jax_once
 def test_steps_that_xla_takes_for_nothing(lib):
     import jax
 
@@ -325,7 +304,7 @@ def test_numbers_inside_a_compiled_function(lib):
         f = jax.jit(lambda x: jax.numpy.sum(x**2))
         x = jax.numpy.asarray(np.array([1.0, 2.0]))
         inside = jax.jit(lambda: anygrad.numerical_gradient(f, x, evaluator=Vmap()))
-        if anygrad.backends.resolve(x).in_host_memory(x):
+        if anygrad.backends.resolve(x).on_host(x):
             with pytest.raises(TypeError, match="f returned a traced value"):
                 inside()
         else:  # JAX traces what is done to x there, too

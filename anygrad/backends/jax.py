@@ -120,7 +120,7 @@ class JaxBackend(HostBackend):
     def from_host(self, numbers: Raw, memory: HostMemory) -> jax.Array:
         x = memory.array
         own = narrowed(numbers, x.dtype)
-        return jax.device_put(own, x.sharding) if x.committed else jnp.asarray(own)
+        return jax.device_put(own, _distributed(x, own.shape)) if x.committed else jnp.asarray(own)
 
     def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[NDArray[Any], Raw]:
         points = np.empty(shape, memory.array.dtype)
@@ -192,6 +192,16 @@ def _everywhere(x: jax.Array) -> Any:
     return next(iter(x.devices()))
 
 
+def _distributed(x: jax.Array, shape: tuple[int, ...]) -> Any:
+    """Return where derivatives are to be put: along their last axes, which are x's, they are distributed as x is."""
+    if shape == x.shape or not isinstance(x.sharding, jax.sharding.NamedSharding):
+        return x.sharding
+    before = len(shape) - x.ndim
+    if before < 0 or shape[before:] != x.shape:
+        return _everywhere(x)
+    return jax.sharding.NamedSharding(x.sharding.mesh, jax.sharding.PartitionSpec(*[None] * before, *x.sharding.spec))
+
+
 # Elements
 
 
@@ -206,17 +216,19 @@ def _codec_of(dtype: np.dtype[Any]) -> Codec:
         dtype=working,
         working=real_working,
         storage=dtype,
-        decode=lambda raw: raw.astype(working, copy=False),
+        decode=lambda raw: cast(raw, working),
         encode=lambda numbers: cast(numbers, dtype),
-        nearest=lambda numbers: cast(numbers, real).astype(real_working, copy=False),
+        nearest=lambda numbers: cast(cast(numbers, real), real_working),
         eps=float(limits.eps),
         tiny=float(limits.smallest_subnormal),
     )
 
 
-@jax.jit
-def _replaced(x: jax.Array, element: Any, number: Any) -> jax.Array:
+def _with_replaced(x: jax.Array, element: Any, number: Any) -> jax.Array:
     return x.reshape(-1).at[element].set(number).reshape(x.shape)
+
+
+_replaced = jax.jit(_with_replaced)
 
 
 def _require_known(value: jax.Array, memory: HostMemory) -> None:
@@ -247,7 +259,7 @@ def _vectorised(
     def of_points(points: Points) -> Any:
         count, width, xp = len(points), points.width, memory.xp
         if not width:
-            return memory.backend.vmap(f, memory.array)(memory.perturbed(points))
+            return jax.vmap(f)(memory.perturbed(points))
         elements = points.each
         numbers = encoded(elements.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
         numbers = xp.reshape(numbers, elements.shape)
