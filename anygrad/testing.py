@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._check import check_gradient
+from anygrad.check import check_gradient
 from anygrad._typing import PyTree
 
 

@@ -8,21 +8,24 @@ importing takes longest) is killed so often, at random moments; then one runs to
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
 import sys
+import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from zlib import crc32
 
 import numpy as np
 
 import anygrad
-import anygrad.evaluators._journal.ledger  # imported here, and not by every copy
-import anygrad.evaluators._journal.session
 
 SIZE = 300
+VERIFY = os.environ.get("VERIFY", "1") == "1"
 SCALE = np.linspace(0.5, 2.0, SIZE)
 
 
@@ -41,7 +44,7 @@ def gradient(path, evaluator=None):
         time.sleep(float(os.environ.get("PAUSE", "0")))
         return float(np.sin(SCALE * x).sum())
 
-    return anygrad.numerical_gradient(f, x, evaluator=evaluator or anygrad.Journal(path))
+    return anygrad.numerical_gradient(f, x, evaluator=evaluator or anygrad.Journal(path, verify=VERIFY))
 
 
 def adaptive(path, evaluator=None):
@@ -51,7 +54,9 @@ def adaptive(path, evaluator=None):
         log(crc32(x))
         return np.stack([np.exp(x).sum(), np.sin(x).sum(), abs(x - 1.0).sum()])
 
-    return anygrad.jacobian(f, x, scheme=anygrad.Adaptive(), evaluator=evaluator or anygrad.Journal(path))
+    return anygrad.jacobian(
+        f, x, scheme=anygrad.Adaptive(), evaluator=evaluator or anygrad.Journal(path, verify=VERIFY)
+    )
 
 
 def hessian(path, evaluator=None):
@@ -61,28 +66,46 @@ def hessian(path, evaluator=None):
         log(crc32(x["b"], crc32(x["a"])))
         return (float((x["a"] ** 3).sum() * x["b"].sum()), "aux")
 
-    tree, aux = anygrad.hessian(f, x, has_aux=True, evaluator=evaluator or anygrad.Journal(path))
+    tree, aux = anygrad.hessian(f, x, has_aux=True, evaluator=evaluator or anygrad.Journal(path, verify=VERIFY))
     assert aux == "aux"
     return np.concatenate([part.reshape(-1) for row in tree.values() for part in row.values()])
 
 
+def pool(path, evaluator=None):
+    x = np.linspace(0.5, 2.0, 100)
+
+    def f(x):
+        log(crc32(x))
+        time.sleep(0.001)
+        return float(np.exp(x).sum())
+
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as executor:
+        journal = anygrad.Journal(path, anygrad.Pool(executor, chunk=2), verify=VERIFY) if path else evaluator
+        return anygrad.numerical_gradient(f, x, evaluator=journal)
+
+
 CASES = {"gradient": gradient, "adaptive": adaptive, "hessian": hessian}
+if hasattr(anygrad, "Pool") and hasattr(os, "fork"):
+    CASES["pool"] = pool
 
 
 def killed_at_random(run, chance):
     """Run in a copy of this process, and kill it after some time, or some calls; return whether it was killed."""
     child = os.fork()
     if not child:
+        os.setpgid(0, 0)
         log("run")
         run()
         os._exit(0)
+    with suppress(PermissionError):  # whichever of the two is first
+        os.setpgid(child, child)
     if chance.random() < 0.5:
         time.sleep(chance.uniform(0.0, 0.04))
     else:
         begun, length, deadline = recorded(), 10 * chance.randrange(1, 15), time.monotonic() + 5.0
         while recorded() < begun + length and time.monotonic() < deadline:
             time.sleep(0.0002)
-    os.kill(child, signal.SIGKILL)
+    os.killpg(child, signal.SIGKILL)  # with the processes of its pool
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
 
@@ -95,7 +118,10 @@ def main(path, case, kills="0", seed="0"):
     def run():
         return CASES[case](path)
 
-    anygrad.numerical_gradient(np.sum, np.ones(2), scheme=anygrad.Adaptive())  # imported once, like the above
+    # What is imported late is imported here, and not by every copy.
+    with tempfile.TemporaryDirectory() as folder:
+        warm = anygrad.Journal(f"{folder}/warm")
+        anygrad.numerical_gradient(np.sum, np.ones(2), scheme=anygrad.Adaptive(), evaluator=warm)
     warnings.simplefilter("ignore")
     chance = random.Random(int(seed))
     log("begun")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._plan import Lines
+from anygrad.schemes import Lines
 
 Array = Any
 

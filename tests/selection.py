@@ -54,9 +54,9 @@ def no_evaluator(lib: Library, params: Params) -> bool:
     return isinstance(called, Called) and not called.on(lib)
 
 
-def off_axis(lib: Library, params: Params) -> bool:
+def samples_complex(lib: Library, params: Params) -> bool:
     return any(
-        param == "complex step" if isinstance(param, str) else bool(getattr(param, "off_axis", False))
+        param == "complex step" if isinstance(param, str) else bool(getattr(param, "samples_complex", False))
         for param in params.values()
     )
 
@@ -119,7 +119,7 @@ RULES = (
     Rule(
         "the tests' functions are full of powers, of which the library loses the imaginary part",
         lambda lib: not lib.complex_powers,
-        off_axis,
+        samples_complex,
     ),
     Rule("the library has no strides", lambda lib: not lib.strides, in_a_layout),
     Rule(

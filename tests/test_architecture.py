@@ -1,4 +1,4 @@
-"""The house: what may import what, what importing costs, what is public."""
+"""The house: what may import what, how far a call goes, what importing costs, what is public."""
 
 from __future__ import annotations
 
@@ -8,59 +8,48 @@ import os
 import statistics
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import anygrad
 
 ROOT = Path(anygrad.__file__).parent
 
-# The floors, from the ground up. A module imports from its own floor and from those below it.
-FLOORS = [
-    {"_box", "_caller", "_typing", "_result", "_indices", "_progress", "_pytree", "_stopped", "_unlike"},
-    {"backends", "_function"},
-    {"_plan"},
-    {"schemes"},
-    {"evaluators"},
-    {"_validate", "_lines"},
-    {"_job", "_variables", "_collected"},
-    {"_opened", "_second", "_symmetric", "_pattern"},
-    {"_partials", "_run", "_jobs", "_columns", "_direct"},
-    {"_detection", "_verification"},
-    {"_sparse"},
-    {"_gradient", "_jacobian", "_hessian", "_derivative", "_directional", "plot"},
-    {"bridges"},
-    {"_checking"},
-    {"_check"},
-    {"testing"},
-    {"_cli"},
-    {"__init__"},
-    {"__main__"},
+# From the ground up: a module imports from its own layer's rooms and from the layers below.
+LAYERS = [
+    {"_typing", "_stacklevel"},
+    {"backends"},
+    {"schemes", "evaluators"},
+    {"problem"},
+    {"operators"},
+    {"plot"},
+    {"check", "interop"},
+    {"testing", "_cli", "__init__", "__main__"},
 ]
-# Whoever is on a floor below another may still have no business with it.
-STRANGERS = {
-    "schemes": {"backends", "_result", "_progress", "_pytree"},
-    "evaluators": {"schemes", "_plan"},
-    "backends": {"_result", "_progress", "_pytree"},
-    "bridges": {"backends"},
-}
-# Where a library may be imported, by modules that are named after it: where arrays are from, and whose autograd asks.
-AT_HOME = {"backends", "bridges"}
+# Where a library may be imported: by the modules that are named after it, and by those of CUDA's graphs.
 LIBRARIES = {"torch", "jax", "cupy", "dask", "dpnp"}
+OF_LIBRARIES = {"backends/cuda_graph.py", "backends/libraries.py"}
 
 
 def modules():
     return sorted(ROOT.rglob("*.py"))
 
 
-@cache
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
 def imports(path: Path) -> set[str]:
-    """Return the dotted names of what a module imports."""
+    """Return the dotted names of what a module imports when it runs."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -74,52 +63,96 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def rooms_imported(path: Path) -> set[str]:
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("anygrad.")}
-    return {name for name in names if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()}
+def test_imports_go_down():
+    layer_of = {room: i for i, rooms in enumerate(LAYERS) for room in rooms}
+    wrong = []
+    for path in modules():
+        here = layer_of[room(path)]
+        names = {name.split(".")[1] for name in imports(path) if name.startswith("anygrad.")} & set(layer_of)
+        allowed = {room(path)}.union(*LAYERS[:here])
+        wrong += [f"{name_of(path)} imports {name}" for name in names - allowed if here < len(LAYERS) - 1]
+    assert not wrong
 
 
-def test_every_module_has_a_floor():
-    assert {room(path) for path in modules()} == set().union(*FLOORS)
+def test_libraries_are_known_by_the_modules_that_are_named_after_them_only():
+    wrong = []
+    for path in modules():
+        libraries = {name.split(".")[0] for name in imports(path)} & LIBRARIES
+        own = {path.stem} if room(path) in {"backends", "interop"} else set()
+        if name_of(path) not in OF_LIBRARIES and libraries - own:
+            wrong.append(f"{name_of(path)} imports {libraries - own}")
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down(path):
-    here = next(floor for floor, rooms in enumerate(FLOORS) if room(path) in rooms)
-    allowed = set().union(*FLOORS[: here + 1]) - STRANGERS.get(room(path), set())
-    assert rooms_imported(path) <= allowed
+def test_the_house_stays_small():
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
+    assert {name: count for name, count in lines.items() if count > 700} == {}
+    assert len(lines) <= 95
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_libraries_are_known_in_their_backend_and_their_bridge_only(path):
-    libraries = {name.split(".")[0] for name in imports(path)} & LIBRARIES
-    assert libraries <= ({path.stem.removeprefix("_").partition("_")[0]} if room(path) in AT_HOME else set())
-    concrete = {f"anygrad.backends.{name}" for name in anygrad._validate.backends.names()}
-    if room(path) != "backends":
-        assert not imports(path) & concrete
+def files_entered(call) -> set[str]:
+    """Return the files of the package in which any function runs, when everything has been imported."""
+    call()
+    found = set()
+
+    def enter(frame, event, _):
+        if event == "call" and frame.f_code.co_filename.startswith(str(ROOT)):
+            found.add(Path(frame.f_code.co_filename).relative_to(ROOT).as_posix())
+
+    sys.setprofile(enter)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_fits_in_ones_head(path):
-    assert len(path.read_text().splitlines()) <= 300
+@pytest.mark.parametrize(
+    ("most", "call"),
+    [
+        (15, lambda x: anygrad.numerical_gradient(np.sum, x)),
+        (30, lambda x: anygrad.numerical_gradient(np.sum, x, scheme=anygrad.Adaptive())),
+        (17, lambda x: anygrad.jacobian(np.exp, x)),
+        (18, lambda x: anygrad.hessian(np.sum, x)),
+    ],
+    ids=["gradient", "adaptive gradient", "jacobian", "hessian"],
+)
+def test_a_call_enters_few_files(most, call):
+    entered = files_entered(lambda: call(np.array([1.0, 2.0])))
+    assert len(entered) <= most, sorted(entered)
 
 
 def test_all_is_complete_and_sorted():
     public = {
         name
-        for name, value in vars(anygrad).items()
-        if not name.startswith("_") and (name == "plot" or not isinstance(value, ModuleType))  # testing, once imported
+        for name in dir(anygrad)
+        if not name.startswith("_")
+        and (name in {"plot", "testing"} or not isinstance(getattr(anygrad, name), ModuleType))
     }
-    assert anygrad.__all__ == sorted(anygrad.__all__)
-    assert set(anygrad.__all__) == public
+    assert list(anygrad.__all__) == sorted(anygrad.__all__)
+    assert set(anygrad.__all__) | {"testing"} == public | {"testing"}
 
 
 @pytest.mark.parametrize("name", anygrad.__all__)
 def test_everything_public_is_documented(name):
     public = getattr(anygrad, name)
     assert public.__doc__
-    without_example = {"ConstantFunctionWarning", "plot"}
+    without_example = {"ConstantFunctionWarning", "plot", "testing"}
     assert (">>>" in public.__doc__) == (name not in without_example)
+
+
+@pytest.mark.parametrize(
+    "package", ["anygrad.schemes", "anygrad.evaluators", "anygrad.backends"], ids=lambda name: name.split(".")[1]
+)
+def test_what_extensions_need_is_exported_and_documented(package):
+    module = __import__(package, fromlist=["__all__"])
+    wanted = {
+        "anygrad.schemes": {"Lines", "Slopes", "Scheme"},
+        "anygrad.evaluators": {"Points", "Calls", "Evaluator"},
+        "anygrad.backends": {"Backend", "Memory", "Points"},
+    }[package]
+    assert wanted <= set(module.__all__)
+    assert all(getattr(module, name).__doc__ for name in wanted)
 
 
 def python(code: str, environment: dict[str, str] | None = None) -> str:

@@ -99,6 +99,18 @@ def test_numbers_lists_and_arrays_of_any_shape(x):
     assert check_gradient(lambda x: (np.asarray(x) ** 2).sum(), lambda x: 2 * np.asarray(x), x)
 
 
+@pytest.mark.parametrize("directions", [None, 2])
+@pytest.mark.parametrize("x", [[3.0, 4.0], {"a": 3.0, "b": [4.0]}])
+def test_numbers_that_f_reads_through_a_closure_make_no_right_claim_wrong(x, directions):
+    """They are taken as copies, of which such an f sees nothing."""
+    first = x if isinstance(x, list) else [x["a"]]
+    claim = [6.0, 0.0] if isinstance(x, list) else {"a": 6.0, "b": [0.0]}
+    report = check_gradient(lambda _: first[0] ** 2, lambda _: claim, x, directions=directions)
+    assert report.verdict == "inconclusive"
+    assert not report.hints
+    assert "through a closure" in str(report)
+
+
 def test_a_mask_is_a_gradient(lib):
     """As that of relu may be written: it is subtracted from itself, which masks are not."""
     xp, x = lib.xp, lib.asarray(X, "float32")

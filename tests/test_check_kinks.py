@@ -103,8 +103,8 @@ class Surely:
     """A scheme that finds kinks everywhere, and derivatives without an error."""
 
     scheme: Adaptive
-    off_axis: ClassVar[bool] = False
-    examines: ClassVar[bool] = True
+    samples_complex: ClassVar[bool] = False
+    inspects_values: ClassVar[bool] = True
 
     def steps(self, lines, n=1):
         return self.scheme.steps(lines, n)

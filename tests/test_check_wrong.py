@@ -96,3 +96,60 @@ def test_on_every_library_in_float32(lib, mistake):
     report = check_gradient(problem.f, lambda _: wrong.tree, problem.x)
     assert report.verdict == "wrong", report
     assert {element.name for element in report.worst} <= names_of(wrong.wrong)
+
+
+PEAKS = {
+    "normal": (lambda u: np.exp(-u * u / 2), lambda u: -u * np.exp(-u * u / 2)),
+    "Lorentz": (lambda u: 1 / (1 + u * u), lambda u: -2 * u / (1 + u * u) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", PEAKS)
+@pytest.mark.parametrize("center", [1.0, 1000.0])
+@pytest.mark.parametrize("width", [3e-5, 1e-3, 2e-2])
+def test_a_claim_is_not_cleared_by_steps_over_a_narrow_peak(name, center, width):
+    peak, slope = PEAKS[name]
+    for distance in (-1.0, 0.5, 1.5):
+        x = center * np.array([1 + distance * width])
+        u = (x - center) / (width * center)
+        right = slope(u) / (width * center)
+
+        def f(x):
+            return peak((x[0] - center) / (width * center))
+
+        assert check_gradient(f, right, x)
+        for mistaken in (0 * right, 0.5 * right, -right):
+            assert check_gradient(f, mistaken, x).verdict == "wrong"
+
+
+def test_a_claim_of_0_on_a_narrow_peak_is_wrong():
+    report = check_gradient(lambda x: 1 / (1 + ((x[0] - 1) / 3e-5 - 1) ** 2), lambda x: np.zeros(1), np.array([1.0]))
+    assert report.verdict == "wrong"
+    assert report.worst[0].numerical == pytest.approx(1 / 6e-5, rel=1e-6)
+
+
+def test_a_peak_in_one_element_of_many_is_missed_by_no_kind_of_claim():
+    x = np.array([0.5, 1.0, 2.0])
+
+    def f(x):
+        return np.stack([(x**2).sum(), 1 / (1 + ((x[1] - 1) / 3e-5 - 1) ** 2)])
+
+    jacobian = np.array([2 * x, [0.0, 1 / 6e-5, 0.0]])
+    assert check_gradient(f, None, x, jac=jacobian)
+    assert check_gradient(lambda x: f(x).sum(), jacobian.sum(axis=0), x)
+    mistaken = jacobian.copy()
+    mistaken[1, 1] = 0
+    report = check_gradient(f, None, x, jac=mistaken)
+    assert (report.verdict, report.counts["wrong"]) == ("wrong", 1)
+    report = check_gradient(lambda x: f(x).sum(), mistaken.sum(axis=0), x)
+    assert (report.verdict, report.counts["wrong"]) == ("wrong", 1)
+    assert check_gradient(lambda x: f(x).sum(), mistaken.sum(axis=0), x, directions=3).verdict != "agrees"
+
+
+@pytest.mark.parametrize("center", [1.0, 3.0])
+def test_where_a_peak_is_taken_for_noise_a_claim_of_0_does_not_agree(center):
+    width = 1e-6 * center
+    for distance in (-1.0, 0.4, 1.7):
+        x = np.array([center + distance * width])
+        report = check_gradient(lambda x: np.exp(-(((x[0] - center) / width) ** 2) / 2), np.zeros(1), x)
+        assert report.verdict != "agrees"

@@ -7,7 +7,7 @@ import pytest
 from layouts import LAYOUTS
 
 import anygrad
-from anygrad.backends import _examined
+from anygrad.backends import device
 
 Z = np.array([1 + 2j, -0.5 + 0.25j, 3 - 1j])
 
@@ -82,7 +82,7 @@ def test_parts_that_are_not_finite(lib):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("most", [2**14, 0], ids=["examined on the host", "on the device"])
 def test_elements_in_doubt_are_looked_at_by_their_real_part(lib, monkeypatch, most):
-    monkeypatch.setattr(_examined, "_MOST", most)
+    monkeypatch.setattr(device, "HOST_ELEMENTS", most)
     z = lib.asarray(
         np.array([0.5 + 1j, -1.25 - 0.5j, 2.0 + 0.25j]), "complex128" if "complex128" in lib.complex else "complex64"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import anygrad
-from anygrad.backends import _examined, resolve
+from anygrad.backends import device, resolve
 
 on_a_device = pytest.mark.libraries(lambda lib: lib.name in {"strict", "dpnp", "cupy", "torch-cuda"})
 NUMBERS = np.array([0.5, 0.03, -1.25, 2.0])
@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_the_device(lib, monkeypatch, operator, precisi
     before = lib.bits(x)
     options = {"scheme": anygrad.Adaptive(), **({"bounds": BOUNDS} if operator == "gradient" else {})}
     on_host = OPERATORS[operator](lib, x, **options)
-    monkeypatch.setattr(_examined, "_MOST", -1)
+    monkeypatch.setattr(device, "HOST_ELEMENTS", -1)
     on_device = OPERATORS[operator](lib, x, **options)
     assert (type(on_host), on_host.dtype, on_host.shape) == (type(on_device), on_device.dtype, on_device.shape)
     assert on_host.device == x.device
@@ -80,12 +80,13 @@ def test_errors_and_flags_are_on_the_device_too(lib, evaluator):
 
 @on_a_device
 def test_transfers_are_by_level_not_by_element(lib, monkeypatch):
-    class Counting(_examined.ExaminedMemory):
-        def _there(self, numbers):
-            transfers.append(numbers.size)
-            return super()._there(numbers)
+    taken = device.DeviceMemory.from_host
 
-    monkeypatch.setattr(_examined, "ExaminedMemory", Counting)
+    def counting(memory, numbers):
+        transfers.append(numbers.size)
+        return taken(memory, numbers)
+
+    monkeypatch.setattr(device.DeviceMemory, "from_host", counting)
     counts = []
     for n in (5, 50):
         transfers: list[int] = []
@@ -101,11 +102,11 @@ def test_transfers_are_by_level_not_by_element(lib, monkeypatch):
 def test_what_is_large_stays_on_the_device(lib, monkeypatch):
     backend = resolve(lib.asarray(NUMBERS, "float64"))
     memory = backend.memory(lib.asarray(NUMBERS, "float64"), in_place=True)
-    assert _examined.examined(memory, backend.host).xp is np
-    monkeypatch.setattr(_examined, "_MOST", 3)
-    assert _examined.examined(memory, backend.host) is memory
+    assert device.computed_on_host(memory).xp is np
+    monkeypatch.setattr(device, "HOST_ELEMENTS", 3)
+    assert device.computed_on_host(memory) is memory
 
 
 def test_what_is_on_the_host_is_computed_with_there():
     memory = resolve(NUMBERS).memory(NUMBERS.copy(), in_place=True)
-    assert _examined.examined(memory, np.asarray) is memory
+    assert device.computed_on_host(memory) is memory

@@ -10,7 +10,7 @@ from layouts import LAYOUTS
 
 import anygrad
 from anygrad import Loop
-from anygrad.backends._device import DeviceMemory
+from anygrad.backends import cuda_graph
 
 GRAPH = Loop(graph=True)
 CUDA = {"cupy", "torch-cuda"}
@@ -40,12 +40,7 @@ def recorders(lib, monkeypatch):
     """Give libraries without CUDA graphs, whose arrays are writable, recorders that call f again instead."""
     if not on_a_graph(lib) or lib.name in CUDA:
         return
-    opened = DeviceMemory.__init__
-
-    def with_recorder(self, *arrays, **options):
-        opened(self, *arrays, **options | {"recorder": ByCalls})
-
-    monkeypatch.setattr(DeviceMemory, "__init__", with_recorder)
+    monkeypatch.setattr(cuda_graph, "recorder_for", lambda memory: ByCalls)
 
 
 class ByCalls:

@@ -72,7 +72,7 @@ def test_symmetric_to_the_last_bit(lib, problem, tried):
     every = [None, bounded]
     if lib.slow:  # one at a time is varied: the case with more to decide, of one scheme
         every = [bounded if tried.scheme == anygrad.Central() else None]
-    for bounds in [None] if tried.off_axis else every:
+    for bounds in [None] if tried.samples_complex else every:
         x = lib.asarray(problem.x, "float32")
         hessian = lib.numpy(anygrad.hessian(problem.on(lib), x, scheme=tried.scheme, bounds=bounds))
         square = hessian.reshape(problem.x.size, problem.x.size)
@@ -90,7 +90,7 @@ def test_the_derivative_of_a_gradient(lib, tried):
     value = lib.numpy(result.value)
     assert np.all(np.abs(value - cubic_hessian(X)) <= bound)
     assert np.array_equal(value, value.T)
-    if not tried.off_axis and tried.first:
+    if not tried.samples_complex and tried.first:
         assert result.ncalls == tried.calls(lib, 3)
 
 

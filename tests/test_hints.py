@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mistakes import MISTAKES, OTHER
 
-from anygrad._checking.comparison import Comparison
-from anygrad._checking.mistakes.hints import hints
+from anygrad.check.compare import Comparison
+from anygrad.check.hints import hints
 
 SHAPES = {"W": (6, 4), "K": (5, 5), "L": (5, 5), "T": (3, 4, 4), "b": (7,), "s": ()}
 EXACT = 1e-9

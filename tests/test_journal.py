@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
 import pickle
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+import warnings
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edited import EDITED, KNOWN_AGAIN, imported, write
 from journalled import CASES
 from test_aux_and_f0 import OPERATORS, function
 
 import anygrad
-from anygrad.evaluators._journal import ledger
-from anygrad.evaluators._journal.inventory import inventory_of
 
 SCRIPT = Path(__file__).with_name("journalled.py")
 ROOT = str(Path(anygrad.__file__).parents[1])
@@ -52,8 +53,17 @@ def counted(f, cut_at=None):
     return counting
 
 
+# Operators whose functions return arrays.
+VECTOR = ("jacobian", "jvp", "derivative")
+
+
 def squares(x):
     return (x**2).sum()
+
+
+def unverified(path, **options):
+    """Return a journal with which a resumed run calls f at no point that is stored."""
+    return anygrad.Journal(path, verify=False, **options)
 
 
 @pytest.fixture
@@ -86,23 +96,25 @@ def uninterrupted(case, tmp_path, monkeypatch):
     return value.tobytes().hex(), record.read_text().split()
 
 
+# How many calls a run may repeat that was killed: those in flight, and where it compares stored values, three more.
+REPEATED = {("gradient", "0"): 1, ("adaptive", "0"): 2, ("hessian", "0"): 2, ("pool", "0"): 8}
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("verify", ["0", "1"])
 @pytest.mark.parametrize("case", CASES)
-def test_killed_at_random_moments(case, path, tmp_path, monkeypatch):
+def test_killed_at_random_moments(case, verify, path, tmp_path, monkeypatch):
     expected, points = uninterrupted(case, tmp_path, monkeypatch)
     record = tmp_path / "record"
-    process = start(path, record, case, str(KILLS), "4")
-    killed, value = process.communicate(timeout=120)[0].split()
+    process = start(path, record, case, str(KILLS), "4", VERIFY=verify)
+    killed, value = process.communicate(timeout=240)[0].split()
     assert value == expected
     runs = calls_by_run(record)
     assert KILLS // 2 <= int(killed) <= KILLS  # some may have come to their end before
     assert len([run for run in runs[:-1] if run]) >= KILLS // 4  # or it was killed too early each time to mean anything
     assert set(chain(*runs)) == set(points)
-    # Evaluated again is at most what was in flight: the last call of a run that was killed.
-    finished = [call for run in runs[:-1] for call in run[:-1]] + runs[-1]
-    assert len(finished) == len(set(finished))
-    in_flight = [run[-1] for run in runs[:-1] if run]
-    assert len(finished) + len(in_flight) <= len(points) + len(in_flight)
+    repeated = REPEATED[case, "0"] + 3 * int(verify)
+    assert len(list(chain(*runs))) <= len(points) + repeated * (len(runs) - 1)
 
 
 def test_new_processes_go_on(path, tmp_path, monkeypatch):
@@ -121,7 +133,7 @@ def test_new_processes_go_on(path, tmp_path, monkeypatch):
     assert value == expected
     calls = [line for line in record.read_text().split() if line not in ("begun", "run")]
     assert set(calls) == set(points)
-    assert len(calls) <= len(points) + 2
+    assert len(calls) <= len(points) + 2 * (1 + 3)  # in flight, and compared
 
 
 def test_two_processes_at_once(path, tmp_path, monkeypatch):
@@ -138,9 +150,8 @@ def test_two_processes_at_once(path, tmp_path, monkeypatch):
     assert len(fast) == len(set(fast))
     assert len(slow) == len(set(slow))
     assert len(fast + slow) < 1.5 * len(points)
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM evaluations").fetchone() == (len(points),)
-    connection.close()
+    f = counted(CASES["gradient"])  # all is there
+    assert f(path).tobytes().hex() == expected
 
 
 # Gone on
@@ -156,6 +167,7 @@ def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
     journal = anygrad.Journal(path)
     before = lib.bits(x)
     f = counted(f, cut_at=plain.ncalls // 2 + 1)
+    stored = plain.ncalls // 2
     with pytest.raises(PowerCutError):
         operator(f, evaluator=journal)
     assert lib.bits(x) == before
@@ -165,31 +177,81 @@ def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
         assert lib.bits(result.step) == lib.bits(plain.step)
         assert result.value.dtype == plain.value.dtype
         assert result.flags.keys() == plain.flags.keys()
-    assert again.ncalls == plain.ncalls - plain.ncalls // 2
-    assert complete.ncalls == complete.npoints == 0
+    assert plain.ncalls - stored < again.ncalls <= plain.ncalls - stored + 3  # compared at up to three stored points
+    assert 0 < complete.ncalls <= 3
+    assert operator(f, evaluator=unverified(path)).ncalls == int(name in VECTOR)  # the structure of what f returns
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
 @pytest.mark.parametrize("scheme", THINNED, ids=repr)
-def test_aux_and_the_value_at_x_are_kept(lib, scheme, path):
-    x, journal = lib.asarray(X, "float32"), anygrad.Journal(path)
-    f = counted(lambda x: ({"a": x**2, "b": [x[0] * x[1]]}, {"calls": 1}))
-    options = {"scheme": scheme, "evaluator": journal, "has_aux": True}
-    first, aux = anygrad.jacobian(f, x, **options)
+def test_aux_and_the_value_at_x(lib, scheme, path):
+    x, journal = lib.asarray(X, "float32"), unverified(path)
+    f = counted(lambda x: ({"a": x**2, "b": [x[0] * x[1]]}, {"calls": f.calls}))
+    options = {"scheme": scheme, "has_aux": True}
+    first, aux = anygrad.jacobian(f, x, evaluator=journal, **options)
     assert aux == {"calls": 1}
     calls = f.calls
-    second, aux = anygrad.jacobian(f, x, **options)
-    assert (f.calls, aux) == (calls, {"calls": 1})
+    second, aux = anygrad.jacobian(f, x, evaluator=journal, **options)  # asked of f anew, once
+    assert (f.calls, aux) == (calls + 1, {"calls": calls + 1})
     assert lib.bits(first["a"]) == lib.bits(second["a"])
     assert lib.bits(first["b"][0]) == lib.bits(second["b"][0])
-    third, aux = anygrad.jacobian(f, x, f0=({"a": x**2, "b": [x[0] * x[1]]}, "given"), **options)
-    assert aux == "given"
+    third, aux = anygrad.jacobian(f, x, f0=({"a": x**2, "b": [x[0] * x[1]]}, "given"), evaluator=journal, **options)
+    assert (f.calls, aux) == (calls + 1, "given")
     assert lib.bits(third["a"]) == lib.bits(second["a"])
+
+
+class Loaded:
+    """An extra output, and an exception, that tells when it is unpickled."""
+
+    count = 0
+
+    def __reduce__(self):
+        return loaded, ()
+
+
+def loaded():
+    Loaded.count += 1
+    return Loaded()
+
+
+class LoadedError(Exception, Loaded):
+    pass
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_pickles_are_loaded_only_if_the_file_is_trusted(trust, path):
+    def f(x):
+        f.calls += 1
+        if x[1] > 2.0:
+            raise LoadedError("no licence")
+        return squares(x), Loaded()
+
+    f.calls, options = 0, {"has_aux": True, "full_output": True}
+    writer = anygrad.Journal(path, on_error="nan", trust=True)
+    anygrad.numerical_gradient(f, X.copy(), evaluator=writer, **options)
+    calls, Loaded.count = f.calls, 0
+    reader = unverified(path, on_error="nan", trust=trust)
+    result, aux = anygrad.numerical_gradient(f, X.copy(), evaluator=reader, **options)
+    assert isinstance(aux, Loaded)
+    assert bool(Loaded.count) == trust
+    assert f.calls == calls + (not trust)
+    if not trust:
+        assert str(result.failures["x[1]"]).endswith("LoadedError: no licence")
+        assert type(result.failures["x[1]"]) is RuntimeError
+
+
+def test_what_cannot_be_pickled_is_asked_anew(path):
+    f = counted(lambda x: (squares(x), lambda: "aux"))
+    for calls in (7, 1):
+        before = f.calls
+        evaluator = unverified(path, trust=True)
+        _, aux = anygrad.numerical_gradient(f, X.copy(), has_aux=True, evaluator=evaluator)
+        assert (aux(), f.calls - before) == ("aux", calls)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
 def test_a_value_that_was_given_once_and_then_not(scheme, path):
-    f, options = counted(lambda x: {"a": x**2}), {"scheme": scheme, "evaluator": anygrad.Journal(path)}
+    f, options = counted(lambda x: {"a": x**2}), {"scheme": scheme, "evaluator": unverified(path)}
     first = anygrad.jacobian(f, X.copy(), f0={"a": X**2}, **options)
     calls = f.calls
     second = anygrad.jacobian(f, X.copy(), **options)
@@ -210,10 +272,10 @@ def test_trees_and_vector_functions(lib, scheme, path):
     f = counted(f, cut_at=complete.ncalls - 3)
     with pytest.raises(PowerCutError):
         anygrad.jacobian(f, x, scheme=scheme, evaluator=anygrad.Journal(path))
-    for left in (4, 0):  # that call, again, and the three after it
+    for left in (4, 0):  # that call, again, and the three after it; and one at x for the structure
         before = f.calls
-        value = anygrad.jacobian(f, x, scheme=scheme, evaluator=anygrad.Journal(path))
-        assert f.calls - before == left
+        value = anygrad.jacobian(f, x, scheme=scheme, evaluator=unverified(path))
+        assert f.calls - before == left + 1
         for row in ("c", "d"):
             rows = (value[row], plain[row]) if row == "c" else (value[row][0], plain[row][0])
             assert lib.bits(rows[0]["a"]) == lib.bits(rows[1]["a"])
@@ -227,10 +289,8 @@ def test_every_dtype(lib, dtype, path):
     plain = anygrad.numerical_gradient(lib.xp.sum, x)
     f = counted(lib.xp.sum, cut_at=3)
     with pytest.raises(PowerCutError):
-        anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
-    assert np.array_equal(
-        lib.numpy(anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))), lib.numpy(plain)
-    )
+        anygrad.numerical_gradient(f, x, evaluator=unverified(path))
+    assert np.array_equal(lib.numpy(anygrad.numerical_gradient(f, x, evaluator=unverified(path))), lib.numpy(plain))
     assert f.calls == 7
 
 
@@ -240,11 +300,9 @@ def test_complex_x(lib, complex_dtype, real, path):
     x = lib.asarray(X + 1j, complex_dtype)
     f = counted(lambda x: lib.xp.sum(lib.xp.abs(x) ** 2) if real else lib.xp.sum(x**2))
     plain = anygrad.numerical_gradient(f, x)
-    first = anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
+    first = anygrad.numerical_gradient(f, x, evaluator=unverified(path))
     calls = f.calls
-    assert np.array_equal(
-        lib.numpy(anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))), lib.numpy(plain)
-    )
+    assert np.array_equal(lib.numpy(anygrad.numerical_gradient(f, x, evaluator=unverified(path))), lib.numpy(plain))
     assert np.array_equal(lib.numpy(first), lib.numpy(plain))
     assert f.calls == calls
 
@@ -258,19 +316,19 @@ def test_rows_of_a_batch(lib, scheme, path):
     for left in (None, 3, 0):
         if left is None:
             with pytest.raises(PowerCutError):
-                anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=anygrad.Journal(path))
+                anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=unverified(path))
             continue
-        again = anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=anygrad.Journal(path), full_output=True)
+        again = anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=unverified(path), full_output=True)
         assert lib.bits(again.value) == lib.bits(plain.value)
-        assert again.ncalls == left
+        assert again.ncalls <= left  # a point that is asked for twice is evaluated once
 
 
 def test_empty_x(path):
     for _ in range(2):
-        assert anygrad.numerical_gradient(squares, np.empty(0), evaluator=anygrad.Journal(path)).shape == (0,)
+        assert anygrad.numerical_gradient(squares, np.empty(0), evaluator=unverified(path)).shape == (0,)
     path.unlink()
     for _ in range(2):
-        jacobian = anygrad.jacobian(lambda x: np.ones(2), np.empty(0), evaluator=anygrad.Journal(path))
+        jacobian = anygrad.jacobian(lambda x: np.ones(2), np.empty(0), evaluator=unverified(path))
         assert jacobian.shape == (2, 0)
 
 
@@ -283,7 +341,7 @@ def test_bounds_and_infinite_values(path):
 
     plain = anygrad.numerical_gradient(f, x, bounds=bounds)
     for _ in range(2):
-        again = anygrad.numerical_gradient(f, x, bounds=bounds, evaluator=anygrad.Journal(path))
+        again = anygrad.numerical_gradient(f, x, bounds=bounds, evaluator=unverified(path))
         assert again.tobytes() == plain.tobytes()
 
 
@@ -298,9 +356,9 @@ def test_an_interrupt_leaves_x_and_the_journal_as_they_are(path):
 
     f.calls = 0
     with pytest.raises(KeyboardInterrupt):
-        anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path, on_error="nan"))
+        anygrad.numerical_gradient(f, x, evaluator=unverified(path, on_error="nan"))
     assert np.array_equal(x, X)
-    assert np.allclose(anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path)), 2 * X)
+    assert np.allclose(anygrad.numerical_gradient(f, x, evaluator=unverified(path)), 2 * X)
     assert f.calls == 7
 
 
@@ -312,8 +370,8 @@ def test_an_interrupt_of_the_progress_comes_after_the_value_is_kept(path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path), progress=stop)
-    anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path))
+        anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path), progress=stop)
+    anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path))
     assert f.calls == 6
 
 
@@ -321,14 +379,19 @@ def test_an_interrupt_of_the_progress_comes_after_the_value_is_kept(path):
 def test_progress_counts_what_is_kept(scheme, path):
     f = counted(squares, cut_at=3)
     with pytest.raises(PowerCutError):
-        anygrad.numerical_gradient(f, X.copy(), scheme=scheme, evaluator=anygrad.Journal(path))
+        anygrad.numerical_gradient(f, X.copy(), scheme=scheme, evaluator=unverified(path))
     total = scheme.calls(3)
-    for _ in range(2):
+    for stored in (2, total):
         seen = []
         anygrad.numerical_gradient(
-            f, X.copy(), scheme=scheme, evaluator=anygrad.Journal(path), progress=lambda *counts: seen.append(counts)
+            f, X.copy(), scheme=scheme, evaluator=unverified(path), progress=lambda *counts: seen.append(counts)
         )
-        assert seen == [(done, total) for done in range(1, total + 1)]
+        assert seen[-1] == (total, total)
+        assert stored == total or seen == [(done, total) for done in range(stored, total + 1)]
+    seen = []  # those that are compared are not counted twice
+    journal = anygrad.Journal(path)
+    anygrad.numerical_gradient(f, X.copy(), scheme=scheme, evaluator=journal, progress=lambda *own: seen.append(own))
+    assert seen[-1] == (total, total)
 
 
 def test_f_may_change_what_it_holds(path):
@@ -343,16 +406,16 @@ def test_f_may_change_what_it_holds(path):
         return squares(x)
 
     with pytest.raises(PowerCutError):
-        anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path))
-    assert np.allclose(anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path)), 2 * X)
+        anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path))
+    assert np.allclose(anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path)), 2 * X)
 
 
 def test_f_that_reads_x_through_a_closure(path):
     x = X.copy()
     f = counted(lambda _: float((x**2).sum()), cut_at=3)
     with pytest.raises(PowerCutError):
-        anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
-    assert np.allclose(anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path)), 2 * X)
+        anygrad.numerical_gradient(f, x, evaluator=unverified(path))
+    assert np.allclose(anygrad.numerical_gradient(f, x, evaluator=unverified(path)), 2 * X)
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
@@ -372,31 +435,30 @@ def refused(path, match, f=squares, x=X, operator=anygrad.numerical_gradient, **
     x = np.array(x) if isinstance(x, np.ndarray) else x
     with pytest.raises(ValueError, match=match) as caught:
         operator(f, x, evaluator=anygrad.Journal(path), **options)
-    assert "is of something else" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_another_x_is_refused(path):
     anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, r"x differs: shape: \(3,\) there, \(4,\) here", x=np.ones(4))
-    refused(path, "x differs: dtype: float64 there, float32 here", x=X.astype("float32"))
-    refused(path, r"\(x differs: not the same numbers\)", x=np.nextafter(X, 9))
-    refused(path, r"x: x there, x\['a'\] here", f=lambda x: x["a"].sum(), x={"a": X.copy()})
+    refused(path, r"something else \(x: numpy float64 of shape \(3,\) there, .*\(4,\) here\)", x=np.ones(4))
+    refused(path, "x: .* float64 .* there, .* float32 .* here", x=X.astype("float32"))
+    refused(path, r"\(not the same x\)", x=np.nextafter(X, 9))
+    refused(path, r"x\['a'\]: nothing there, numpy .* here", f=lambda x: x["a"].sum(), x={"a": X.copy()})
     anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
 
 
 @pytest.mark.libraries(lambda lib: lib.name not in ("numpy", "dask"))
 def test_another_library_is_refused(lib, path):
     anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, "x differs: library: numpy there, .* here", x=lib.asarray(X, "float32"))
+    refused(path, "x: numpy .* there, .* here", x=lib.asarray(X, "float32"))
 
 
-def test_another_plan_is_refused(path):
+def test_another_derivative_is_refused(path):
     anygrad.numerical_gradient(squares, X.copy(), scheme=anygrad.Central(), evaluator=anygrad.Journal(path))
     refused(path, r"scheme: Central\(order=2.*\) there, Adaptive\(.*\) here", scheme=anygrad.Adaptive())
     steps = [np.full(3, 1e-3), np.array([1e-3, 1e-3, np.nextafter(1e-3, 1)])]
     refused(path, "bounds: None there, .*9.* here", scheme=anygrad.Central(), bounds=(None, 9.0))
-    refused(path, "operator: numerical_gradient there, laplacian here", operator=anygrad.laplacian)
+    refused(path, "operator: 'numerical_gradient' there, 'laplacian' here", operator=anygrad.laplacian)
     path.unlink()
     anygrad.numerical_gradient(
         squares, X.copy(), scheme=anygrad.Central(step=steps[0]), evaluator=anygrad.Journal(path)
@@ -411,6 +473,8 @@ def test_another_plan_is_refused(path):
 
 
 class Model:
+    """An f whose name is that of its class."""
+
     def __init__(self, data):
         self.data = data
 
@@ -422,70 +486,96 @@ class Model:
 
 
 class AnotherModel(Model):
-    def loss(self, x):
-        return float(self.data @ x) + 1
-
-
-def function_of(data):
-    return lambda x: float(data @ x)
-
-
-def with_default(data):
-    def f(x, data=data):
-        return float(data @ x)
-
-    return f
+    pass
 
 
 def twice(x):
-    return 2 * helper(x)
+    return 2 * squares(x)
 
 
-def helper(x):
-    return x.sum()
+def scaled(x, factor):
+    return factor * squares(x)
 
 
-MAKERS = {
-    "closure variable 'data'": function_of,
-    "defaults of its arguments": with_default,
-    "attribute 'data'": Model,
-    "f: not the same attribute 'data'": lambda data: Model(data).loss,
-    "keyword argument 'data'": lambda data: functools.partial(lambda x, data: float(data @ x), data=data),
-    "f: not the same arguments": lambda data: functools.partial(lambda data, x: float(data @ x), data),
-}
+def test_f_is_known_by_its_name(path):
+    data = np.ones(3)
+    names = {
+        "'squares' there, 'twice' here": (squares, twice),
+        "'Model' there, 'AnotherModel' here": (Model(data), AnotherModel(data)),
+        "'Model.loss' there, 'AnotherModel' here": (Model(data).loss, AnotherModel(data)),
+        "'scaled' there, 'twice' here": (functools.partial(scaled, factor=2.0), twice),
+        "'exp' there, 'sin' here": (np.exp, np.sin),
+    }
+    for match, (f, another) in names.items():
+        x = np.array(0.5) if "exp" in match else X
+        for _ in range(2):
+            anygrad.numerical_gradient(f, x.copy(), evaluator=anygrad.Journal(path))
+        refused(path, f"f: {match}", f=another, x=x)
+        path.unlink()
 
 
-@pytest.mark.parametrize("match", MAKERS)
-def test_f_that_holds_something_else_is_refused(match, path):
-    make, data = MAKERS[match], np.ones(3)
-    for _ in range(2):
+def test_f_that_holds_something_else_is_refused(path):
+    """Which shows in its values, both of which are named."""
+    data = np.ones(3)
+    makers = [Model, lambda data: functools.partial(np.dot, data), lambda data: lambda x: float(data @ x)]
+    for make in makers:
         anygrad.numerical_gradient(make(data.copy()), X.copy(), evaluator=anygrad.Journal(path))
-    data[1] += 1e-15
-    refused(path, match, f=make(data))
+        refused(
+            path,
+            r"values of another f: with x\[0\] = 1.0001, it has 2\.5\d*, but f gives 5\.0\d* now",
+            f=make(2 * data),
+        )
+        path.unlink()
 
 
-def test_another_f_is_refused(path, monkeypatch):
-    anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, "f: name: .*squares there, .*twice here; f: not the same code", f=twice)
+def test_the_value_that_differs_is_shown(path):
+    anygrad.jacobian(lambda x: x**2, X.copy(), evaluator=anygrad.Journal(path))
+    refused(
+        path,
+        r"it has \[1.0\d*, 4.0, 0.25\], but f gives \[1.0\d*, 5.0, 0.25\] now",
+        f=lambda x: x**2 + [0, 1, 0],
+        operator=anygrad.jacobian,
+    )
+    refused(
+        path,
+        r"it has \[1.0\d*, 4.0, 0.25\], but f gives \[1.0\d*, 4.0, 0.25, 1.0\] now",
+        f=lambda x: np.append(x**2, 1.0),
+        operator=anygrad.jacobian,
+    )
+    with pytest.raises(ZeroDivisionError):
+        anygrad.jacobian(lambda x: 1 / 0, X.copy(), evaluator=anygrad.Journal(path))
+
+
+def test_the_last_bit_counts(path):
+    anygrad.numerical_gradient(lambda x: squares(x) + 0, X.copy(), evaluator=anygrad.Journal(path))
+    refused(path, "another f", f=lambda x: np.nextafter(squares(x), 9.0))
     path.unlink()
-    anygrad.numerical_gradient(lambda x: x.sum(), X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, r"\(f: not the same code\)", f=lambda x: x.sum() + 1)
+    anygrad.numerical_gradient(lambda x: 0.0 * squares(x), X.copy(), evaluator=anygrad.Journal(path))
+    refused(path, r"0.0, but f gives -0.0 now", f=lambda x: -0.0 * squares(x))
     path.unlink()
-    anygrad.numerical_gradient(twice, X.copy(), evaluator=anygrad.Journal(path))
-    monkeypatch.setitem(twice.__globals__, "helper", lambda x: x.max())
-    refused(path, "f: not the same global variable 'helper'", f=twice)
-    path.unlink()
-    anygrad.numerical_gradient(Model(np.ones(3)), X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, "f: not the same class", f=AnotherModel(np.ones(3)))
+    for _ in range(2):
+        gradient = anygrad.numerical_gradient(lambda x: np.nan, X.copy(), evaluator=anygrad.Journal(path))
+        assert np.isnan(gradient).all()
+
+
+def test_a_file_that_was_refused_is_as_it_was(path):
+    first = anygrad.numerical_gradient(lambda x: squares(x) + 0, X.copy(), evaluator=anygrad.Journal(path))
+    refused(path, "another f", f=lambda x: squares(x) + 1)
+    again = anygrad.numerical_gradient(lambda x: squares(x) + 0, X.copy(), evaluator=anygrad.Journal(path))
+    assert again.tobytes() == first.tobytes()
 
 
 @pytest.fixture
 def user(tmp_path, monkeypatch):
-    """Return what makes f of a user's source."""
+    """Return what imports f, as a new process would, after what it reads has been written."""
 
-    def f_of(source):
-        write(source, tmp_path)
-        return imported()
+    def f_of(**files):
+        for name, text in files.items():
+            (tmp_path / name.replace("_py", ".py")).write_text(text)
+        for name in [name for name in sys.modules if name.startswith("user_")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        return importlib.import_module("user_model").f
 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -494,97 +584,86 @@ def user(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
 
 
-@pytest.mark.parametrize("what", EDITED)
-def test_what_is_edited_is_noticed(what, path, user):
-    """Also after runs in which something besides that has changed by itself."""
-    for calls in (6, 0):
-        result = anygrad.numerical_gradient(
-            user(EDITED[what]), X.copy(), evaluator=anygrad.Journal(path), full_output=True
-        )
-        assert result.ncalls == calls
-    refused(path, "f: |not the same f", f=user(EDITED[what].replace("2.0", "5.0")))
+MODEL = """
+import json, os, pathlib, user_sim
+K = json.loads(pathlib.Path(__file__).with_name("user_data").read_text())
+def helper(x): return 2.0 * float(x.sum())
+def f(x): return helper(x) + user_sim.loss(x) + K * float(x[0]) + float(os.environ.get("USER_OFFSET", "0"))
+"""
+SIMULATOR = "def loss(x): return 3.0 * float(x.prod())"
 
 
-@pytest.mark.parametrize("what", KNOWN_AGAIN)
-def test_what_changes_by_itself_is_known_again(what, path, user):
-    for calls in (6, 0, 0):
-        result = anygrad.numerical_gradient(
-            user(KNOWN_AGAIN[what]), X.copy(), evaluator=anygrad.Journal(path), full_output=True
-        )
-        assert result.ncalls == calls
+@pytest.mark.parametrize("edited", ["helper", "module", "data", "environment"])
+def test_an_edit_is_refused(edited, path, user, monkeypatch):
+    """Wherever it is, if a value differs."""
+    files = {"user_model_py": MODEL, "user_sim_py": SIMULATOR, "user_data": "4.0"}
+    for _ in range(2):
+        anygrad.numerical_gradient(user(**files), X.copy(), evaluator=anygrad.Journal(path))
+    if edited == "environment":
+        monkeypatch.setenv("USER_OFFSET", "1e-9")
+    name = {"helper": "user_model_py", "module": "user_sim_py", "data": "user_data"}.get(edited)
+    if name:
+        files[name] = files[name].replace("2.0 *", "2.1 *").replace("3.0", "3.1").replace("4.0", "4.1")
+    refused(path, r"values of another f: with x\[0\] = 1.0001, it has", f=user(**files))
 
 
-def test_every_process_knows_the_same(tmp_path):
-    known = []
-    for seed in ("1", "2"):
-        folder = tmp_path / seed
-        folder.mkdir()
-        run = subprocess.run(
-            [sys.executable, Path(__file__).with_name("edited.py"), folder],
-            env=os.environ | {"PYTHONPATH": ROOT, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        known.append(run.stdout.splitlines())
-    assert known[0] == known[1]
-    assert len(known[0]) > 5 * len(EDITED | KNOWN_AGAIN)
+def test_an_edit_that_changes_no_value_goes_on(path, user):
+    files = {"user_model_py": MODEL, "user_sim_py": SIMULATOR, "user_data": "4.0"}
+    first = anygrad.numerical_gradient(user(**files), X.copy(), evaluator=anygrad.Journal(path))
+    files["user_sim_py"] = "# faster\n" + SIMULATOR.replace("x.prod()", "x[0] * x[1] * x[2]")
+    again = anygrad.numerical_gradient(user(**files), X.copy(), evaluator=anygrad.Journal(path), full_output=True)
+    assert (again.value.tobytes(), again.ncalls) == (first.tobytes(), 3)
 
 
-def test_facts_grow_with_what_there_is_and_not_with_the_ways_to_it(user):
-    """Parts point back to what they are of, and to each other; each thing is known once."""
-    f = user(
-        "class N: pass\n"
-        "root = N()\n"
-        "for i in range(20):\n"
-        "    part = N()\n"
-        "    part.parent, part.first, part.last, part.k = root, vars(root).get('part 0'), part, i\n"
-        "    setattr(root, f'part {i}', part)\n"
-        "def f(x): return root.k * x.sum()\n"
-    )
-    assert len([*inventory_of(f)]) < 20 * 5 + 20
-
-
-def test_what_is_edited_is_named(path, user):
-    for what, match in {
-        "class attribute": r"\(f: user_model.S: attribute 'k': 2.0 there, 5.0 here\)",
-        "function of a module": r"\(f: user_sim.loss: not the same code\)",
-        "variable of a module": r"\(f: global variable 'user_sim.K': 2.0 there, 5.0 here\)",
-        "object with a counter": "f: global variable 's': attribute 'k': 2.0 there, 5.0 here",
-    }.items():
-        anygrad.numerical_gradient(user(EDITED[what]), X.copy(), evaluator=anygrad.Journal(path))
-        refused(path, match, f=user(EDITED[what].replace("2.0", "5.0")))
-        path.unlink()
-
-
-def test_another_library_under_the_same_name_is_noticed(path, user):
-    source = "import math as m\ndef f(x): return m.exp(x.sum()).real\n"
-    anygrad.numerical_gradient(user(source), X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, "f: global variable 'm': math there, cmath here", f=user(source.replace("math", "cmath")))
-
-
-def test_a_module_that_ends_the_program_when_it_is_imported(path, user):
-    """Such as a script: only f can say whether it is ever imported."""
-    model = "def f(x):\n    if len(x) == 0: import user_sim\n    return (x**2).sum()\n"
-    f = user(f"{model}# simulator\nraise SystemExit(2)\n")
-    assert np.allclose(anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path)), 2 * X)
-
-
-def test_data_of_other_libraries_is_known_again(lib, path):
-    data = [lib.asarray(np.array([[1.0, 2.0]]), "float32"), lib.asarray(np.array([1.0]), "float32")]
+def test_a_random_f(path):
+    generator = np.random.default_rng(1)
 
     def f(x):
-        return float(lib.numpy(data[0])[0, 0]) * x.sum()
+        return squares(x) + 1e-9 * generator.normal()
 
+    first = anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path))
+    refused(path, "or pass verify=False if f is random", f=f)
+    again = anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path))
+    assert again.tobytes() == first.tobytes()
+
+
+def test_keys(path, tmp_path):
+    versions = [
+        anygrad.Journal(path, key=key) for key in ({"mesh": 1, "data": np.ones(2)}, {"mesh": 1, "data": np.zeros(2)})
+    ]
     for _ in range(2):
-        anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path))
-    data[0] = lib.asarray(np.array([[1.0, 2.5]]), "float32")
-    refused(path, "f: not the same closure variable 'data'", f=f)
+        anygrad.numerical_gradient(squares, X.copy(), evaluator=versions[0])
+    with pytest.raises(ValueError, match=r"is of something else \(key: .* there, .* here\)"):
+        anygrad.numerical_gradient(squares, X.copy(), evaluator=versions[1])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for factor in (1, 2, 1):
+        journal = anygrad.Journal(folder, key=factor)
+        assert np.allclose(
+            anygrad.numerical_gradient(lambda x: factor * squares(x), X.copy(), evaluator=journal), 2 * factor * X
+        )
+    assert len(os.listdir(folder)) == 2
+
+
+def test_f_is_compared_at_three_points_at_most(path):
+    f = counted(squares)
+    for calls in (40, 3, 3):
+        before = f.calls
+        anygrad.numerical_gradient(f, np.linspace(1, 2, 20), evaluator=anygrad.Journal(path))
+        assert f.calls - before == calls
 
 
 def test_as_many_names_as_help(path):
     anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
-    refused(path, r"; and \d more\)", f=np.sum, x=np.ones(4, "float32"), bounds=(0, 2), scheme=anygrad.Adaptive())
+    refused(
+        path,
+        r"; and \d more\)",
+        f=np.sum,
+        x=np.ones(4, "float32"),
+        bounds=(0, 2),
+        scheme=anygrad.Adaptive(),
+        operator=anygrad.laplacian,
+    )
 
 
 @pytest.mark.libraries(lambda lib: lib.lazy)
@@ -609,7 +688,7 @@ def test_sparse_jacobians(sparsity, path):
     with pytest.raises(PowerCutError):
         anygrad.jacobian(f, x, sparsity=sparsity, evaluator=anygrad.Journal(path))
     again = anygrad.jacobian(f, x, sparsity=sparsity, evaluator=anygrad.Journal(path), full_output=True)
-    assert again.ncalls in (1, 2)  # a point that is asked for twice is evaluated once
+    assert again.ncalls <= 2 + 3  # a point that is asked for twice is evaluated once; three are compared
     assert np.array_equal(again.value.todense(), plain.value.todense())
     refused(path, "sparsity: .* there, .* here", f=f, x=x, operator=anygrad.jacobian, sparsity=np.eye(20))
 
@@ -658,40 +737,72 @@ def test_files_that_are_no_journals(path):
 def test_truncated_files(path):
     x = np.linspace(0, 1, 200)
     f = counted(squares)
-    plain = anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
+    plain = anygrad.numerical_gradient(f, x, evaluator=unverified(path))
     content = path.read_bytes()
     calls = f.calls
     for length in (10, 99, 512, 4096, 5000, 8192, len(content) - 4096, len(content) - 100, len(content) - 1):
         path.write_bytes(content[:length])
-        with pytest.raises(
-            ValueError, match=r"is no journal, or a damaged one \(.*\): give another path, or delete it"
-        ):
-            anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
+        bits, _ = outcome(counted(squares), x, path)
+        assert bits in (None, plain.tobytes())
+        assert length > 8192 or bits is None
     path.write_bytes(content)
-    assert np.array_equal(anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path)), plain)
+    assert np.array_equal(anygrad.numerical_gradient(f, x, evaluator=unverified(path)), plain)
     assert f.calls == calls
 
 
-def test_a_full_disk(path, monkeypatch):
-    """SQLite is told that there are no more pages: it fails as on a full disk, and so does the journal."""
+def test_a_full_disk(path):
+    """The system is told to let no file grow further: writing fails as on a full disk, and so does the journal."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limits; the next test fills a disk")
     x, f = np.linspace(0, 1, 500), counted(squares)
-    keep = ledger.Ledger.prepare
-
-    def prepare(ledger):
-        keep(ledger)
-        ledger._connection.execute(f"PRAGMA max_page_count = {12}")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger.Ledger, "prepare", prepare)
-        with pytest.raises(
-            OSError, match=r"cannot be read or written \(database or disk is full\).*goes on from the last"
-        ):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot be read or written \(.*\).*goes on from the last"):
             anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert np.array_equal(x, np.linspace(0, 1, 500))
-    assert 10 < f.calls < 900
-    value = anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path))
+    assert 3 < f.calls < 900
+    value = anygrad.numerical_gradient(f, x, evaluator=unverified(path))
     assert np.array_equal(value, anygrad.numerical_gradient(squares, x))
     assert f.calls == 1001  # the value that found no room is the one that is evaluated again
+
+
+def test_a_folder_that_cannot_be_written():
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("a folder that even root cannot write to is known of Linux only")
+    with pytest.raises(OSError, match=r"/proc/self/night.journal cannot be read or written \(unable to open"):
+        anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal("/proc/self/night.journal"))
+
+
+def outcome(f, x, path, **options):
+    """Return the bits of a gradient, or the error that says that the journal cannot be used; and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            bits = anygrad.numerical_gradient(f, x, evaluator=anygrad.Journal(path, **options)).tobytes()
+        except (ValueError, OSError):
+            bits = None
+    return bits, [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_flipped_bits(verify, path):
+    """None changes a result: it is noticed, or what it has hit does not matter."""
+    x, chance = np.linspace(0, 1, 60), random.Random(3)
+    expected = anygrad.numerical_gradient(counted(squares), x, evaluator=anygrad.Journal(path)).tobytes()
+    content, seen = path.read_bytes(), Counter()
+    for _ in range(150):
+        data = bytearray(content)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        path.write_bytes(data)
+        bits, messages = outcome(counted(squares), x.copy(), path, verify=verify)
+        assert bits in (None, expected)
+        assert len(messages) <= 1
+        if messages:
+            assert "does not match its checksum" in messages[0]
+        seen["refused" if bits is None else "warned" if messages else "unseen"] += 1
+    assert seen["warned"] > 30
 
 
 def test_a_disk_that_is_really_full(path, tmp_path):
@@ -702,7 +813,7 @@ def test_a_disk_that_is_really_full(path, tmp_path):
         pytest.skip("only root on Linux may mount a disk small enough to be filled; the test before this fills a file")
     try:
         x, f = np.linspace(0, 1, 2000), counted(squares)
-        journal = anygrad.Journal(disk / "night.journal")
+        journal = unverified(disk / "night.journal")
         with pytest.raises(OSError, match="cannot be read or written"):
             anygrad.numerical_gradient(f, x, evaluator=journal)
         assert np.array_equal(x, np.linspace(0, 1, 2000))
@@ -714,7 +825,7 @@ def test_a_disk_that_is_really_full(path, tmp_path):
 
 
 def test_a_folder_has_a_file_for_each_derivative(tmp_path):
-    f, journal = counted(squares), anygrad.Journal(tmp_path)
+    f, journal = counted(squares), unverified(tmp_path)
     derivatives = [
         lambda: anygrad.numerical_gradient(f, X.copy(), evaluator=journal),
         lambda: anygrad.numerical_gradient(f, X + 1, evaluator=journal),
@@ -779,13 +890,13 @@ def test_a_check_that_is_killed_goes_on(tmp_path, factor, directions, dtype):
 
 
 def test_paths(path, tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match=r"in a folder that does not exist: make .*nowhere"):
+    with pytest.raises(OSError, match=r"nowhere/a cannot be read or written \(unable to open"):
         anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(tmp_path / "nowhere" / "a"))
     with pytest.raises(TypeError, match="path is 3, but the path of a file was expected"):
         anygrad.Journal(3)
     with pytest.raises(TypeError, match=r"inner is .*Loop.*, but an evaluator such as"):
         anygrad.Journal(path, anygrad.Loop)
-    with pytest.raises(ValueError, match=r'on_error is .ignore., but "raise" or "nan" was expected'):
+    with pytest.raises(ValueError, match=r"on_error must be 'raise' or 'nan'"):
         anygrad.Journal(path, on_error="ignore")
     monkeypatch.chdir(tmp_path)
     anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal("here"))
@@ -807,8 +918,8 @@ def test_a_relative_path_is_from_where_the_journal_was_made(tmp_path, monkeypatc
     f.calls = 0
     for path in ("night.journal", Path("as a path"), "folder/"):
         monkeypatch.chdir(folders[0])
-        journal = anygrad.Journal(path)
-        assert (journal, repr(journal)) == (anygrad.Journal(path), repr(anygrad.Journal(journal.path)))
+        journal = unverified(path)
+        assert (journal, repr(journal)) == (unverified(path), repr(unverified(journal.path)))
         assert type(journal.path) is type(path) or isinstance(path, Path)
         assert os.path.samefile(Path(journal.path).parent, folders[0])
         before = f.calls
@@ -821,31 +932,27 @@ def test_a_relative_path_is_from_where_the_journal_was_made(tmp_path, monkeypatc
 def test_a_file_where_a_folder_was_to_be(tmp_path):
     (tmp_path / "afile").touch()
     for path in (f"{tmp_path}/afile/", f"{tmp_path}/afile/folder/"):
-        match = rf"{path} .*(but is a file: leave|Not a directory\): give another path)"
-        with pytest.raises(NotADirectoryError, match=match):
+        with pytest.raises(OSError, match="afile"):
             anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
     assert not (tmp_path / "afile").stat().st_size
 
 
 @pytest.mark.parametrize(
-    ("column", "content"), [("numbers", b"123"), ("numbers", b""), ("shape", "3"), ("dtype", "?!")]
+    ("column", "content"), [("content", b"123"), ("content", b""), ("pickled", b"?!"), ("checksum", "no")]
 )
-def test_rows_that_are_damaged(column, content, path):
-    anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
+def test_a_damaged_row_is_evaluated_again(column, content, path):
+    f = counted(squares)
+    first = anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path))
     with sqlite3.connect(path) as connection:
-        connection.execute(f"UPDATE evaluations SET {column} = ?", [content])
+        connection.execute(f"UPDATE points SET {column} = ? WHERE rowid IN (2, 5)", [content])
     connection.close()
-    with pytest.raises(
-        ValueError, match=r"night.journal is no journal, or a damaged one \(one of its values cannot be"
-    ):
-        anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal(path))
-
-
-def test_what_cannot_be_kept(path):
-    with pytest.raises(TypeError, match=r"f returned as its aux .*lambda.*cannot be pickled"):
-        anygrad.numerical_gradient(
-            lambda x: (squares(x), lambda: 1), X.copy(), has_aux=True, evaluator=anygrad.Journal(path)
-        )
+    calls = f.calls
+    with pytest.warns(RuntimeWarning, match=r"night.journal is damaged: f is evaluated again where") as caught:
+        again = anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path))
+    assert (again.tobytes(), f.calls, len(caught)) == (first.tobytes(), calls + 2, 1)
+    assert caught[0].filename == __file__
+    assert anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path)).tobytes() == first.tobytes()
+    assert f.calls == calls + 2  # and kept
 
 
 # Failures
@@ -875,7 +982,7 @@ def test_an_exception_that_cannot_be_assigned_to(path):
 
     journal = anygrad.Journal(path, on_error="nan")
     assert np.isnan(anygrad.numerical_gradient(f, np.ones(1), evaluator=journal)).all()
-    assert {failure.type.rpartition(".")[2] for failure in journal.failures()} == {"FrozenError"}
+    assert {failure.error.partition(":")[0].rpartition(".")[2] for failure in journal.failures()} == {"FrozenError"}
 
 
 class UnspeakableError(Exception):
@@ -892,22 +999,21 @@ def test_an_exception_that_cannot_be_shown(path):
     journal = anygrad.Journal(path, on_error="nan")
     assert np.array_equal(np.isnan(anygrad.numerical_gradient(f, X.copy(), evaluator=journal)), [True, False, False])
     [failure] = journal.failures()
-    assert failure.message == "<no message: its __str__ raised KeyError>"
+    assert failure.error.endswith("UnspeakableError: <exception str() failed>")
     assert "in f" in failure.traceback
 
 
-@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=4), anygrad.Adaptive()], ids=repr)
+@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=4)], ids=repr)
 def test_a_failure_costs_its_element(scheme, path):
     x, f = X.copy(), fails_at(2.0)
-    journal = anygrad.Journal(path, on_error="nan")
+    journal = unverified(path, on_error="nan")
     result = anygrad.numerical_gradient(f, x, scheme=scheme, evaluator=journal, full_output=True)
     assert np.array_equal(result.flags["failed"], [False, True, False])
     assert np.array_equal(np.isnan(result.value), [False, True, False])
     assert np.array_equal(x, X)
     [first, *_] = journal.failures()
-    assert (first.array, first.elements, first.part) == ("x", (1,), 0)
-    assert first.numbers[0] > 2.0
-    assert (first.type, first.message) == ("ZeroDivisionError", "the mesh is degenerate")
+    assert first.point.startswith("x[1] = 2.0")
+    assert first.error == "ZeroDivisionError: the mesh is degenerate"
     assert "in failing" in first.traceback
     calls = f.calls
     again = anygrad.numerical_gradient(f, x, scheme=scheme, evaluator=journal, full_output=True)
@@ -926,11 +1032,7 @@ def test_failures_are_tried_again_only_when_asked(path):
 
     journal = anygrad.Journal(path, on_error="nan")
     assert np.isnan(anygrad.numerical_gradient(f, X.copy(), evaluator=journal)[1])
-    del failing["now"]
     failing["now"] = False
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE facts SET changes = 1 WHERE label LIKE '%failing%'")
-    connection.close()
     assert np.isnan(anygrad.numerical_gradient(f, X.copy(), evaluator=journal)[1])
     assert len(journal.failures()) == 1
     journal.forget_failures()
@@ -943,7 +1045,7 @@ def test_raise_tries_failures_again(path):
     anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path, on_error="nan"))
     calls = f.calls
     with pytest.raises(ZeroDivisionError):
-        anygrad.numerical_gradient(f, X.copy(), evaluator=anygrad.Journal(path))
+        anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path))
     assert f.calls == calls + 1
 
 
@@ -1005,7 +1107,7 @@ def test_functions_that_are_not_written_in_python(path):
     x = np.array(-1e-5)
     journal = anygrad.Journal(path, on_error="nan")
     assert np.isnan(anygrad.numerical_gradient(math.sqrt, x, evaluator=journal))
-    assert {failure.type for failure in journal.failures()} == {"ValueError"}
+    assert {failure.error.partition(":")[0] for failure in journal.failures()} == {"ValueError"}
 
 
 def test_what_is_wrong_with_f_is_no_failure(path):
@@ -1032,3 +1134,25 @@ def test_no_flag_without_a_reason(path):
     assert "failed" not in result.flags
     with pytest.raises(FileNotFoundError, match="there is no journal"):
         anygrad.Journal(path.with_name("another")).failures()
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Adaptive(), anygrad.Forward()], ids=repr)
+def test_a_failure_is_what_nan_is(scheme, path):
+    """The derivative is that of an f that returns NaN itself, from the file as well."""
+
+    def f(x):
+        return math.log(1.3 - x[0]) + x[1] ** 2 if x[0] < 1.3 else failed()
+
+    def failed():
+        raise ValueError("math domain error")
+
+    def with_nan(x):
+        return math.log(1.3 - x[0]) + x[1] ** 2 if x[0] < 1.3 else math.nan
+
+    x = np.array([1.2, 0.84])
+    plain = anygrad.numerical_gradient(with_nan, x, scheme=scheme, full_output=True)
+    for _ in range(2):
+        journal = anygrad.Journal(path, on_error="nan")
+        result = anygrad.numerical_gradient(f, x, scheme=scheme, evaluator=journal, full_output=True)
+        assert result.value.tobytes() == plain.value.tobytes()
+        assert set(result.failures) <= {"x[0]"}

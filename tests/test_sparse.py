@@ -101,7 +101,7 @@ def test_schemes(scheme):
         assert result.ncalls == scheme.calls(3 + 1)
     else:
         # Of Complex, each group with a zero is looked at along the real axis, too.
-        assert result.ncalls <= 4 * (5 if scheme.off_axis else 30)
+        assert result.ncalls <= 4 * (5 if scheme.samples_complex else 30)
     if isinstance(scheme, anygrad.Adaptive):
         assert np.all(np.abs(result.value.toarray() - jacobian(x)) <= result.error.toarray() + 1e-300)
     assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-6, atol=1e-6)
@@ -122,7 +122,7 @@ def test_random_patterns_give_the_dense_jacobian(shape, density, seed, scheme, b
     f, jacobian = problem(pattern, seed)
     x = random.uniform(-2, 2, shape[1])
     bounds = None
-    if bounded and not scheme.off_axis:
+    if bounded and not scheme.samples_complex:
         near = random.choice([0.0, 1e-3, 5.0], (2, shape[1]))
         near[1] += near[0] == 0  # there must be room on one side
         bounds = (x - near[0], x + near[1])

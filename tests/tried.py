@@ -41,7 +41,7 @@ class Tried:
 
     @property
     def off_axis(self) -> bool:
-        return bool(self.scheme.off_axis)
+        return bool(self.scheme.samples_complex)
 
     def calls(self, lib: Library, lines: int, n: int = 1) -> int | None:
         """Return how often f of a library's arrays is called for the n-th derivatives along some lines."""
@@ -63,7 +63,7 @@ class Tried:
         longest, shortest = spread * np.max(steps, initial=0.0), np.min(steps, initial=1.0)
         p = self.order
         truncation = factorial(p + n) * magnitude * longest**p
-        rounding = operations * eps * magnitude * 2 ** (p + n) / shortest ** (n - self.off_axis)
+        rounding = operations * eps * magnitude * 2 ** (p + n) / shortest ** (n - self.samples_complex)
         return float(truncation + rounding)
 
 
@@ -77,4 +77,4 @@ TRIED = [
     # 4 calls more see whether f keeps the imaginary part; second derivatives do that for nothing.
     Tried(anygrad.Complex(), 2, first=(1, 0), second=(2, 0), looks=4),
 ]
-REAL = [tried for tried in TRIED if not tried.off_axis]
+REAL = [tried for tried in TRIED if not tried.samples_complex]

@@ -307,6 +307,9 @@ class Backend:
     # How a user of the library turns an array into a floating one.
     cast_example: ClassVar[str] = "{x}.astype(float)"
 
+    def __reduce__(self) -> Any:
+        return load, (self.name,)
+
     def is_array(self, x: object) -> bool:
         """Return whether x is an array of this library."""
         raise NotImplementedError

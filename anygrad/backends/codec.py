@@ -72,12 +72,19 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     def encode(numbers: Raw) -> Raw:
         return cast(numbers, dtype).view(storage)
 
+    if working == dtype == storage:  # float64, where nothing is to be done
+        decode = encode = _unchanged
+
     def nearest(numbers: Raw) -> Raw:
         return cast(numbers, real).astype(real_working, copy=False)
 
     # That of longdouble is 0 as a Python float.
     tiny = float(limits.smallest_subnormal) or math.ulp(0.0)
     return Codec(dtype, real_working, storage, decode, encode, nearest, float(limits.eps), tiny)
+
+
+def _unchanged(numbers: Raw) -> Raw:
+    return numbers
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

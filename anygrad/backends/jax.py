@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
@@ -13,17 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad.backends._base import Indices
-from anygrad.backends._codec import narrowed
-from anygrad.backends._functional import FunctionalMemory
-from anygrad.backends._host import HostMemory
-from anygrad.backends._host_points import HostPoints
-from anygrad.backends._jax_codec import codec_of
-from anygrad.backends._jax_modes import under
-from anygrad.backends._jax_points import host_points
-from anygrad.backends._jax_vectoriser import gradient_in_one, vectoriser_of
-from anygrad.backends._points import within
-from anygrad.backends._scalar import (
+from anygrad._typing import Array
+from anygrad.backends.array_api import wide_copy
+from anygrad.backends.base import Elements, Indices, Memory, Points
+from anygrad.backends.codec import Codec, Raw, cast, narrowed, real_dtype
+from anygrad.backends.functional import FunctionalMemory
+from anygrad.backends.host import HostBackend, HostMemory
+from anygrad.backends.values import (
     host_number,
     host_numbers,
     no_complex_counterpart,
@@ -31,202 +26,163 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
-from anygrad.backends._stacks import CHUNK_BYTES
-from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
-from anygrad.backends._vectoriser import Function, Rule
-
-name = "jax"
-cast_example = "x.astype(float)"
-vectoriser = None  # it depends on x
 
 # On the CPU, where a call costs more than one of NumPy's and XLA needs less memory for the same.
 _CHUNK_BYTES = 2**23
+# Not all that looks like one: of a method `self` is an argument, and may have changed.
+_JITTED = type(jax.jit(lambda x: x))
+
+Function = Callable[[Any], Any]
 
 
-def is_array(x: object) -> bool:
-    return isinstance(x, jax.Array)
+class JaxBackend(HostBackend):
+    name = "jax"
 
+    def is_array(self, x: object) -> bool:
+        return isinstance(x, jax.Array)
 
-def floating(x: jax.Array) -> bool:
-    return bool(jnp.issubdtype(x.dtype, jnp.inexact))
+    def floating(self, x: jax.Array) -> bool:
+        return bool(jnp.issubdtype(x.dtype, jnp.inexact))
 
+    def memory(self, x: jax.Array, *, in_place: bool, rows: bool = False) -> Memory:
+        if self.on_host(x):
+            return JaxMemory(self, x, rows=rows)
+        own = x.copy()  # traced, inside of a function that is being traced, whatever x is
+        return JaxFunctionalMemory(self, own, lazy=isinstance(own, jax.core.Tracer), rows=rows)
 
-def host(x: jax.Array) -> NDArray[Any]:
-    return np.asarray(x)
+    def host(self, x: jax.Array) -> NDArray[Any]:
+        return np.asarray(x)
 
+    def on_host(self, x: jax.Array) -> bool:
+        return not isinstance(x, jax.core.Tracer) and _is_here(x.sharding)
 
-def in_host_memory(x: jax.Array) -> bool:
-    return not isinstance(x, jax.core.Tracer) and _is_here(x.sharding)
+    def extent(self, x: jax.Array) -> None:
+        return None  # nothing is written
 
+    def complexified(self, x: jax.Array) -> jax.Array:
+        if jnp.iscomplexobj(x) or x.dtype.itemsize < 4:
+            raise no_complex_counterpart(x.dtype)
+        return x.astype(jnp.result_type(x.dtype, jnp.complex64))
 
-def shares_memory(x: jax.Array, y: jax.Array) -> bool:
-    return False  # nothing is written
+    def widened(self, x: jax.Array) -> jax.Array:
+        with _float64(True):
+            return wide_copy(x)
 
+    def context(self, x: jax.Array) -> AbstractContextManager[object]:
+        return self.arrival(x)()
 
-def complexified(x: jax.Array) -> jax.Array:
-    if jnp.iscomplexobj(x) or x.dtype.itemsize < 4:
-        raise no_complex_counterpart(x.dtype)
-    return x.astype(jnp.result_type(x.dtype, jnp.complex64))
+    def arrival(self, x: jax.Array) -> Callable[[], AbstractContextManager[object]]:
+        return _float64 if x.dtype.name in {"float64", "complex128"} else nullcontext
 
+    def vmap(self, f: Function, x: jax.Array) -> Function:
+        many: Function = jax.jit(jax.vmap(f))
+        return many
 
-def widened(x: jax.Array) -> jax.Array:
-    with _with_float64():
-        return wide_copy(x)
+    def compiles(self, f: object) -> bool:
+        return isinstance(f, _JITTED)
 
+    def pattern(self, x: Any) -> Any:
+        from jax.experimental.sparse import BCOO  # noqa: PLC0415 - for sparse Jacobians alone
 
-def promoting(f: Function, x: jax.Array) -> Function:
-    return f
-
-
-def context(x: jax.Array) -> AbstractContextManager[object]:
-    return arrival(x)()
-
-
-def arrival(x: jax.Array) -> Callable[[], AbstractContextManager[object]]:
-    return _with_float64 if x.dtype.name in {"float64", "complex128"} else nullcontext
-
-
-def _with_float64() -> AbstractContextManager[object]:
-    """Return the context in which there is float64."""
-    return under(True)
-
-
-def forkable(x: jax.Array) -> bool:
-    return False  # JAX has threads, which are not there after a fork, but their locks are
-
-
-def compiled_gradient(
-    f: Function, x: jax.Array, rule: Rule, step: float, *, most: float, max_bytes: int | None
-) -> jax.Array | None:
-    if x.dtype != np.float64 or not jax.config.jax_enable_x64 or isinstance(x, jax.core.Tracer):
-        return None
-    if len(x.sharding.device_set) > 1:  # how the gradient would be distributed is XLA's choice
-        return None
-    if not within(np.asarray(x).reshape(-1), most):
-        return None
-    chunk_bytes = _CHUNK_BYTES if in_host_memory(x) else CHUNK_BYTES
-    return gradient_in_one(f, x, rule, step, chunk_bytes if max_bytes is None else max_bytes)
-
-
-def points_about(x: jax.Array, rule: Rule, step: float, *, most: float, max_bytes: int | None) -> HostPoints | None:
-    if x.dtype != np.float64 or not in_host_memory(x):
-        return None
-    limit = max_bytes or _CHUNK_BYTES
-    return host_points(x, rule, step, given=_given(x), joined=_joined(x), most=most, limit=limit)
-
-
-def pattern(x: Any) -> Any:
-    from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
-
-    if isinstance(x, BCOO):
-        import scipy.sparse  # noqa: PLC0415 - likewise
-
+        if not isinstance(x, BCOO):
+            return self.host(x) if self.is_array(x) else x
         if x.n_batch or x.n_dense:
-            return host(x.todense())
+            return self.host(x.todense())
+        import scipy.sparse  # noqa: PLC0415 - an extra
+
         places = np.asarray(x.indices)
-        inside = np.all(places < x.shape, axis=1)  # where there are more than entries, they are filled up from outside
+        inside = np.all(places < x.shape, axis=1)  # entries beyond the last one are filled up with indices outside
         return scipy.sparse.coo_array((np.asarray(x.data)[inside], places[inside].T), shape=x.shape)
-    return host(x) if is_array(x) else x
+
+    def sparse(self, values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
+        from jax.experimental.sparse import BCOO  # noqa: PLC0415 - for sparse Jacobians alone
+
+        places = jnp.asarray(np.stack([rows, columns], axis=1).astype(np.int32))
+        entries = values.astype(np.uint8) if values.dtype == bool else values  # BCOO makes no booleans dense
+        return BCOO((entries, places), shape=shape, indices_sorted=True, unique_indices=True)
+
+    # What a `HostMemory` asks for
+
+    def number(self, value: Any, memory: HostMemory) -> Any:
+        if not isinstance(value, jax.Array):
+            return host_number(value, library=self.name, complex_allowed=memory.complex)
+        require_one_element(value.shape)
+        _require_known(value, memory)
+        return value.item()
+
+    def numbers(self, value: Any, memory: HostMemory) -> Raw:
+        if not isinstance(value, jax.Array):
+            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
+        _require_known(value, memory)
+        array = np.asarray(value)
+        return array if array.dtype.isbuiltin == 1 else array.astype(np.float64)
+
+    def from_host(self, numbers: Raw, memory: HostMemory) -> jax.Array:
+        x = memory.array
+        own = narrowed(numbers, x.dtype)
+        return jax.device_put(own, x.sharding) if x.committed else jnp.asarray(own)
+
+    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[NDArray[Any], Raw]:
+        points = np.empty(shape, memory.array.dtype)
+        return points, points
+
+    def given(self, points: NDArray[Any], memory: HostMemory) -> jax.Array:
+        x = memory.array
+        return jax.device_put(points, _everywhere(x)) if x.committed else jnp.asarray(points)
+
+    def replace(self, array: jax.Array, element: int, number: Any) -> jax.Array:
+        replaced: jax.Array = _replaced(array, element, number)
+        return replaced
+
+    # Modes
+
+    def modes(self) -> bool | None:
+        return jax.config.jax_enable_x64 or None
+
+    def under(self, modes: object) -> AbstractContextManager[object]:
+        return _float64(bool(modes))
 
 
-def sparse(values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
-    from jax.experimental.sparse import BCOO  # noqa: PLC0415 - only here
+class JaxMemory(HostMemory):
+    """A `HostMemory` of an array on the CPU, of which new ones are made."""
 
-    places = jnp.asarray(np.stack([rows, columns], axis=1).astype(np.int32))
-    entries = values.astype(np.uint8) if values.dtype == bool else values  # those of booleans cannot be made dense
-    return BCOO((entries, places), shape=shape, indices_sorted=True, unique_indices=True)
+    def __init__(self, backend: JaxBackend, x: jax.Array, *, rows: bool) -> None:
+        stored, codec = np.asarray(x), _codec_of(x.dtype)
+        super().__init__(backend, x, stored, codec, in_place=False, writable=False, chunk_bytes=_CHUNK_BYTES, rows=rows)
+
+    def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f, self._encoded)
 
 
-def memory(x: jax.Array, *, in_place: bool) -> HostMemory | FunctionalMemory:
-    if in_host_memory(x):
-        return _on_host(x)
-    own = x.copy()  # inside of a function that is being traced, this is as well, whatever x is
-    return FunctionalMemory(
-        own,
-        read=device_reader(own, name, is_array),
-        read_array=device_array_reader(own, name, is_array),
-        replace=_replace,
-        concrete=not isinstance(own, jax.core.Tracer),
-        vectoriser=vectoriser_of(own),
-    )
+class JaxFunctionalMemory(FunctionalMemory):
+    """A `FunctionalMemory` of an array that is elsewhere, or traced."""
+
+    def replaced(self, array: jax.Array, element: int, raw: object) -> jax.Array:
+        replaced: jax.Array = _replaced(array, element, raw)
+        return replaced
+
+    def put(self, flat: jax.Array, where: jax.Array, numbers: jax.Array) -> jax.Array:
+        return self.replaced(flat, where, numbers)
+
+    def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f, self.rounded)
+
+
+def _float64(enabled: bool = True) -> AbstractContextManager[object]:
+    """Return the context in which there is float64, or none."""
+    if jax.config.jax_enable_x64 == enabled:  # a context, even if it changes nothing, has functions compiled anew
+        return nullcontext()
+    enabling = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8
+    context: AbstractContextManager[object] = enabling(enabled)
+    return context
+
+
+# Where arrays are
 
 
 @lru_cache(maxsize=32)
 def _is_here(sharding: jax.sharding.Sharding) -> bool:
     return sharding.is_fully_addressable and all(device.platform == "cpu" for device in sharding.device_set)
-
-
-def _on_host(x: jax.Array) -> HostMemory:
-    codec = codec_of(x.dtype)
-
-    def read(value: object) -> Any:
-        if not isinstance(value, jax.Array):
-            return host_number(value, library=name, complex_allowed=codec.dtype.kind == "c")
-        require_one_element(value.shape)
-        return checked(value).item()
-
-    def read_array(value: object) -> NDArray[Any]:
-        if not isinstance(value, jax.Array):
-            return host_numbers(value, library=name, complex_allowed=codec.dtype.kind == "c")
-        array = np.asarray(checked(value))
-        return array if array.dtype.isbuiltin == 1 else array.astype(np.float64)
-
-    def checked(value: jax.Array) -> jax.Array:
-        if isinstance(value, jax.core.Tracer):
-            raise TypeError(
-                "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
-                " make x an argument of the function that is transformed, or differentiate outside of it"
-            )
-        require_same_device(value.devices(), x.devices())
-        if jnp.iscomplexobj(value):
-            require_real(value, complex_allowed=codec.dtype.kind == "c")
-        return value
-
-    def narrow(values: NDArray[Any]) -> NDArray[Any]:
-        return narrowed(values, x.dtype)
-
-    joined = _joined(x)
-
-    def join(blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> jax.Array:
-        return joined(np.concatenate(blocks).reshape(tuple(shape)))
-
-    def buffer(shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
-        points = np.empty(shape, x.dtype)
-        return points, points.reshape(shape[0], math.prod(shape[1:]))
-
-    stored = np.asarray(x)
-    return HostMemory(
-        x,
-        stored,
-        codec,
-        writable=False,
-        visible=False,
-        read=read,
-        read_array=read_array,
-        narrow=narrow,
-        join=join,
-        replace=_replace,
-        buffer=buffer,
-        given=_given(x),
-        chunk_bytes=_CHUNK_BYTES,
-        vectoriser=vectoriser_of(x),
-    )
-
-
-def _joined(x: jax.Array) -> Callable[[NDArray[Any]], jax.Array]:
-    """Return what makes an array like x of numbers on the host."""
-    return lambda numbers: jax.device_put(numbers, x.sharding) if x.committed else jnp.asarray(numbers)
-
-
-def _given(x: jax.Array) -> Callable[[NDArray[Any]], jax.Array]:
-    """Return what makes what f is given of a buffer on the host."""
-
-    def given(points: NDArray[Any]) -> jax.Array:
-        # A copy: jax.device_put alone may use the memory of a NumPy array, which is written to later.
-        array = jnp.array(points)
-        return jax.device_put(array, _everywhere(x)) if x.committed else array
-
-    return given
 
 
 def _everywhere(x: jax.Array) -> Any:
@@ -236,8 +192,92 @@ def _everywhere(x: jax.Array) -> Any:
     return next(iter(x.devices()))
 
 
-def _replaced(x: jax.Array, element: int, number: Any) -> jax.Array:
+# Elements
+
+
+@cache
+def _codec_of(dtype: np.dtype[Any]) -> Codec:
+    """Return the codec of a dtype that JAX knows: NumPy's own codec does not know bfloat16."""
+    limits = jnp.finfo(dtype)
+    real = real_dtype(dtype)
+    working = np.result_type(dtype, np.float64)
+    real_working = np.result_type(real, np.float64)
+    return Codec(
+        dtype=working,
+        working=real_working,
+        storage=dtype,
+        decode=lambda raw: raw.astype(working, copy=False),
+        encode=lambda numbers: cast(numbers, dtype),
+        nearest=lambda numbers: cast(numbers, real).astype(real_working, copy=False),
+        eps=float(limits.eps),
+        tiny=float(limits.smallest_subnormal),
+    )
+
+
+@jax.jit
+def _replaced(x: jax.Array, element: Any, number: Any) -> jax.Array:
     return x.reshape(-1).at[element].set(number).reshape(x.shape)
 
 
-_replace = jax.jit(_replaced)
+def _require_known(value: jax.Array, memory: HostMemory) -> None:
+    """Raise for a result that is traced, elsewhere, or complex for real x."""
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
+            " make x an argument of the function that is transformed, or differentiate outside of it"
+        )
+    require_same_device(value.devices(), memory.array.devices())
+    if jnp.iscomplexobj(value):
+        require_real(value, complex_allowed=memory.complex)
+
+
+# Vmap
+
+
+def _vectorised(
+    memory: Memory, f: Function, encoded: Callable[[Elements, int | None, Array], Array]
+) -> Callable[[Points], Any]:
+    """Return f as a function of points that are made where f is called, so that XLA makes one loop of both.
+
+    What is compiled of a compiled function is kept: it does not change. Others may be closures over what does.
+    """
+    many = _compiled(f) if isinstance(f, _JITTED) else _at_numbers(f)
+    lengths: dict[int, int] = {}
+
+    def of_points(points: Points) -> Any:
+        count, width, xp = len(points), points.width, memory.xp
+        if not width:
+            return memory.backend.vmap(f, memory.array)(memory.perturbed(points))
+        elements = points.each
+        numbers = encoded(elements.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
+        numbers = xp.reshape(numbers, elements.shape)
+        # Shorter chunks are filled up with their last point, so that f is compiled once.
+        length = lengths[width] = max(count, lengths.get(width, 0))
+        if missing := length - count:
+            elements = np.concatenate([elements, elements[-1:].repeat(missing, axis=0)])
+            numbers = xp.concat([numbers, xp.repeat(numbers[-1:, ...], missing, axis=0)])
+        values = many(memory.array, elements.astype(np.int32), numbers)
+        return jax.tree.map(lambda value: value[:count], values) if missing else values
+
+    return of_points
+
+
+def _at_numbers(f: Function) -> Callable[[jax.Array, Any, Any], Any]:
+    def one(x: jax.Array, elements: jax.Array, numbers: jax.Array) -> Any:
+        return f(_with(x, elements, numbers))
+
+    many: Callable[[jax.Array, Any, Any], Any] = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+    return many
+
+
+_compiled = lru_cache(maxsize=32)(_at_numbers)
+
+
+def _with(x: jax.Array, elements: jax.Array, numbers: jax.Array) -> jax.Array:
+    if elements.shape[0] == 1:  # unlike a scatter, this becomes part of the loops in which f reads x
+        places = jnp.arange(x.size, dtype=elements.dtype).reshape(x.shape)
+        return jnp.where(places == elements[0], numbers[0], x)
+    return x.reshape(-1).at[elements].set(numbers).reshape(x.shape)
+
+
+BACKEND = JaxBackend()

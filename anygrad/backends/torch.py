@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.overrides import TorchFunctionMode
 
-from anygrad.backends._base import Indices
-from anygrad.backends._device import DeviceMemory
-from anygrad.backends._device_points import DevicePoints
-from anygrad.backends._host import HostMemory
-from anygrad.backends._host_points import HostPoints
-from anygrad.backends._layout import meeting, overlapping
-from anygrad.backends._scalar import (
+from anygrad.backends.array_api import CHUNK_BYTES, wide_copy
+from anygrad.backends.base import Indices, Memory, extent, overlapping
+from anygrad.backends.codec import Codec, Raw, numpy_codec
+from anygrad.backends.device import DeviceMemory, chunk_bytes_of
+from anygrad.backends.host import HostBackend, HostMemory
+from anygrad.backends.values import (
     host_number,
     host_numbers,
     no_complex_counterpart,
@@ -26,216 +26,222 @@ from anygrad.backends._scalar import (
     require_real,
     require_same_device,
 )
-from anygrad.backends._stacks import CHUNK_BYTES, chunk_bytes_of
-from anygrad.backends._standard import device_array_reader, device_reader, wide_copy
-from anygrad.backends._torch_codec import codec_of, memory_of
-from anygrad.backends._torch_layout import extent_of, in_memory, interleaved, place
-from anygrad.backends._torch_points import host_points, points_on_device
-from anygrad.backends._torch_promotion import Promoting
-from anygrad.backends._torch_recorder import TorchRecorder
-from anygrad.backends._torch_vectoriser import VECTORISER
-from anygrad.backends._vectoriser import Function, Rule
 
 _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 
-name = "torch"
-cast_example = "x.double()"
-compiled_gradient = None
-vectoriser = VECTORISER
+# Whether gradients are recorded, whether inference mode is on, and the dtype of each device that autocast is on for.
+_Modes: TypeAlias = tuple[bool, bool, tuple[tuple[str, str | None], ...]]
+_DEVICES = ("cpu", "cuda")
+_INITIAL: _Modes = (True, False, tuple((device, None) for device in _DEVICES))
 
 
-def is_array(x: object) -> bool:
-    return isinstance(x, torch.Tensor)
+class TorchBackend(HostBackend):
+    name = "torch"
+    cast_example = "{x}.double()"
 
+    def is_array(self, x: object) -> bool:
+        return isinstance(x, torch.Tensor)
 
-def floating(x: torch.Tensor) -> bool:
-    if x.layout != torch.strided or x.is_nested:
-        kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
-        raise TypeError(f"x is a {kind} tensor, but a dense one was expected: write x.to_dense(), or pass its values")
-    if not in_memory(x):
-        raise TypeError(
-            "x is a tensor without numbers in memory (on the meta device, or inside a transform of torch.func or"
-            " torch.compile), but one with numbers was expected: differentiate outside of the transform"
-        )
-    return bool(x.dtype.is_floating_point or x.dtype.is_complex)
+    def floating(self, x: torch.Tensor) -> bool:
+        if x.layout != torch.strided or x.is_nested:
+            kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
+            raise TypeError(
+                f"x is a {kind} tensor, but a dense one was expected: write x.to_dense(), or pass its values"
+            )
+        if not _in_memory(x):
+            raise TypeError(
+                "x is a tensor without numbers in memory (on the meta device, or inside a transform of torch.func or"
+                " torch.compile), but one with numbers was expected: differentiate outside of the transform"
+            )
+        return bool(x.dtype.is_floating_point or x.dtype.is_complex)
 
+    def memory(self, x: torch.Tensor, *, in_place: bool, rows: bool = False) -> Memory:
+        in_place = in_place and self.writable(x)
+        array = x if in_place else x.detach().resolve_conj().resolve_neg().clone().requires_grad_(x.requires_grad)
+        if self.on_host(x):
+            return TorchMemory(self, array, in_place=in_place, rows=rows)
+        return TorchDeviceMemory(self, array, in_place=in_place, rows=rows)
 
-def host(x: torch.Tensor) -> NDArray[Any]:
-    dense = x.detach().to_dense() if x.layout != torch.strided else x.detach()
-    return memory_of(dense.resolve_conj().resolve_neg().cpu())
+    def writable(self, x: torch.Tensor) -> bool:
+        return not (x.is_conj() or x.is_neg() or overlapping(x.shape, x.stride()))
 
+    def host(self, x: torch.Tensor) -> NDArray[Any]:
+        dense = x.detach().to_dense() if x.layout != torch.strided else x.detach()
+        return _memory_of(dense.resolve_conj().resolve_neg().cpu())
 
-def in_host_memory(x: torch.Tensor) -> bool:
-    return bool(x.device.type == "cpu")
+    def on_host(self, x: torch.Tensor) -> bool:
+        return bool(x.device.type == "cpu")
 
+    def extent(self, x: torch.Tensor) -> tuple[object, int, int]:
+        strides = [stride * x.itemsize for stride in x.stride()]
+        return x.device, *extent(x.data_ptr(), x.shape, strides, x.itemsize)
 
-def shares_memory(x: torch.Tensor, y: torch.Tensor) -> bool:
-    return x.device == y.device and meeting(extent_of(x), extent_of(y)) and not interleaved(x, y)
-
-
-def complexified(x: torch.Tensor) -> torch.Tensor:
-    if x.is_complex() or x.itemsize < 4:
-        raise no_complex_counterpart(x.dtype)
-    return x.detach().to(x.dtype.to_complex())
-
-
-def widened(x: torch.Tensor) -> torch.Tensor:
-    return wide_copy(x.detach()).requires_grad_(x.requires_grad)
-
-
-def promoting(f: Function, x: torch.Tensor) -> Function:
-    return Promoting(f, x.dtype)
-
-
-def context(x: torch.Tensor) -> AbstractContextManager[object]:
-    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
-
-
-def arrival(x: torch.Tensor) -> Callable[[], AbstractContextManager[object]]:
-    return nullcontext
-
-
-def forkable(x: torch.Tensor) -> bool:
-    return bool(x.device.type == "cpu")
-
-
-def pattern(x: Any) -> Any:
-    if not is_array(x):
-        return x
-    if x.layout == torch.strided or x.dense_dim():
-        return (x.detach().to_dense() != 0).cpu().numpy()
-    import scipy.sparse  # noqa: PLC0415 - only here
-
-    entries = x.detach().cpu().to_sparse_coo().coalesce()
-    return scipy.sparse.coo_array((np.ones(entries.values().shape[0], bool), entries.indices().numpy()), shape=x.shape)
-
-
-def sparse(values: torch.Tensor, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> torch.Tensor:
-    places = torch.from_numpy(np.stack([rows, columns])).to(values.device)
-    # Of the layouts the one that is not in beta. Of its own argument to the same end, PyTorch 2.11 takes no notice.
-    with torch.sparse.check_sparse_tensor_invariants(enable=False):
-        return torch.sparse_coo_tensor(places, values, shape, device=values.device, is_coalesced=True)
-
-
-def memory(x: torch.Tensor, *, in_place: bool) -> HostMemory | DeviceMemory:
-    in_place = in_place and not (x.is_conj() or x.is_neg() or overlapping(x.shape, x.stride()))
-    array = x if in_place else _private_copy(x)
-    # .data, not .detach(): its writes leave alone the version counter by which autograd finds stale tensors, and
-    # rightly so, as every element is put back.
-    return (_on_host if in_host_memory(x) else _on_device)(array, array.data, visible=in_place)
-
-
-def points_about(
-    x: torch.Tensor, rule: Rule, step: float, *, most: float, max_bytes: int | None
-) -> HostPoints | DevicePoints | None:
-    if x.dtype != torch.float64:
-        return None
-    if in_host_memory(x):
-        return host_points(x, rule, step, given=_given(x), most=most, limit=max_bytes or _CHUNK_BYTES)
-    return points_on_device(x, rule, step, given=_given(x), most=most, limit=max_bytes or _chunk_bytes(x.device))
-
-
-def _private_copy(x: torch.Tensor) -> torch.Tensor:
-    return x.detach().resolve_conj().resolve_neg().clone().requires_grad_(x.requires_grad)
-
-
-def _reattach(array: torch.Tensor, data: torch.Tensor) -> Callable[[], bool]:
-    """Return what gives ``array`` its memory again, should f have assigned to its ``.data``."""
-
-    def reattach() -> bool:
-        now = array.data
-        if place(now) == place(data):
+    def interleaved(self, x: torch.Tensor, y: torch.Tensor) -> bool:
+        if not self.on_host(x) or any(t.is_conj() or t.is_neg() for t in (x, y)):
             return False
-        array.data = data
-        return True
+        return not np.shares_memory(_memory_of(x.data), _memory_of(y.data))
 
-    return reattach
+    def complexified(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_complex() or x.itemsize < 4:
+            raise no_complex_counterpart(x.dtype)
+        return x.detach().to(x.dtype.to_complex())
 
+    def widened(self, x: torch.Tensor) -> torch.Tensor:
+        return wide_copy(x.detach()).requires_grad_(x.requires_grad)
 
-def _on_host(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> HostMemory:
-    codec = codec_of(data.dtype)
-    real = data.dtype.to_real()
+    def promoting(self, f: Callable[[Any], Any], x: torch.Tensor) -> Callable[[Any], Any]:
+        return Promoting(f, x.dtype)
 
-    def read(value: object) -> Any:
+    def context(self, x: torch.Tensor) -> AbstractContextManager[object]:
+        return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+    def forkable(self, x: torch.Tensor) -> bool:
+        return self.on_host(x)
+
+    def vmap(self, f: Callable[[Any], Any], x: torch.Tensor) -> Callable[[Any], Any]:
+        on = x.device
+
+        def in_tensor(value: Any) -> torch.Tensor:  # torch's vmap lets no numbers through
+            return value if isinstance(value, torch.Tensor) else torch.as_tensor(value, device=on)
+
+        def in_tensors(argument: Any) -> Any:
+            value = f(argument)
+            return [in_tensor(part) for part in value] if isinstance(value, list) else in_tensor(value)
+
+        many: Callable[[Any], Any] = torch.func.vmap(in_tensors)
+        return many
+
+    def pattern(self, x: Any) -> Any:
+        if not self.is_array(x):
+            return x
+        if x.layout == torch.strided or x.dense_dim():
+            return (x.detach().to_dense() != 0).cpu().numpy()
+        import scipy.sparse  # noqa: PLC0415 - an extra
+
+        entries = x.detach().cpu().to_sparse_coo().coalesce()
+        there = np.ones(entries.values().shape[0], bool)
+        return scipy.sparse.coo_array((there, entries.indices().numpy()), shape=x.shape)
+
+    def sparse(
+        self, values: torch.Tensor, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any
+    ) -> torch.Tensor:
+        places = torch.from_numpy(np.stack([rows, columns])).to(values.device)
+        # COO is the layout that is not in beta. PyTorch 2.11 ignores its own argument check_invariants.
+        with torch.sparse.check_sparse_tensor_invariants(enable=False):
+            return torch.sparse_coo_tensor(places, values, shape, device=values.device, is_coalesced=True)
+
+    # What a `HostMemory` asks for
+
+    def number(self, value: Any, memory: HostMemory) -> Any:
         if not isinstance(value, torch.Tensor):
-            return host_number(value, library=name, complex_allowed=data.is_complex())
+            return host_number(value, library=self.name, complex_allowed=memory.complex)
         require_one_element(value.shape)
-        require_same_device(value.device, data.device)
+        require_same_device(value.device, memory.array.device)
         if value.is_complex():
-            require_real(value, complex_allowed=data.is_complex())
+            require_real(value, complex_allowed=memory.complex)
         return value.item()
 
-    def read_array(value: object) -> NDArray[Any]:
+    def numbers(self, value: Any, memory: HostMemory) -> Raw:
         if not isinstance(value, torch.Tensor):
-            return host_numbers(value, library=name, complex_allowed=data.is_complex())
-        require_same_device(value.device, data.device)
+            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
+        require_same_device(value.device, memory.array.device)
         tensor = value.detach().resolve_conj().resolve_neg()
         if tensor.is_complex():
-            require_real(tensor, complex_allowed=data.is_complex())
+            require_real(tensor, complex_allowed=memory.complex)
         return np.asarray(tensor if tensor.itemsize > 2 else tensor.double())
 
-    def narrow(values: NDArray[Any]) -> torch.Tensor:
-        narrowed = torch.from_numpy(np.ascontiguousarray(values))
-        if values.dtype.kind == "b":
-            return narrowed
-        return narrowed.to(data.dtype if values.dtype.kind == "c" else real)
+    def from_host(self, numbers: Raw, memory: HostMemory) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(numbers)).reshape(numbers.shape)
+        if numbers.dtype.kind == "b":
+            return tensor
+        dtype = memory.array.dtype
+        return tensor.to(dtype if numbers.dtype.kind == "c" else dtype.to_real())
 
-    def join(blocks: Sequence[torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
-        return torch.cat(list(blocks)).reshape(tuple(shape))
+    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[torch.Tensor, Raw]:
+        points = torch.empty(shape, dtype=memory.array.dtype, device="cpu")  # whatever the default device is
+        return points, self.stored(points)
 
-    def buffer(shape: tuple[int, ...]) -> tuple[torch.Tensor, NDArray[Any]]:
-        points = torch.empty(shape, dtype=data.dtype, device=data.device)
-        return points, memory_of(points).reshape(shape[0], math.prod(shape[1:])).view(codec.storage)
+    def given(self, points: torch.Tensor, memory: HostMemory) -> torch.Tensor:
+        return points.requires_grad_() if memory.array.requires_grad else points
 
-    stored = memory_of(data).view(codec.storage)
-    return HostMemory(
-        array,
-        stored,
-        codec,
-        writable=True,
-        visible=visible,
-        read=read,
-        read_array=read_array,
-        narrow=narrow,
-        join=join,
-        reattach=_reattach(array, data),
-        buffer=buffer,
-        given=_given(array),
-        chunk_bytes=_CHUNK_BYTES,
-        vectoriser=VECTORISER,
-    )
+    def stored(self, array: torch.Tensor) -> Raw:
+        return _memory_of(array.data).view(_codec_of(array.dtype).storage)
 
+    # Modes
 
-def _on_device(array: torch.Tensor, data: torch.Tensor, *, visible: bool) -> DeviceMemory:
-    reader, array_reader = device_reader(data, name, is_array), device_array_reader(data, name, is_array)
+    def modes(self) -> _Modes | None:
+        casts = tuple((device, _cast(device)) for device in _DEVICES)
+        modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), casts
+        return None if modes == _INITIAL else modes
 
-    # Without detaching, the buffer of results would hold on to the graph of every one of them.
-    def read(value: Any) -> Any:
-        return reader(_detached(value))
+    def under(self, modes: Any) -> AbstractContextManager[object]:
+        grad, inference, casts = modes or _INITIAL
+        with ExitStack() as stack:
+            if inference != torch.is_inference_mode_enabled():
+                stack.enter_context(torch.inference_mode(inference))
+            # After inference mode, which switches gradients off or on.
+            stack.enter_context(torch.set_grad_enabled(grad))
+            for device, cast in casts:
+                if cast != _cast(device):
+                    stack.enter_context(_autocast(device, cast))
+            return stack.pop_all()
 
-    def read_array(value: Any) -> Any:
-        return array_reader(_detached(value))
-
-    cells = data.view(-1) if data.is_contiguous() else data
-    return DeviceMemory(
-        array,
-        data,
-        cells=cells,
-        visible=visible,
-        read=read,
-        read_array=read_array,
-        compose=torch.complex,
-        reattach=_reattach(array, data),
-        given=_given(array),
-        vectoriser=VECTORISER,
-        recorder=TorchRecorder if data.is_cuda else None,
-        chunk_bytes=_chunk_bytes(data.device),
-    )
+    def after_fork(self) -> None:
+        # OpenMP waits for threads that a forked process does not have. PyTorch's own DataLoader does the same.
+        torch.set_num_threads(1)
 
 
-def _given(array: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return what makes what f is given of a part of a buffer: it requires its gradient if x does."""
-    return (lambda points: points.detach().requires_grad_()) if array.requires_grad else lambda points: points
+class TorchMemory(HostMemory):
+    """A `HostMemory` that gives a tensor its memory again, should f have assigned to its ``.data``."""
+
+    def __init__(self, backend: TorchBackend, array: torch.Tensor, *, in_place: bool, rows: bool) -> None:
+        # .data, not .detach(): writes to it leave alone the version counter by which autograd finds stale tensors, and
+        # rightly so, as every element is put back.
+        self._data = array.data
+        self._place = _place(self._data)
+        codec, stored = _codec_of(array.dtype), backend.stored(array)
+        super().__init__(backend, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
+
+    def reattach(self) -> bool:
+        if _place(self.array.data) == self._place:
+            return False
+        self.array.data = self._data
+        return True
+
+
+class TorchDeviceMemory(DeviceMemory):
+    """A `DeviceMemory` of tensors, without their graphs; it gives a tensor its memory again, as `TorchMemory` does."""
+
+    def __init__(self, backend: TorchBackend, array: torch.Tensor, *, in_place: bool, rows: bool) -> None:
+        data = array.data
+        self._place = _place(data)
+        super().__init__(
+            backend,
+            array,
+            data=data,
+            cells=data.view(-1) if data.is_contiguous() else data,
+            in_place=in_place,
+            rows=rows,
+            chunk_bytes=_chunk_bytes(data.device),
+        )
+
+    def detached(self, value: Any) -> Any:
+        return value.detach() if isinstance(value, torch.Tensor) else value
+
+    def compose(self, real: torch.Tensor, imag: torch.Tensor) -> torch.Tensor:
+        return torch.complex(real, imag)
+
+    def hold(self, held: torch.Tensor) -> torch.Tensor:
+        return held.clone()
+
+    def given(self, points: torch.Tensor) -> torch.Tensor:
+        return points.requires_grad_() if self.array.requires_grad else points
+
+    def reattach(self) -> bool:
+        if _place(self.array.data) == self._place:
+            return False
+        self.array.data = self.data
+        return True
 
 
 @cache
@@ -243,5 +249,149 @@ def _chunk_bytes(on: torch.device) -> int:
     return chunk_bytes_of(torch.cuda.get_device_properties(on).total_memory) if on.type == "cuda" else CHUNK_BYTES
 
 
-def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, torch.Tensor) else value
+def _place(x: torch.Tensor) -> tuple[object, ...]:
+    """Return what changes of a tensor's data where it is given another memory or layout."""
+    return x.data_ptr(), x.shape, x.stride(), x.dtype
+
+
+def _in_memory(x: torch.Tensor) -> bool:
+    """Return whether a tensor has numbers in memory."""
+    try:
+        return x.device.type != "meta" and (not x.numel() or x.data.data_ptr() != 0)
+    except (RuntimeError, ValueError):
+        return False
+
+
+# The dtypes that NumPy lacks
+
+
+def _memory_of(data: torch.Tensor) -> NDArray[Any]:
+    """Return the memory of a CPU tensor; that of dtypes unknown to NumPy as integers."""
+    try:
+        return np.asarray(data)
+    except TypeError:
+        return np.asarray(data.view(_integers(data.dtype)))
+
+
+def _integers(dtype: torch.dtype) -> torch.dtype:
+    try:
+        return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
+    except KeyError:
+        raise TypeError(f"x has the dtype {dtype}, of which NumPy has none: pass x.to(torch.complex64)") from None
+
+
+@cache
+def _codec_of(dtype: torch.dtype) -> Codec:
+    try:
+        return numpy_codec(np.asarray(torch.empty(0, dtype=dtype, device="cpu")).dtype)
+    except TypeError:
+        return _small_codec(dtype)
+
+
+def _small_codec(dtype: torch.dtype) -> Codec:
+    """Return the codec of bfloat16 and the 8-bit formats: their bits are kept as integers."""
+    integers = _integers(dtype)
+    storage = np.dtype(f"u{dtype.itemsize}")
+    limits = torch.finfo(dtype)
+
+    def decode(raw: Raw) -> Raw:
+        bits = torch.from_numpy(raw.view(f"i{dtype.itemsize}" if integers is torch.int16 else storage))
+        return np.asarray(bits.view(dtype).double())
+
+    def rounded(numbers: Raw) -> torch.Tensor:
+        return torch.from_numpy(np.array(numbers, order="C")).to(dtype)
+
+    def encode(numbers: Raw) -> Raw:
+        return np.asarray(rounded(numbers).view(integers)).view(storage)
+
+    def nearest(numbers: Raw) -> Raw:
+        return np.asarray(rounded(numbers).double())
+
+    tiny = limits.smallest_normal * limits.eps
+    working = np.dtype(np.float64)
+    return Codec(working, working, storage, decode, encode, nearest, limits.eps, tiny)
+
+
+# Modes
+
+
+def _cast(device: str) -> str | None:
+    if not torch.is_autocast_enabled(device):
+        return None
+    return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
+
+
+def _autocast(device: str, cast: str | None) -> Any:
+    if cast is None:
+        return torch.autocast(device, enabled=False)
+    return torch.autocast(device, dtype=getattr(torch, cast))
+
+
+# Promotion: PyTorch's matrix products promote nothing by themselves.
+
+_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_COMPLEX = (torch.complex32, torch.complex64, torch.complex128)
+_CASTS = {
+    torch.Tensor.half: torch.float16,
+    torch.Tensor.bfloat16: torch.bfloat16,
+    torch.Tensor.float: torch.float32,
+    torch.Tensor.chalf: torch.complex32,
+    torch.Tensor.cfloat: torch.complex64,
+}
+# These need the very tensors that they are given: a copy has neither the gradient nor the graph.
+_AUTOGRAD = {torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward}
+
+
+@dataclass(frozen=True, eq=False)
+class Promoting:
+    """f, in which all tensors narrower than dtype are widened, and casts to narrower dtypes as well."""
+
+    f: Callable[[Any], Any]
+    dtype: torch.dtype
+
+    def __call__(self, x: Any) -> Any:
+        with _Promotion(self.dtype):
+            return self.f(x)
+
+
+class _Promotion(TorchFunctionMode):  # type: ignore[misc]  # types are checked without PyTorch: it is Any
+    """Widens what functions of PyTorch are given and return. A tensor of f's own that is written keeps its dtype."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        real, composed = dtype.to_real(), dtype.to_complex()
+        self._wider = {narrow: real for narrow in _REAL if narrow.itemsize < real.itemsize}
+        self._wider |= {narrow: composed for narrow in _COMPLEX if narrow.itemsize < composed.itemsize}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name in {"__get__", "__set__"} or func in _AUTOGRAD:
+            return func(*args, **kwargs)
+        if func in _CASTS:
+            return args[0].to(self._wider.get(_CASTS[func], _CASTS[func]), **kwargs)
+        written = 1 if _writes(name) else 0
+        args = (*args[:written], *map(self._widened, args[written:]))
+        kwargs = {key: value if key == "out" else self._widened(value) for key, value in kwargs.items()}
+        return func(*args, **kwargs) if written else self._widened(func(*args, **kwargs))
+
+    def _widened(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            wider = self._wider.get(value.dtype)
+            return value if wider is None else value.to(wider)
+        if isinstance(value, torch.dtype):
+            return self._wider.get(value, value)
+        if type(value) in {list, tuple}:
+            return type(value)(map(self._widened, value))
+        return value
+
+
+def _writes(name: str) -> bool:
+    """Return whether the function of this name, such as add_, __iadd__ or __setitem__, writes its first argument."""
+    if name.startswith("__"):
+        return name == "__setitem__" or name.startswith("__i")
+    return name.endswith("_")
+
+
+BACKEND = TorchBackend()

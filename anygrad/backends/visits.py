@@ -60,54 +60,31 @@ def arguments(memory: Memory, points: Points) -> Iterator[tuple[Array, Points]]:
 def _visit_elements(
     memory: Memory, f: Function, argument: Array, points: Points, read: Read, plain: frozenset[type], results: Any
 ) -> None:
-    columns = [
-        memory.raw(points.elements, points.part, points.numbers[i :: points.repeat, 0]) for i in range(points.repeat)
-    ]
+    """Set one element at a time."""
+    repeat = points.repeat
+    columns = [memory.raw(points.elements, points.part, points.numbers[i::repeat, 0]) for i in range(repeat)]
     cells, keys = memory.keys(points.elements)
-    start = 0
-    if not memory.looked_at:
-        memory.looked_at = True
-        columns = [iter(column) for column in columns]
-        keys = iter(keys)
-        key, numbers = next(keys), [next(column) for column in columns]
-        held = memory.hold(cells[key])
-        for number in numbers:
-            cells[key] = number
-            value = f(argument)
-            if number is numbers[0]:
-                require_unchanged(memory, [points.elements[0]], [number])
-                memory.kind = type(value) if type(value) in plain else None
-            results.append(value if type(value) is memory.kind else read(value))
-        cells[key] = held
-        start = 1
-    if type(cells) is memoryview:
-        visit_cells = _visit_pairs if points.repeat == 2 else _visit_cells
-        own = points.elements
-        helds = cells[start:] if isinstance(own, range) else map(cells.__getitem__, own[start:].tolist())
-        visit_cells(f, argument, cells, keys, columns, helds, read, memory.kind, results)
+    if type(cells) is not memoryview:
+        visits = zip(keys, *columns, strict=True)
+        _visit_slowly(memory, f, argument, cells, visits, read, results)
         return
-    for key, *numbers in zip(keys, *columns, strict=True):
-        held = memory.hold(cells[key])
-        for number in numbers:
-            cells[key] = number
-            results.append(read(f(argument)))
-        cells[key] = held
+    # What each element holds is read as the loop comes to it: a memoryview makes its items one by one.
+    held = cells if isinstance(points.elements, range) else map(cells.__getitem__, keys)
+    visits = zip(keys, *columns, held, strict=True)
+    visit_cells = _visit_pairs if repeat == 2 else _visit_cells
+    if not memory.looked_at:  # an f that writes to x at every call is not called for all elements first
+        memory.looked_at = True
+        visit_cells(f, argument, cells, [next(visits)], read, None, results)
+        require_unchanged(memory)
+        memory.kind = type(results[-1]) if type(results[-1]) in plain else None
+    visit_cells(f, argument, cells, visits, read, memory.kind, results)
 
 
 def _visit_pairs(
-    f: Function,
-    argument: Array,
-    cells: memoryview,
-    keys: Any,
-    columns: Sequence[Any],
-    helds: Iterable[Any],
-    read: Read,
-    kind: type | None,
-    results: list[Any],
+    f: Function, argument: Array, cells: memoryview, visits: Any, read: Read, kind: type | None, results: list[Any]
 ) -> None:
-    # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs. ``helds`` reads
-    # what each element holds as the loop comes to it.
-    for key, first, second, held in zip(keys, *columns, helds, strict=False):
+    # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs.
+    for key, first, second, held in visits:
         cells[key] = first
         value = f(argument)
         results.append(value if value.__class__ is kind else read(value))
@@ -122,17 +99,9 @@ def _visit_pairs(
 
 
 def _visit_cells(
-    f: Function,
-    argument: Array,
-    cells: memoryview,
-    keys: Any,
-    columns: Sequence[Any],
-    helds: Iterable[Any],
-    read: Read,
-    kind: type | None,
-    results: list[Any],
+    f: Function, argument: Array, cells: memoryview, visits: Any, read: Read, kind: type | None, results: list[Any]
 ) -> None:
-    for key, *numbers, held in zip(keys, *columns, helds, strict=False):
+    for key, *numbers, held in visits:
         for number in numbers:
             cells[key] = number
             value = f(argument)
@@ -140,6 +109,20 @@ def _visit_cells(
             if cells[key] != number:
                 _require_held(cells[key], number)
         cells[key] = held
+
+
+def _visit_slowly(
+    memory: Memory, f: Function, argument: Array, cells: Any, visits: Any, read: Read, results: Any
+) -> None:
+    for key, *numbers in visits:
+        held = memory.hold(cells[key])
+        for number in numbers:
+            cells[key] = number
+            results.append(read(f(argument)))
+        cells[key] = held
+        if not memory.looked_at:
+            memory.looked_at = True
+            require_unchanged(memory)
 
 
 def _visit_groups(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from anygrad._typing import Array
@@ -25,7 +25,7 @@ class Calls(Protocol):
     together
         How many elements are to be asked for at a time at least, for their points to be evaluated side by side.
     tolerant
-        Whether an exception that f raises at a point is yielded, and is no error.
+        Whether an exception that f raises at a point is returned, and is no error.
     """
 
     memory: Memory
@@ -33,10 +33,11 @@ class Calls(Protocol):
     together: int
     tolerant: bool
 
-    def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
-        """Yield f's values at some of the points after the other, (k,) or (k, p), as they are known, in any order.
+    def evaluate(self, points: Points) -> Iterable[tuple[slice, Array | Exception]]:
+        """Return f's values at some of the points after the other, (k,) or (k, p), in any order.
 
-        Points are reported to `Problem.count` as they are evaluated.
+        Points are reported to `Problem.count` as they are evaluated. f is not called by a generator, which would make
+        another exception of a StopIteration that it raises.
         """
         ...
 

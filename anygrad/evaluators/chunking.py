@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anygrad._stacklevel import raised_here
@@ -57,18 +57,17 @@ class ChunkCalls:
         self._bytes = memory.chunk_bytes if max_bytes is None else max_bytes
         self._looked = False
 
-    def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
+    def evaluate(self, points: Points) -> Sequence[tuple[slice, Array | Exception]]:
         if not points.width and self._at_x is not None:
-            yield slice(0, 1), self._at_x(points)
+            values = self._at_x(points)
             self._problem.count(1)
-            return
-        for span in self.memory.chunks(points, self._bytes):
-            yield from self._evaluated(points, span)
+            return [(slice(0, 1), values)]
+        return [piece for span in self.memory.chunks(points, self._bytes) for piece in self._evaluated(points, span)]
 
     def close(self, *, failed: bool) -> None:
         pass
 
-    def _evaluated(self, points: Points, span: slice) -> Iterator[tuple[slice, Array | Exception]]:
+    def _evaluated(self, points: Points, span: slice) -> list[tuple[slice, Array | Exception]]:
         chunk = points[span]
         try:
             values = self._chunk(chunk, last=span.stop == len(points))
@@ -77,15 +76,14 @@ class ChunkCalls:
                 raise
             if len(chunk) == 1:
                 self._problem.count(1)
-                yield span, error
-                return
-            for i in range(span.start, span.stop):  # which of them it was shows when each is on its own
-                yield from self._evaluated(points, slice(i, i + 1))
-            return
+                return [(span, error)]
+            # Which of them it was shows when each is on its own.
+            alone = [slice(i, i + 1) for i in range(span.start, span.stop)]
+            return [piece for own in alone for piece in self._evaluated(points, own)]
         if self._check is not None and len(chunk) > 1:
             check, self._check = self._check, None
             check(values, lambda: self._chunk(chunk[:1], last=False))
-        yield span, values
+        return [(span, values)]
 
     def _chunk(self, points: Points, *, last: bool) -> Array:
         value, given = self._call(points)

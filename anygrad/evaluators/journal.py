@@ -2,190 +2,265 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
-from anygrad.evaluators._base import Evaluator, Session, Target
-from anygrad.evaluators.loop import Loop
+import numpy as np
+
+from anygrad._typing import Array
+from anygrad.backends.base import Points
+from anygrad.evaluators.base import Calls, Evaluator, require_on_error
+from anygrad.evaluators.chunking import ChunkCalls
+from anygrad.evaluators.loop import Loop, LoopCalls
 
 if TYPE_CHECKING:
-    from anygrad.evaluators._journal.failure import Failure
-    from anygrad.evaluators._journal.ledger import Ledger
+    from anygrad.evaluators._journal_store import Facts, Row, Store
+    from anygrad.problem.function import Function
+    from anygrad.problem.problem import Problem
+
+# At how many stored points f is still to be compared, by file. An operator may open several problems of one function.
+_LEFT: WeakKeyDictionary[Function, dict[str, int]] = WeakKeyDictionary()
+
+
+class Failure(NamedTuple):
+    """A point at which f raised an exception, as in ``"x[0] = 1.0001"``, and the exception as text."""
+
+    point: str
+    error: str
+    traceback: str
 
 
 @dataclass(frozen=True)
 class Journal:
     """Keep every value of f in a file, and take from it what is already there.
 
-    For functions that take minutes. Each value is on the disk before the next one is counted, so that a run which is
-    killed, at any moment, goes on where it was when the same call is made again: with no evaluation lost or repeated
-    but those in flight, and to the same bits.
+    For functions that take minutes. A run that is killed, at any moment, goes on where it was when the same call is
+    made again, and gives the same bits: only the evaluations in flight are repeated.
 
     Parameters
     ----------
     path
-        The file, an SQLite database; it is made if it is not there. One file is for one derivative: that of the same
-        f at the same x, by the same operator and scheme and within the same bounds. Of anything else it is refused,
-        and the difference named. If it is a folder, or ends with a slash, each derivative has a file of its own there:
-        for `check_gradient`, which takes several. A relative path is from the folder in which the journal is made, and
-        is made absolute then.
+        The file, an SQLite database on a local disk, for one derivative. A folder, or a path that ends with a slash,
+        gets a file for each derivative: for `check_gradient`, which takes several.
     inner
         The evaluator that calls f.
     on_error
-        What happens where f raises an exception: with ``"raise"``, that is raised, and x put back; what has been
-        evaluated is kept. With ``"nan"``, the value is NaN, as are the derivatives that depend on it, and the other
-        points are evaluated; of a `Result`, ``flags["failed"]`` says where that was. `failures` has the exceptions.
-        An exception of f(x) itself, or of anygrad about what f returns, is raised all the same.
-
-    Raises
-    ------
-    ValueError
-        If the file is of something else than is asked for, no journal, or damaged.
-    OSError
-        If the file cannot be read or written, for example because the disk is full.
-    TypeError
-        If f returns what cannot be pickled, beside numbers and arrays; if x is lazy or traced.
+        As in `Loop`. With ``"nan"``, f is not called again where it has failed, until `forget_failures`.
+    key
+        What else identifies f, such as the version of a simulator.
+    verify
+        Whether a resumed run compares stored values with f's. Pass False for an f that is random.
+    trust
+        Whether f's extra output and its exceptions are pickled into the file, and unpickled from it, which can run any
+        code: trust no file that others can write. Without it, a resumed run calls an f with ``has_aux=True`` at x once
+        more, and a stored failure comes back as a RuntimeError with its text.
 
     Notes
     -----
-    The ``ncalls`` and ``npoints`` of a `Result` count what has been evaluated in this run; progress counts what is
-    taken from the file as well.
+    A journal is known by the operator, the scheme, the bounds, the bits of x, f's qualified name and ``key``. f's code
+    is not read: a resumed run evaluates f at up to three of the stored points, and compares bit for bit (of `Batch` and
+    `Vmap`, half the digits: the others may depend on the size of a chunk). An edit of f, or of what it reads, is
+    noticed if it changes these values. Another derivative, and other values, are refused (ValueError). Where a stored
+    value does not match its checksum, f is evaluated again, and a RuntimeWarning says so.
 
-    f is known by its name and code, its default arguments and attributes, the variables that it reads (those of a
-    closure, and global ones), and by the same of the functions of yours among them. Of your classes all methods and
-    attributes count, those of their bases as well; of your modules, what the code takes of them: ``simulator.loss``,
-    but not a counter beside it that nothing reads. Of a module that is handed around (passed to a function, stored,
-    held by an object), it is whatever has a name that stands anywhere in that code; in a string only if there is a
-    ``getattr`` or the like. Modules of yours that f imports are imported before it is called, also where it would not
-    come to that.
-    Whatever is in ``site-packages``, or comes with Python, is known by its name; files and other things that say
-    nothing of themselves by their types. What f changes while it runs, such as a counter, is found out when the run
-    ends, and that alone is compared no more.
-
-    Two runs may work on one journal at once: it keeps the value of whichever comes first, and the other takes that. The
-    file must be on a local disk (SQLite's write-ahead log needs that), and beside it are two more while it is in use.
-    Open no journals that you would not unpickle.
-
-    Points at which f has failed stay failed when a run with ``"nan"`` goes on, until `forget_failures`; a run with
-    ``"raise"`` tries them again. With other operators than `numerical_gradient` and `jacobian`, ``flags["failed"]`` is
-    true of all derivatives that are NaN while any point has failed. With `Adaptive`, which could do without some
-    points, the derivatives by an element with a failure are NaN all the same.
+    A `Result` counts the calls of this run; progress counts stored values too.
 
     Examples
     --------
-    >>> import tempfile
+    >>> import anygrad, tempfile
     >>> import numpy as np
-    >>> import anygrad
-    >>> calls = 0
-    >>> def simulate(x):
-    ...     global calls
-    ...     calls += 1
-    ...     if calls == 3:
-    ...         raise OSError("somebody has pulled the plug")
-    ...     return (x**2).sum()
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> journal = anygrad.Journal(f"{folder.name}/night.journal")
-    >>> x = np.array([3.0, 4.0])
-    >>> anygrad.numerical_gradient(simulate, x, evaluator=journal)
-    Traceback (most recent call last):
-      ...
-    OSError: somebody has pulled the plug
-    >>> anygrad.numerical_gradient(simulate, x, evaluator=journal).round(6)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     journal = anygrad.Journal(f"{folder}/night.journal")
+    ...     anygrad.numerical_gradient(lambda x: (x**2).sum(), np.array([3.0, 4.0]), evaluator=journal).round(6)
     array([6., 8.])
-    >>> calls
-    5
-    >>> folder.cleanup()
     """
 
     path: str | os.PathLike[str]
     inner: Evaluator = field(default_factory=Loop)
     on_error: str = "raise"
+    key: object = None
+    verify: bool = True
+    trust: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)):
             raise TypeError(f"path is {self.path!r:.60}, but the path of a file was expected, a str or a pathlib.Path")
-        object.__setattr__(self, "path", _absolute(self.path))
-        if isinstance(self.inner, type) or not hasattr(self.inner, "session"):
+        # f may change the folder. abspath would take the slash of a folder away.
+        object.__setattr__(self, "path", os.path.join(os.getcwd(), os.fspath(self.path)))
+        if isinstance(self.inner, type) or not hasattr(self.inner, "open"):
             raise TypeError(f"inner is {self.inner!r:.60}, but an evaluator such as anygrad.Loop() was expected")
-        if self.on_error not in ("raise", "nan"):
-            raise ValueError(f'on_error is {self.on_error!r:.60}, but "raise" or "nan" was expected')
+        require_on_error("Journal", self.on_error)
 
     @property
     def leading(self) -> bool:
-        """Whether many points go into one call of f."""
         return self.inner.leading
 
-    @contextmanager
-    def session(self, target: Target) -> Iterator[Session]:
-        """Open a target for sampling."""
-        # Not imported before they are needed: sqlite3 and pickle take as long as a part of NumPy.
-        from anygrad.evaluators._journal.failure import Marking  # noqa: PLC0415 - as said
-        from anygrad.evaluators._journal.fingerprint import changed, facts_of  # noqa: PLC0415 - as said
-        from anygrad.evaluators._journal.folder import opened_for  # noqa: PLC0415 - as said
-        from anygrad.evaluators._journal.session import JournalSession  # noqa: PLC0415 - as said
-        from anygrad.evaluators._journal.unpacking import Unpacking  # noqa: PLC0415 - as said
+    def open(self, problem: Problem) -> Calls:
+        from anygrad.evaluators._journal_store import Store, digest  # noqa: PLC0415 - sqlite3 is as slow as half of NumPy
 
-        _require_numbers(target)
-        unpacking = Unpacking(target)
-        tolerant = self.on_error == "nan"
-        f = Marking(target.f) if tolerant else target.f
-        watched = replace(unpacking.watched(target), f=f, done=None)
-        facts = facts_of(target, leading=self.leading)
-        with opened_for(self.path, facts) as ledger:
-            try:
-                with self.inner.session(watched) as inner:
-                    yield JournalSession(target, inner, ledger, unpacking, self._stride, tolerant)
-            except BaseException:
-                with suppress(Exception):  # what has happened matters more
-                    ledger.ignore(changed(facts, target))
-                raise
-            ledger.ignore(changed(facts, target))
+        inner: Any = self.inner
+        if self.on_error == "nan" and hasattr(inner, "on_error"):
+            inner = replace(inner, on_error="nan")
+        problem.reports = False  # a report may raise: it comes after a value is kept
+        with ExitStack() as undo:
+            calls = inner.open(problem)
+            undo.callback(calls.close, failed=True)
+            if calls.memory.lazy:
+                raise TypeError("x is lazy or traced, and f's values are no numbers yet to be kept: compute x first")
+            facts, place = _facts(problem, self.key), Path(self.path)
+            if os.fspath(self.path).endswith(("/", os.sep)):
+                place.mkdir(parents=True, exist_ok=True)
+            store = Store(place / f"{digest(facts).hex()[:16]}.journal" if place.is_dir() else place, trust=self.trust)
+            undo.callback(store.close)
+            store.prepare()
+            left = 0 if store.claim(facts) or not self.verify else 3
+            _LEFT.setdefault(problem.function, {}).setdefault(store.path, left)
+            undo.pop_all()
+        return JournalCalls(problem, calls, store)
 
     def failures(self) -> list[Failure]:
-        """Return the exceptions that f has raised, with where that was: one object a point, the earliest first.
-
-        Their attributes are ``array``, ``elements``, ``numbers``, ``part``, ``type``, ``message`` and ``traceback``.
-        """
-        return [failure for ledger in self._existing() for failure in ledger.failures()]
+        """Return what f has raised, the earliest first."""
+        return [Failure(*json.loads(row.content)) for store in self._existing() for row in store.failures()]
 
     def forget_failures(self) -> None:
-        """Forget the exceptions, so that the next run evaluates those points again."""
-        for ledger in self._existing():
-            ledger.forget_failures()
+        """Forget what f has raised, so that the next run evaluates those points again."""
+        for store in self._existing():
+            store.forget_failures()
 
-    def _existing(self) -> Iterator[Ledger]:
-        from anygrad.evaluators._journal.folder import journals  # noqa: PLC0415 - as above
-        from anygrad.evaluators._journal.ledger import opened  # noqa: PLC0415 - as above
+    def _existing(self) -> Iterator[Store]:
+        from anygrad.evaluators._journal_store import Store  # noqa: PLC0415 - as above
 
-        for place in journals(self.path):
-            with opened(place, create=False) as ledger:
-                yield ledger
+        place = Path(self.path)
+        if not place.exists():
+            raise FileNotFoundError(f"there is no journal {place}: it is made by the first evaluation")
+        for file in sorted(place.glob("*.journal"), key=os.path.getmtime) if place.is_dir() else [place]:
+            with closing(Store(file)) as store:
+                store.prepare()
+                yield store
 
-    @property
-    def _stride(self) -> int | None:
-        """How many points the inner evaluator is asked for at a time; None for all that are wanted.
 
-        Loop takes one after the other anyway: between them, we look what another run has found meanwhile.
+class JournalCalls:
+    """Calls of another evaluator at the points that a file does not have."""
+
+    def __init__(self, problem: Problem, inner: Calls, store: Store) -> None:
+        self.memory = inner.memory
+        self.in_place, self.together, self.tolerant = inner.in_place, inner.together, inner.tolerant
+        self._problem, self._inner, self._store = problem, inner, store
+
+    def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
+        keys = self._keys(points)
+        rows = self._read(keys, range(len(keys)))
+        self._problem.progress(len(rows) - self._compare(points, rows))
+        yield from self._values(rows)
+        missing = [i for i in range(len(keys)) if i not in rows]
+        # Loop yields nothing before it has evaluated all points: it is asked for one at a time.
+        loop = isinstance(self._inner, LoopCalls)
+        for chosen in [[i] for i in missing] if loop else [missing] if missing else []:
+            # While f was evaluated here, another run may have come to this point.
+            there = self._read(keys, chosen) if loop else {}
+            self._problem.progress(len(there))
+            yield from self._values(there)
+            for span, found in self._inner.evaluate(self._selected(points, chosen)) if not there else ():
+                added = self._add(points, keys, chosen[span], found)
+                yield from self._values(added, found if isinstance(found, Exception) else None)
+
+    def close(self, *, failed: bool) -> None:
+        try:
+            self._inner.close(failed=failed)
+        finally:
+            self._store.close()
+
+    def _keys(self, points: Points) -> list[bytes]:
+        names, key = self._problem.parameters.names, self._store.key
+        if not points.width:
+            return [key(names)]
+        numbers, elements = self.memory.to_host(points.numbers), points.each.astype("<i8")
+        return [key(names, points.part, numbers.dtype.str, *own) for own in zip(elements, numbers, strict=True)]
+
+    def _selected(self, points: Points, chosen: Sequence[int]) -> Points:
+        if len(chosen) == len(points):
+            return points
+        numbers = self.memory.xp.take(points.numbers, self.memory.index_array(chosen), axis=0)
+        return Points(points.each[np.asarray(chosen)].reshape(-1), numbers, points.part)
+
+    def _read(self, keys: Sequence[bytes], chosen: Sequence[int]) -> dict[int, Row]:
+        """Return what is known of f at points, by number; not where it has failed, and is to be called again."""
+        rows = zip(chosen, self._store.read([keys[i] for i in chosen]), strict=True)
+        return {i: row for i, row in rows if row is not None and (self.tolerant or not row.failed)}
+
+    def _values(self, rows: Mapping[int, Row], error: Exception | None = None) -> Iterator[tuple[slice, Any]]:
+        for i, row in rows.items():
+            if not row.failed:
+                yield slice(i, i + 1), self.memory.from_host(row.value()[None])
+            else:
+                kept = error or self._store.unpickled(row) or RuntimeError(Failure(*json.loads(row.content)).error)
+                yield slice(i, i + 1), kept
+
+    def _add(self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception) -> dict[int, Row]:
+        """Store f's values, or what it raised, at some of the points."""
+        function, more = self._problem.function, found
+        values: list[Any]
+        if isinstance(found, Exception):
+            error = "".join(traceback.format_exception_only(found)).strip()
+            trace = "".join(traceback.format_exception(found))
+            values = [Failure(self._problem.describe(points, i), error, trace) for i in chosen]
+        else:
+            values = [np.asarray(value) for value in self.memory.to_host(found)]
+            more = (function.aux,) if function.has_aux and not points.width else None
+        rows = [self._store.row(keys[i], value, more) for i, value in zip(chosen, values, strict=True)]
+        return dict(zip(chosen, self._store.add(rows), strict=True))
+
+    def _compare(self, points: Points, rows: Mapping[int, Row]) -> int:
+        """Evaluate f at some of the stored points, and return at how many; raise if a value is another one.
+
+        This also shows the structure of what f returns, and its extra output at x.
         """
-        return 1 if isinstance(self.inner, Loop) else None
+        function, left, path = self._problem.function, _LEFT[self._problem.function], self._store.path
+        known = [i for i, row in rows.items() if not row.failed]
+        if not known:
+            return 0
+        if not points.width and function.has_aux and not function.aux_known and (aux := self._store.unpickled(rows[0])):
+            function.know_aux(*aux)
+        count = min(left[path], (len(known) + 1) // 2)
+        left[path] -= count
+        chosen = [known[i * (len(known) - 1) // max(1, count - 1)] for i in range(count)]
+        unknown = function.vector and function.shapes is None
+        if not points.width and (unknown or (function.has_aux and not function.aux_known)):
+            chosen = known
+        # The last digits of an f that is given many points may depend on how many.
+        rtol = self.memory.eps**0.5 if isinstance(self._inner, ChunkCalls) else 0.0
+        for span, found in self._inner.evaluate(self._selected(points, chosen)) if chosen else ():
+            values = [repr(found)] if isinstance(found, Exception) else self.memory.to_host(found)
+            for i, value in zip(chosen[span], map(np.asarray, values), strict=True):
+                if count and not rows[i].is_like(value, rtol):
+                    raise ValueError(
+                        f"the journal {path} has values of another f: with {self._problem.describe(points, i)}, it has"
+                        f" {rows[i].value().tolist()!r:.80}, but f gives {value.tolist()!r:.80} now: delete it, give"
+                        " another path or key=, or pass verify=False if f is random"
+                    )
+        if points.width and function.vector and function.shapes is None:
+            self._problem.base()  # nothing was compared, or in another process
+        return len(chosen)
 
 
-def _absolute(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """Return a path that means the same wherever f, or another process, changes to."""
-    if os.path.isabs(path):
-        return path
-    absolute = os.path.join(os.getcwd(), os.fspath(path))  # and not abspath, which would take the slash of a folder
-    return absolute if isinstance(path, str) else Path(absolute)
+def _facts(problem: Problem, key: object) -> Facts:
+    """Return what a derivative is known by."""
+    from anygrad.evaluators._journal_store import digest, fact  # noqa: PLC0415 - as above
 
-
-def _require_numbers(target: Target) -> None:
-    """Raise if x holds no numbers as yet."""
-    if not target.backend.memory(target.x, in_place=False).concrete:
-        raise TypeError(
-            f"{target.name} is lazy or traced, and f's values are not yet numbers that a journal could keep: compute"
-            f" {target.name} first, or leave out the journal"
-        )
+    options, leaves, f = problem.options, problem.parameters.leaves, problem.function.f
+    while isinstance(f, functools.partial):
+        f = f.func
+    named = {"operator": options.operator, **options.also, "scheme": options.scheme, "bounds": options.bounds}
+    named |= {"f": getattr(f, "__qualname__", type(f).__qualname__), "key": key}
+    facts = {label: fact(value) for label, value in named.items()}
+    for name, array, backend in zip(leaves.tree.names, leaves.arrays, leaves.backends, strict=True):
+        facts[name] = [f"{backend.name} {array.dtype} of shape {tuple(array.shape)}", digest(array).hex()]
+    return facts

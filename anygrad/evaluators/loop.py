@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,49 +94,48 @@ class LoopCalls:
 
     together = 1
 
-    def __init__(self, problem: Problem, memory: Memory, *, tolerant: bool = False) -> None:
+    def __init__(self, problem: Problem, memory: Memory, *, tolerant: bool = False, evaluator: str = "Loop") -> None:
         self.memory = memory
         self.in_place = memory.in_place
         self.tolerant = tolerant
+        self._evaluator = evaluator
         self._problem = problem
         self._vector = problem.vector
         self._f = problem.of_point(memory)
         if problem.reports:
             self._f = _reporting(self._f, problem)
 
-    def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
+    def evaluate(self, points: Points) -> Sequence[tuple[slice, Array | Exception]]:
         problem = self._problem
-        count = len(points)
         if self.tolerant and points.width:
-            yield from self._tolerantly(points)
+            values = self._tolerantly(points)
         else:
             try:
-                values = self.memory.evaluate(self._f, points, vector=self._vector)
+                values = [(slice(0, len(points)), self.memory.evaluate(self._f, points, vector=self._vector))]
             except Exception as error:
                 if not raised_here(error):
-                    error.add_note(_note(problem.describe(points, self.memory.reached)))
+                    error.add_note(_note(problem.describe(points, self.memory.reached), self._evaluator))
                 raise
-            yield slice(0, count), values
         if not problem.reports:
-            problem.count(count)
+            problem.count(len(points))
+        return values
 
     def close(self, *, failed: bool) -> None:
         if restored(self.memory) and not failed:
             raise modified()
 
-    def _tolerantly(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
+    def _tolerantly(self, points: Points) -> list[tuple[slice, Array | Exception]]:
         if self._vector and self._problem.function.shapes is None:
             self._problem.base()  # NaN is to have the shapes of f's values
         f = Tolerant(self._f, self._problem)
         values = self.memory.evaluate(f, points, vector=self._vector)
+        pieces: list[tuple[slice, Array | Exception]] = []
         start = 0
         for i, error in f.failures.items():
-            if i > start:
-                yield slice(start, i), values[start:i, ...]
-            yield slice(i, i + 1), error
+            pieces += [(slice(start, i), values[start:i, ...])] if i > start else []
+            pieces.append((slice(i, i + 1), error))
             start = i + 1
-        if start < len(points):
-            yield slice(start, len(points)), values[start:, ...]
+        return pieces + ([(slice(start, len(points)), values[start:, ...])] if start < len(points) else [])
 
 
 class Tolerant:
@@ -181,5 +180,5 @@ def _reporting(f: Callable[[Any], Any], problem: Problem) -> Callable[[Any], Any
     return reporting
 
 
-def _note(point: str) -> str:
-    return f"f was evaluated with {point}; on_error='nan', as in Loop(on_error='nan'), counts such a point as NaN"
+def _note(point: str, evaluator: str) -> str:
+    return f"f was evaluated with {point}; {evaluator}(on_error='nan') counts such a point as NaN"

@@ -112,6 +112,7 @@ def numerical_gradient(
     >>> anygrad.numerical_gradient(loss, params)["b"].round(6)
     array([5.])
     """
+    require_callable(f)
     options = Options(
         "numerical_gradient", reference_scheme(h, scheme), evaluator, bounds, f0, has_aux, progress, full_output
     )
@@ -146,6 +147,7 @@ def numerical_gradient_1d(
     >>> anygrad.numerical_gradient_1d(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     """
+    require_callable(f)
     options = Options(
         "numerical_gradient_1d",
         reference_scheme(h, scheme),
@@ -201,6 +203,7 @@ def numerical_gradient_2d(
     array([[6., 8.],
            [0., 4.]])
     """
+    require_callable(f)
     options = Options(
         "numerical_gradient_2d",
         reference_scheme(h, scheme),
@@ -219,7 +222,6 @@ def numerical_gradient_2d(
 
 def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Options, *, rows: bool = False) -> Any:
     """Return the gradient of f, or of f of each row."""
-    require_callable(f)
     function = Function(f, has_aux=options.has_aux)
     found = partials(function, parameters, options, rows=rows)
     warn_if_constant(found.unseen)

@@ -156,9 +156,7 @@ def _blocks(problem: Problem, counter: Any) -> list[Slopes]:
     while start < memory.size:
         block = range(start, min(start + length, memory.size))
         found = completed(problem, along)
-        if not problem.options.full_output:
-            found = Slopes(found.value, found.step)
-        elif problem.tolerant:
+        if problem.tolerant and problem.options.full_output:
             found = with_failed(memory.xp, found, [element in problem.failures for element in block])
         slopes.append(found)
         start = block.stop

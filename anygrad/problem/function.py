@@ -35,7 +35,7 @@ class Function:
     shapes
         The shapes of the arrays that f returns, when it has been called.
     aux
-        The extra output of the first call, which is that at x.
+        The extra output of the first call, which is that at x; ``aux_known`` says whether there was one.
     f0
         The value at x as the user gave it, unpacked: a number, or a list of arrays for a vector function.
     base
@@ -62,7 +62,7 @@ class Function:
         self._shape = shape
         self._tree: Tree | None = None
         self._names: list[str] = []
-        self._aux_known = False
+        self.aux_known = False
         self._f0_given = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,6 +88,10 @@ class Function:
         """Take from the user what f returns at x."""
         self._f0_given = True
         self.f0 = self.unpack(f0)
+
+    def know_aux(self, aux: Any) -> None:
+        """Take the extra output at x from what has kept it."""
+        self.aux, self.aux_known = aux, True
 
     def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
         """Put together a tree like the one that f returns."""
@@ -116,8 +120,8 @@ class Function:
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(f"{self._called} returned {returned!r:.60}, but {_PAIR}")
         value, aux = returned
-        if not self._aux_known:  # the first call is f(x)
-            self.aux, self._aux_known = aux, True
+        if not self.aux_known:  # the first call is f(x)
+            self.know_aux(aux)
         return value
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:

@@ -158,6 +158,7 @@ def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
         lazy=memory.lazy,
         lower=bounds.lower,
         upper=bounds.upper,
+        flags=problem.options.full_output,
         **own,
     )
 

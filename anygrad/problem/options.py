@@ -109,7 +109,27 @@ def require_scheme(scheme: object) -> None:
 
 def require_evaluator(evaluator: object) -> None:
     """Raise unless it is an evaluator."""
-    _require(evaluator, "open", "evaluator", "an evaluator such as anygrad.Loop()")
+    if isinstance(evaluator, type) or not hasattr(evaluator, "open"):
+        is_class = isinstance(evaluator, type) and evaluator is not map
+        given = f"{'the class ' * is_class}{getattr(evaluator, '__name__', '') if is_class else repr(evaluator):.60}"
+        instead = _evaluator_of(evaluator)
+        text = f"evaluator is {given}, but an evaluator such as anygrad.Loop() was expected"
+        raise TypeError(f"{text}: write {instead}" if instead else text)
+
+
+def _evaluator_of(given: Any) -> str:
+    """Return the evaluator that is meant by something else; nothing if that is not clear."""
+    name = getattr(given, "__name__", "")
+    if isinstance(given, int) and not isinstance(given, bool):
+        return f"anygrad.Pool({given}), for {given} processes"
+    if isinstance(given, type) and given is not map:
+        own = {"Pool": "Pool(8), for 8 processes, or anygrad.Pool(executor)", "Journal": "Journal(path)"}
+        return f"anygrad.{own.get(name, f'{name}()')}"
+    if hasattr(given, "imap_unordered"):  # a pool of multiprocessing
+        return "anygrad.Pool(pool.map)"
+    if hasattr(given, "submit"):
+        return "anygrad.Pool(executor)"
+    return f"anygrad.Pool({'map' if given is map else 'executor.map'})" if name == "map" else ""
 
 
 def require_bounds(bounds: object, scheme: Scheme) -> None:
@@ -228,4 +248,4 @@ def _article(value: object) -> str:
     kind = type(value).__qualname__
     if kind == "array":  # array.array is no array in the sense that the message goes on to speak of
         kind = "array.array"
-    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'aeiouAEIOU' or kind == 'ndarray' else 'a'} {kind}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.base import Elements, Memory, Points
-from anygrad.evaluators.base import Calls
+from anygrad.evaluators.base import Calls, Evaluator
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
@@ -65,6 +67,8 @@ class Problem:
         At how many points f has been evaluated, and how often it has been called.
     failures
         What f has raised, by element, where that is no error.
+    reports
+        Whether each call is to be counted as it is done, and not when an evaluator has yielded its value.
     """
 
     memory: Memory
@@ -87,15 +91,19 @@ class Problem:
         self.bounds = Bounds()
         self.npoints = self.ncalls = 0
         self.failures: dict[int, Exception] = {}
+        self.reports = meter is not None
         self._meter = meter
         self._base: Array | None = None
+        # f of the rows at which it has been evaluated.
+        self._rows = np.empty(0, dtype=np.intp)
+        self._row_values: Array | None = None
         self._first: Array | None = None
         self._varied = False
         self._spread: dict[int, tuple[object, Array]] = {}
         # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
         self._settings = np.geterr()
         self._quiet = np.errstate(all="ignore")
-        self._context: AbstractContextManager[object] = parameters.context()
+        self._context: AbstractContextManager[object] = nullcontext()
 
     @classmethod
     def joint(cls, function: Function, parameters: Parameters, options: Options, meter: Meter | None) -> Self:
@@ -106,6 +114,7 @@ class Problem:
         return cls(function, parameters, options, meter=meter)
 
     def __enter__(self) -> Self:
+        self._context = self.parameters.context()
         if not isinstance(self._context, nullcontext):
             self._context.__enter__()
         try:
@@ -177,21 +186,25 @@ class Problem:
             f = lambda arrays: user_f(argument(arrays))  # noqa: E731
         return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
 
+    def for_worker(self, evaluator: Evaluator) -> Callable[[], Problem]:
+        """Return what makes the same problem for another thread, or, pickled, for another process."""
+        options = Options(self.options.operator, self.options.scheme, evaluator)
+        return partial(_of_worker, self.function.f, self.function, self.parameters, options, rows=self.rows)
+
     @property
     def vector(self) -> bool:
         """Whether f returns arrays, all of whose elements are values, instead of one number."""
         return self.function.vector
 
-    @property
-    def reports(self) -> bool:
-        """Whether anybody wants to know of each call as it is done."""
-        return self._meter is not None
-
     def count(self, points: int, calls: int | None = None) -> None:
         """Add points that have been evaluated, and calls of f if they are not as many."""
         self.npoints += points
         self.ncalls += points if calls is None else calls
-        if self._meter is not None:
+        self.progress(points)
+
+    def progress(self, points: int) -> None:
+        """Report points that need not be evaluated, or have been counted."""
+        if self._meter is not None and points:
             self._meter.advance(points)
 
     def describe(self, points: Points, i: int) -> str:
@@ -237,13 +250,19 @@ class Problem:
             return self.base()
         memory = self.memory
         assert memory.row is not None
-        rows, places = np.unique(np.asarray(elements, dtype=np.intp) // max(1, memory.row), return_inverse=True)
-        first = rows * memory.row
-        own = memory.elements(first)
-        # A row of which one element is set to what it is.
-        numbers = memory.xp.reshape(memory.xp.real(own) if memory.complex else own, (-1, 1))
-        values = self.values(Points(first, numbers, 0))
-        return memory.xp.take(values, memory.index_array(places.tolist()), axis=0)
+        rows = np.asarray(elements, dtype=np.intp) // max(1, memory.row)
+        missing = np.setdiff1d(rows, self._rows)
+        if missing.size:
+            first = missing * memory.row
+            own = memory.elements(first)
+            # A row of which one element is set to what it is.
+            numbers = memory.xp.reshape(memory.xp.real(own) if memory.complex else own, (-1, 1))
+            values = self.values(Points(first, numbers, 0))
+            self._rows = np.concatenate([self._rows, missing])
+            self._row_values = values if self._row_values is None else memory.xp.concat([self._row_values, values])
+        order = np.argsort(self._rows)
+        places = order[np.searchsorted(self._rows, rows, sorter=order)]
+        return memory.xp.take(self._row_values, memory.index_array(places), axis=0)
 
     def spread(self, value: object, name: str = "the step") -> Array:
         """Return a number or an array like x as a number for each element. Blocks ask for the same one in turn."""
@@ -331,6 +350,12 @@ class Problem:
         """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
         xp = self.memory.xp
         return not bool(xp.all((values == self._first) & xp.isfinite(values)))
+
+
+def _of_worker(f: Callable[[Any], Any], function: Function, *args: Any, rows: bool) -> Problem:
+    function = copy.copy(function)  # threads must not learn from each other what f returns
+    function.f = f
+    return Problem(function, *args, rows=rows)
 
 
 def at_x() -> Points:

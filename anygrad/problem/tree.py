@@ -7,6 +7,7 @@ import dataclasses
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from anygrad._typing import PyTree
@@ -53,7 +54,8 @@ def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> Tre
     nodes, structure = optree.tree_flatten(tree, **options)
     own = range(len(nodes))
     if not any(map(_is_dataclass, nodes)):
-        return Tree(nodes, structure.unflatten, lambda: [accessor.codify(name) for accessor in structure.accessors()])
+        # Not structure.unflatten, which cannot be sent to another process.
+        return Tree(nodes, partial(optree.tree_unflatten, structure), lambda: [accessor.codify(name) for accessor in structure.accessors()])
     parts = [
         _fields(node, accessor.codify(name), none_is_leaf=none_is_leaf) if _is_dataclass(node) else node
         for accessor, node in zip(structure.accessors(), nodes, strict=True)

@@ -57,6 +57,8 @@ class Lines:
     lower, upper
         Between which numbers, inclusive, each function may be sampled, (m, 1); None where there is no bound. ``sample``
         moves points that lie outside by a rounding error.
+    flags
+        Whether the flags of `Slopes` are wanted.
     """
 
     xp: Namespace
@@ -76,6 +78,7 @@ class Lines:
     lazy: bool = False
     lower: Array | None = None
     upper: Array | None = None
+    flags: bool = True
 
     def numbers(self) -> Array:
         """Return 0, 1, ..., m - 1, an integer array where the lines are."""

@@ -220,9 +220,13 @@ def _differentiate(lines: Lines, steps: Array, nominal: Stencil) -> Slopes:
 
 
 def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool) -> Slopes:
-    sampled = iter(lines.sample(stencil.points(lines.at, steps)))
-    values = [next(sampled) if offset else lines.base() for offset in stencil.offsets]
+    values = lines.sample(stencil.points(lines.at, steps))
+    if 0 in stencil.offsets:
+        sampled = iter(values)
+        values = [next(sampled) if offset else lines.base() for offset in stencil.offsets]
     value = stencil.combine(values, steps)
+    if not lines.flags:
+        return Slopes(value=value, step=steps)
     nonfinite = ~lines.xp.isfinite(value)
     one_sided = nonfinite | True if turned else nonfinite & False
     return Slopes(value=value, step=steps, flags={"nonfinite": nonfinite, "one_sided": one_sided})

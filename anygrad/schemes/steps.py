@@ -58,7 +58,7 @@ class ReferenceStep:
     """The step of *Deep Learning from Scratch*: 1e-4, grown only where that would drown in rounding.
 
     1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16. An h that
-    the user gave is used as it is.
+    the user gave is used as it is, as far as x's dtype can take it.
     """
 
     h: float | None = None
@@ -70,8 +70,12 @@ class ReferenceStep:
     def steps(self, lines: Lines, stencil: Stencil) -> Array:
         xp = lines.xp
         if self.h is not None:
-            require_change(lines, xp.full_like(lines.at, float(self.h)))
-            return xp.full_like(lines.at, float(self.h))
+            h = xp.full_like(lines.at, float(self.h))
+            require_change(lines, h)
+            # In a narrower dtype than the working one x + h may be another number, and be off by a fifth of h.
+            above = lines.at + h
+            taken = lines.nearest(above)
+            return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, h)
         relative = lines.eps ** (1 / 3)
         if relative <= 1e-4 and lines.all(relative * lines.scale <= 1e-4):  # nearly always, and much faster
             return xp.full_like(lines.at, 1e-4)

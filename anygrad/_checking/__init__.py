@@ -1,1 +1,0 @@
-"""What `check_gradient` is made of."""

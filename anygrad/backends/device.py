@@ -1,0 +1,354 @@
+"""Arrays on a device: perturbed, gathered and combined there, without a synchronisation per element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anygrad._typing import Array, Namespace
+from anygrad.backends.array_api import CHUNK_BYTES, ArrayApiMemory, complex_dtype
+from anygrad.backends.base import Backend, Elements, Indices, Memory, Points, multi_indices, span_of
+from anygrad.backends.codec import composed, overlaid
+
+# Of chunks between these, the larger the better: each call of f costs time. f may need many times as much.
+_LEAST, _MOST, _SHARE = 2**26, 2**30, 128
+
+# Of more elements than this a device is faster, though each of a thousand operations takes 10 µs to begin.
+HOST_ELEMENTS = 2**14
+
+
+class DeviceMemory(ArrayApiMemory):
+    """A `Memory` on a device whose arrays can be written.
+
+    Parameters
+    ----------
+    backend
+        The library.
+    array
+        What f is given.
+    data
+        The array to write: ``array`` itself, or another view of its memory.
+    cells
+        ``data``, or a one-dimensional view of it where there is one.
+    in_place
+        Whether ``array`` is the caller's own.
+    rows
+        Whether f is given one row at a time.
+    chunk_bytes
+        As in `Memory`.
+    """
+
+    block = 65536
+
+    def __init__(
+        self,
+        backend: Backend,
+        array: Array,
+        *,
+        data: Array = None,
+        cells: Array = None,
+        in_place: bool,
+        rows: bool = False,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        super().__init__(backend, array, data=data, rows=rows)
+        self.cells = self.data if cells is None else cells
+        self.in_place = in_place
+        self.chunk_bytes = chunk_bytes
+        # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.
+        self.original = self.xp.empty(self.size, dtype=self.data.dtype, device=self.device)
+        self.original[...] = self.xp.reshape(self.data, (-1,))
+
+    # What differs between libraries
+
+    def hold(self, held: Any) -> Any:
+        return self.xp.asarray(held, copy=True)  # what is read may be a view
+
+    def given(self, points: Array) -> Array:
+        """Return what f is given of an array of points."""
+        return points
+
+    def reattach(self) -> bool:
+        """Give ``array`` the memory of ``data`` again; return whether f had given it another."""
+        return False
+
+    def put(self, flat: Array, where: Any, numbers: Array) -> Array:
+        try:
+            flat[where] = numbers
+        except IndexError:  # the standard leaves arrays of indices to the libraries, nearly all of which have them
+            for i in range(where.shape[0]):
+                flat[int(where[i])] = numbers[i]
+        return flat
+
+    # Many points
+
+    def perturbed(self, points: Points) -> Array:
+        xp, count = self.xp, len(points)
+        table = xp.empty((count, self.row or self.size), dtype=self.data.dtype, device=self.device)
+        table[...] = self._originals(points)
+        flat = xp.reshape(table, (-1,))  # a view
+        for where, numbers in self._written(points):
+            self.put(flat, where, numbers)
+        shape = self.data.shape if self.row is None else self.data.shape[1:]
+        return self.given(xp.reshape(table, (count, *shape)))
+
+    def is_perturbed(self, array: Array, points: Points) -> bool:
+        xp = self.xp
+        table = xp.reshape(self.detached(array), (len(points), self.row or self.size))
+        originals, written = self._originals(points), self._written(points)
+        flat = xp.reshape(table, (-1,))
+
+        def same(equal: Callable[[Array, Array], Array]) -> bool:
+            found = equal(table, originals)
+            cells = xp.reshape(found, (-1,))  # a view
+            for where, numbers in written:
+                now = flat[where] if isinstance(where, slice) else xp.take(flat, where, axis=0)
+                self.put(cells, where, equal(now, numbers))
+            return bool(all_of(xp, found))
+
+        with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
+            return same(lambda a, b: a == b) or same(self._equal)  # nearly always there is no NaN
+
+    def _originals(self, points: Points) -> Array:
+        """Return the original elements of each point, or of all of them: (k, size), or (1, size)."""
+        if self.row is None:
+            return self.original[None, :]
+        rows = self.xp.reshape(self.original, (-1, self.row))
+        return self.xp.take(rows, self.index_array(points.each[:, 0] // self.row), axis=0)
+
+    def _written(self, points: Points) -> list[tuple[Any, Array]]:
+        """Return places in the flat memory of a table of points, and what is written there."""
+        elements, part, repeat = points.elements, points.part, points.repeat
+        if not (len(points) and points.width):
+            return []
+        if points.width == 1 and isinstance(elements, range) and self.row is None:
+            # Down the diagonals: the element after the next ``repeat`` points is one further.
+            step, stop = repeat * self.size + 1, len(points) * self.size
+            starts = (i * self.size + elements.start for i in range(repeat))
+            return [
+                (slice(start, stop, step), self.rounded(elements, part, points.numbers[i::repeat, 0]))
+                for i, start in enumerate(starts)
+            ]
+        each, length = points.each, self.row or self.size
+        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
+        numbers = self.rounded(each.reshape(-1), part, self.xp.reshape(points.numbers, (-1,)))
+        return [(self.index_array(places.reshape(-1)), numbers)]
+
+    # Visits
+
+    def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
+        if self.cells.ndim != 1:
+            return self.cells, multi_indices(elements, self.data.shape)
+        return self.cells, elements if isinstance(elements, range) else elements.tolist()
+
+    def write_all(self, part: int | None, numbers: Array) -> Array:
+        self.data[...] = self.xp.reshape(self.rounded(range(self.size), part, numbers), self.data.shape)
+        return self.array
+
+    def holds(self, part: int | None, numbers: Array) -> bool:
+        expected = self.xp.reshape(self.rounded(range(self.size), part, numbers), self.data.shape)
+        return bool(self.xp.all(self._equal(self.data, expected)))
+
+    def results(self, count: int) -> DeviceResults:
+        return DeviceResults(self.xp, count, self._working, self.device)
+
+    def gathered(self, results: DeviceResults) -> Array:
+        return results.gathered()
+
+    # Putting x back
+
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
+        if self.reattach():
+            return True
+        now = self.xp.reshape(self.data, (-1,))
+        same = self._equal(now, self.original)
+        for element, item in zip(map(int, elements), raw, strict=True):
+            written = now[element : element + 1]
+            same[element] = self.xp.all((written == item) | self.xp.isnan(written))
+        return not self.xp.all(same)
+
+    def restore(self) -> bool:
+        changed = True
+        try:
+            changed = self.changed()
+        except (MemoryError, RuntimeError):  # this takes memory, which f may have run out of
+            pass
+        finally:  # also if it has not changed: signs of zeros do not show in that
+            self.data[...] = self.xp.reshape(self.original, self.data.shape)
+        return changed
+
+    def _equal(self, a: Array, b: Array) -> Array:
+        """Return where arrays are equal, or both NaN."""
+        with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
+            return (a == b) | (self.xp.isnan(a) & self.xp.isnan(b))
+
+
+class DeviceResults:
+    """The values of f, each written into one buffer on the device as it comes: it may be a view of x."""
+
+    def __init__(self, xp: Namespace, count: int, dtype: Any, on: object) -> None:
+        self._xp, self._count, self._dtype, self._device = xp, count, dtype, on
+        self._used = 0
+        self._buffer: Array = None
+
+    def __len__(self) -> int:
+        return self._used
+
+    def append(self, value: Any) -> None:
+        """Write one value behind the others."""
+        if self._buffer is None or getattr(value, "dtype", None) != self._buffer.dtype:
+            self._prepare(value)
+        self._buffer[self._used, ...] = value
+        self._used += 1
+
+    def gathered(self) -> Array:
+        """Return the values."""
+        if self._buffer is None:
+            return self._xp.empty((0,), dtype=self._dtype, device=self._device)
+        return self._buffer[: self._used, ...]
+
+    def _prepare(self, value: Any) -> None:
+        """Make a buffer that such a value can be written to."""
+        xp = self._xp
+        wide = complex_dtype(xp, self._dtype) if self._is_complex(value) else self._dtype
+        if self._buffer is None:
+            shape = (self._count, *getattr(value, "shape", ()))
+            self._buffer = xp.empty(shape, dtype=wide, device=self._device)
+        elif wide not in (self._dtype, self._buffer.dtype):
+            self._buffer = xp.astype(self._buffer, wide)
+
+    def _is_complex(self, value: Any) -> bool:
+        if isinstance(value, (float, complex)):
+            return isinstance(value, complex)
+        return bool(self._xp.isdtype(value.dtype, "complex floating"))
+
+
+def computed_on_host(memory: Memory) -> Memory:
+    """Return a memory of the same x whose working arrays are NumPy's, for schemes that look at values all the time.
+
+    The memory itself, where it is better left on the device.
+    """
+    if memory.xp is np or memory.lazy or memory.size > HOST_ELEMENTS:
+        return memory
+    return HostedMemory(memory)
+
+
+class HostedMemory(Memory):
+    """A `Memory` on a device, computed with on the host.
+
+    What f is given and what it returns stays on the device until all is gathered.
+    """
+
+    xp = np
+
+    def __init__(self, memory: Memory) -> None:
+        self.inner = memory
+        self.backend = memory.backend
+        self.array = memory.array
+        self.size, self.row = memory.size, memory.row
+        self.nbytes, self.chunk_bytes, self.block = memory.nbytes, memory.chunk_bytes, memory.block
+        self.in_place, self.complex = memory.in_place, memory.complex
+        self.eps, self.tiny = memory.eps, memory.tiny
+        self._elements = memory.to_host(memory.elements(range(memory.size)))
+        # Whether all working numbers are numbers of x's dtype.
+        self._fine = memory.eps <= float(np.finfo(self._elements.dtype).eps)
+        # The last points that were taken to the device, and what they are there.
+        self._taken: tuple[Points | None, Any] = (None, None)
+
+    @property
+    def parts(self) -> list[tuple[Memory, slice]]:
+        parts = self.inner.parts
+        return [(self, parts[0][1])] if parts[0][0] is self.inner else [(HostedMemory(own), at) for own, at in parts]
+
+    def elements(self, elements: Elements) -> NDArray[Any]:
+        return self._elements[span_of(elements)]
+
+    def round(self, elements: Elements, numbers: NDArray[Any]) -> NDArray[Any]:
+        if self._fine:
+            return numbers
+        return self.inner.to_host(self.inner.round(elements, self.inner.from_host(numbers)))
+
+    def spread(self, value: object, name: str) -> NDArray[Any]:
+        return self.inner.to_host(self.inner.spread(value, name))
+
+    def overlay(self, indices: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
+        return overlaid(self._elements, indices, numbers)
+
+    def compose(self, real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
+        return composed(real, imag)
+
+    def index_array(self, elements: Iterable[int]) -> Indices:
+        return np.asarray(elements, dtype=np.intp)
+
+    def indices(self, indices: Indices) -> Indices:
+        return indices
+
+    def to_host(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        return numbers
+
+    def from_host(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        return numbers
+
+    def assemble(self, blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> Array:
+        return self.inner.assemble([self.inner.from_host(block) for block in blocks], shape)
+
+    def evaluate(self, f: Callable[[Any], Any], points: Points, *, vector: bool = False) -> NDArray[Any]:
+        try:
+            return self.inner.to_host(self.inner.evaluate(f, self.there(points), vector=vector))
+        except BaseException:
+            self.reached = self.inner.reached
+            raise
+
+    def perturbed(self, points: Points) -> Array:
+        return self.inner.perturbed(self.there(points))
+
+    def is_perturbed(self, array: Array, points: Points) -> bool:
+        return self.inner.is_perturbed(array, self.there(points))
+
+    def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
+        many = self.inner.vectorised(f)
+        return None if many is None else lambda points: many(self.there(points))
+
+    def read_many(self, value: Any, count: int, *, vector: bool = False) -> NDArray[Any]:
+        return self.inner.to_host(self.inner.read_many(value, count, vector=vector))
+
+    def results(self, count: int) -> Any:
+        return self.inner.results(count)
+
+    def gathered(self, results: Any) -> NDArray[Any]:
+        return self.inner.to_host(self.inner.gathered(results))
+
+    def read(self, value: Any) -> Any:
+        return self.inner.read(value)
+
+    def read_arrays(self, values: Sequence[Any]) -> Array:
+        return self.inner.read_arrays(values)
+
+    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
+        return self.inner.changed(elements, raw)
+
+    def restore(self) -> bool:
+        return self.inner.restore()
+
+    def there(self, points: Points) -> Points:
+        """Return points with their numbers on the device."""
+        known, taken = self._taken
+        if known is not points:
+            numbers = self.inner.from_host(points.numbers) if points.width else points.numbers
+            taken = Points(points.elements, numbers, points.part, points.repeat)
+            self._taken = points, taken
+        assert isinstance(taken, Points)
+        return taken
+
+
+def chunk_bytes_of(total: int) -> int:
+    """Return how many bytes of points to give f on a GPU with so much memory."""
+    return min(max(total // _SHARE, _LEAST), _MOST)
+
+
+def all_of(xp: Namespace, mask: Array) -> Array:
+    """Return whether all are true, row by row: to one number, CuPy reduces by few threads."""
+    return xp.all(xp.all(mask, axis=-1) if mask.ndim > 1 else mask)

@@ -1,0 +1,152 @@
+"""Array libraries by their names: what is installed, and arrays made of NumPy's. For the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from anygrad._typing import Array
+
+
+@dataclass(frozen=True)
+class Description:
+    """What there is of a library here: ``obstacle`` says in one line why it cannot be used; None if it can."""
+
+    name: str
+    version: str | None = None
+    array_api: str | None = None  # the version of the standard by which anygrad calls it
+    devices: tuple[str, ...] = ()  # as the library calls them, with what they are in brackets: cuda:0 (name)
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True)
+class Library:
+    """An array library, and what copies an array of NumPy's to its default device, in the same dtype if it has that."""
+
+    module: Any
+    asarray: Callable[[NDArray[Any]], Array]
+
+
+class _NoDeviceError(Exception):
+    """A library has been imported, and finds nothing to compute on."""
+
+
+def _cupy_devices(cupy: Any) -> Sequence[str]:
+    runtime = cupy.cuda.runtime
+    try:
+        if not runtime.driverGetVersion():
+            raise _NoDeviceError("no CUDA driver is installed")
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise _NoDeviceError(f"CUDA fails: {_in_one_line(error)}") from None
+    if not count:
+        raise _NoDeviceError("the CUDA driver finds no device")
+    return [f"cuda:{i} ({runtime.getDeviceProperties(i)['name'].decode()})" for i in range(count)]
+
+
+def _torch_devices(torch: Any) -> Sequence[str]:
+    names = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    return ["cpu", *names, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def _jax_devices(jax: Any) -> Sequence[str]:
+    found = _asked(jax.devices, "device")
+    return [f"{own.platform}:{own.id}" + f" ({own.device_kind})" * (own.device_kind != own.platform) for own in found]
+
+
+def _dpnp_devices(dpnp: Any) -> Sequence[str]:
+    _asked(lambda: dpnp.empty(0), "SYCL device")
+    return [f"{device.filter_string} ({device.name})" for device in import_module("dpctl").get_devices()]
+
+
+# By the name of a library, which is also that of its package: what pip calls it, a module of it to be imported, what
+# makes an array of NumPy's one of its own, and where arrays can be.
+_LIBRARIES: dict[str, tuple[str, str, Callable[[Any, Any], Any], Callable[[Any], Sequence[str]]]] = {
+    "numpy": ("numpy", "numpy", lambda numpy, x: numpy.array(x, order="K"), lambda _: ["cpu"]),
+    "cupy": ("cupy-cuda12x, or cupy-cuda13x for CUDA 13", "cupy", lambda cupy, x: cupy.array(x), _cupy_devices),
+    # Not from_numpy: this one heeds torch.set_default_device. It takes no negative strides.
+    "torch": ("torch", "torch", lambda torch, x: torch.tensor(np.asarray(x, order="C")), _torch_devices),
+    # float64 becomes float32, unless jax_enable_x64 is set.
+    "jax": ("jax", "jax.numpy", lambda jax, x: jax.numpy.array(x), _jax_devices),
+    "dpnp": ("dpnp", "dpnp", lambda dpnp, x: dpnp.array(x), _dpnp_devices),
+    "dask": ("'dask[array]'", "dask.array", lambda dask, x: dask.array.from_array(x.copy()), lambda _: ["cpu"]),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the libraries of which arrays can be made."""
+    return tuple(_LIBRARIES)
+
+
+def load(name: str) -> Library:
+    """Import a library; raise ValueError if no library is called that, ImportError if it cannot be used here."""
+    if name not in _LIBRARIES:
+        raise ValueError(f"no array library is called {name!r} here, but one of {', '.join(names())} was expected")
+    library, found = _examined(name)
+    if library is None or found.obstacle is not None:
+        raise ImportError(f"{name} cannot be used here ({found.obstacle})")
+    return library
+
+
+def describe(name: str) -> Description:
+    """Return what there is of a library here, which is imported for it."""
+    return _examined(name)[1]
+
+
+def _examined(name: str) -> tuple[Library | None, Description]:
+    requirement, needed, asarray, devices = _LIBRARIES[name]
+    with _without_current_folder():
+        try:
+            if find_spec(name) is None:
+                return None, Description(name, obstacle=f"not installed: pip install {requirement}")
+            import_module(needed)
+            module = import_module(name)
+        except (Exception, SystemExit) as error:  # a broken installation, or a program of that name, may raise anything
+            return None, Description(name, obstacle=f"it cannot be imported: {_in_one_line(error)}")
+        library, version = Library(module, partial(asarray, module)), getattr(module, "__version__", None)
+        try:
+            found = tuple(devices(module))
+            standard = getattr(array_namespace(library.asarray(np.zeros(1))), "__array_api_version__", None)
+        except _NoDeviceError as error:
+            return library, Description(name, version, obstacle=str(error))
+        except Exception as error:  # likewise
+            return library, Description(name, version, obstacle=f"it fails: {_in_one_line(error)}")
+    return library, Description(name, version, standard, found)
+
+
+def _asked(ask: Callable[[], Any], what: str) -> Any:
+    try:
+        return ask()
+    except Exception as error:  # of several classes
+        raise _NoDeviceError(f"it finds no {what}: {_in_one_line(error)}") from None
+
+
+@contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Import nothing from the current folder, where the command line looks first: a torch.py there is the user's."""
+    before = list(sys.path)
+    with suppress(OSError):  # the folder may be gone
+        here = os.path.realpath(os.getcwd())
+        while sys.path and os.path.realpath(sys.path[0] or here) == here:
+            del sys.path[0]
+    removed = before[: len(before) - len(sys.path)]
+    try:
+        yield
+    finally:
+        sys.path[:0] = removed
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Return the first line of an exception's message; its class, if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,169 @@
+"""Whether a derivative that somebody has written is right."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from anygrad._typing import Bounds, ProgressCallback, PyTree
+from anygrad.check.report import CheckReport
+from anygrad.evaluators import Evaluator, Loop
+from anygrad.problem.options import Options, require_callable
+from anygrad.problem.parameters import Parameters
+from anygrad.schemes import Scheme
+
+_NOTHING = "grad is None, and nothing was given in its place, but the gradient to be checked was expected"
+
+
+def check_gradient(
+    f: Callable[[Any], Any],
+    grad: Any,
+    x: PyTree,
+    *,
+    jac: Any = None,
+    hess: Any = None,
+    vjp: Callable[[Any, Any], PyTree] | None = None,
+    directions: int | None = None,
+    rtol: float | None = None,
+    seed: int = 0,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = Loop(),
+    bounds: Bounds = None,
+    progress: bool | ProgressCallback = False,
+) -> CheckReport:
+    """Check a hand-written gradient against numerical differentiation, and say what is wrong with it.
+
+    Parameters
+    ----------
+    f
+        Function of x, as in `numerical_gradient`: it returns one number; with ``jac`` or ``vjp``, arrays.
+    grad
+        The gradient of f: a function of x that returns an array or a tree like x, or that array or tree itself. In
+        masks, such as ``x > 0``, True counts as 1. None if one of the next three is given instead.
+    x
+        Where to check it, as in `numerical_gradient`. x is the same afterwards, to the last bit.
+    jac
+        The Jacobian, with the structure and shapes that `jacobian` returns: a function of x, or its value at x.
+    hess
+        The Hessian, with the structure and shapes that `hessian` returns: a function of x, or its value at x.
+    vjp
+        The vector-Jacobian product, as backward passes compute it: ``vjp(x, g)`` returns an array or a tree like x, and
+        g is like f(x). It is checked for one g, whose elements are random numbers between 0.5 and 1.5 of either sign.
+    directions
+        Check along this many random directions instead of element by element: the number of calls of f then does not
+        depend on the size of x. If a direction is wrong, it is halved to find up to four wrong elements.
+    rtol
+        A relative difference to be tolerated in addition. The tolerance otherwise follows from the errors of both
+        sides, and is seldom too strict: rtol can only loosen it.
+    seed
+        The seed of the random numbers: the same seed checks along the same directions.
+    scheme
+        How f is differentiated: by default `Adaptive`, with x in float64 if f is the same function there (see Notes);
+        for x of float16 or bfloat16, which have too few digits for extrapolation, `Central` with steps of ``0.2 |x|``.
+        A scheme without an error estimate is used twice, with its own step and with twice that. Of steps given for each
+        element, a direction takes the longest that moves no element by more than its own.
+    evaluator, bounds, progress
+        As in `numerical_gradient`. The claim is always called with one x at a time.
+
+    Returns
+    -------
+    CheckReport
+        True if the claim agrees. Printed, it is a paragraph with the result and a table of the worst elements.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the operators; also if the claim does not have the structure and shapes of the derivative, if not exactly one
+        of ``grad``, ``jac``, ``hess`` and ``vjp`` is given, or if f returns complex numbers, but is not holomorphic.
+
+    Notes
+    -----
+    f is called about 13 times for each element of x with the default scheme, or 13 times for each direction and each
+    halving; and 13 times at x and along a random direction. The claim is called five times: three times at x, to see
+    whether it is deterministic, and at x changed by a few roundings, to see how much these matter.
+
+    If x is of a dtype of fewer digits than float64, f is also called 27 times with x in float64, at x and along that
+    direction. On PyTorch, the arrays inside f are widened as well while it runs; on JAX, float64 is enabled during the
+    check. If f returns the same numbers there, up to rounding, it is differentiated in float64, and the report says so;
+    if anything is wrong, it is differentiated in the dtype of x as well. If f raises, or returns other numbers, it is
+    differentiated in the dtype of x alone; so it is if ``scheme`` is given. The claim is always the one in the dtype of
+    x; it is called once more, in float64, to tell its rounding from mistakes.
+
+    An element is wrong if claim and numerical derivative differ by more than four times the estimated error of the
+    latter (eight times, along a direction) plus the effect of rounding on the claim, and if they do so again when f is
+    sampled at other points. The remainder of the Taylor test, ``|f(x + t d) - f(x) - t g.d|``, shrinks as t**2 if g is
+    the gradient, and as t if it is not (P. E. Farrell, D. A. Ham, S. W. Funke and M. E. Rognes, *Automated derivation
+    of the adjoint of high-level transient finite element programs*, SIAM J. Sci. Comput. 35 (2013), C369-C393).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> bool(anygrad.check_gradient(lambda x: (x**3).sum(), lambda x: 3 * x**2, x))
+    True
+    >>> report = anygrad.check_gradient(lambda x: (x**3).sum(), lambda x: 6 * x**2, x)
+    >>> report.verdict, report.worst[0].name, report.counts
+    ('wrong', 'x[2]', {'wrong': 3})
+
+    A backward pass, and a Jacobian:
+
+    >>> W = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> def backward(x, g):
+    ...     return W.T @ (g * (1 - np.tanh(W @ x) ** 2))
+    >>> anygrad.check_gradient(lambda x: np.tanh(W @ x), None, x[:2], vjp=backward).verdict
+    'agrees'
+    >>> anygrad.check_gradient(lambda x: W @ x, None, x[:2], jac=W.T).verdict
+    'wrong'
+    """
+    from anygrad.check.probe import Task, default_scheme  # noqa: PLC0415 - needed for nothing else
+    from anygrad.check.run import run_check  # noqa: PLC0415 - likewise
+
+    require_callable(f)
+    claim = _only_claim(grad=grad, jac=jac, hess=hess, vjp=vjp)
+    _require_options(claim[0], directions=directions, rtol=rtol)
+    parameters = Parameters.of(x)
+    options = Options("check_gradient", default_scheme(parameters) if scheme is None else scheme, evaluator, bounds)
+    started, rng = time.perf_counter(), _generator(seed)
+    task = Task.of(f, x, claim, options, rng, scheme_given=scheme is not None)
+    return run_check(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
+
+
+def _only_claim(**claims: Any) -> tuple[str, Any]:
+    """Return the name and the value of the only claim; raise if there is not exactly one."""
+    given = {name: claim for name, claim in claims.items() if claim is not None}
+    if len(given) == 1:
+        return given.popitem()
+    what = f"{' and '.join(given)} was given, but one thing is checked at a time" if given else _NOTHING
+    raise ValueError(
+        f"{what}: write check_gradient(f, grad, x), or check_gradient(f, None, x, jac=jac), hess=hess, or vjp=vjp"
+    )
+
+
+def _require_options(kind: str, *, directions: Any, rtol: Any) -> None:
+    """Raise unless directions and rtol are numbers that make sense."""
+    countable = isinstance(directions, numbers.Integral) and not isinstance(directions, bool)
+    if directions is not None and not (countable and directions > 0):
+        raise ValueError(f"directions is {directions!r}, but a number of directions was expected, such as 3, or None")
+    if directions is not None and kind == "hess":
+        raise ValueError(
+            f"directions is {directions}, but a Hessian takes as many calls along them: check it as the Jacobian of"
+            " the gradient, check_gradient(grad, None, x, jac=hess, directions=3), or leave out directions"
+        )
+    if rtol is not None and not (isinstance(rtol, numbers.Real) and 0.0 <= float(rtol) < math.inf):
+        raise ValueError(
+            f"rtol is {rtol!r}, but a relative difference of 0 or more was expected, such as 1e-3, or None"
+        )
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    """Return the generator for a seed; raise if it is not one."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed is {seed!r:.60}, but an integer of 0 or more was expected, such as 0") from None

@@ -1,1 +1,0 @@
-"""How `Journal` works: a file of values, and what it is known by."""

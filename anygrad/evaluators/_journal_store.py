@@ -1,0 +1,237 @@
+"""The file of a journal: SQLite, which keeps what is committed whatever happens to the process or the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import pickle
+import sqlite3
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anygrad._stacklevel import stacklevel
+from anygrad.backends.base import resolve
+
+Facts = dict[str, list[str]]  # from a label to what is shown of a fact, and its hash
+
+# "anyg" tells a file of ours from other SQLite databases; the version tells what is in it.
+_APPLICATION, _VERSION = 0x616E7967, 3
+_NEW = (
+    "CREATE TABLE points (key BLOB PRIMARY KEY, content BLOB, pickled BLOB, checksum BLOB)",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+_FAILED = "substr(content, 1, 1) = x'5B'"  # a "["
+
+
+class Row(NamedTuple):
+    """What is known of f at a point: its value, in the bytes of a .npy file, or how it failed, in JSON.
+
+    ``pickled`` is the exception, or f's extra output at x, if the user trusts the file.
+    """
+
+    key: bytes
+    content: bytes
+    pickled: bytes | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.content.startswith(b"[")
+
+    def value(self) -> NDArray[Any]:
+        value: NDArray[Any] = np.load(io.BytesIO(self.content), allow_pickle=False)
+        return value
+
+    def is_like(self, value: NDArray[Any], rtol: float) -> bool:
+        """Return whether the value has the same bits; or is as near to it as ``rtol``, if that is not 0."""
+        own = self.value()
+        near = (own.shape, own.dtype) == (value.shape, value.dtype) and rtol > 0
+        return digest(own) == digest(value) or (near and np.allclose(value, own, rtol, 0.0, equal_nan=True))
+
+
+class Store:
+    """An open file. What a method has written is on the disk when it returns."""
+
+    def __init__(self, path: Path, *, trust: bool = False) -> None:
+        self.path = str(path)
+        self._trust = trust
+        self._warned = False
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def claim(self, facts: Facts) -> bool:
+        """Let a new file be of what ``facts`` say, and return whether it is new; raise if it is of something else."""
+        own = Row(b"facts", json.dumps(facts).encode())
+        self._derivative = hashed(own.content)
+        [row] = self.add([own])
+        if row.content != own.content:
+            differences = _differences(json.loads(row.content), facts)
+            raise ValueError(
+                f"the journal {self.path} is of something else ({differences}): give another path, a folder for several"
+                " derivatives, or delete it if it is no longer wanted"
+            )
+        return row is own and not self._warned
+
+    def key(self, *point: object) -> bytes:
+        return hashed(self._derivative, *point)
+
+    def read(self, keys: Sequence[bytes]) -> list[Row | None]:
+        """Return what is known of f at points; None as well where that is damaged."""
+        with self._transaction() as connection:
+            return [self._row(connection, key) for key in keys]
+
+    def add(self, rows: Sequence[Row]) -> list[Row]:
+        """Keep rows, and return them; in the place of one that another run has been faster with, that of the other."""
+        with self._transaction() as connection:
+            there = [self._row(connection, row.key) for row in rows]
+            kept = [row if old is None or old.failed else old for row, old in zip(rows, there, strict=True)]
+            added = [(*row, hashed(*row)) for row, own in zip(kept, rows, strict=True) if row is own]
+            connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", added)
+        return kept
+
+    def row(self, key: bytes, found: NDArray[Any] | tuple[str, ...], more: object) -> Row:
+        """Return a value, or how f failed, as a row; with ``more``, if that is to be pickled and can be."""
+        buffer, pickled = io.BytesIO(), None
+        if isinstance(found, np.ndarray):
+            np.save(buffer, found, allow_pickle=False)
+        else:
+            buffer.write(json.dumps(found).encode())
+        if self._trust and more is not None:
+            with suppress(Exception):
+                pickled = pickle.dumps(more)
+        return Row(key, buffer.getvalue(), pickled)
+
+    def unpickled(self, row: Row) -> Any:
+        """Return what was pickled; None if there is nothing, it cannot be read, or the user does not trust the file."""
+        with suppress(Exception):
+            return pickle.loads(row.pickled) if self._trust and row.pickled is not None else None
+
+    def failures(self) -> list[Row]:
+        """Return the points at which f has failed, the earliest first."""
+        with self._transaction() as connection:
+            keys = connection.execute(f"SELECT key FROM points WHERE {_FAILED} ORDER BY rowid").fetchall()
+            return [row for (key,) in keys if (row := self._row(connection, key)) is not None]
+
+    def forget_failures(self) -> None:
+        with self._transaction() as connection:
+            connection.execute(f"DELETE FROM points WHERE {_FAILED}")
+
+    def _row(self, connection: sqlite3.Connection, key: bytes) -> Row | None:
+        fields = connection.execute("SELECT * FROM points WHERE key = ?", [key]).fetchone()
+        if fields is None:
+            return None
+        row = Row(key, *fields[1:-1])
+        if hashed(*row) == fields[-1]:
+            return row
+        if not self._warned:
+            self._warned = True
+            text = f"the journal {self.path} is damaged: f is evaluated again where a value does not match its checksum"
+            warnings.warn(text, RuntimeWarning, stacklevel=stacklevel())
+        return None
+
+    def prepare(self) -> None:
+        """Make the tables of a new file; raise if the file is none of ours, or damaged."""
+        with self._transaction() as connection:
+
+            def asked(query: str) -> Any:
+                return connection.execute(query).fetchone()[0]
+
+            if not asked("SELECT count(*) FROM sqlite_master") and not asked("PRAGMA application_id"):
+                for statement in _NEW:
+                    connection.execute(statement)
+            if asked("PRAGMA application_id") != _APPLICATION:
+                raise ValueError(f"{self.path} is a database of another program, and no journal: give another path")
+            if asked("PRAGMA user_version") != _VERSION:
+                raise ValueError(f"the journal {self.path} is of another version of anygrad: give another path")
+            if (found := asked("PRAGMA quick_check(1)")) != "ok":
+                raise sqlite3.DatabaseError(" ".join(found.split()))
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA synchronous = FULL")
+            with suppress(sqlite3.OperationalError):  # another run has the file open: writing is slower until it ends
+                connection.execute("PRAGMA journal_mode = WAL")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Do all or nothing, while no other run writes; put SQLite's errors into words."""
+        connection = self._connection
+        try:
+            if connection is None:
+                connection = self._connection = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise OSError(
+                f"the journal {self.path} cannot be read or written ({error}): x is as it was, and when that is mended"
+                " the same call goes on from the last evaluation that the journal has"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"{self.path} is no journal, or a damaged one ({error}): give another path, or delete it"
+            ) from error
+        finally:
+            if connection is not None and connection.in_transaction:
+                connection.rollback()
+
+
+def fact(value: object) -> list[str]:
+    """Return what is shown of a thing, and the hash of all of it."""
+    text = " ".join(_repr(value).split())
+    return [text if len(text) <= 60 else f"{text[:60]}...", digest(value).hex()]
+
+
+def digest(value: Any) -> bytes:
+    """Return a hash that is the same in every process, of arrays' bits."""
+    if (backend := resolve(value)) is not None:
+        value = backend.pattern(value)
+    if hasattr(value, "tocoo"):
+        value = [value.shape, value.tocoo().row, value.tocoo().col, value.tocoo().data]
+    elif dataclasses.is_dataclass(value):
+        value = [type(value).__qualname__, *(getattr(value, field.name) for field in dataclasses.fields(value))]
+    elif isinstance(value, dict):
+        value = sorted(value.items(), key=repr)
+    if isinstance(value, np.ndarray):
+        return hashed(value.dtype.str, value.shape, value)
+    return hashed(*map(digest, value)) if isinstance(value, (tuple, list)) else hashed(_repr(value))
+
+
+def _repr(value: object) -> str:
+    text = repr(value)
+    return type(value).__qualname__ if " at 0x" in text else text  # an address is another one in every process
+
+
+def hashed(*parts: object) -> bytes:
+    """Return the hash of bytes, of arrays' bits, and of what repr tells apart, each with its length."""
+    total = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        bits = exact(part) if isinstance(part, np.ndarray) else part
+        data = bits if isinstance(bits, bytes) else repr(part).encode()
+        total.update(b"%d:" % len(data) + data)
+    return total.digest()
+
+
+def exact(numbers: NDArray[Any]) -> bytes:
+    """Return the bits of an array; of long doubles, which have padding, the digits."""
+    return repr(numbers.tolist()).encode() if numbers.dtype.char in "gG" else numbers.tobytes()
+
+
+def _differences(there: Facts, here: Facts) -> str:
+    found = []
+    for label in dict.fromkeys([*here, *there]):
+        theirs, ours = (facts.get(label, ["nothing", ""]) for facts in (there, here))
+        if theirs != ours:
+            says = f"{label}: {theirs[0]} there, {ours[0]} here"
+            found.append(says if theirs[0] != ours[0] else f"not the same {label}")
+    return "; ".join(found if len(found) < 5 else [*found[:4], f"and {len(found) - 4} more"])

@@ -1,0 +1,107 @@
+"""Adaptive steps: extrapolation to the step 0, with an estimate of the error."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from anygrad._typing import Array
+from anygrad.schemes.base import Lines, Slopes
+from anygrad.schemes.finite_difference import validate_noise
+from anygrad.schemes.steps import as_float
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Extrapolation of central differences to the step 0, for each element until its error stops decreasing.
+
+    Every element has its own steps, an estimate of its error, and flags. An element takes 13 calls of f in the median
+    of common functions, 7 where f is linear, and 25 to 45 where f is noisy or varies thousands of times faster than x
+    suggests; for n > 2 there are two more for every other n. f(x) itself is called once for all elements.
+
+    Parameters
+    ----------
+    step
+        The first step, a number or an array of x's shape. None begins with ``0.3 |x|``, at 0 with 0.3: rather far too
+        large than too small, because shrinking it costs little.
+    noise
+        The relative noise of f, as a standard deviation: 1e-6 if its values are good to six digits. None measures it
+        where f looks noisy.
+    levels
+        The maximal number of steps for the first derivative of an element; a higher derivative may take more.
+
+    Raises
+    ------
+    ValueError
+        If ``step`` is not positive, ``noise`` negative, or ``levels`` fewer than 3.
+    TypeError
+        If ``noise`` is not a number, or ``levels`` not an integer.
+
+    Notes
+    -----
+    The values at steps h, h/2.1, h/2.1^2, ... (h/1.4, ... above the second derivative) are extrapolated as by L. F.
+    Richardson and W. Romberg. The best entry of the tableau is the one with the least sum of its change from the
+    previous row, after C. J. F. Ridders, *Accurate computation of F'(x) and F'(x) F''(x)*, Adv. Eng. Software 4 (1982),
+    75-76, and of the rounding in the values of f. The error is three times that change, plus that rounding; it covers
+    the true error in 99 of 100 cases.
+
+    Noise is told from fast variation by seven values close to x, of which a cubic is subtracted (compare J. J. More and
+    S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011), 1292-1314), again from nearer and
+    nearer: noise stays what it is. Then the search is repeated: at wider steps under noise, within a wave, and below
+    the distance of a kink.
+
+    The flags: ``kink`` where the slopes on both sides differ, or f jumps: the value is their mean, and the error covers
+    both; ``noisy``; ``one_sided`` next to a bound, or where f ends at x; ``nonfinite``; ``unconverged`` where the error
+    is large and nothing explains it. Above the fourth derivative, ``unconverged`` is also set where the error is larger
+    than the value and than f divided by n powers of x.
+
+    Derivatives above the 36th in float64, the 15th in float32 and the 6th in float16 are refused: rounding leaves no
+    correct digit of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> x = np.array([0.5, 1.0])
+    >>> result = anygrad.numerical_gradient(lambda x: np.exp(x).sum(), x, scheme=anygrad.Adaptive(), full_output=True)
+    >>> bool((np.abs(result.value - np.exp(x)) <= result.error).all() and result.error.max() < 1e-12)
+    True
+    >>> bool(anygrad.derivative(np.abs, np.array([0.0, 1.0]), full_output=True).flags["kink"][0])
+    True
+    """
+
+    step: Any = None
+    noise: float | None = None
+    levels: int = 24
+    samples_complex: ClassVar[bool] = False
+    inspects_values: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.step, (bool, str, bytes, complex)):
+            raise TypeError(f"Adaptive(step={self.step!r}): the first step must be a number or an array, such as 0.1")
+        if isinstance(self.step, numbers.Real) and not 0.0 < as_float(self.step) < math.inf:
+            raise ValueError(f"Adaptive(step={self.step!r}): the first step must be positive and finite, such as 0.1")
+        validate_noise("Adaptive", self.noise)
+        if isinstance(self.levels, bool) or not isinstance(self.levels, numbers.Integral):
+            raise TypeError(f"Adaptive(levels={self.levels!r}): the number of steps must be an integer, such as 24")
+        if self.levels < 3:
+            raise ValueError(f"Adaptive(levels={self.levels!r}): extrapolation takes 3 steps or more, such as 24")
+
+    # The search is imported when it is used, so that `import anygrad` stays quick.
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the first step of each line."""
+        from anygrad.schemes.adaptive.diagnosis import first_steps  # noqa: PLC0415
+
+        return first_steps(lines, n, self.step, self.noise or 0.0)
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the n-th derivatives of ``lines``, beginning with ``steps``."""
+        from anygrad.schemes.adaptive.diagnosis import differentiate  # noqa: PLC0415
+
+        return differentiate(lines, steps, n, self.noise, self.levels)
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return about how often f is called."""
+        return 1 + m * (12 + 2 * ((n - 1) // 2))
