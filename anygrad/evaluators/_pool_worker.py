@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from anygrad._typing import Array, PyTree
-from anygrad.backends._modes import after_fork, under
+from anygrad.backends.modes import after_fork, under
 from anygrad.backends.base import Points
 from anygrad.evaluators.loop import LoopCalls
 

@@ -15,7 +15,7 @@ from array_api_compat import array_namespace
 
 from anygrad._stacklevel import raised_in
 from anygrad._typing import Array
-from anygrad.backends._modes import modes
+from anygrad.backends.modes import modes
 from anygrad.backends.base import Points
 from anygrad.evaluators._pool_worker import (
     Answer,
