@@ -1156,3 +1156,13 @@ def test_a_failure_is_what_nan_is(scheme, path):
         result = anygrad.numerical_gradient(f, x, scheme=scheme, evaluator=journal, full_output=True)
         assert result.value.tobytes() == plain.value.tobytes()
         assert set(result.failures) <= {"x[0]"}
+
+
+def test_a_stop_iteration_comes_through(path):
+    f = counted(squares)
+
+    def exhausted(x):
+        return next(iter(())) if f(x) > 5.2503 else 0.0
+
+    with pytest.raises(StopIteration):
+        anygrad.numerical_gradient(exhausted, X.copy(), evaluator=anygrad.Journal(path))

@@ -40,7 +40,7 @@ class Tried:
         return repr(self.scheme)
 
     @property
-    def off_axis(self) -> bool:
+    def samples_complex(self) -> bool:
         return bool(self.scheme.samples_complex)
 
     def calls(self, lib: Library, lines: int, n: int = 1) -> int | None:

@@ -109,7 +109,7 @@ class Journal:
         inner: Any = self.inner
         if self.on_error == "nan" and hasattr(inner, "on_error"):
             inner = replace(inner, on_error="nan")
-        problem.reports = False  # a report may raise: it comes after a value is kept
+        problem.reports = False  # a report may raise, and comes after a value is kept
         with ExitStack() as undo:
             calls = inner.open(problem)
             undo.callback(calls.close, failed=True)
@@ -155,22 +155,22 @@ class JournalCalls:
         self.in_place, self.together, self.tolerant = inner.in_place, inner.together, inner.tolerant
         self._problem, self._inner, self._store = problem, inner, store
 
-    def evaluate(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
+    def evaluate(self, points: Points) -> list[tuple[slice, Any]]:
         keys = self._keys(points)
         rows = self._read(keys, range(len(keys)))
-        self._problem.progress(len(rows) - self._compare(points, rows))
-        yield from self._values(rows)
+        self._compare(points, rows)
+        pieces = self._values(rows)
         missing = [i for i in range(len(keys)) if i not in rows]
         # Loop yields nothing before it has evaluated all points: it is asked for one at a time.
         loop = isinstance(self._inner, LoopCalls)
         for chosen in [[i] for i in missing] if loop else [missing] if missing else []:
             # While f was evaluated here, another run may have come to this point.
             there = self._read(keys, chosen) if loop else {}
-            self._problem.progress(len(there))
-            yield from self._values(there)
+            pieces += self._values(there)
             for span, found in self._inner.evaluate(self._selected(points, chosen)) if not there else ():
                 added = self._add(points, keys, chosen[span], found)
-                yield from self._values(added, found if isinstance(found, Exception) else None)
+                pieces += self._values(added, found if isinstance(found, Exception) else None)
+        return pieces
 
     def close(self, *, failed: bool) -> None:
         try:
@@ -196,13 +196,14 @@ class JournalCalls:
         rows = zip(chosen, self._store.read([keys[i] for i in chosen]), strict=True)
         return {i: row for i, row in rows if row is not None and (self.tolerant or not row.failed)}
 
-    def _values(self, rows: Mapping[int, Row], error: Exception | None = None) -> Iterator[tuple[slice, Any]]:
-        for i, row in rows.items():
-            if not row.failed:
-                yield slice(i, i + 1), self.memory.from_host(row.value()[None])
-            else:
-                kept = error or self._store.unpickled(row) or RuntimeError(Failure(*json.loads(row.content)).error)
-                yield slice(i, i + 1), kept
+    def _values(self, rows: Mapping[int, Row], error: Exception | None = None) -> list[tuple[slice, Any]]:
+        self._problem.progress(len(rows))
+        return [(slice(i, i + 1), self._value(row) if error is None else error) for i, row in rows.items()]
+
+    def _value(self, row: Row) -> Any:
+        if not row.failed:
+            return self.memory.from_host(row.value()[None])
+        return self._store.unpickled(row) or RuntimeError(Failure(*json.loads(row.content)).error)
 
     def _add(self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception) -> dict[int, Row]:
         """Store f's values, or what it raised, at some of the points."""
@@ -218,15 +219,15 @@ class JournalCalls:
         rows = [self._store.row(keys[i], value, more) for i, value in zip(chosen, values, strict=True)]
         return dict(zip(chosen, self._store.add(rows), strict=True))
 
-    def _compare(self, points: Points, rows: Mapping[int, Row]) -> int:
-        """Evaluate f at some of the stored points, and return at how many; raise if a value is another one.
+    def _compare(self, points: Points, rows: Mapping[int, Row]) -> None:
+        """Evaluate f at some of the stored points; raise if a value is another one.
 
         This also shows the structure of what f returns, and its extra output at x.
         """
         function, left, path = self._problem.function, _LEFT[self._problem.function], self._store.path
         known = [i for i, row in rows.items() if not row.failed]
         if not known:
-            return 0
+            return
         if not points.width and function.has_aux and not function.aux_known and (aux := self._store.unpickled(rows[0])):
             function.know_aux(*aux)
         count = min(left[path], (len(known) + 1) // 2)
@@ -248,7 +249,6 @@ class JournalCalls:
                     )
         if points.width and function.vector and function.shapes is None:
             self._problem.base()  # nothing was compared, or in another process
-        return len(chosen)
 
 
 def _facts(problem: Problem, key: object) -> Facts:

@@ -87,7 +87,10 @@ class Function:
     def know(self, f0: Any) -> None:
         """Take from the user what f returns at x."""
         self._f0_given = True
-        self.f0 = self.unpack(f0)
+        try:
+            self.f0 = self.unpack(f0)
+        except (TypeError, ValueError) as error:  # it is unpacked as what f returns, but f has not been called
+            raise type(error)(str(error).replace("f returned", "f0 is", 1)) from None
 
     def know_aux(self, aux: Any) -> None:
         """Take the extra output at x from what has kept it."""

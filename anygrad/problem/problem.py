@@ -68,7 +68,7 @@ class Problem:
     failures
         What f has raised, by element, where that is no error.
     reports
-        Whether each call is to be counted as it is done, and not when an evaluator has yielded its value.
+        Whether progress is reported with each call; an evaluator that keeps values turns this off, and reports later.
     """
 
     memory: Memory
@@ -157,7 +157,7 @@ class Problem:
         memory = self.parameters.memory(
             in_place=in_place, rows=self.rows, complexified=self.options.scheme.samples_complex
         )
-        if memory.xp is np or memory.lazy or not self.options.scheme.inspects_values:
+        if memory.xp is np or memory.lazy or not getattr(self.options.scheme, "inspects_values", False):
             return memory
         from anygrad.backends.device import computed_on_host  # noqa: PLC0415 - for arrays on a device alone
 
@@ -200,10 +200,11 @@ class Problem:
         """Add points that have been evaluated, and calls of f if they are not as many."""
         self.npoints += points
         self.ncalls += points if calls is None else calls
-        self.progress(points)
+        if self.reports:
+            self.progress(points)
 
     def progress(self, points: int) -> None:
-        """Report points that need not be evaluated, or have been counted."""
+        """Report points whose values are known."""
         if self._meter is not None and points:
             self._meter.advance(points)
 
