@@ -101,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
     def command(run: Callable[[Any], int], does: str, status: str = "exit status: 0") -> Callable[..., Any]:
-        texts = {"help": does, "description": does[0].upper() + does[1:] + ".", "epilog": f"{status}; {_ENDS}"}
-        parser = commands.add_parser(run.__name__.removeprefix("_"), **texts, allow_abbrev=False)
+        name, described, epilog = run.__name__.removeprefix("_"), does[0].upper() + does[1:] + ".", f"{status}; {_ENDS}"
+        parser = commands.add_parser(name, help=does, description=described, epilog=epilog, allow_abbrev=False)
         parser.set_defaults(run=run)
         return parser.add_argument
 

@@ -317,7 +317,7 @@ class TestErrors:
             ({"shape": (1.5,)}, "a tuple of integers"),
             ({"dtype": int}, "floating or complex"),
             ({"scheme": 3}, "scheme is 3"),
-            ({"evaluator": anygrad.Loop}, r"write Loop\(\)"),
+            ({"evaluator": anygrad.Loop}, r"write anygrad\.Loop\(\)"),
             ({"bounds": 1}, "bounds is 1"),
         ],
     )

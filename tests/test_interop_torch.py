@@ -487,7 +487,11 @@ def test_it_can_be_pickled(torch, x):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"scheme": 3}, "scheme is 3"), ({"evaluator": anygrad.Loop}, r"write Loop\(\)"), ({"bounds": 1}, "bounds is 1")],
+    [
+        ({"scheme": 3}, "scheme is 3"),
+        ({"evaluator": anygrad.Loop}, r"write anygrad\.Loop\(\)"),
+        ({"bounds": 1}, "bounds is 1"),
+    ],
 )
 def test_a_wrong_option_is_an_error_at_once(lib, options, message):
     with pytest.raises(TypeError, match=message):

@@ -35,12 +35,14 @@ def figures():
 def test_a_study_knows_the_derivative_and_the_best_step():
     for study, exact in zip(anygrad.plot.study(f, X), gradient(X), strict=True):
         assert abs(study.value - exact) <= study.certainty < 1e-10
-        foot = np.quantile(study.errors, 0.1)  # the least of all may be luck
+        # The mean over seven steps: with one of them, the rounding of f may be 0 by luck.
+        errors = np.mean(np.lib.stride_tricks.sliding_window_view(study.errors, 7), axis=1)
+        foot = errors.min()
         assert foot < 1e-8
         assert study.chosen_error < 10 * foot
         # A V: both ends are far above the foot.
-        assert study.errors[1] > 1e3 * foot
-        assert study.errors[-1] > 1e3 * foot
+        assert errors[0] > 1e3 * foot
+        assert errors[-1] > 1e3 * foot
 
 
 def test_what_is_drawn_is_the_study(tmp_path):

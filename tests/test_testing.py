@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,17 @@ def test_a_user_of_pytest_sees_the_report_and_nothing_of_our_code(tmp_path):
     assert "raise AssertionError" not in run.stdout
     assert "check_gradient" not in run.stdout
     assert str(Path("anygrad", "check")) not in run.stdout
+
+
+def test_it_is_there_when_anygrad_is_imported():
+    """As are the other names that are imported when they are asked for; an import of anygrad pays for none of them."""
+    code = (
+        "import sys, anygrad\n"
+        "assert not {'anygrad.testing', 'anygrad.check', 'anygrad.plot', 'anygrad.interop'} & set(sys.modules)\n"
+        "assert set(anygrad.__all__) <= set(dir(anygrad))\n"
+        "anygrad.testing.assert_gradient(lambda x: x**2, lambda x: 2 * x, 3.0)\n"
+        "anygrad.torch_function, anygrad.jax_function\n"
+        "assert not {'torch', 'jax'} & set(sys.modules)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.operators import directional
+from anygrad.operators.grad import qualname_of
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
@@ -21,7 +22,7 @@ from anygrad.problem.parameters import Parameters
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Restriction:
     """f as a function of some of the arrays among its arguments. All other arguments are fixed.
 
@@ -48,8 +49,12 @@ class Restriction:
     arguments: Callable[[Sequence[Array]], Arguments]
     read: Callable[[object], Array]
 
+    def __post_init__(self) -> None:
+        self.__qualname__ = qualname_of(self.f)
+
     @property
     def varied(self) -> tuple[Array, ...]:
+        """The arrays that vary."""
         return tuple(self.arrays[place] for place in self.places)
 
     def __call__(self, varied: Sequence[Array]) -> Array:
@@ -60,6 +65,7 @@ class Restriction:
         return self.returned([array[None] for array in self.varied] if self.leading else self.varied)
 
     def returned(self, varied: Sequence[Array]) -> object:
+        """Return what f returns."""
         arrays = list(self.arrays)
         if self.leading and varied:
             count = varied[0].shape[0]
@@ -76,6 +82,7 @@ class WeightedSum:
     def __init__(self, restriction: Restriction, weights: Array) -> None:
         self.restriction = restriction
         self.weights = weights
+        self.__qualname__ = qualname_of(restriction.f)
         self.real = not array_namespace(weights).isdtype(weights.dtype, "complex floating")
         alone = self.real and not weights.shape and not restriction.leading
         self.weight = float(weights) if alone else None
@@ -99,7 +106,7 @@ class WeightedSum:
 
 
 def vjp(restriction: Restriction, weights: Array, options: Options) -> tuple[Array, ...]:
-    """Return the product of ``weights``, an array like what f returns, with f's Jacobian: an array for each that varies.
+    """Return the product of ``weights``, an array like what f returns, with f's Jacobian, for each array that varies.
 
     It is the gradient of one number, and takes as many calls of f as any other. Weights of 0 take none.
     """

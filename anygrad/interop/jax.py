@@ -1,4 +1,4 @@
-"""f as a function that JAX can compile and differentiate: callbacks to f, and the rule by which JAX differentiates them."""
+"""f as a function that JAX can compile and differentiate: callbacks to f, and the rule for their derivative."""
 
 from __future__ import annotations
 
@@ -122,6 +122,7 @@ class JaxFunction:
         self._product_once.defvjp(self._product_and_nothing, _no_second_derivative)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return f's value, as an array of JAX."""
         import jax
 
         leaves, structure = jax.tree.flatten((args, kwargs))
@@ -185,6 +186,7 @@ class Value:
     result: jax.ShapeDtypeStruct
 
     def __call__(self, leaves: Leaves) -> NDArray[Any]:
+        """Return f's value."""
         restriction = self.function.restriction(self.structure, leaves, range(len(leaves)))
         value = numbers_of(restriction.value())
         value = value[0] if restriction.leading else value
@@ -211,6 +213,7 @@ class Product:
     places: tuple[int, ...]
 
     def __call__(self, leaves: Leaves, weights: Any) -> list[NDArray[Any]]:
+        """Return the product, for each of the leaves."""
         restriction = self.function.restriction(self.structure, leaves, self.places)
         gradients = vjp(restriction, numbers_of(weights), self.function.options)
         # JAX's gradient with respect to a complex number is the conjugate of d/d(Re x) + i·d/d(Im x).

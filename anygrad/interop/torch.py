@@ -1,4 +1,4 @@
-"""f as a function that PyTorch's autograd can differentiate. Autograd's functions call f on the tensors' numbers alone."""
+"""f as a function that PyTorch's autograd can differentiate."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ class TorchFunction:
         functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return f's value; autograd records it as one operation."""
         tensors, arguments = _tensors_of(args, kwargs)
         return _value_function().apply(Call(self._f, self._options, arguments), *tensors)
 
@@ -149,11 +150,13 @@ class Call:
         return Restriction(self.f, self.options.evaluator.leading, own, self.places, self.arguments, read)
 
     def vjp(self, weights: torch.Tensor, tensors: Tensors) -> tuple[torch.Tensor, ...]:
+        """Return the product of weights with f's Jacobian."""
         # Autograd's gradient of a real function of complex numbers, like ours, is d/d(Re x) + i·d/d(Im x).
         wide = _wide(weights.detach().conj(), device=_device(tensors))
         return vjp(self.restriction(tensors), wide, self.options)
 
     def jvp(self, tensors: Tensors, tangents: Tensors) -> torch.Tensor:
+        """Return the product of f's Jacobian with tangents."""
         return jvp(self.restriction(tensors), [tangent.detach() for tangent in tangents], self.options)
 
 

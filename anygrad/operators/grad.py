@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from anygrad._typing import Bounds, ProgressCallback, PyTree
@@ -98,6 +97,7 @@ class Gradient:
         self.__doc__ = f"Return the gradient of {name_of(f)} at x, found numerically: {self!r}."
 
     def __call__(self, x: PyTree, *args: Any) -> Any:
+        """Return the gradient at x."""
         return gradient_of(WithArguments(self._f, args) if args else self._f, Parameters.of(x), self._options)
 
     def __repr__(self) -> str:
@@ -107,20 +107,27 @@ class Gradient:
         return Gradient, (self._f, self._given)
 
 
-@dataclass(frozen=True, eq=False)
 class WithArguments:
-    """``f`` as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
+    """f as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
 
-    f: Callable[..., object]
-    args: tuple[Any, ...]
+    def __init__(self, f: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.f = f
+        self.args = args
+        self.__qualname__ = qualname_of(f)
 
     def __call__(self, x: PyTree) -> object:
+        """Call f."""
         return self.f(x, *self.args)
 
 
 def name_of(f: Callable[..., object]) -> str:
     """Return the name of a function, or its repr if it has none."""
     return str(getattr(f, "__name__", None) or repr(f))
+
+
+def qualname_of(f: Callable[..., object]) -> str:
+    """Return the name by which a journal knows a function."""
+    return str(getattr(f, "__qualname__", type(f).__qualname__))
 
 
 def call_repr(maker: str, f: Callable[..., object], options: Mapping[str, Any]) -> str:

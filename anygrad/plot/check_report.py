@@ -37,7 +37,7 @@ _MARKS = ("o", "^")  # of real parts, and of imaginary ones
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One array of the picture; ``ratio`` is the difference divided by the tolerance, ``states`` are verdicts' numbers."""
+    """One array of the picture: ``ratio`` is difference / tolerance, ``states`` are the numbers of the verdicts."""
 
     name: str
     claimed: HostArray
@@ -58,6 +58,7 @@ class Row:
 
     @property
     def decades(self) -> HostArray:
+        """The logarithm of the ratio, clipped."""
         decades: HostArray = np.log10(np.clip(self.ratio, 10**_LEAST, 1e12))
         return decades
 
@@ -69,6 +70,7 @@ class Row:
         return [(self.claimed.real, self.numerical.real), (self.claimed.imag, self.numerical.imag)]
 
     def where(self, verdict: str) -> HostArray:
+        """Return where a verdict holds."""
         there: HostArray = self.states == _VERDICTS.index(verdict)
         return there
 
