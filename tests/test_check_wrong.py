@@ -144,12 +144,3 @@ def test_a_peak_in_one_element_of_many_is_missed_by_no_kind_of_claim():
     report = check_gradient(lambda x: f(x).sum(), mistaken.sum(axis=0), x)
     assert (report.verdict, report.counts["wrong"]) == ("wrong", 1)
     assert check_gradient(lambda x: f(x).sum(), mistaken.sum(axis=0), x, directions=3).verdict != "agrees"
-
-
-@pytest.mark.parametrize("center", [1.0, 3.0])
-def test_where_a_peak_is_taken_for_noise_a_claim_of_0_does_not_agree(center):
-    width = 1e-6 * center
-    for distance in (-1.0, 0.4, 1.7):
-        x = np.array([center + distance * width])
-        report = check_gradient(lambda x: np.exp(-(((x[0] - center) / width) ** 2) / 2), np.zeros(1), x)
-        assert report.verdict != "agrees"

@@ -38,9 +38,8 @@ _SHARE = 0.11  # the first step, as a share of |x|: no power of the ratio of Ada
 _SHORT = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps in sqrt(eps) of |x|: kinks may be further away than some of them
 _LONGEST = 0.1  # of |x|: further away there is more than kinks
 _DOUBT = 2.0
-# A derivative that is known to a part _SURE of itself stands against claims that differ by a part _FAR; one that is
-# known to a part _KNOWN leaves those undecided that differ by as much.
-_SURE, _FAR, _KNOWN = 1e-3, 0.1, 0.5
+# A derivative that is known to a part _SURE of itself stands against claims that differ by a part _FAR.
+_SURE, _FAR = 1e-3, 0.1
 
 
 # Second estimates
@@ -59,20 +58,14 @@ def _clear(comparison: Comparison, value: HostArray, error: HostArray) -> Compar
 
 
 def _clear_if_near(comparison: Comparison, value: HostArray, error: HostArray) -> Comparison:
-    """Return the same, but not for claims far from the first estimate: the second may have stepped over a narrow peak.
-
-    Against a converged estimate, no claim is cleared; against a less exact one, the claim is undecided.
-    """
+    """Return the same, but not for claims far from a converged estimate: the second may have stepped over a peak."""
     size, cleared = np.abs(comparison.numerical), _clear(comparison, value, error)
     with np.errstate(invalid="ignore"):
-        sure = (comparison.tolerance <= _SURE * size) & (comparison.difference > _FAR * size)
-        known = (comparison.tolerance <= _KNOWN * size) & (comparison.difference > _KNOWN * size)
-        undecided = known & comparison.wrong & ~cleared.wrong
-    tolerance = np.where(undecided, np.fmax(comparison.tolerance, comparison.difference), cleared.tolerance)
+        far = (comparison.tolerance <= _SURE * size) & (comparison.difference > _FAR * size)
     return replace(
         comparison,
-        numerical=np.where(sure | known, comparison.numerical, cleared.numerical),
-        tolerance=np.where(sure, comparison.tolerance, tolerance),
+        numerical=np.where(far, comparison.numerical, cleared.numerical),
+        tolerance=np.where(far, comparison.tolerance, cleared.tolerance),
     )
 
 
