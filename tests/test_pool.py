@@ -264,7 +264,7 @@ def test_a_pool_itself_where_its_map_is_wanted():
         (Executor().map, r"write anygrad\.Pool\(executor\.map\)"),
         ("pool", r"'pool', but an evaluator such as"),
     ],
-    ids=repr,
+    ids=["Pool", "Journal", "Batch", "number", "map", "executor", "map of executor", "word"],
 )
 def test_what_is_for_a_pool_in_place_of_one(evaluator, match):
     with pytest.raises(TypeError, match=match):

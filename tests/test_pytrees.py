@@ -100,7 +100,7 @@ def test_types_registered_with_optree():
 
 
 def test_numbers_and_lists_of_numbers_are_leaves():
-    tree = {"bias": 2, "weights": [[1, 2.0]], "pair": (1.0, np.array([3.0]))}
+    tree = {"bias": 2.0, "weights": [[1, 2.0]], "pair": (1.0, np.array([3.0]))}
     gradient = anygrad.numerical_gradient(
         lambda p: p["bias"] * p["weights"].sum() + p["pair"][0] * p["pair"][1][0], tree
     )

@@ -80,11 +80,13 @@ class Points:
     def __getitem__(self, span: slice) -> Points:
         """Return consecutive points."""
         start, stop, _ = span.indices(len(self))
-        numbers, width = self.numbers[start:stop, ...], self.width
-        if start % self.repeat or stop % self.repeat:
-            return Points(self.each[start:stop].reshape(-1), numbers, self.part)
-        groups = slice(start // self.repeat * width, stop // self.repeat * width)
-        return Points(self.elements[groups], numbers, self.part, self.repeat)
+        numbers, width, repeat = self.numbers[start:stop, ...], self.width, self.repeat
+        first, last = start // repeat, -(-stop // repeat)
+        elements = self.elements[first * width : last * width]
+        if start % repeat == stop % repeat == 0 or last - first <= 1:
+            return Points(elements, numbers, self.part, repeat if last - first > 1 else max(1, stop - start))
+        each = Points(elements, numbers, self.part, repeat).each  # of whole groups, of which some are left out
+        return Points(each[start - first * repeat : stop - first * repeat].reshape(-1), numbers, self.part)
 
 
 class Memory:

@@ -67,13 +67,13 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     limits = np.finfo(real)
 
     def decode(raw: Raw) -> Raw:
-        return raw.view(dtype).astype(working, copy=False)
+        return cast(raw.view(dtype), working)
 
     def encode(numbers: Raw) -> Raw:
         return cast(numbers, dtype).view(storage)
 
     if working == dtype == storage:  # float64, where nothing is to be done
-        decode = encode = _unchanged
+        decode = encode = np.asarray
 
     def nearest(numbers: Raw) -> Raw:
         return cast(numbers, real).astype(real_working, copy=False)
@@ -81,10 +81,6 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     # That of longdouble is 0 as a Python float.
     tiny = float(limits.smallest_subnormal) or math.ulp(0.0)
     return Codec(dtype, real_working, storage, decode, encode, nearest, float(limits.eps), tiny)
-
-
-def _unchanged(numbers: Raw) -> Raw:
-    return numbers
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -100,7 +96,7 @@ def bit_pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
-    """Round to a narrower dtype. Overflow gives inf, as it does in the dtype's own arithmetic: no warning."""
+    """Convert to another dtype. Overflow gives inf, as it does in the dtype's own arithmetic: no warning."""
     if numbers.dtype == dtype:
         return numbers
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

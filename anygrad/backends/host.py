@@ -20,6 +20,8 @@ _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdoubl
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
 # More than the arrays that f makes of a chunk; the most that glibc can be made to keep is 2**25 bytes, with what it adds.
 _LARGE, _MOST = 2**22, 2**25 - 2**13
+# Bytes of points that are compared at a time.
+_COMPARED = 2**18
 
 
 class HostBackend(Backend):
@@ -155,10 +157,16 @@ class HostMemory(Memory):
     def is_perturbed(self, array: Array, points: Points) -> bool:
         if self.cells is None:
             return True
-        expected = np.empty((len(points), self.row or self.size), self.codec.storage)
-        self._fill(expected, points)
-        self._set(expected, points)
-        return same_bits(self.backend.stored(array).reshape(expected.shape), expected)
+        stored = self.backend.stored(array).reshape(len(points), self.row or self.size)
+        rows = max(1, _COMPARED // max(1, self.point_bytes))  # a few at a time: a copy of all takes as much memory again
+        for start in range(0, len(points), rows):
+            some = points[start : start + rows]
+            expected = np.empty((len(some), stored.shape[1]), self.codec.storage)
+            self._fill(expected, some)
+            self._set(expected, some)
+            if not same_bits(stored[start : start + rows], expected):
+                return False
+        return True
 
     def read_many(self, value: Any, count: int, *, vector: bool = False) -> Raw:
         working = self.codec.working

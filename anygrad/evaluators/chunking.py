@@ -62,28 +62,36 @@ class ChunkCalls:
             values = self._at_x(points)
             self._problem.count(1)
             return [(slice(0, 1), values)]
-        return [piece for span in self.memory.chunks(points, self._bytes) for piece in self._evaluated(points, span)]
+        spans = self.memory.chunks(points, self._bytes)
+        if self.tolerant:
+            return [piece for span in spans for piece in self._tolerantly(points, span)]
+        chunks = [self._evaluated(points, span) for span in spans]
+        return [(slice(0, len(points)), chunks[0] if len(chunks) == 1 else self.memory.xp.concat(chunks))]
 
     def close(self, *, failed: bool) -> None:
         pass
 
-    def _evaluated(self, points: Points, span: slice) -> list[tuple[slice, Array | Exception]]:
+    def _evaluated(self, points: Points, span: slice) -> Array:
         chunk = points[span]
-        try:
-            values = self._chunk(chunk, last=span.stop == len(points))
-        except Exception as error:
-            if not self.tolerant or not points.width or raised_here(error):
-                raise
-            if len(chunk) == 1:
-                self._problem.count(1)
-                return [(span, error)]
-            # Which of them it was shows when each is on its own.
-            alone = [slice(i, i + 1) for i in range(span.start, span.stop)]
-            return [piece for own in alone for piece in self._evaluated(points, own)]
+        values = self._chunk(chunk, last=span.stop == len(points))
         if self._check is not None and len(chunk) > 1:
             check, self._check = self._check, None
             check(values, lambda: self._chunk(chunk[:1], last=False))
-        return [(span, values)]
+        return values
+
+    def _tolerantly(self, points: Points, span: slice) -> list[tuple[slice, Array | Exception]]:
+        try:
+            return [(span, self._evaluated(points, span))]
+        except Exception as error:
+            if not points.width or raised_here(error):
+                raise
+            if span.stop - span.start == 1:
+                self._problem.count(1)
+                return [(span, error)]
+        # Which of the points it was shows when each is on its own.
+        return [
+            piece for i in range(span.start, span.stop) for piece in self._tolerantly(points, slice(i, i + 1))
+        ]
 
     def _chunk(self, points: Points, *, last: bool) -> Array:
         value, given = self._call(points)

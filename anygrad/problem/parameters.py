@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -177,6 +178,15 @@ class Parameters:
         for i in self.leaves.scalars:
             leaves[i] = leaves[i][()]
         return self.rebuild(leaves)
+
+    def holds(self, tree: PyTree, arrays: Sequence[Array]) -> bool:
+        """Return whether a tree that `argument` has put together still holds these arrays and the others."""
+        try:
+            leaves = flatten(tree).leaves
+        except Exception:  # of containers that are not what they were
+            return False
+        expected = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
+        return len(leaves) == len(expected) and all(map(operator.is_, leaves, expected))
 
     def many_arguments(self, arrays: Any) -> PyTree:
         """Return the same for arrays with a leading axis: each of the others is repeated along it."""

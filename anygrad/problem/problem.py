@@ -174,8 +174,7 @@ class Problem:
                 user_f, argument = f, parameters.argument
                 f = lambda arrays: user_f(argument(arrays))  # noqa: E731
             else:
-                user_f, tree = f, parameters.argument(written.array)
-                f = lambda _: user_f(tree)  # noqa: E731
+                f = _of_tree(f, parameters, written.array)
         return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
 
     def of_points(self) -> Callable[[Any], Any]:
@@ -357,6 +356,26 @@ def _of_worker(f: Callable[[Any], Any], function: Function, *args: Any, rows: bo
     function = copy.copy(function)  # threads must not learn from each other what f returns
     function.f = f
     return Problem(function, *args, rows=rows)
+
+
+def _of_tree(f: Callable[[Any], Any], parameters: Parameters, arrays: Sequence[Array]) -> Callable[[Any], Any]:
+    """Return f of arrays that are written in place, whose tree is put together once.
+
+    Only an f whose first call has changed the containers of its argument is given new ones at each call.
+    """
+    tree = parameters.argument(arrays)
+    kept: bool | None = None
+
+    def of_tree(_: Any) -> Any:
+        nonlocal kept
+        if kept is False:
+            return f(parameters.argument(arrays))
+        value = f(tree)
+        if kept is None:
+            kept = parameters.holds(tree, arrays)
+        return value
+
+    return of_tree
 
 
 def at_x() -> Points:
