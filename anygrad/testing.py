@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad.check import check_gradient
 from anygrad._typing import PyTree
+from anygrad.check import check_gradient
 
 
 def assert_gradient(f: Callable[[Any], Any], grad: Any, x: PyTree, **options: Any) -> None:

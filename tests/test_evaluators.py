@@ -241,29 +241,3 @@ def test_progress(lib, called):
     assert seen[-1] == (result.npoints, result.npoints)
     assert result.npoints in {10, 11}  # one more, if Batch looks whether f keeps the points apart
     assert len(seen) == result.ncalls
-
-
-def test_points_one_after_the_other_whatever_fails():
-    """What a journal asks of an evaluator that it wraps."""
-    from anygrad.backends import resolve
-    from anygrad.evaluators import Target
-    from anygrad.evaluators._points import Points, sampled
-
-    x = np.array([1.0, 2.0, 3.0])
-
-    def f(points):
-        if np.any(points == 20.0):
-            raise ZeroDivisionError
-        return np.sum(points, axis=-1)
-
-    for evaluator in (anygrad.Batch(), anygrad.Batch(max_bytes=50), anygrad.Loop()):
-        with evaluator.session(Target(f, x, resolve(x))) as session:
-            points = Points(range(3), 0, np.array([10.0, 20.0, 30.0]))
-            found = dict(session.evaluate(points, tolerant=True))
-            assert isinstance(found.pop(range(1, 2)), ZeroDivisionError)
-            assert [float(value[0]) for value in found.values()] == [15.0, 33.0]
-            first, second = np.array([5.0, 6.0, 7.0, 8.0]), np.array([1.0, 1.0, 1.0, 1.0])
-            columns = sampled(session, [0, 1, 2, 0], 0, [first, second], width=2)
-            assert [column.tolist() for column in columns] == [[14.0, 17.0], [5.0, 4.0]]
-        with pytest.raises(ZeroDivisionError), evaluator.session(Target(f, x, resolve(x))) as session:
-            list(session.evaluate(points))

@@ -11,7 +11,8 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends.base import Backend, Elements, Indices, Memory, broadcast, span_of
+from anygrad.backends.base import Backend, Memory, span_of
+from anygrad.backends.layout import Elements, Indices, broadcast
 from anygrad.backends.values import (
     host_array,
     host_number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 Raw = NDArray[Any]
 
-# Bytes of which a copy is made, and compared, in less time than NumPy takes to begin.
-_SMALL = 2**14
 # The formats of bit patterns and of float64.
 _PACKED = frozenset("dBHILQ")
 
@@ -35,6 +33,10 @@ class Codec:
         Storage to numbers; numbers to storage, rounded to x's dtype.
     eps, tiny
         Spacing at 1 of x's dtype, and its smallest positive number.
+    complex
+        Whether the numbers are complex.
+    packed
+        Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item.
     """
 
     dtype: np.dtype[Any]
@@ -46,15 +48,14 @@ class Codec:
     eps: float
     tiny: float
 
-    @property
-    def complex(self) -> bool:
-        """Whether the numbers are complex."""
-        return self.dtype.kind == "c"
+    complex: bool = field(init=False)
+    packed: bool = field(init=False)
 
-    @property
-    def packed(self) -> bool:
-        """Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item."""
-        return self.storage.isbuiltin == 1 and self.storage.isnative and self.storage.char in _PACKED
+    def __post_init__(self) -> None:
+        storage = self.storage
+        packed = storage.isbuiltin == 1 and storage.isnative and storage.char in _PACKED
+        object.__setattr__(self, "complex", self.dtype.kind == "c")
+        object.__setattr__(self, "packed", packed)
 
 
 @cache
@@ -72,12 +73,12 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     def encode(numbers: Raw) -> Raw:
         return cast(numbers, dtype).view(storage)
 
-    if working == dtype == storage:  # float64, where nothing is to be done
-        decode = encode = np.asarray
 
     def nearest(numbers: Raw) -> Raw:
         return cast(numbers, real).astype(real_working, copy=False)
 
+    if working == dtype == storage:  # float64, where nothing is to be done
+        decode = encode = nearest = np.asarray
     # That of longdouble is 0 as a Python float.
     tiny = float(limits.smallest_subnormal) or math.ulp(0.0)
     return Codec(dtype, real_working, storage, decode, encode, nearest, float(limits.eps), tiny)
@@ -124,15 +125,3 @@ def overlaid(numbers: Raw, indices: Raw, levels: Raw) -> Raw:
     own = own.astype(np.result_type(own, levels))
     own[indices] = levels
     return own
-
-
-def same_bits(a: Raw, b: Raw) -> bool:
-    """Return whether two memories of a dtype, and of as many elements, are the same."""
-    if a.nbytes <= _SMALL:
-        return a.tobytes() == b.tobytes()
-    return _equal(a, b.reshape(a.shape))
-
-
-def _equal(a: Raw, b: Raw) -> bool:
-    pattern = "u8" if a.dtype == np.float64 else a.dtype
-    return not np.count_nonzero(a.view(pattern) != b.view(pattern))  # unlike any(), this is not written in Python

@@ -14,9 +14,8 @@ from array_api_compat import array_namespace
 
 from anygrad._stacklevel import raised_here, stacklevel
 from anygrad._typing import Array
-from anygrad.backends.base import Points
+from anygrad.backends.base import Points, restored
 from anygrad.backends.device import DeviceMemory, HostedMemory
-from anygrad.backends.visits import restored
 
 if TYPE_CHECKING:
     from anygrad.evaluators.base import Calls

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends.array_api import complex_copy, composed_by_assignment, wide_copy
-from anygrad.backends.base import Backend, Indices, extent, overlapping
+from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
+from anygrad.backends.layout import Indices, extent, overlapping
 
 
 class CupyBackend(Backend):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends.array_api import CHUNK_BYTES, ArrayApiMemory, complex_dtype
-from anygrad.backends.base import Backend, Elements, Indices, Memory, Points, multi_indices, span_of
+from anygrad.backends.base import Backend, Memory, Points, span_of
 from anygrad.backends.codec import composed, overlaid
+from anygrad.backends.layout import Elements, Indices, multi_indices
 
 # Of chunks between these, the larger the better: each call of f costs time. f may need many times as much.
 _LEAST, _MOST, _SHARE = 2**26, 2**30, 128

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends.array_api import complex_copy, composed_by_assignment, wide_copy
-from anygrad.backends.base import Backend, extent, overlapping
+from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory
+from anygrad.backends.layout import extent, overlapping
 
 
 class DpnpBackend(Backend):

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends.base import Backend, Elements, Indices, Memory, Points, broadcast, multi_indices, span_of
-from anygrad.backends.codec import Codec, Raw, composed, overlaid, same_bits
+from anygrad.backends.base import Backend, Memory, Points, span_of
+from anygrad.backends.codec import Codec, Raw, composed, overlaid
+from anygrad.backends.layout import Elements, Indices, broadcast, multi_indices
 from anygrad.backends.values import host_array
 
 # Integers that are there already: making new ones is a tenth of what an element costs.
@@ -20,6 +21,8 @@ _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdoubl
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
 # More than the arrays that f makes of a chunk; the most that glibc can be made to keep is 2**25 bytes, with what it adds.
 _LARGE, _MOST = 2**22, 2**25 - 2**13
+# Bytes of which a copy is made, and compared, in less time than NumPy takes to begin.
+_SMALL = 2**14
 # Bytes of points that are compared at a time.
 _COMPARED = 2**18
 
@@ -291,6 +294,18 @@ class HostMemory(Memory):
         each = points.each
         raw = self._encoded(each.reshape(-1), points.part, numbers.reshape(-1))
         stored[np.arange(len(points))[:, None], each if self.row is None else each % self.row] = raw.reshape(each.shape)
+
+
+def same_bits(a: Raw, b: Raw) -> bool:
+    """Return whether two memories of a dtype, and of as many elements, are the same."""
+    if a.nbytes <= _SMALL:
+        return a.tobytes() == b.tobytes()
+    return _equal(a, b.reshape(a.shape))
+
+
+def _equal(a: Raw, b: Raw) -> bool:
+    pattern = "u8" if a.dtype == np.float64 else a.dtype
+    return not np.count_nonzero(a.view(pattern) != b.view(pattern))  # unlike any(), this is not written in Python
 
 
 @lru_cache(maxsize=16)

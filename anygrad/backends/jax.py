@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends.array_api import wide_copy
-from anygrad.backends.base import Elements, Indices, Memory, Points
+from anygrad.backends.base import Memory, Points
 from anygrad.backends.codec import Codec, Raw, cast, narrowed, real_dtype
 from anygrad.backends.functional import FunctionalMemory
 from anygrad.backends.host import HostBackend, HostMemory
+from anygrad.backends.layout import Elements, Indices
 from anygrad.backends.values import (
     host_number,
     host_numbers,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad.backends.base import Indices, extent, overlapping
 from anygrad.backends.codec import Raw, narrowed, numpy_codec
 from anygrad.backends.host import HostBackend, HostMemory
+from anygrad.backends.layout import Indices, extent, overlapping
 from anygrad.backends.values import (
     host_number,
     host_numbers,
@@ -83,6 +83,8 @@ class NumpyBackend(HostBackend):
         return kind((entries, (rows, columns)), shape=shape).asformat("csr" if like is None else like.format)
 
     def number(self, value: Any, memory: HostMemory) -> Any:
+        if type(value) in memory.plain:  # as nearly always
+            return value
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
             value = _unmasked(value).reshape(())[()]
@@ -99,7 +101,8 @@ class NumpyBackend(HostBackend):
         return _unmasked(value)
 
     def from_host(self, numbers: Raw, memory: HostMemory) -> NDArray[Any]:
-        result = narrowed(numbers, memory.array.dtype)
+        dtype = memory.array.dtype
+        result = numbers if numbers.dtype == dtype else narrowed(numbers, dtype)
         if memory.stored.ndim == 1 or result.shape != memory.array.shape:
             return result
         array = np.empty_like(memory.array, result.dtype, subok=False)  # in the layout of x, as zeros_like(x) has it

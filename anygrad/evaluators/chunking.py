@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anygrad._stacklevel import raised_here
 from anygrad._typing import Array
-from anygrad.backends.base import Memory, Points
-from anygrad.backends.visits import modified
+from anygrad.backends.base import Memory, Points, modified
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem

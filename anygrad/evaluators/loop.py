@@ -10,8 +10,7 @@ import numpy as np
 
 from anygrad._stacklevel import raised_here
 from anygrad._typing import Array
-from anygrad.backends.base import Memory, Points
-from anygrad.backends.visits import modified, restored
+from anygrad.backends.base import Memory, Points, modified, restored
 from anygrad.evaluators.base import Calls, require_on_error
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from anygrad.problem.lines import pointwise_lines
 from anygrad.problem.options import Options, require_callable, require_order
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.progress import meter
 from anygrad.problem.result import Counts, Derivatives, assembled
 from anygrad.problem.tree import only
 from anygrad.schemes import Adaptive, Scheme
@@ -85,7 +84,7 @@ def derivative(
     [shape] = parameters.shapes
     function = Function(f, has_aux=has_aux, vector=True, shape=shape)
     with (
-        meter(progress, scheme.calls(1, n)) as counter,
+        options.meter(scheme.calls(1, n)) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory, scheme = problem.memory, problem.scheme

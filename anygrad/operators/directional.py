@@ -18,7 +18,6 @@ from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options, require_callable, require_gradient, require_nothing_said_of_f
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.progress import meter
 from anygrad.problem.result import Counts, Derivatives, assembled
 from anygrad.problem.tree import flatten, is_number
 from anygrad.schemes import Central, Scheme
@@ -95,7 +94,7 @@ def along_both_parts(
 
 def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
     with (
-        meter(options.progress, options.scheme.calls(1)) as counter,
+        options.meter(options.scheme.calls(1)) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory, scheme = problem.memory, problem.scheme
@@ -194,7 +193,7 @@ def hvp(
     options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
     function = Function(f, has_aux=has_aux)
     with (
-        meter(progress, scheme.calls(2 * parameters.size + 1, 2)) as counter,
+        options.meter(scheme.calls(2 * parameters.size + 1, 2)) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory = problem.memory

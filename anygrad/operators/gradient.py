@@ -7,9 +7,9 @@ from typing import Any
 
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import Partials, partials, warn_if_constant
+from anygrad.operators.partials import partials, warn_if_constant
 from anygrad.problem.function import Function
-from anygrad.problem.options import Options, as_array, reference_scheme, require_callable
+from anygrad.problem.options import Options, reference_scheme, require_callable
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.result import assembled
 from anygrad.schemes import Scheme

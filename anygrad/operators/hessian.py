@@ -16,7 +16,6 @@ from anygrad.problem.function import Function
 from anygrad.problem.options import Options, require_callable, require_gradient, require_nothing_said_of_f
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.progress import meter
 from anygrad.problem.result import Counts, Derivatives, assembled, mapped
 from anygrad.problem.tree import only
 from anygrad.schemes import Central, Scheme
@@ -102,7 +101,7 @@ def hessian(
     function = Function(f, has_aux=has_aux)
     lines = parameters.size * (parameters.size + 1) // 2
     with (
-        meter(progress, scheme.calls(lines, 2)) as counter,
+        options.meter(scheme.calls(lines, 2)) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory = problem.memory
@@ -166,7 +165,7 @@ def laplacian(
     options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
     function = Function(f, has_aux=has_aux)
     with (
-        meter(progress, scheme.calls(parameters.size, 2)) as counter,
+        options.meter(scheme.calls(parameters.size, 2)) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory, xp = problem.memory, problem.memory.xp

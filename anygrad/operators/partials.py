@@ -20,7 +20,6 @@ from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.progress import meter
 from anygrad.problem.result import ConstantFunctionWarning, Counts, Derivatives, joined
 from anygrad.schemes.base import Slopes
 
@@ -70,7 +69,7 @@ def partials(function: Function, parameters: Parameters, options: Options, *, ro
     seen = False
     if options.f0 is not None:
         function.know(options.f0)
-    with meter(options.progress, total) as counter:
+    with options.meter(total) as counter:
         for parameters in runs:
             with Problem(function, parameters, options, rows=rows, meter=counter) as problem:
                 slopes = joined(problem.memory, _blocks(problem, counter))

@@ -14,12 +14,12 @@ from typing import Any, Self
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends.base import Elements, Memory, Points
+from anygrad.backends.base import Memory, Points
+from anygrad.backends.layout import Elements
 from anygrad.evaluators.base import Calls, Evaluator
 from anygrad.problem.function import Function
-from anygrad.problem.options import Options
+from anygrad.problem.options import Meter, Options
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.progress import Meter
 from anygrad.schemes.base import Scheme
 
 # How many elements of a point are named in a message.

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends.base import Backend, Indices, Memory
+from anygrad.backends.base import Backend, Memory
+from anygrad.backends.layout import Indices
 from anygrad.operators.partials import completed, warn_if_constant
 from anygrad.operators.sparse.columns import Columns
 from anygrad.operators.sparse.detection import detected
@@ -19,7 +20,6 @@ from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.progress import meter
 from anygrad.problem.result import Counts, Derivatives, assembled, joined, mapped
 from anygrad.problem.tree import only
 from anygrad.schemes.base import Scheme, Slopes
@@ -38,7 +38,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
     groups = 0 if pattern is None else int(np.max(pattern.groups, initial=-1)) + 1
     total = options.scheme.calls(groups) + options.scheme.calls(1)
     with (
-        meter(options.progress, total) as counter,
+        options.meter(total) as counter,
         Problem.joint(function, parameters, options, counter) as problem,
     ):
         memory, scheme = problem.memory, problem.scheme

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.base import Indices
+from anygrad.backends.layout import Indices
 from anygrad.operators.sparse.columns import Columns
 from anygrad.operators.sparse.pattern import Pattern, grouped, of_entries
 

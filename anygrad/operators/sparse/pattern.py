@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from anygrad.backends.base import Backend, Indices
+from anygrad.backends.base import Backend
+from anygrad.backends.layout import Indices
 
 # A row of k entries makes k^2 pairs of columns that exclude each other. Of longer rows than this, each column gets a
 # group of its own instead.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends.base import Indices
+from anygrad.backends.layout import Indices
 from anygrad.operators.sparse.columns import Columns
 from anygrad.schemes.base import Lines, Scheme, Slopes
 
