@@ -65,14 +65,15 @@ class Problem:
         Between which numbers f may be evaluated.
     npoints, ncalls
         At how many points f has been evaluated, and how often it has been called.
-    failures
-        What f has raised, by element, where that is no error.
+    tolerant, failures
+        Whether what f raises at a point is no error; and what it has raised, by element.
     reports
         Whether progress is reported with each call; an evaluator that keeps values turns this off, and reports later.
     """
 
     memory: Memory
     calls: Calls
+    tolerant: bool
 
     def __init__(
         self,
@@ -120,6 +121,7 @@ class Problem:
         try:
             self.calls = self.options.evaluator.open(self)
             self.memory = self.calls.memory
+            self.tolerant = self.calls.tolerant
             self._varied = self.calls.memory.in_place and not self.parameters.converted
             self._quiet.__enter__()
         except BaseException:
@@ -146,6 +148,7 @@ class Problem:
             self.calls.close(failed=True)  # what has interrupted it must not keep x from being put back
             raise
         finally:
+            del self.calls  # they refer to this problem: without them, the copy of x is freed at once
             self._quiet.__exit__(kind, error, trace)
             if not isinstance(self._context, nullcontext):
                 self._context.__exit__(kind, error, trace)
@@ -289,11 +292,6 @@ class Problem:
     def saw_copies(self) -> bool:
         """Whether f was given copies of x."""
         return self.memory.size > 0 and not (self.memory.in_place and not self.parameters.converted)
-
-    @property
-    def tolerant(self) -> bool:
-        """Whether what f raises at a point is no error."""
-        return self.calls.tolerant
 
     def _known_base(self) -> Array | None:
         memory, function = self.memory, self.function
