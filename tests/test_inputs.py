@@ -241,7 +241,7 @@ def test_h_belongs_to_the_scheme_where_there_is_one():
     ("options", "message"),
     [
         ({"scheme": "central"}, r"scheme is 'central', but a scheme such as anygrad.Central\(order=4\)"),
-        ({"scheme": anygrad.Central}, r"scheme is the class Central.*write Central\(\)"),
+        ({"scheme": anygrad.Central}, r"scheme is the class Central.*write anygrad\.Central\(\)"),
         ({"evaluator": anygrad.Loop}, r"evaluator is the class Loop.*write anygrad\.Loop\(\)"),
         ({"evaluator": anygrad.Central()}, r"evaluator is Central.*but an evaluator such as"),
         ({"progress": "yes"}, "progress is 'yes', but True, False or a function"),

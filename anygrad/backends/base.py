@@ -18,6 +18,8 @@ from anygrad.backends.layout import Elements, Indices
 Function: TypeAlias = Callable[[Any], Any]
 Read: TypeAlias = Callable[[Any], Any]
 
+_NO_CONTEXT: AbstractContextManager[object] = nullcontext()
+
 # How often it is tried to put x back, which a signal's handler may interrupt each time.
 _PATIENCE = 10_000
 
@@ -63,7 +65,9 @@ class Points:
         if len(levels) == 1:
             return cls(elements, levels[0], part)
         table = xp.concat(levels, axis=1)  # all levels of a group before the next group: the order of the book's loop
-        return cls(elements, xp.reshape(table, (-1, width)), part, len(levels))
+        # The method takes a fifth of the time of NumPy's function.
+        numbers = table.reshape((-1, width)) if hasattr(table, "reshape") else xp.reshape(table, (-1, width))
+        return cls(elements, numbers, part, len(levels))
 
     def __len__(self) -> int:
         return int(self.numbers.shape[0])
@@ -208,8 +212,36 @@ class Memory:
     # Evaluation
 
     def evaluate(self, f: Callable[[Any], Any], points: Points, *, vector: bool = False) -> Array:
-        """Call f at one point after the other; return its values, (k,), or (k, p) of a list of arrays."""
-        return _visit(self, f, points, vector=vector)
+        """Call f at one point after the other; return its values, (k,), or (k, p) of a list of arrays.
+
+        x is put back whatever f raises. Values are read before the next write, as f may return a view of x. What an element
+        holds is read when it is visited, and put back afterwards: whatever f has written to other elements is still there
+        at the end, and noticed.
+        """
+        count, width = points.numbers.shape
+        results = self.results(count)
+        read = self.read_arrays if vector else self.read
+        plain = frozenset() if vector else self.plain
+        try:
+            if not width:
+                results.append(read(f(self.array)))
+                require_unchanged(self)
+            elif width == self.size > 1:
+                _visit_all(self, f, points, read, results)
+            elif self.cells is None:
+                _visit_replaced(self, f, points, read, results)
+            elif width > 1:
+                _visit_groups(self, f, points, read, results)
+            elif self.row is None:
+                _visit_elements(self, f, self.array, points, read, plain, results)
+            else:
+                for argument, run in _arguments(self, points):
+                    _visit_elements(self, f, argument, run, read, plain, results)
+        except BaseException:
+            self.reached = len(results)
+            restored(self)
+            raise
+        return self.gathered(results)
 
     def perturbed(self, points: Points) -> Array:
         """Return a new array of x's library that holds the points along a leading axis."""
@@ -299,35 +331,6 @@ class Memory:
 
 
 # The loop: f is called at one point after the other, with the elements of its argument set in place.
-
-
-def _visit(memory: Memory, f: Function, points: Points, *, vector: bool) -> Array:
-    """Return f's values, as `Memory.evaluate` does; x is put back whatever f raises.
-
-    Values are read before the next write, as f may return a view of x. What an element holds is read when it is visited,
-    and put back afterwards: whatever f has written to other elements is still there at the end, and noticed.
-    """
-    results = memory.results(len(points))
-    read = memory.read_arrays if vector else memory.read
-    plain = frozenset() if vector else memory.plain
-    try:
-        if not points.width:
-            results.append(read(f(memory.array)))
-            require_unchanged(memory)
-        elif points.width == memory.size > 1:
-            _visit_all(memory, f, points, read, results)
-        elif memory.cells is None:
-            _visit_replaced(memory, f, points, read, results)
-        elif points.width > 1:
-            _visit_groups(memory, f, points, read, results)
-        else:
-            for argument, run in _arguments(memory, points):
-                _visit_elements(memory, f, argument, run, read, plain, results)
-    except BaseException:
-        memory.reached = len(results)
-        restored(memory)
-        raise
-    return memory.gathered(results)
 
 
 def _arguments(memory: Memory, points: Points) -> Iterator[tuple[Array, Points]]:
@@ -565,7 +568,7 @@ class Backend:
 
     def context(self, x: Array) -> AbstractContextManager[object]:
         """Return the context in which x's device is the current one."""
-        return nullcontext()
+        return _NO_CONTEXT
 
     def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
         """Return what makes the context, in another process, in which an x that is unpickled there is the same."""

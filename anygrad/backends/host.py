@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
-from anygrad.backends.base import Backend, Memory, Points, span_of
+from anygrad.backends.base import Backend, Memory, Points
 from anygrad.backends.codec import Codec, Raw, composed, overlaid
 from anygrad.backends.layout import Elements, Indices, broadcast, multi_indices
 from anygrad.backends.values import host_array
@@ -109,12 +109,14 @@ class HostMemory(Memory):
         contiguous = stored.flags.c_contiguous
         self.stored = stored.reshape(-1) if contiguous else stored
         self._original: Raw = self.stored.flatten() if writable else stored.reshape(-1)
-        self._packed = codec.packed
+        self.packed = codec.packed
         if writable:
             self.cells = self.stored.data if contiguous and codec.packed and stored.flags.aligned else self.stored
 
     def elements(self, elements: Elements) -> Raw:
-        return self.codec.decode(self._original[span_of(elements)])
+        return self.codec.decode(
+            self._original[elements.start : elements.stop] if isinstance(elements, range) else self._original[elements]
+        )
 
     def round(self, elements: Elements, numbers: Raw) -> Raw:
         return self.codec.nearest(numbers)
@@ -183,8 +185,8 @@ class HostMemory(Memory):
         return np.concatenate([np.empty((count, 0), working), *tables], axis=1)
 
     def raw(self, elements: Elements, part: int | None, numbers: Raw) -> Iterable[Any]:
-        raw = self._encoded(elements, part, numbers)
-        return raw.data if self._packed else raw  # both make the items one at a time
+        raw = self._encoded(elements, part, numbers) if self.complex else self.codec.encode(numbers)
+        return raw.data if self.packed else raw  # both make the items one at a time
 
     def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
         if self.stored.ndim != 1:
@@ -221,7 +223,7 @@ class HostMemory(Memory):
         return np.fromiter(results, dtype=self.codec.working, count=len(results))
 
     def read(self, value: Any) -> Any:
-        return self.backend.number(value, self)
+        return value if type(value) in self.plain else self.backend.number(value, self)
 
     def read_arrays(self, values: Sequence[Any]) -> Raw:
         working = self.codec.working

@@ -83,8 +83,6 @@ class NumpyBackend(HostBackend):
         return kind((entries, (rows, columns)), shape=shape).asformat("csr" if like is None else like.format)
 
     def number(self, value: Any, memory: HostMemory) -> Any:
-        if type(value) in memory.plain:  # as nearly always
-            return value
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
             value = _unmasked(value).reshape(())[()]

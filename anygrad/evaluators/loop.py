@@ -105,18 +105,18 @@ class LoopCalls:
             self._f = _reporting(self._f, problem)
 
     def evaluate(self, points: Points) -> Sequence[tuple[slice, Array | Exception]]:
-        problem = self._problem
+        problem, count = self._problem, points.numbers.shape[0]
         if self.tolerant and points.width:
             values = self._tolerantly(points)
         else:
             try:
-                values = [(slice(0, len(points)), self.memory.evaluate(self._f, points, vector=self._vector))]
+                values = [(slice(0, count), self.memory.evaluate(self._f, points, vector=self._vector))]
             except Exception as error:
                 if not raised_here(error):
                     error.add_note(_note(problem.describe(points, self.memory.reached), self._evaluator))
                 raise
         if not problem.reports:
-            problem.count(len(points))
+            problem.count(count)
         return values
 
     def close(self, *, failed: bool) -> None:

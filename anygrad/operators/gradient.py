@@ -11,7 +11,7 @@ from anygrad.operators.partials import partials, warn_if_constant
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options, reference_scheme, require_callable
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import assembled
+from anygrad.problem.result import Derivatives, assembled
 from anygrad.schemes import Scheme
 
 
@@ -224,5 +224,7 @@ def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Opt
     """Return the gradient of f, or of f of each row."""
     function = Function(f, has_aux=options.has_aux)
     found = partials(function, parameters, options, rows=rows)
-    warn_if_constant(found.unseen)
-    return assembled(found.arrays(steps=options.full_output), parameters.rebuild, options, function, found.counts)
+    if found.unseen:
+        warn_if_constant(found.unseen)
+    arrays = [Derivatives.of(*part, steps=options.full_output) for part in found.parts]
+    return assembled(arrays, parameters.rebuild, options, function, found.counts)

@@ -123,13 +123,13 @@ def jacobian_of(function: Function, parameters: Parameters, options: Options, sp
     found = partials(function, parameters, options)
     warn_if_constant(found.unseen)
     outputs = [
-        mapped([_of_output(*part, own, shape) for part in found.each()], parameters.rebuild)
+        mapped([_of_output(*part, own, shape) for part in found.parts], parameters.rebuild)
         for own, shape in function.outputs
     ]
     steps = None
     if options.full_output:
         steps = parameters.rebuild(
-            [memory.assemble([slopes.step], own_shape) for memory, slopes, own_shape in found.each()]
+            [memory.assemble([slopes.step], own_shape) for memory, slopes, own_shape in found.parts]
         )
     return assembled(outputs, function.rebuilt, options, function, found.counts, steps=steps)
 

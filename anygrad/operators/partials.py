@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,69 +16,67 @@ from anygrad.backends.base import Memory
 from anygrad.backends.values import neither_real_nor_holomorphic
 from anygrad.problem.function import Function
 from anygrad.problem.lines import element_lines
-from anygrad.problem.options import Options
+from anygrad.problem.options import Meter, Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import ConstantFunctionWarning, Counts, Derivatives, joined
+from anygrad.problem.result import ConstantFunctionWarning, Counts, joined
 from anygrad.schemes.base import Slopes
-
-
-@dataclass(eq=False)
-class Run:
-    """The derivatives with respect to some arrays: a table (n, p) of all their elements, and what it was made with."""
-
-    memory: Memory
-    parameters: Parameters
-    slopes: Slopes
-
-    def arrays(self) -> Iterator[tuple[Memory, Slopes, tuple[int, ...]]]:
-        """Yield the part of each array: its memory, its rows of the table, and its shape."""
-        shapes = self.parameters.shapes
-        for (memory, span), shape in zip(self.memory.parts, shapes, strict=True):
-            slopes = self.slopes if len(shapes) == 1 else self.slopes.each(lambda table, own=span: table[own, ...])
-            yield memory, slopes, shape
 
 
 @dataclass(eq=False)
 class Partials:
     """The derivatives with respect to all arrays, and the account of the calls.
 
-    ``unseen`` names the arrays that f was given copies of, if it returned the same value for all of them.
+    Attributes
+    ----------
+    parts
+        For each array of x its memory, its rows (n, p) of the table of derivatives, and its shape.
+    counts
+        How often f was called.
+    unseen
+        The names of arrays that f was given copies of, if it returned the same value for all of them.
     """
 
-    runs: list[Run] = field(default_factory=list)
-    counts: Counts = field(default_factory=lambda: Counts())
+    parts: list[tuple[Memory, Slopes, tuple[int, ...]]] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
     unseen: list[str] = field(default_factory=list)
 
-    def each(self) -> Iterator[tuple[Memory, Slopes, tuple[int, ...]]]:
-        """Yield the part of each array, as `Run.arrays` does."""
-        return chain.from_iterable(run.arrays() for run in self.runs)
-
-    def arrays(self, *, steps: bool) -> list[Derivatives]:
-        """Return the derivatives of one number as arrays like those of x."""
-        return [Derivatives.of(memory, slopes, shape, steps=steps) for memory, slopes, shape in self.each()]
+    def add(self, problem: Problem, slopes: Slopes) -> None:
+        """Add the table of some arrays."""
+        self.counts.add(problem)
+        parameters = problem.parameters
+        if parameters.alone:
+            self.parts.append((problem.memory, slopes, tuple(parameters.arrays[0].shape)))
+            return
+        for (memory, span), shape in zip(problem.memory.parts, parameters.shapes, strict=True):
+            self.parts.append((memory, slopes.each(lambda table, own=span: table[own, ...]), shape))
 
 
 def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:
     """Differentiate f with respect to each element of x; with ``rows``, f of each row."""
-    found = Partials()
-    runs = parameters.runs()
-    total = sum(expected_calls(run, options, rows=rows) for run in runs) if options.progress is not False else 0
-    unseen: list[Parameters] = []
-    seen = False
     if options.f0 is not None:
         function.know(options.f0)
+    runs = [parameters] if parameters.alone else parameters.runs()
+    if options.progress is False:
+        return _partials(function, runs, options, None, rows=rows)
+    total = sum(expected_calls(run, options, rows=rows) for run in runs)
     with options.meter(total) as counter:
-        for parameters in runs:
-            with Problem(function, parameters, options, rows=rows, meter=counter) as problem:
-                slopes = joined(problem.memory, _blocks(problem, counter))
-                if problem.saw_copies:
-                    unseen.append(parameters)
-                    seen = seen or not problem.is_constant()
-            found.runs.append(Run(problem.memory, parameters, slopes))
-            found.counts.add(problem)
-    if not seen:
-        found.unseen = [name for parameters in unseen for name in parameters.names]
+        return _partials(function, runs, options, counter, rows=rows)
+
+
+def _partials(
+    function: Function, runs: Sequence[Parameters], options: Options, counter: Meter | None, *, rows: bool
+) -> Partials:
+    found, seen = Partials(), False
+    for parameters in runs:
+        with Problem(function, parameters, options, rows=rows, meter=counter) as problem:
+            slopes = joined(problem.memory, _blocks(problem, counter))
+            if problem.saw_copies:
+                found.unseen += parameters.names
+                seen = seen or not problem.is_constant()
+        found.add(problem, slopes)
+    if seen:
+        found.unseen = []
     return found
 
 

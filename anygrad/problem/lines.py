@@ -21,7 +21,9 @@ def element_lines(problem: Problem, elements: Elements, part: int = 0) -> Lines:
     memory = problem.memory
     xp = memory.xp
     numbers = memory.elements(elements)
-    bounds = problem.bounds.of(lambda of_all: chosen(problem, of_all, elements)[:, None])
+    bounds = problem.bounds
+    if bounds.lower is not None or bounds.upper is not None:
+        bounds = bounds.of(lambda of_all: chosen(problem, of_all, elements)[:, None])
 
     def taken(indices: Array) -> Lines:
         places = memory.indices(indices)
@@ -178,8 +180,9 @@ def _sampler(problem: Problem, elements: Elements, bounds: Bounds, part: int | N
 
 def _split(values: Array, count: int) -> list[Array]:
     """Return the values at each level, (m, p), of those at all points."""
-    table = _table(values)
-    return [table] if count == 1 else [table[i::count, ...] for i in range(count)]
+    if values.ndim == 1:
+        return [values[i::count][:, None] for i in range(count)]
+    return [values] if count == 1 else [values[i::count, ...] for i in range(count)]
 
 
 def _table(values: Array) -> Array:

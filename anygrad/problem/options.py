@@ -61,8 +61,11 @@ class Options:
     also: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require_scheme(self.scheme)
-        require_evaluator(self.evaluator)
+        # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.
+        if isinstance(self.scheme, type) or not hasattr(self.scheme, "differentiate"):
+            raise _wrong_scheme(self.scheme)
+        if isinstance(self.evaluator, type) or not hasattr(self.evaluator, "open"):
+            raise _wrong_evaluator(self.evaluator)
         if self.bounds is not None:
             require_bounds(self.bounds, self.scheme)
 
@@ -151,19 +154,21 @@ def require_gradient(grad: object) -> None:
         )
 
 
-def require_scheme(scheme: object) -> None:
-    """Raise unless it is a scheme."""
-    _require(scheme, "differentiate", "scheme", "a scheme such as anygrad.Central(order=4)")
+def _wrong_scheme(scheme: object) -> TypeError:
+    expected = "a scheme such as anygrad.Central(order=4)"
+    if isinstance(scheme, type):
+        name = scheme.__name__
+        return TypeError(f"scheme is the class {name}, but {expected} was expected: write anygrad.{name}()")
+    instead = ": write anygrad.Adaptive()" if scheme == "adaptive" else ""
+    return TypeError(f"scheme is {scheme!r:.60}, but {expected} was expected{instead}")
 
 
-def require_evaluator(evaluator: object) -> None:
-    """Raise unless it is an evaluator."""
-    if isinstance(evaluator, type) or not hasattr(evaluator, "open"):
-        is_class = isinstance(evaluator, type) and evaluator is not map
-        given = f"{'the class ' * is_class}{getattr(evaluator, '__name__', '') if is_class else repr(evaluator):.60}"
-        instead = _evaluator_of(evaluator)
-        text = f"evaluator is {given}, but an evaluator such as anygrad.Loop() was expected"
-        raise TypeError(f"{text}: write {instead}" if instead else text)
+def _wrong_evaluator(evaluator: object) -> TypeError:
+    is_class = isinstance(evaluator, type) and evaluator is not map
+    given = f"{'the class ' * is_class}{getattr(evaluator, '__name__', '') if is_class else repr(evaluator):.60}"
+    instead = _evaluator_of(evaluator)
+    text = f"evaluator is {given}, but an evaluator such as anygrad.Loop() was expected"
+    return TypeError(f"{text}: write {instead}" if instead else text)
 
 
 def _evaluator_of(given: Any) -> str:
@@ -224,14 +229,6 @@ def require_nothing_said_of_f(f0: object, *, has_aux: bool) -> None:
     if f0 is not None or has_aux:
         given = "has_aux=True" if has_aux else "f0"
         raise ValueError(f"{given} is about f, but with grad= it is grad that is called, and f is not: leave one out")
-
-
-def _require(value: object, method: str, name: str, expected: str) -> None:
-    # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.
-    if isinstance(value, type):
-        raise TypeError(f"{name} is the class {value.__name__}, but {expected} was expected: write {value.__name__}()")
-    if not hasattr(value, method):
-        raise TypeError(f"{name} is {value!r:.60}, but {expected} was expected")
 
 
 def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:

@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -56,18 +56,29 @@ class Parameters:
         Which of them these are.
     alone
         Whether x is one array, and no tree.
+    arrays, backends
+        The arrays, and the backend of each.
+    converted
+        Whether the arrays were made of numbers, so that f cannot see the originals change.
+    takes_scalars
+        Whether f is given numbers, which are new objects for each point.
     """
 
     leaves: Leaves
     start: int
     stop: int
     alone: bool
+    arrays: list[Array] = field(init=False)
+    backends: list[Backend] = field(init=False)
+    converted: bool = field(init=False)
+    takes_scalars: bool = field(init=False)
 
     @classmethod
     def of(cls, x: PyTree) -> Parameters:
         """Take x apart; raise if it holds anything that cannot be differentiated with respect to."""
         if hasattr(x, "dtype") and hasattr(x, "shape") and (backend := resolve(x)) is not None:
-            require_floating(x, backend, "x")
+            if not backend.floating(x):
+                require_floating(x, backend, "x")
             return cls(Leaves([x], [backend], ARRAY), 0, 1, True)
         tree = flatten(x)
         if len(tree.leaves) == 1 and tree.leaves[0] is x:
@@ -86,20 +97,12 @@ class Parameters:
         made = frozenset([] if array is x else [0])
         return cls(Leaves([array], [backend], Tree([array], only, lambda: [name]), made), 0, 1, True)
 
-    @property
-    def arrays(self) -> list[Array]:
-        """The arrays."""
-        return self.leaves.arrays[self.start : self.stop]
-
-    @property
-    def backends(self) -> list[Backend]:
-        """The backend of each array."""
-        return self.leaves.backends[self.start : self.stop]
-
-    @property
-    def converted(self) -> bool:
-        """Whether the arrays were made of numbers, so that f cannot see the originals change."""
-        return self.start in self.leaves.converted
+    def __post_init__(self) -> None:
+        leaves = self.leaves
+        self.arrays = leaves.arrays if self.alone else leaves.arrays[self.start : self.stop]
+        self.backends = leaves.backends if self.alone else leaves.backends[self.start : self.stop]
+        self.converted = bool(leaves.converted) and self.start in leaves.converted
+        self.takes_scalars = bool(leaves.scalars)
 
     @property
     def names(self) -> list[str]:
@@ -164,11 +167,6 @@ class Parameters:
         from anygrad.backends.joint import JointMemory  # noqa: PLC0415 - for trees alone
 
         return JointMemory.of(arrays, self.backends, in_place=in_place)
-
-    @property
-    def takes_scalars(self) -> bool:
-        """Whether f is given numbers, which are new objects for each point."""
-        return bool(self.leaves.scalars)
 
     def argument(self, arrays: Any) -> PyTree:
         """Return x with other arrays in the place of these; what was a number is a NumPy scalar."""

@@ -63,6 +63,10 @@ class Problem:
         The arrays opened for perturbation, and the evaluator's calls of f.
     bounds
         Between which numbers f may be evaluated.
+    vector
+        Whether f returns arrays, all of whose elements are values, instead of one number.
+    saw_copies
+        Whether f was given copies of x.
     npoints, ncalls
         At how many points f has been evaluated, and how often it has been called.
     tolerant, failures
@@ -74,6 +78,16 @@ class Problem:
     memory: Memory
     calls: Calls
     tolerant: bool
+    saw_copies: bool
+    bounds = Bounds()
+    npoints = ncalls = 0
+    _base: Array | None = None
+    # f of the rows at which it has been evaluated.
+    _rows = np.empty(0, dtype=np.intp)
+    _row_values: Array | None = None
+    _first: Array | None = None
+    _varied = False
+    _context: AbstractContextManager[object] = nullcontext()
 
     def __init__(
         self,
@@ -89,22 +103,14 @@ class Problem:
         self.options = options
         self.rows = rows
         self.scheme: Scheme = options.scheme if parameters.alone else parameters.scheme(options.scheme)
-        self.bounds = Bounds()
-        self.npoints = self.ncalls = 0
         self.failures: dict[int, Exception] = {}
+        self.vector = function.vector
         self.reports = meter is not None
         self._meter = meter
-        self._base: Array | None = None
-        # f of the rows at which it has been evaluated.
-        self._rows = np.empty(0, dtype=np.intp)
-        self._row_values: Array | None = None
-        self._first: Array | None = None
-        self._varied = False
         self._spread: dict[int, tuple[object, Array]] = {}
         # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
         self._settings = np.geterr()
         self._quiet = np.errstate(all="ignore")
-        self._context: AbstractContextManager[object] = nullcontext()
 
     @classmethod
     def joint(cls, function: Function, parameters: Parameters, options: Options, meter: Meter | None) -> Self:
@@ -123,12 +129,13 @@ class Problem:
             self.memory = self.calls.memory
             self.tolerant = self.calls.tolerant
             self._varied = self.calls.memory.in_place and not self.parameters.converted
+            self.saw_copies = not self._varied and self.memory.size > 0
             self._quiet.__enter__()
         except BaseException:
             self._context.__exit__(None, None, None)
             raise
         try:
-            if self.calls.in_place:
+            if self.calls.in_place and not self.parameters.alone:
                 self.parameters.require_distinct()
             if self.options.bounds is not None:
                 self.bounds = bounds_of(self.memory, self.parameters, self.options.bounds)
@@ -192,11 +199,6 @@ class Problem:
         """Return what makes the same problem for another thread, or, pickled, for another process."""
         options = Options(self.options.operator, self.options.scheme, evaluator)
         return partial(_of_worker, self.function.f, self.function, self.parameters, options, rows=self.rows)
-
-    @property
-    def vector(self) -> bool:
-        """Whether f returns arrays, all of whose elements are values, instead of one number."""
-        return self.function.vector
 
     def count(self, points: int, calls: int | None = None) -> None:
         """Add points that have been evaluated, and calls of f if they are not as many."""
@@ -287,11 +289,6 @@ class Problem:
             return False
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
         return not self._differs(self.bases(range(self.memory.size) if self.rows else range(0)))
-
-    @property
-    def saw_copies(self) -> bool:
-        """Whether f was given copies of x."""
-        return self.memory.size > 0 and not (self.memory.in_place and not self.parameters.converted)
 
     def _known_base(self) -> Array | None:
         memory, function = self.memory, self.function

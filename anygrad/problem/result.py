@@ -93,9 +93,9 @@ class Counts:
         self.ncalls += problem.ncalls
         self.npoints += problem.npoints
         self.tolerant = self.tolerant or problem.tolerant
-        self.failures |= {
-            problem.parameters.element_name(element): error for element, error in sorted(problem.failures.items())
-        }
+        if problem.failures:
+            name_of = problem.parameters.element_name
+            self.failures |= {name_of(element): error for element, error in sorted(problem.failures.items())}
 
 
 @dataclass(eq=False)

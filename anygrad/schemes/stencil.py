@@ -68,7 +68,11 @@ class Stencil:
 
     def points(self, at: Array, step: Array) -> list[Array]:
         """Return where to sample, but for ``at`` itself."""
-        return [_plus(at, offset, step) for offset in self.offsets if offset]
+        return [
+            at + step if offset == 1 else at - step if offset == -1 else at + offset * step
+            for offset in self.offsets
+            if offset
+        ]
 
     def combine(self, values: Sequence[Array], step: Array) -> Array:
         """Return the derivative from the values at each offset."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 from anygrad._typing import Array
 from anygrad.schemes.base import Lines
@@ -102,7 +102,8 @@ def step_rule(step: Step, noise: float | None = None) -> StepRule:
     if step is None:
         return NearOptimalStep(noise or 0.0)
     if hasattr(step, "steps"):
-        return cast(StepRule, step)
+        rule: StepRule = step
+        return rule
     if isinstance(step, (bool, str, bytes, complex)):
         raise TypeError(
             f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
