@@ -64,7 +64,9 @@ class Points:
         """Return the points at which groups of elements are set to each of their levels, (m, width), in turn."""
         if len(levels) == 1:
             return cls(elements, levels[0], part)
-        table = xp.concat(levels, axis=1)  # all levels of a group before the next group: the order of the book's loop
+        # All levels of a group come before the next group, as in the book's loop. Dask cannot split an axis that it has
+        # joined, and NumPy's stack takes longer than its concat.
+        table = xp.concat(levels, axis=1) if width == 1 else xp.stack(levels, axis=1)
         # The method takes a fifth of the time of NumPy's function.
         numbers = table.reshape((-1, width)) if hasattr(table, "reshape") else xp.reshape(table, (-1, width))
         return cls(elements, numbers, part, len(levels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._typing import Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import partials, warn_if_constant
@@ -139,5 +139,12 @@ def _of_output(
 ) -> Derivatives:
     """Return the derivatives of one array that f returns, of its shape and x's, from those of all."""
 
-    chosen = slopes.each_value(lambda table: memory.xp.permute_dims(table[:, own], (1, 0)))
+    xp = memory.xp
+
+    def part(table: Array) -> Array:
+        turned = xp.permute_dims(table[:, own], (1, 0))
+        # In one dimension first: as a view, the result would not lie in C order.
+        return turned if memory.lazy or not table.shape[0] else xp.reshape(turned, (-1,))
+
+    chosen = slopes.each_value(part)
     return Derivatives.of(memory, chosen, (*shape, *x_shape))
