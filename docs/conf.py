@@ -35,10 +35,8 @@ highlight_language = "none"  # what is not said to be Python is not Python
 autosummary_generate = True
 autosummary_ignore_module_all = False
 autodoc_typehints = "none"  # types are described, not spelt
-# By these the parts of anygrad talk to each other; CONTRIBUTING.md has them.
-_BETWEEN_PARTS = (
-    "at_once, calls, differentiate, examines, leading, off_axis, session, steps, uniform_stencil, without_session"
-)
+# By these the parts of anygrad talk to each other; docs/extending.md shows them.
+_BETWEEN_PARTS = "calls, differentiate, inspects_values, leading, open, samples_complex, steps"
 autodoc_default_options = {"exclude-members": _BETWEEN_PARTS}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
