@@ -37,10 +37,11 @@ def numerical_gradient(
         element, on x's device. By default f is given x itself, with one element changed at a time; a function that
         ignores its argument and reads x through a closure works as well.
     x
-        A real or complex floating array of any array API library, of any shape and memory layout; or a number or a
-        (nested) list of numbers, taken as NumPy float64, and beside arrays of another library as one of that, in the
-        widest of their dtypes; or a dict, list, tuple, namedtuple or dataclass of these, or a type registered with
-        optree (``namespace="anygrad"``). x is the same afterwards, to the last bit, whatever f does.
+        A real or complex floating array of any array API library, of any shape and memory layout; or a number, which
+        reaches f as a NumPy float64, or a (nested) list of numbers, which does as an array of it, and beside arrays of
+        another library both as arrays of that, in the widest of their dtypes; or a dict, list, tuple, namedtuple or
+        dataclass of these, or a type registered with optree (``namespace="anygrad"``). An integer beside others is
+        refused: write 2.0, or leave it out of x. x is the same afterwards, to the last bit, whatever f does.
     h
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
@@ -69,9 +70,9 @@ def numerical_gradient(
     Returns
     -------
     array, pytree of arrays, or Result
-        The gradient, of x's structure, and of the library, shape, dtype and device of each array in it. Complex x:
-        for holomorphic f returning complex, the complex derivative; for real-valued f,
-        df/d(Re x) + i·df/d(Im x).
+        The gradient, of x's structure, and of the library, shape, dtype and device of each array in it; of NumPy's
+        also of its memory layout. Complex x: for holomorphic f returning complex, the complex derivative; for
+        real-valued f, df/d(Re x) + i·df/d(Im x).
 
     Raises
     ------

@@ -27,7 +27,7 @@ class Central:
         order p, the derivative n and the dtype, growing as ``|x|**(n/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
         where it is large (of high derivatives, from 1 on), and rounded so that x + step is representable. A number, an
         array of x's shape (or one that can be broadcast to it), or a pytree like x, is used as near as x + step comes
-        to it.
+        to it, and differences are divided by the step as taken.
     noise
         Relative error of f's values, where that is known and more than rounding: a simulation that stops at a
         tolerance of 1e-6 has about that. The default step is then chosen for it.
