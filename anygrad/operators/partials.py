@@ -41,6 +41,10 @@ class Partials:
     counts: Counts = field(default_factory=Counts)
     unseen: list[str] = field(default_factory=list)
 
+    def arrays(self, *, steps: bool) -> list[Derivatives]:
+        """Return the derivatives of one number as arrays like those of x."""
+        return [Derivatives.of(*part, steps=steps) for part in self.parts]
+
     def add(self, problem: Problem, slopes: Slopes) -> None:
         """Add the table of some arrays."""
         self.counts.add(problem)
