@@ -19,7 +19,7 @@ from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Meter, Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import ConstantFunctionWarning, Counts, joined
+from anygrad.problem.result import ConstantFunctionWarning, Counts, Derivatives, joined
 from anygrad.schemes.base import Slopes
 
 
