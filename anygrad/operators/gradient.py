@@ -11,7 +11,7 @@ from anygrad.operators.partials import partials, warn_if_constant
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options, reference_scheme, require_callable
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import Derivatives, assembled
+from anygrad.problem.result import assembled
 from anygrad.schemes import Scheme
 
 
@@ -227,5 +227,5 @@ def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Opt
     found = partials(function, parameters, options, rows=rows)
     if found.unseen:
         warn_if_constant(found.unseen)
-    arrays = [Derivatives.of(*part, steps=options.full_output) for part in found.parts]
+    arrays = found.arrays(steps=options.full_output)
     return assembled(arrays, parameters.rebuild, options, function, found.counts)

@@ -19,7 +19,7 @@ from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Meter, Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import ConstantFunctionWarning, Counts, joined
+from anygrad.problem.result import ConstantFunctionWarning, Counts, Derivatives, joined
 from anygrad.schemes.base import Slopes
 
 
@@ -40,6 +40,10 @@ class Partials:
     parts: list[tuple[Memory, Slopes, tuple[int, ...]]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     unseen: list[str] = field(default_factory=list)
+
+    def arrays(self, *, steps: bool) -> list[Derivatives]:
+        """Return the derivatives of one number as arrays like those of x."""
+        return [Derivatives.of(*part, steps=steps) for part in self.parts]
 
     def add(self, problem: Problem, slopes: Slopes) -> None:
         """Add the table of some arrays."""
