@@ -235,7 +235,8 @@ class Memory:
             elif width > 1:
                 _visit_groups(self, f, points, read, results)
             elif self.row is None:
-                _visit_elements(self, f, self.array, points, read, plain, results)
+                for memory, own in self.runs(points):
+                    _visit_elements(memory, f, self.array, own, read, plain, results)
             else:
                 for argument, run in _arguments(self, points):
                     _visit_elements(self, f, argument, run, read, plain, results)
@@ -280,6 +281,10 @@ class Memory:
         raise NotImplementedError
 
     # Visits: what `evaluate` is made of
+
+    def runs(self, points: Points) -> Iterable[tuple[Memory, Points]]:
+        """Return points of one element each by the memories of single arrays whose elements they set."""
+        return [(self, points)]
 
     def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
         """Return what to write for elements to have these numbers."""
@@ -355,10 +360,12 @@ def _visit_elements(
     cells, keys = memory.keys(points.elements)
     if type(cells) is not memoryview:
         visits = zip(keys, *columns, strict=True)
-        _visit_slowly(memory, f, argument, points.elements, cells, visits, read, results)
+        _visit_unseen(memory, f, argument, points.elements, cells, visits, read, results)
         return
-    # What each element holds is read as the loop comes to it: a memoryview makes its items one by one.
-    held = cells if isinstance(points.elements, range) else map(cells.__getitem__, keys)
+    held: Any = cells  # which makes its items as the loop comes to them
+    if cells.ndim > 1 or not isinstance(points.elements, range):
+        keys = list(keys)
+        held = map(cells.__getitem__, keys)
     visits = zip(keys, *columns, held, strict=True)
     visit_cells = _visit_pairs if repeat == 2 else _visit_cells
     if not memory.looked_at:  # an f that writes to x at every call is not called for all elements first
@@ -370,7 +377,7 @@ def _visit_elements(
 
 
 def _visit_pairs(
-    f: Function, argument: Array, cells: memoryview, visits: Any, read: Read, kind: type | None, results: list[Any]
+    f: Function, argument: Array, cells: Any, visits: Any, read: Read, kind: type | None, results: list[Any]
 ) -> None:
     # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs.
     for key, first, second, held in visits:
@@ -388,7 +395,7 @@ def _visit_pairs(
 
 
 def _visit_cells(
-    f: Function, argument: Array, cells: memoryview, visits: Any, read: Read, kind: type | None, results: list[Any]
+    f: Function, argument: Array, cells: Any, visits: Any, read: Read, kind: type | None, results: list[Any]
 ) -> None:
     for key, *numbers, held in visits:
         for number in numbers:
@@ -400,9 +407,10 @@ def _visit_cells(
         cells[key] = held
 
 
-def _visit_slowly(
+def _visit_unseen(
     memory: Memory, f: Function, argument: Array, elements: Elements, cells: Any, visits: Any, read: Read, results: Any
 ) -> None:
+    # As _visit_cells, but elements are not compared: on a device, that would be waited for.
     for key, *numbers in visits:
         held = memory.hold(cells[key])
         for number in numbers:

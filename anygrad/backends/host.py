@@ -111,7 +111,7 @@ class HostMemory(Memory):
         self._original: Raw = self.stored.flatten() if writable else stored.reshape(-1)
         self.packed = codec.packed
         if writable:
-            self.cells = self.stored.data if contiguous and codec.packed and stored.flags.aligned else self.stored
+            self.cells = self.stored.data if codec.packed and stored.flags.aligned else self.stored
 
     def elements(self, elements: Elements) -> Raw:
         return self.codec.decode(

@@ -146,6 +146,17 @@ class JointMemory(Memory):
         many = self.backend.vmap(f, self.array[0])
         return None if many is None else lambda points: many(self.perturbed(points))
 
+    def runs(self, points: Points) -> Iterable[tuple[Memory, Points]]:
+        if not isinstance(points.elements, range):
+            return [(self, points)]
+        repeat = points.repeat
+        found = []
+        for i, own, here in self._groups(points.elements):
+            numbers = points.numbers[here.start * repeat : here.stop * repeat, ...]
+            memory = self._memories[i]
+            found.append((memory, Points(own, self._real(memory, numbers), points.part, repeat)))
+        return found
+
     def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
         merged: list[Any] = [None] * len(elements)
         for i, own, here in self._groups(elements):
