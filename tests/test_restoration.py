@@ -187,6 +187,39 @@ def test_f_gives_its_argument_another_shape_or_dtype(attribute, value, full):
     assert np.array_equal(x, np.arange(6.0))
 
 
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.hessian])
+@pytest.mark.parametrize("when", [1, 6])
+@pytest.mark.parametrize(
+    ("make", "strides"),
+    [
+        (lambda: np.arange(6.0), (0,)),
+        (lambda: np.arange(6.0).reshape(2, 3), (8, 16)),
+        (lambda: np.arange(6.0).reshape(2, 3), (8, 8)),
+        (lambda: np.arange(6.0).reshape(2, 3).T, (0, 0)),
+        (lambda: np.arange(12.0)[::2], (8,)),
+        (lambda: np.asfortranarray(np.arange(6.0).reshape(2, 3)), (24, 8)),
+    ],
+)
+def test_strides_that_f_assigns_to_x_are_noticed_and_undone(operator, when, make, strides):
+    x, calls = make(), 0
+    before = x.strides, x.tobytes()
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        if calls == when:
+            with warnings.catch_warnings(action="ignore"):
+                x.strides = strides
+        return 1.0
+
+    for argument, own in ((x, f), ({"x": x}, lambda p: f(p["x"]))):
+        calls = 0
+        with pytest.raises(ValueError, match="modifies its argument"):
+            operator(own, argument)
+        assert (x.strides, x.tobytes()) == before
+        assert x.flags.forc == make().flags.forc
+
+
 @pytest.mark.libraries(lambda lib: lib.writable)
 def test_f_modifies_the_only_element(lib):
     x = lib.asarray(np.array([1.0]), "float32")
