@@ -36,3 +36,10 @@ def raised_here(error: BaseException) -> bool:
     frame = raised_in(error)
     name = "" if frame is None else str(frame.f_globals.get("__name__"))
     return name.startswith(f"{_OURS}.") and not (frame is not None and frame.f_code.co_name.startswith(_LOOPS))
+
+
+def stopped(error: BaseException | None) -> StopIteration | None:
+    """Return the StopIteration that f has raised, of which a generator of ours has made a RuntimeError."""
+    if type(error) is RuntimeError and isinstance(error.__cause__, StopIteration) and raised_here(error):
+        return error.__cause__
+    return None

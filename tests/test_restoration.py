@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import signal
 import warnings
 from contextlib import suppress
 
@@ -89,6 +91,54 @@ def test_f_modifies_its_argument(lib, when):
     assert lib.bits(x) == before
 
 
+def strided(lib, values):
+    return lib.asarray(np.repeat(values, 2), "float32")[::2]
+
+
+@pytest.mark.libraries(lambda lib: lib.writable)
+@pytest.mark.parametrize("make", [lambda lib, values: lib.asarray(values, "float32"), strided])
+@pytest.mark.parametrize(
+    ("differentiate", "factor"),
+    [
+        (anygrad.numerical_gradient, 0),
+        (anygrad.jacobian, 2),
+        (anygrad.hessian, 0),
+        (anygrad.laplacian, 0),
+        (anygrad.derivative, 2),
+        (lambda f, x: anygrad.jvp(f, x, x), 2),
+        (lambda f, x: anygrad.hvp(f, x, x), 0),
+        (lambda f, x: anygrad.numerical_gradient(lambda p: f(p["x"]), {"y": x + 1, "x": x}), 0),
+        (lambda f, x: anygrad.hessian(lambda p: f(p["x"]), {"x": x}), 0),
+    ],
+)
+def test_an_f_that_writes_to_x_at_any_one_call_is_noticed(lib, make, differentiate, factor):
+    values = np.array([1.0, 2.0, 3.0])
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        if calls == fatal:
+            x[element] = 9.0
+        return factor * x if factor else lib.xp.sum(x)
+
+    fatal = element = 0
+    differentiate(f, make(lib, values))
+    for fatal in range(1, calls + 1):
+        for element in range(3):
+            x, calls = make(lib, values), 0
+            with pytest.raises(ValueError, match="modifies its argument"):
+                differentiate(f, x)
+            assert np.array_equal(lib.numpy(x), values)
+
+
+@pytest.mark.libraries(lambda lib: lib.writable and lib.strides)
+def test_an_element_that_is_nan_is_not_taken_for_one_that_f_has_written_to(lib):
+    for x in (strided(lib, np.array([1.0, np.nan])), {"x": lib.asarray(np.array([np.nan, 1.0]), "float32")}):
+        anygrad.numerical_gradient(lambda _: 1.0, x)
+        anygrad.hessian(lambda _: 1.0, x)
+
+
 @pytest.mark.libraries(lambda lib: lib.writable)
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian])
@@ -135,6 +185,39 @@ def test_f_gives_its_argument_another_shape_or_dtype(attribute, value, full):
         anygrad.numerical_gradient(f, x, full_output=full)
     assert (x.shape, x.dtype) == ((6,), np.float64)
     assert np.array_equal(x, np.arange(6.0))
+
+
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.hessian])
+@pytest.mark.parametrize("when", [1, 6])
+@pytest.mark.parametrize(
+    ("make", "strides"),
+    [
+        (lambda: np.arange(6.0), (0,)),
+        (lambda: np.arange(6.0).reshape(2, 3), (8, 16)),
+        (lambda: np.arange(6.0).reshape(2, 3), (8, 8)),
+        (lambda: np.arange(6.0).reshape(2, 3).T, (0, 0)),
+        (lambda: np.arange(12.0)[::2], (8,)),
+        (lambda: np.asfortranarray(np.arange(6.0).reshape(2, 3)), (24, 8)),
+    ],
+)
+def test_strides_that_f_assigns_to_x_are_noticed_and_undone(operator, when, make, strides):
+    x, calls = make(), 0
+    before = x.strides, x.tobytes()
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        if calls == when:
+            with warnings.catch_warnings(action="ignore"):
+                x.strides = strides
+        return 1.0
+
+    for argument, own in ((x, f), ({"x": x}, lambda p: f(p["x"]))):
+        calls = 0
+        with pytest.raises(ValueError, match="modifies its argument"):
+            operator(own, argument)
+        assert (x.strides, x.tobytes()) == before
+        assert x.flags.forc == make().flags.forc
 
 
 @pytest.mark.libraries(lambda lib: lib.writable)
@@ -193,6 +276,65 @@ def test_an_interrupt_while_x_is_put_back(monkeypatch):
     x = np.array([1.0, 2.0])
     with pytest.raises(KeyboardInterrupt):
         anygrad.numerical_gradient(f, x)
+    assert np.array_equal(x, [1, 2])
+
+
+def stopped_again_and_again(differentiate, x, seconds):
+    """Call with a timer whose handler raises every so many seconds, also while the exception before is handled."""
+
+    def handler(_, frame):
+        if frame.f_globals["__name__"].startswith("anygrad."):  # not while the test, or a finalizer, cleans up
+            raise StoppedError
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+        with suppress(StoppedError):
+            differentiate(x)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such timer")
+@pytest.mark.libraries(lambda lib: lib.writable and not lib.slow)
+@pytest.mark.parametrize(
+    "differentiate",
+    [
+        lambda x: anygrad.numerical_gradient(lambda x: (x**2).sum(), x),
+        lambda x: anygrad.numerical_gradient(lambda x: (x**2).sum(), x[::2]),
+        lambda x: anygrad.numerical_gradient(lambda x: x.sum(), x, evaluator=anygrad.Loop(on_error="nan")),
+        lambda x: anygrad.numerical_gradient(lambda p: p[0].sum() * p[1].sum(), [x[:2], x[2:]]),
+        lambda x: anygrad.numerical_gradient(lambda p: sum(p).sum(), [x[i : i + 1] for i in range(8)]),
+        lambda x: anygrad.jacobian(lambda x: x**2, x, scheme=anygrad.Central(order=4)),
+        lambda x: anygrad.hessian(lambda x: (x**2).sum(), x),
+        lambda x: anygrad.derivative(lambda x: x**2, x),
+        lambda x: anygrad.jvp(lambda x: x**2, x, x + 1),
+    ],
+)
+def test_x_comes_back_however_often_a_signal_interrupts_its_being_put_back(lib, differentiate):
+    at = random.Random(0)
+    for _ in range(200):
+        x = lib.asarray(np.arange(8.0), "float32")
+        stopped_again_and_again(differentiate, x, at.uniform(50e-6, 300e-6))
+        assert np.array_equal(lib.numpy(x), np.arange(8.0))
+
+
+def test_x_comes_back_when_two_interrupts_come_before_its_being_put_back_begins(monkeypatch):
+    from anygrad.backends import base
+
+    restored, interrupted = base.restored, []
+
+    def interrupted_twice(memory):
+        if len(interrupted) < 2:
+            interrupted.append(True)
+            raise StoppedError
+        return restored(memory)
+
+    monkeypatch.setattr(base, "restored", interrupted_twice)
+    x = np.array([1.0, 2.0])
+    with pytest.raises(StoppedError):
+        anygrad.numerical_gradient(lambda x: 1 / 0, x)
     assert np.array_equal(x, [1, 2])
 
 

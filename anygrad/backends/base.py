@@ -241,8 +241,12 @@ class Memory:
                 for argument, run in _arguments(self, points):
                     _visit_elements(self, f, argument, run, read, plain, results)
         except BaseException:
+            try:
+                restored(self)
+            except BaseException:  # a signal may come before it has begun
+                restored(self)
+                raise
             self.reached = len(results)
-            restored(self)
             raise
         return self.gathered(results)
 
@@ -297,6 +301,11 @@ class Memory:
     def hold(self, held: Any) -> Any:
         """Return what a cell holds such that later writes cannot change it."""
         return held
+
+    def look(self, held: Any, written: Any) -> None:
+        """Raise if f has not left a cell as it was set; where that would be a wait for the device, `changed` tells it."""
+        if held != written:
+            _require_held(held, written)
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
         """Return ``array`` with one element replaced. Used where ``cells`` is None."""
@@ -420,6 +429,7 @@ def _visit_unseen(
                 memory.looked_at = True
                 require_unchanged(memory, [elements[0]], [number])
             results.append(read(value))
+            memory.look(cells[key], number)
         cells[key] = held
 
 
@@ -442,6 +452,8 @@ def _visit_groups(memory: Memory, f: Function, points: Points, read: Read, resul
                 memory.looked_at = True
                 require_unchanged(memory, points.elements[start : start + width], numbers)
             results.append(read(value))
+            for key, number in zip(group, numbers, strict=True):
+                memory.look(cells[key], number)
         for key, number in zip(group, held, strict=True):
             cells[key] = number
 

@@ -43,6 +43,8 @@ class DeviceMemory(ArrayApiMemory):
     """
 
     block = 65536
+    # Whether f has written to an element that was set, on the device.
+    _written_to: Array = False
 
     def __init__(
         self,
@@ -145,6 +147,9 @@ class DeviceMemory(ArrayApiMemory):
             return self.cells, multi_indices(elements, self.data.shape)
         return self.cells, elements if isinstance(elements, range) else elements.tolist()
 
+    def look(self, held: Array, written: Array) -> None:
+        self._written_to = (held != written) | self._written_to
+
     def write_all(self, part: int | None, numbers: Array) -> Array:
         self.data[...] = self.xp.reshape(self.rounded(range(self.size), part, numbers), self.data.shape)
         return self.array
@@ -169,7 +174,10 @@ class DeviceMemory(ArrayApiMemory):
         for element, item in zip(map(int, elements), raw, strict=True):
             written = now[element : element + 1]
             same[element] = self.xp.all((written == item) | self.xp.isnan(written))
-        return not self.xp.all(same)
+        if not self.xp.all(same):
+            return True
+        # NaN is not what it was set to either.
+        return bool(self._written_to) and not self.xp.any(self.xp.isnan(self.original))
 
     def restore(self) -> bool:
         changed = True

@@ -37,6 +37,8 @@ class JointMemory(Memory):
 
     def __init__(self, memories: Sequence[Memory]) -> None:
         self._memories = memories
+        self._left: list[Memory] = []
+        self._changed = False
         self._starts = np.asarray([0, *accumulate(memory.size for memory in memories)], dtype=np.intp)
         widest = self._widest = min(memories, key=lambda memory: memory.eps)
         self.backend = widest.backend
@@ -55,7 +57,8 @@ class JointMemory(Memory):
         self.cells = JointCells() if all(memory.cells is not None for memory in memories) else None
         self.results, self.gathered = widest.results, widest.gathered
         self.read, self.read_arrays, self.read_many = widest.read, widest.read_arrays, widest.read_many
-        self.compose, self.assemble, self.hold = widest.compose, widest.assemble, widest.hold
+        self.compose, self.assemble = widest.compose, widest.assemble
+        self.hold, self.look = widest.hold, widest.look
         self.index_array, self.indices = widest.index_array, widest.indices
         self.to_host, self.from_host = widest.to_host, widest.from_host
 
@@ -192,8 +195,13 @@ class JointMemory(Memory):
         return any(memory.changed(*pair) for memory, pair in zip(self._memories, own, strict=True))
 
     def restore(self) -> bool:
-        changed = [memory.restore() for memory in self._memories]  # all of them, whatever the first one says
-        return any(changed)
+        # Those that are left are kept: signals may come more often than all of many can be put back.
+        left = self._left = self._left or list(self._memories)
+        while left:
+            self._changed |= left[-1].restore()
+            left.pop()
+        changed, self._changed = self._changed, False
+        return changed
 
     def _real(self, memory: Memory, numbers: Array) -> Array:
         """Return numbers as one of the arrays takes them: a real one beside a complex one has no imaginary part."""

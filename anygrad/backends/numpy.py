@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from typing import Any
 
@@ -130,8 +131,20 @@ class NumpyMemory(HostMemory):
             warnings.simplefilter("ignore")  # NumPy would have nobody assign to them
             array.dtype = dtype
             array.shape = shape
-            array.strides = strides
+            try:
+                array.strides = strides
+            except ValueError:
+                _write_strides(array, strides)
+                array.strides = strides  # flags follow
         return True
+
+
+def _write_strides(array: NDArray[Any], strides: tuple[int, ...]) -> None:
+    """Write strides where NumPy keeps them: shorter ones that f has set are all that it then takes to fit an array."""
+    pointers = (ctypes.c_void_p * 4).from_address(id(array) + object.__basicsize__)  # data, ndim, shape, strides
+    lengths, kept = ((ctypes.c_ssize_t * array.ndim).from_address(pointers[i] or 0) for i in (2, 3))
+    if (*lengths,) == array.shape and (*kept,) == array.strides:  # so NumPy lays out its objects as it always has
+        kept[:] = list(strides)
 
 
 def _require_plain_numbers(x: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, ProgressCallback, PyTree
 from anygrad.check.report import CheckReport
 from anygrad.evaluators import Evaluator, Loop
@@ -131,7 +132,12 @@ def check_gradient(
     options = Options("check_gradient", default_scheme(parameters) if scheme is None else scheme, evaluator, bounds)
     started, rng = time.perf_counter(), _generator(seed)
     task = Task.of(f, x, claim, options, rng, scheme_given=scheme is not None)
-    return run_check(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
+    try:
+        return run_check(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
+    except RuntimeError as error:
+        if stop := stopped(error):
+            raise stop from None
+        raise
 
 
 def _only_claim(**claims: Any) -> tuple[str, Any]:

@@ -112,7 +112,7 @@ class LoopCalls:
             try:
                 values = [(slice(0, count), self.memory.evaluate(self._f, points, vector=self._vector))]
             except Exception as error:
-                if not raised_here(error):
+                if self.memory.reached < count and not raised_here(error):
                     error.add_note(_note(problem.describe(points, self.memory.reached), self._evaluator))
                 raise
         if not problem.reports:

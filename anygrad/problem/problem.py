@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from anygrad._stacklevel import stopped
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points
 from anygrad.backends.layout import Elements
@@ -159,6 +160,8 @@ class Problem:
             self._quiet.__exit__(kind, error, trace)
             if not isinstance(self._context, nullcontext):
                 self._context.__exit__(kind, error, trace)
+        if error is not None and (stop := stopped(error)):
+            raise stop from None
 
     # For evaluators
 
