@@ -65,7 +65,7 @@ def test_options_are_those_of_numerical_gradient():
     [
         ({"schema": None}, TypeError, "unexpected keyword argument 'schema'"),
         ({"f0": 1.0}, TypeError, "unexpected keyword argument 'f0'"),
-        ({"scheme": anygrad.Central}, TypeError, r"scheme is the class Central.*write Central\(\)"),
+        ({"scheme": anygrad.Central}, TypeError, r"scheme is the class Central.*write anygrad\.Central\(\)"),
         ({"evaluator": 4}, TypeError, r"evaluator is 4.*anygrad\.Loop\(\)"),
         ({"bounds": 3}, TypeError, r"bounds is 3.*bounds=\(lower, upper\)"),
         ({"h": "small"}, TypeError, "h is 'small'"),
