@@ -216,9 +216,9 @@ class Memory:
     def evaluate(self, f: Callable[[Any], Any], points: Points, *, vector: bool = False) -> Array:
         """Call f at one point after the other; return its values, (k,), or (k, p) of a list of arrays.
 
-        x is put back whatever f raises. Values are read before the next write, as f may return a view of x. What an element
-        holds is read when it is visited, and put back afterwards: whatever f has written to other elements is still there
-        at the end, and noticed.
+        x is put back whatever f raises. Values are read before the next write, as f may return a view of x. What an
+        element holds is read when it is visited, and put back afterwards: whatever f has written to other elements is
+        still there at the end, and noticed.
         """
         count, width = points.numbers.shape
         results = self.results(count)
@@ -236,10 +236,10 @@ class Memory:
                 _visit_groups(self, f, points, read, results)
             elif self.row is None:
                 for memory, own in self.runs(points):
-                    _visit_elements(memory, f, self.array, own, read, plain, results)
+                    _visit_elements(memory, f, self.array, own, read=read, plain=plain, results=results)
             else:
                 for argument, run in _arguments(self, points):
-                    _visit_elements(self, f, argument, run, read, plain, results)
+                    _visit_elements(self, f, argument, run, read=read, plain=plain, results=results)
         except BaseException:
             try:
                 restored(self)
@@ -361,7 +361,7 @@ def _arguments(memory: Memory, points: Points) -> Iterator[tuple[Array, Points]]
 
 
 def _visit_elements(
-    memory: Memory, f: Function, argument: Array, points: Points, read: Read, plain: frozenset[type], results: Any
+    memory: Memory, f: Function, argument: Array, points: Points, *, read: Read, plain: frozenset[type], results: Any
 ) -> None:
     """Set one element at a time."""
     repeat = points.repeat
@@ -369,7 +369,7 @@ def _visit_elements(
     cells, keys = memory.keys(points.elements)
     if type(cells) is not memoryview:
         visits = zip(keys, *columns, strict=True)
-        _visit_unseen(memory, f, argument, points.elements, cells, visits, read, results)
+        _visit_unseen(memory, f, argument, cells, visits, elements=points.elements, read=read, results=results)
         return
     held: Any = cells  # which makes its items as the loop comes to them
     if cells.ndim > 1 or not isinstance(points.elements, range):
@@ -379,14 +379,14 @@ def _visit_elements(
     visit_cells = _visit_pairs if repeat == 2 else _visit_cells
     if not memory.looked_at:  # an f that writes to x at every call is not called for all elements first
         memory.looked_at = True
-        visit_cells(f, argument, cells, [next(visits)], read, None, results)
+        visit_cells(f, argument, cells, [next(visits)], read=read, kind=None, results=results)
         require_unchanged(memory)
         memory.kind = type(results[-1]) if type(results[-1]) in plain else None
-    visit_cells(f, argument, cells, visits, read, memory.kind, results)
+    visit_cells(f, argument, cells, visits, read=read, kind=memory.kind, results=results)
 
 
 def _visit_pairs(
-    f: Function, argument: Array, cells: Any, visits: Any, read: Read, kind: type | None, results: list[Any]
+    f: Function, argument: Array, cells: Any, visits: Any, *, read: Read, kind: type | None, results: list[Any]
 ) -> None:
     # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs.
     for key, first, second, held in visits:
@@ -404,7 +404,7 @@ def _visit_pairs(
 
 
 def _visit_cells(
-    f: Function, argument: Array, cells: Any, visits: Any, read: Read, kind: type | None, results: list[Any]
+    f: Function, argument: Array, cells: Any, visits: Any, *, read: Read, kind: type | None, results: list[Any]
 ) -> None:
     for key, *numbers, held in visits:
         for number in numbers:
@@ -417,7 +417,15 @@ def _visit_cells(
 
 
 def _visit_unseen(
-    memory: Memory, f: Function, argument: Array, elements: Elements, cells: Any, visits: Any, read: Read, results: Any
+    memory: Memory,
+    f: Function,
+    argument: Array,
+    cells: Any,
+    visits: Any,
+    *,
+    elements: Elements,
+    read: Read,
+    results: Any,
 ) -> None:
     # As _visit_cells, but elements are not compared: on a device, that would be waited for.
     for key, *numbers in visits:
@@ -450,7 +458,7 @@ def _visit_groups(memory: Memory, f: Function, points: Points, read: Read, resul
             value = f(memory.array)
             if not memory.looked_at:
                 memory.looked_at = True
-                require_unchanged(memory, points.elements[start : start + width], numbers)
+                require_unchanged(memory, [*points.elements[start : start + width]], numbers)
             results.append(read(value))
             for key, number in zip(group, numbers, strict=True):
                 memory.look(cells[key], number)
@@ -656,7 +664,8 @@ def resolve(x: object) -> Backend | None:
     """Return the backend of an array, or None for what is no array. No library is imported that x is not from."""
     if not hasattr(x, "shape"):
         return None
-    for name in _candidates(type(x)):
+    kind: Any = type(x)  # mypy takes no class for hashable
+    for name in _candidates(kind):
         if (backend := load(name)).is_array(x):
             return backend
     generic = load(_GENERIC)

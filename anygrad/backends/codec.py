@@ -73,15 +73,15 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
     def encode(numbers: Raw) -> Raw:
         return cast(numbers, dtype).view(storage)
 
-
     def nearest(numbers: Raw) -> Raw:
         return cast(numbers, real).astype(real_working, copy=False)
 
-    if working == dtype == storage:  # float64, where nothing is to be done
-        decode = encode = nearest = np.asarray
     # That of longdouble is 0 as a Python float.
     tiny = float(limits.smallest_subnormal) or math.ulp(0.0)
-    return Codec(dtype, real_working, storage, decode, encode, nearest, float(limits.eps), tiny)
+    eps = float(limits.eps)
+    if working == dtype == storage:  # float64, where nothing is to be done
+        return Codec(dtype, real_working, storage, np.asarray, np.asarray, np.asarray, eps, tiny)
+    return Codec(dtype, real_working, storage, decode, encode, nearest, eps, tiny)
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -19,7 +19,7 @@ from anygrad.backends.values import host_array
 _KEYS = tuple(range(4096))
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
-# More than the arrays that f makes of a chunk; the most that glibc can be made to keep is 2**25 bytes, with what it adds.
+# More than the arrays that f makes of a chunk. With what it adds, glibc can be made to keep 2**25 bytes at most.
 _LARGE, _MOST = 2**22, 2**25 - 2**13
 # Bytes of which a copy is made, and compared, in less time than NumPy takes to begin.
 _SMALL = 2**14
@@ -163,7 +163,9 @@ class HostMemory(Memory):
         if self.cells is None:
             return True
         stored = self.backend.stored(array).reshape(len(points), self.row or self.size)
-        rows = max(1, _COMPARED // max(1, self.point_bytes))  # a few at a time: a copy of all takes as much memory again
+        rows = max(
+            1, _COMPARED // max(1, self.point_bytes)
+        )  # a few at a time: a copy of all takes as much memory again
         for start in range(0, len(points), rows):
             some = points[start : start + rows]
             expected = np.empty((len(some), stored.shape[1]), self.codec.storage)

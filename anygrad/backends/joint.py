@@ -14,11 +14,19 @@ from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory, Points
 from anygrad.backends.layout import Elements, Indices
 
-Group = tuple[int, Elements, slice | Indices]  # an array, some of its elements, and where these are among those asked for
+Group = tuple[
+    int, Elements, slice | Indices
+]  # an array, some of its elements, and where these are among those asked for
+
+
+_AS_THE_WIDEST = (
+    "results", "gathered", "read", "read_arrays", "read_many", "compose", "assemble", "hold", "index_array", "indices",
+    "to_host", "from_host",
+)  # fmt: skip
 
 
 class JointCells:
-    """``cells[of_one, key] = number`` writes one element of one of several arrays, of which ``of_one`` are the cells."""
+    """``cells[of_one, key] = number`` writes an element of one of several arrays, of which ``of_one`` are the cells."""
 
     def __setitem__(self, place: tuple[Any, Any], number: object) -> None:
         cells, key = place
@@ -72,8 +80,8 @@ class JointMemory(Memory):
             raise _of_several_libraries()
         if not backends[0].on_host(arrays[0]) and len({str(device(array)) for array in arrays}) > 1:
             raise ValueError(
-                "the arrays of x are on several devices, but this derivative combines elements of all of them: move them"
-                " to one device"
+                "the arrays of x are on several devices, but this derivative combines elements of all of them: move"
+                " them to one device"
             )
         return cls(memories)
 
@@ -91,7 +99,9 @@ class JointMemory(Memory):
         return self._ordered(elements, lambda memory, own, here: memory.round(own, self._taken(numbers, here)))
 
     def spread(self, value: Any, name: str) -> Array:
-        values = value if isinstance(value, list) and len(value) == len(self._memories) else [value] * len(self._memories)
+        values = (
+            value if isinstance(value, list) and len(value) == len(self._memories) else [value] * len(self._memories)
+        )
         if all(v is values[0] for v in values) and isinstance(values[0], (int, float)):
             numbers = self._widest.elements(range(0))
             real = self.xp.real(numbers) if self.complex else numbers
@@ -224,7 +234,7 @@ class JointMemory(Memory):
 
     def _inner(self, elements: Indices, i: int) -> Elements:
         """Return elements as one of the arrays numbers them: a range where they follow each other."""
-        inner = elements - self._starts[i]
+        inner: Indices = elements - self._starts[i]
         if len(inner) and np.array_equal(inner, np.arange(inner[0], inner[0] + len(inner))):
             return range(int(inner[0]), int(inner[0]) + len(inner))
         return inner

@@ -22,7 +22,8 @@ class ChunkCalls:
     Parameters
     ----------
     call
-        Takes points to what f returned for them, with a leading axis; and what it was given, if it may have written there.
+        Takes points to what f returned for them, with a leading axis; and what it was given, if it may have written
+        there.
     read
         Takes that to an array with a row, or a number, for each of so many points.
     at_x
@@ -88,9 +89,7 @@ class ChunkCalls:
                 self._problem.count(1)
                 return [(span, error)]
         # Which of the points it was shows when each is on its own.
-        return [
-            piece for i in range(span.start, span.stop) for piece in self._tolerantly(points, slice(i, i + 1))
-        ]
+        return [piece for i in range(span.start, span.stop) for piece in self._tolerantly(points, slice(i, i + 1))]
 
     def _chunk(self, points: Points, *, last: bool) -> Array:
         value, given = self._call(points)

@@ -36,9 +36,9 @@ class Loop:
         from x by one element are evaluated like this, as those of gradients and Jacobians do, and of others all by
         calls. Where f cannot be recorded, it is called at every point, and a `RuntimeWarning` says why.
     on_error
-        What happens where f raises an exception (not KeyboardInterrupt and the like). With ``"raise"``, it is raised, with
-        a note of the point, and x put back. With ``"nan"``, the value there is NaN, and f is called at the other points;
-        derivatives that are NaN for it have the flag ``"failed"``, and the ``failures`` of a `Result` are the exceptions.
+        What happens where f raises an exception (not KeyboardInterrupt and the like). With ``"raise"``, it is raised,
+        with a note of the point, and x put back. With ``"nan"``, the value there is NaN, and f is called at the other
+        points; derivatives that are NaN for it have the flag ``"failed"``, and `Result.failures` keeps the exceptions.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
+from anygrad.problem.result import Derivatives
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 
@@ -117,7 +118,7 @@ def vjp(restriction: Restriction, weights: Array, options: Options) -> tuple[Arr
     if found.unseen:
         # The sum is constant, as that of probabilities is. jvp warns if f is.
         jvp(restriction, [_ones_like(array) for array in restriction.varied], options)
-    return tuple(part.value for part in found.arrays(steps=False))
+    return tuple(Derivatives.of(*part).value for part in found.parts)
 
 
 def jvp(restriction: Restriction, tangents: Sequence[Array], options: Options) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Opti
 
         slopes = _scaled(completed(problem, along) if both else along(0), length)
         parts = [
-            Derivatives.of(memory, slopes.each_value(lambda table, own=own: table[:, own]), shape)
+            Derivatives.of(memory, slopes.each_value(itemgetter((slice(None), own))), shape)
             for own, shape in function.outputs
         ]
         step = memory.assemble([slopes.step], ()) if options.full_output else None
@@ -180,9 +181,7 @@ def hvp(
     if grad is not None:
         require_gradient(grad)
         require_nothing_said_of_f(f0, has_aux=has_aux)
-        options = Options(
-            "jvp", scheme, evaluator, bounds, progress=progress, full_output=full_output, also={"v": v}
-        )
+        options = Options("jvp", scheme, evaluator, bounds, progress=progress, full_output=full_output, also={"v": v})
         product = _jvp_of(Function(grad, vector=True, called="grad"), parameters, v, options)
         parameters.require_like(product.value if full_output else product, "grad")
         if not full_output:
@@ -202,7 +201,7 @@ def hvp(
         along = along_direction(problem, direction)
         slopes = _scaled(along_elements_and(problem, diagonal, direction, along), length)
         parts = [
-            _of_array(Derivatives.of(memory, slopes.each_value(lambda table, own=span: table[own, ...]), shape), leaf)
+            _of_array(Derivatives.of(memory, slopes.each_value(itemgetter((span, ...))), shape), leaf)
             for leaf, (span, shape) in zip(parameters.arrays, spans(parameters.shapes), strict=True)
         ]
         steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
@@ -213,9 +212,7 @@ def hvp(
 
 def _of_array(part: Derivatives, leaf: Array) -> Derivatives:
     """Return derivatives in the dtype of an array of x: those with respect to several together are of the widest."""
-    return replace(
-        part, value=like(part.value, leaf), error=None if part.error is None else like(part.error, leaf)
-    )
+    return replace(part, value=like(part.value, leaf), error=None if part.error is None else like(part.error, leaf))
 
 
 def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:

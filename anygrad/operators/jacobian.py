@@ -138,7 +138,6 @@ def _of_output(
     memory: Memory, slopes: Slopes, x_shape: tuple[int, ...], own: slice, shape: tuple[int, ...]
 ) -> Derivatives:
     """Return the derivatives of one array that f returns, of its shape and x's, from those of all."""
-
     xp = memory.xp
 
     def part(table: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Partials:
             self.parts.append((problem.memory, slopes, tuple(parameters.arrays[0].shape)))
             return
         for (memory, span), shape in zip(problem.memory.parts, parameters.shapes, strict=True):
-            self.parts.append((memory, slopes.each(lambda table, own=span: table[own, ...]), shape))
+            self.parts.append((memory, slopes.each(itemgetter((span, ...))), shape))
 
 
 def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:

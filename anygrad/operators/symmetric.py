@@ -24,9 +24,7 @@ def blocks(
 ) -> list[list[Derivatives]]:
     """Return the matrix of a diagonal (n, 1) and what is above it (m, 1), a block for every two shapes."""
     everything = diagonal if mixed is None else joined(memory, [diagonal, mixed])
-    whole = everything.each_value(
-        lambda table: _matrix(memory, table, diagonal.value.shape[0])
-    )
+    whole = everything.each_value(lambda table: _matrix(memory, table, diagonal.value.shape[0]))
 
     def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Derivatives:
         return Derivatives.of(memory, whole.each_value(lambda table: table[rows, columns]), shape)
@@ -39,7 +37,8 @@ def vector(memory: Memory, numbers: Array, leaves: Sequence[Array]) -> list[Arra
     """Return the parts of a column (n, 1), an array like each of the leaves."""
     parts = spans([tuple(leaf.shape) for leaf in leaves])
     return [
-        like(memory.assemble([numbers[span, 0]], shape), leaf) for leaf, (span, shape) in zip(leaves, parts, strict=True)
+        like(memory.assemble([numbers[span, 0]], shape), leaf)
+        for leaf, (span, shape) in zip(leaves, parts, strict=True)
     ]
 
 
@@ -74,7 +73,9 @@ def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTre
         for block, below in zip(row, parameters.shapes, strict=True):
             if tuple(block.shape) != above + below:
                 given = tuple(block.shape)[: len(block.shape) - len(below)]
-                raise ValueError(f"grad returned an array of shape {given} where x has {above}: it must have the shape of x")
+                raise ValueError(
+                    f"grad returned an array of shape {given} where x has {above}: it must have the shape of x"
+                )
 
     def combined(i: int, j: int) -> Array:
         mirrored = table[j][i]
@@ -112,6 +113,7 @@ def _matrix(memory: Memory, numbers: Array, size: int) -> Array:
 
 
 def spans(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[slice, tuple[int, ...]]]:
+    """Yield where each array lies among the elements of all, and its shape."""
     ends = list(accumulate(map(math.prod, shapes), initial=0))
     for start, stop, shape in zip(ends, ends[1:], shapes, strict=False):
         yield slice(start, stop), shape

@@ -99,7 +99,7 @@ class Function:
     def rebuilt(self, leaves: Iterable[Array]) -> PyTree:
         """Put together a tree like the one that f returns."""
         assert self._tree is not None
-        return self._tree.rebuild(leaves)
+        return self._tree.rebuild(list(leaves))
 
     @property
     def alone(self) -> bool:

@@ -69,7 +69,6 @@ class Options:
         if self.bounds is not None:
             require_bounds(self.bounds, self.scheme)
 
-
     def meter(self, total: int) -> AbstractContextManager[Any]:
         """Open what ``progress=`` asks for: nothing, a bar on stderr, or calls of the user's function."""
         return nullcontext() if self.progress is False else _metered(self.progress, total)
@@ -126,8 +125,8 @@ def require_floating(array: Array, backend: Backend, name: str) -> None:
     """Raise unless the dtype of an array of x is real or complex floating."""
     if not backend.floating(array):
         raise TypeError(
-            f"{name} has the dtype {array.dtype}, which cannot hold {name} plus a small step: pass a floating array, for"
-            f" example {backend.cast_example.format(x=name)}"
+            f"{name} has the dtype {array.dtype}, which cannot hold {name} plus a small step: pass a floating array,"
+            f" for example {backend.cast_example.format(x=name)}"
         )
 
 

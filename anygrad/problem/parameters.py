@@ -206,7 +206,9 @@ class Parameters:
 
     def arrival(self) -> Callable[[], AbstractContextManager[object]]:
         """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
-        makers = dict.fromkeys(backend.arrival(array) for array, backend in zip(self.arrays, self.backends, strict=True))
+        makers = dict.fromkeys(
+            backend.arrival(array) for array, backend in zip(self.arrays, self.backends, strict=True)
+        )
         return partial(_arrived, tuple(makers))
 
     def require_distinct(self) -> None:
@@ -270,8 +272,8 @@ class Parameters:
         ]
         if cause := describe_mismatch([place for place, _ in leaves], expected):
             raise ValueError(
-                f"{name} is {tree!r:.60}, but x consists of {', '.join(expected)}: give one thing for each of these, in a"
-                f" structure like that of x; there is {cause}"
+                f"{name} is {tree!r:.60}, but x consists of {', '.join(expected)}: give one thing for each of these, in"
+                f" a structure like that of x; there is {cause}"
             )
         return [leaf for _, leaf in leaves[self.start : self.stop]]
 
@@ -337,8 +339,8 @@ def _require_no_integer(leaf: object, tree: Tree, i: int) -> None:
     if isinstance(leaf, int) and not isinstance(leaf, bool):
         name = tree.names[i]
         raise TypeError(
-            f"{name} is the integer {leaf}, which has no small step: write {float(leaf)} to differentiate with respect to"
-            " it, or leave it out of x and let f read it from elsewhere"
+            f"{name} is the integer {leaf}, which has no small step: write {float(leaf)} to differentiate with respect"
+            " to it, or leave it out of x and let f read it from elsewhere"
         )
 
 

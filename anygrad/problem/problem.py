@@ -109,7 +109,7 @@ class Problem:
         self.reports = meter is not None
         self._meter = meter
         self._spread: dict[int, tuple[object, Array]] = {}
-        # NaN and inf show in the result; NumPy need not warn of them besides. f itself runs under the caller's settings.
+        # NaN and inf show in the result; NumPy need not warn of them. f itself runs under the caller's settings.
         self._settings = np.geterr()
         self._quiet = np.errstate(all="ignore")
 
@@ -223,7 +223,9 @@ class Problem:
         numbers = self.memory.to_host(point.numbers)[0].tolist()
         elements = point.each[0].tolist()
         named = [f"{self.parameters.element_name(e)} = {n!r}" for e, n in zip(elements[:_NAMED], numbers, strict=False)]
-        part = "" if point.part is None or not self.memory.complex else (" (real part)", " (imaginary part)")[point.part]
+        part = (
+            "" if point.part is None or not self.memory.complex else (" (real part)", " (imaginary part)")[point.part]
+        )
         more = f" and {len(elements) - _NAMED} others" if len(elements) > _NAMED else ""
         return f"{', '.join(named)}{part}{more}"
 
@@ -420,8 +422,8 @@ def _require_order(memory: Memory, parameters: Parameters, bounds: Bounds) -> No
     if places.shape[0]:
         place = int(places[0])
         raise ValueError(
-            f"{_interval(bounds, place)} was given for {parameters.element_name(place)}, but (lower, upper) was expected,"
-            " the lower one first: numbers, or arrays like x"
+            f"{_interval(bounds, place)} was given for {parameters.element_name(place)}, but (lower, upper) was"
+            " expected, the lower one first: numbers, or arrays like x"
         )
 
 

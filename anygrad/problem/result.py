@@ -108,9 +108,7 @@ class Derivatives:
     flags: Mapping[str, Array]
 
     @classmethod
-    def of(
-        cls, memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False
-    ) -> Derivatives:
+    def of(cls, memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Derivatives:
         """Return slopes as arrays of a shape; with ``steps``, those as well, of which there are as many."""
         value = memory.assemble([slopes.value], shape)
         flags = {name: memory.assemble([flag], shape) for name, flag in slopes.flags.items()}
@@ -189,7 +187,7 @@ def mapped(parts: Sequence[Derivatives], assemble: Callable[[Sequence[Array]], A
 
 
 def _with_all_fields(part: Derivatives, names: Sequence[str], *, estimated: bool) -> Derivatives:
-    """Return the derivatives with respect to no elements, at which no scheme has looked, with empty errors and flags."""
+    """Return derivatives with respect to no elements, at which no scheme has looked, with empty errors and flags."""
     if not is_array_api_obj(part.value) or math.prod(part.value.shape) or not (names or estimated):
         return part
     xp = array_namespace(part.value)

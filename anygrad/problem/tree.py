@@ -32,7 +32,7 @@ class Tree:
     """
 
     leaves: list[Any]
-    rebuild: Callable[[Iterable[Any]], PyTree]
+    rebuild: Callable[[Sequence[Any]], PyTree]
     _names: Callable[[], list[str]]
 
     @property
@@ -53,10 +53,13 @@ def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> Tre
 
     options: Any = {"is_leaf": is_number_list, "none_is_leaf": none_is_leaf, "namespace": NAMESPACE}
     nodes, structure = optree.tree_flatten(tree, **options)
-    own = range(len(nodes))
     if not any(map(_is_dataclass, nodes)):
         # Not structure.unflatten, which cannot be sent to another process.
-        return Tree(nodes, partial(optree.tree_unflatten, structure), lambda: [accessor.codify(name) for accessor in structure.accessors()])
+        return Tree(
+            nodes,
+            partial(optree.tree_unflatten, structure),
+            lambda: [accessor.codify(name) for accessor in structure.accessors()],
+        )
     parts = [
         _fields(node, accessor.codify(name), none_is_leaf=none_is_leaf) if _is_dataclass(node) else node
         for accessor, node in zip(structure.accessors(), nodes, strict=True)
@@ -66,12 +69,13 @@ def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> Tre
     def rebuild(values: Iterable[Any]) -> PyTree:
         remaining = iter(values)
         return structure.unflatten(
-            next(remaining) if part is None else part.rebuild(next(remaining) for _ in part.leaves) for part in whole
+            next(remaining) if part is None else part.rebuild([next(remaining) for _ in part.leaves]) for part in whole
         )
 
     def names() -> list[str]:
         own_names = [accessor.codify(name) for accessor in structure.accessors()]
-        return [leaf for i in own for leaf in ([own_names[i]] if whole[i] is None else whole[i].names)]
+        pairs = zip(own_names, whole, strict=True)
+        return [leaf for own, part in pairs for leaf in ([own] if part is None else part.names)]
 
     leaves = [leaf for part in parts for leaf in (part.leaves if isinstance(part, Tree) else [part])]
     return Tree(leaves, rebuild, names)
@@ -108,13 +112,9 @@ def describe_mismatch(
     Trees are given by the names of their leaves, and by the shapes, where these count as well.
     """
     if list(given) == list(expected):
-        if shapes is None or wanted is None:
-            return None
-        other = next((i for i, pair in enumerate(zip(shapes, wanted, strict=True)) if pair[0] != pair[1]), None)
-        if other is None:
-            return None
-        name = given[other]
-        return f"{name} of shape {shapes[other]}, but {name} of shape {wanted[other]} was expected"
+        triples = () if shapes is None or wanted is None else zip(given, shapes, wanted, strict=True)
+        differing = (triple for triple in triples if triple[1] != triple[2])
+        return next((f"{name} of shape {a}, but {name} of shape {b} was expected" for name, a, b in differing), None)
     if sorted(given) == sorted(expected):
         return (
             f"{_listed(given)} in this order, but {_listed(expected)} was expected: a dict is sorted by its keys, an"
@@ -146,7 +146,9 @@ def _fields(node: Any, name: str, *, none_is_leaf: bool) -> Tree:
         return rebuilt
 
     return Tree(
-        [leaf for part in parts for leaf in part.leaves], rebuild, lambda: [name for part in parts for name in part.names]
+        [leaf for part in parts for leaf in part.leaves],
+        rebuild,
+        lambda: [name for part in parts for name in part.names],
     )
 
 

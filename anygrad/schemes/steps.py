@@ -57,8 +57,8 @@ class NearOptimalStep:
 class ReferenceStep:
     """The step of *Deep Learning from Scratch*: 1e-4, grown only where that would drown in rounding.
 
-    1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16. An h that
-    the user gave is used as it is, as far as x's dtype can take it.
+    1e-4 is used, unrounded, as long as it is at least ``eps**(1/3) * max(1, |x|)``: for float64 up to |x| = 16. An h
+    that the user gave is used as it is, as far as x's dtype can take it.
     """
 
     h: float | None = None
@@ -87,8 +87,8 @@ class ReferenceStep:
 class GivenStep:
     """The step that the user gave, one for all or an array like x.
 
-    x + step may be another number than was asked for, in float32 by a fifth of the step: the step taken, and divided by,
-    is what lies between that number and x.
+    x + step may be another number than was asked for, in float32 by a fifth of the step: the step taken, and divided
+    by, is what lies between that number and x.
     """
 
     size: float | Array

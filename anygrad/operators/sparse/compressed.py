@@ -29,8 +29,8 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
     """Return what `jacobian` does for a sparsity."""
     if not parameters.alone:
         raise TypeError(
-            f"x consists of {', '.join(parameters.names)}, but with sparsity= it must be one array: ravel them into one,"
-            " and take that apart in f"
+            f"x consists of {', '.join(parameters.names)}, but with sparsity= it must be one array: ravel them into"
+            " one, and take that apart in f"
         )
     [backend], [shape] = parameters.backends, parameters.shapes
     detecting = isinstance(sparsity, str) and sparsity == "detect"
