@@ -37,7 +37,7 @@ def test_f_raises_at_any_call(lib, scheme, error):
     x = lib.asarray(np.array([[1.0, -0.0], [np.nan, 4.0]]), "float32")
     before = lib.bits(x)
     calls = (scheme or anygrad.Central()).calls(4)
-    for fatal in range(1, calls + 1):
+    for fatal in range(1, calls + 1):  # noqa: B007 - f reads it
         count = 0
 
         def f(x):
@@ -124,8 +124,8 @@ def test_an_f_that_writes_to_x_at_any_one_call_is_noticed(lib, make, differentia
 
     fatal = element = 0
     differentiate(f, make(lib, values))
-    for fatal in range(1, calls + 1):
-        for element in range(3):
+    for fatal in range(1, calls + 1):  # noqa: B007 - f reads it
+        for element in range(3):  # noqa: B007 - likewise
             x, calls = make(lib, values), 0
             with pytest.raises(ValueError, match="modifies its argument"):
                 differentiate(f, x)

@@ -74,7 +74,7 @@ def test_stop_iteration_comes_out_of_every_check(check, f):
 
 def test_a_generator_of_the_users_own_raises_its_runtime_error():
     def stops():
-        raise StopIteration
+        raise StopIteration  # noqa: PLR1708
         yield
 
     for scheme in anygrad.Central(), anygrad.Adaptive():

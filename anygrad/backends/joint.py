@@ -14,15 +14,8 @@ from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory, Points
 from anygrad.backends.layout import Elements, Indices
 
-Group = tuple[
-    int, Elements, slice | Indices
-]  # an array, some of its elements, and where these are among those asked for
-
-
-_AS_THE_WIDEST = (
-    "results", "gathered", "read", "read_arrays", "read_many", "compose", "assemble", "hold", "index_array", "indices",
-    "to_host", "from_host",
-)  # fmt: skip
+# The position of an array, some of its elements, and where these are among those asked for.
+Group = tuple[int, Elements, slice | Indices]
 
 
 class JointCells:
@@ -63,12 +56,12 @@ class JointMemory(Memory):
         self.eps = max(memory.eps for memory in memories)
         self.tiny = max(memory.tiny for memory in memories)
         self.cells = JointCells() if all(memory.cells is not None for memory in memories) else None
-        self.results, self.gathered = widest.results, widest.gathered
-        self.read, self.read_arrays, self.read_many = widest.read, widest.read_arrays, widest.read_many
-        self.compose, self.assemble = widest.compose, widest.assemble
-        self.hold, self.look = widest.hold, widest.look
-        self.index_array, self.indices = widest.index_array, widest.indices
-        self.to_host, self.from_host = widest.to_host, widest.from_host
+        self.results, self.gathered = widest.results, widest.gathered  # type: ignore[method-assign]
+        self.read, self.read_arrays, self.read_many = widest.read, widest.read_arrays, widest.read_many  # type: ignore[method-assign]
+        self.compose, self.assemble = widest.compose, widest.assemble  # type: ignore[method-assign]
+        self.hold, self.look = widest.hold, widest.look  # type: ignore[method-assign]
+        self.index_array, self.indices = widest.index_array, widest.indices  # type: ignore[method-assign]
+        self.to_host, self.from_host = widest.to_host, widest.from_host  # type: ignore[method-assign]
 
     @classmethod
     def of(cls, arrays: Sequence[Array], backends: Sequence[Backend], *, in_place: bool) -> JointMemory:
@@ -165,6 +158,7 @@ class JointMemory(Memory):
         repeat = points.repeat
         found = []
         for i, own, here in self._groups(points.elements):
+            assert isinstance(here, slice)
             numbers = points.numbers[here.start * repeat : here.stop * repeat, ...]
             memory = self._memories[i]
             found.append((memory, Points(own, self._real(memory, numbers), points.part, repeat)))
