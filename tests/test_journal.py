@@ -885,7 +885,8 @@ def test_a_check_that_is_killed_goes_on(tmp_path, factor, directions, dtype):
     with pytest.raises(PowerCutError):
         checked(tmp_path / "in two parts", calls - 2)
     report, again = checked(tmp_path / "in two parts", 10**6)
-    assert again == 3
+    files = len(list((tmp_path / "in two parts").glob("*.journal")))
+    assert 3 <= again <= 3 + 3 * files  # of each file that is resumed, up to three values are compared
     assert (report.verdict, report.worst) == (expected.verdict, expected.worst)
 
 

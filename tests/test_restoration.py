@@ -37,7 +37,7 @@ def test_f_raises_at_any_call(lib, scheme, error):
     x = lib.asarray(np.array([[1.0, -0.0], [np.nan, 4.0]]), "float32")
     before = lib.bits(x)
     calls = (scheme or anygrad.Central()).calls(4)
-    for fatal in range(1, calls + 1):  # noqa: B007 - f reads it
+    for fatal in range(1, calls + 1):
         count = 0
 
         def f(x):
