@@ -303,7 +303,7 @@ class Memory:
         return held
 
     def look(self, held: Any, written: Any) -> None:
-        """Raise if f has not left a cell as it was set; on a device, where that would be waited for, `changed` tells."""
+        """Raise if f has not left a cell as it was set; on a device, `changed` tells in the end."""
         if held != written:
             _require_held(held, written)
 
