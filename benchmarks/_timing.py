@@ -51,13 +51,22 @@ def medians_apart(script: str, names: Iterable[str], *, rounds: int = 5) -> dict
 
     For functions that allocate a lot: in one process, what is fast depends on the memory that the others have left.
     """
-    times: dict[str, list[float]] = {name: [] for name in names}
     options = [_QUICK] if quick() else []
+    return _printed({name: [script, name, *options] for name in names}, rounds)
+
+
+def imports(*packages: str, rounds: int = 15) -> dict[str, float]:
+    """Return the median of the times that imports take, each in a process of its own, which are run in turn."""
+    timed = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+    return _printed({package: ["-c", timed.format(package)] for package in packages}, rounds)
+
+
+def _printed(commands: Mapping[str, list[str]], rounds: int) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(1 if quick() else rounds):
-        for name, taken in times.items():
-            command = [sys.executable, script, name, *options]
-            run = subprocess.run(command, check=True, capture_output=True, text=True)
-            taken.append(float(run.stdout))
+        for name, command in commands.items():
+            run = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
+            times[name].append(float(run.stdout))
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a gradient costs beyond the calls of f, against the loop that a user would write."""
+"""What a derivative costs beyond the calls of f: beside SciPy, the calls alone and the loop that a user would write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _timing import medians, size, table
+from _timing import imports, medians, size, table
 
 import anygrad
 
@@ -122,7 +122,92 @@ def jax_rows() -> list[tuple[str, ...]]:
     return [row("JAX", lambda _: value, jnp.ones(n), jax_by_hand, "1") for n in (100, size(1_000, 200))]
 
 
+def ratio(what: str, took: dict[str, float], ours: str, theirs: str) -> tuple[str, ...]:
+    """Return a row of two functions that were measured side by side."""
+    times = (f"{took[key] * 1e6:,.1f} µs" for key in (ours, theirs))
+    return what, ours, theirs, *times, f"{took[ours] / took[theirs]:.2f}"
+
+
+def small_rows() -> list[tuple[str, ...]]:
+    """Measure derivatives that take few calls of a fast f: getting ready takes longer than they do."""
+    from scipy.optimize._numdiff import approx_derivative as scipys
+
+    scipy_3_point = partial(scipys, method="3-point")
+
+    def f(x: Array) -> Any:
+        return x[0] * x[1]
+
+    def squares(x: Array) -> Array:
+        return x * x
+
+    x, x20 = np.array([3.0, 4.0]), np.arange(1.0, 21.0)
+    gradients = medians(
+        {
+            "numerical_gradient": partial(anygrad.numerical_gradient, f, x),
+            "numerical_gradient_1d": partial(anygrad.numerical_gradient_1d, f, x),
+            "numerical_gradient_2d": partial(anygrad.numerical_gradient_2d, f, x[None]),
+            "grad(f)(x)": lambda: anygrad.grad(f)(x),
+            "approx_derivative": partial(scipy_3_point, f, x),
+        }
+    )
+    pairs = [
+        ("numerical_gradient", "approx_derivative"),
+        ("grad(f)(x)", "approx_derivative"),
+        ("numerical_gradient_1d", "numerical_gradient"),
+        ("numerical_gradient_2d", "numerical_gradient"),
+    ]
+    rows = [ratio("gradient, n = 2", gradients, *pair) for pair in pairs]
+    for at in (x, x20):
+        took = medians(
+            {
+                "jacobian": partial(anygrad.jacobian, squares, at),
+                "approx_derivative": partial(scipy_3_point, squares, at),
+            }
+        )
+        rows.append(ratio(f"Jacobian, {len(at)} by {len(at)}", took, *took))
+    took = medians(
+        {
+            "hessian": partial(anygrad.hessian, f, x),
+            "approx_derivative of it": partial(scipy_3_point, partial(scipy_3_point, f), x),
+        }
+    )
+    return [*rows, ratio("Hessian, n = 2", took, *took)]
+
+
+def tree_by_hand(f: Function, arrays: list[Array]) -> list[Array]:
+    return [in_place_by_hand(lambda _: f(arrays), x) for x in arrays]
+
+
+def larger_rows() -> list[tuple[str, ...]]:
+    """Measure an f of about 20 µs, a tree of many small arrays, and what importing takes."""
+    x = np.linspace(-3.0, 3.0, 1_000)
+
+    def waves(x: Array) -> Any:
+        return (np.sin(x) * np.exp(x)).sum()
+
+    took = medians(
+        {
+            "numerical_gradient": partial(anygrad.numerical_gradient, waves, x),
+            "2n calls": partial(bare, waves, x, len(x)),
+        }
+    )
+    each = took["2n calls"] / (2 * len(x)) * 1e6
+    rows = [ratio(f"gradient, n = 1,000, f of {each:.0f} µs", took, *took)]
+    value, arrays = np.float64(1.5), [np.ones(2) for _ in range(size(2_000, 200))]
+    took = medians(
+        {
+            "numerical_gradient": partial(anygrad.numerical_gradient, lambda _: value, arrays),
+            "by hand": partial(tree_by_hand, lambda _: value, arrays),
+        }
+    )
+    rows.append(ratio(f"a tree of {len(arrays):,} arrays of 2 elements", took, *took))
+    took = imports("anygrad", "numpy")
+    return [*rows, ratio("import", took, *took)]
+
+
 def main() -> None:
+    header = ("what", "anygrad", "beside it", "anygrad's time", "its time", "ratio")
+    print(table(header, [*small_rows(), *larger_rows()]) + "\n")
     rows = numpy_rows()
     for library, more in (("torch", torch_rows), ("jax", jax_rows), ("cupy", cupy_rows)):
         if importlib.util.find_spec(library):
