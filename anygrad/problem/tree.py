@@ -7,7 +7,7 @@ import dataclasses
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any
 
@@ -35,7 +35,7 @@ class Tree:
     rebuild: Callable[[Iterable[Any]], PyTree]
     _names: Callable[[], list[str]]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The expressions that name the leaves, as ``x['W1']``."""
         return self._names()
@@ -56,7 +56,11 @@ def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> Tre
     own = range(len(nodes))
     if not any(map(_is_dataclass, nodes)):
         # Not structure.unflatten, which cannot be sent to another process.
-        return Tree(nodes, partial(optree.tree_unflatten, structure), lambda: [accessor.codify(name) for accessor in structure.accessors()])
+        return Tree(
+            nodes,
+            partial(optree.tree_unflatten, structure),
+            lambda: [accessor.codify(name) for accessor in structure.accessors()],
+        )
     parts = [
         _fields(node, accessor.codify(name), none_is_leaf=none_is_leaf) if _is_dataclass(node) else node
         for accessor, node in zip(structure.accessors(), nodes, strict=True)
@@ -146,7 +150,9 @@ def _fields(node: Any, name: str, *, none_is_leaf: bool) -> Tree:
         return rebuilt
 
     return Tree(
-        [leaf for part in parts for leaf in part.leaves], rebuild, lambda: [name for part in parts for name in part.names]
+        [leaf for part in parts for leaf in part.leaves],
+        rebuild,
+        lambda: [name for part in parts for name in part.names],
     )
 
 
