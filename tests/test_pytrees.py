@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import cProfile
 import dataclasses
+import itertools
 import pickle
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
@@ -152,6 +154,65 @@ def test_overlapping_views():
     gradient = anygrad.numerical_gradient(lambda t: t[0].sum() + 10 * t[1].sum(), [v[::2], v[1::2]])
     assert np.allclose(gradient[0], [1, 1])
     assert np.allclose(gradient[1], [10])
+
+
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian])
+def test_memory_that_any_two_arrays_share_is_refused_before_f_is_called(operator):
+    """Those between which other arrays lie, of other dtypes, and read-only views of one that is written too."""
+    v, frozen, calls = np.ones(4), np.ones(4), 0
+    frozen.flags.writeable = False
+    view = v.view()
+    view.flags.writeable = False
+
+    def f(_):
+        nonlocal calls
+        calls += 1
+        return 1.0
+
+    many = {i: np.ones(1) for i in range(50)}
+    for x in (
+        {"a": v, "b": np.ones(2, "float32"), "c": v.view("float32")},
+        {"a": v, "b": view},
+        {"a": v[:2], "b": v[1:], "c": frozen},
+        many | {0: v[:3], 49: v[2:]},
+        [v[::2], frozen, v[1:3]],
+        [v, *np.ones((3, 1)), v[::-1]],
+    ):
+        with pytest.raises(ValueError, match="share memory"):
+            operator(f, x)
+    assert calls == 0
+    with pytest.warns(anygrad.ConstantFunctionWarning):  # what is copied may share
+        operator(f, {"a": frozen, "b": frozen, "c": v})
+
+
+@pytest.mark.libraries(lambda lib: lib.name == "torch")
+def test_memory_that_arrays_of_two_libraries_share_is_refused(lib):
+    v = np.ones(4)
+    with pytest.raises(ValueError, match=r"x\['a'\] and x\['b'\] share memory"):
+        anygrad.numerical_gradient(lambda p: 1.0, {"a": v, "b": lib.xp.from_numpy(v[2:])})
+
+
+@pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Loop(in_place=False)], ids=repr)
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.jacobian])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: {i: np.ones(2) for i in range(n)},
+        lambda n: np.split(np.ones(2 * n), n),
+        lambda n: [{"w": np.ones(2), "rest": (np.ones(1), [np.ones(1)])} for _ in range(n // 3)],
+        lambda n: [np.ones(2, "float32" if i % 2 else "float64") for i in range(n)],
+        lambda n: [Net(np.ones(1), np.ones(1)) for _ in range(n // 2)],
+    ],
+)
+def test_the_work_is_linear_in_the_number_of_arrays(make, operator, evaluator):
+    def calls(n):
+        profile, x = cProfile.Profile(), make(n)
+        numbers = itertools.count()
+        profile.runcall(operator, lambda _: float(next(numbers)), x, evaluator=evaluator)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    calls(60)  # what is called once
+    assert calls(240) < 5 * calls(60)
 
 
 def test_keys_that_look_alike():

@@ -672,14 +672,6 @@ def resolve(x: object) -> Backend | None:
     return generic if generic.is_array(x) else None
 
 
-def same_memory(x: Array, y: Array, backend: Backend) -> bool:
-    """Return whether writing an element of x may change one of y, both of one library."""
-    first, second = backend.extent(x), backend.extent(y)
-    if first is None or second is None or first[0] != second[0]:
-        return False
-    return max(first[1], second[1]) < min(first[2], second[2]) and not backend.interleaved(x, y)
-
-
 def span_of(elements: Elements) -> slice | Indices:
     """Return what to index an array of one dimension with: for a range a slice, which copies nothing."""
     return slice(elements.start, elements.stop) if isinstance(elements, range) else elements

@@ -57,7 +57,7 @@ class NumpyBackend(HostBackend):
         return True
 
     def extent(self, x: NDArray[Any]) -> tuple[object, int, int]:
-        return None, *extent(x.ctypes.data, x.shape, x.strides, x.itemsize)
+        return "cpu", *extent(x.ctypes.data, x.shape, x.strides, x.itemsize)
 
     def interleaved(self, x: NDArray[Any], y: NDArray[Any]) -> bool:
         return not np.shares_memory(x, y)

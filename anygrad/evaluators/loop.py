@@ -113,7 +113,8 @@ class LoopCalls:
                 values = [(slice(0, count), self.memory.evaluate(self._f, points, vector=self._vector))]
             except Exception as error:
                 if self.memory.reached < count and not raised_here(error):
-                    error.add_note(_note(problem.describe(points, self.memory.reached), self._evaluator))
+                    hint = f"; {self._evaluator}(on_error='nan') counts such a point as NaN" if points.width else ""
+                    error.add_note(f"f was evaluated with {problem.describe(points, self.memory.reached)}{hint}")
                 raise
         if not problem.reports:
             problem.count(count)
@@ -177,7 +178,3 @@ def _reporting(f: Callable[[Any], Any], problem: Problem) -> Callable[[Any], Any
         return value
 
     return reporting
-
-
-def _note(point: str, evaluator: str) -> str:
-    return f"f was evaluated with {point}; {evaluator}(on_error='nan') counts such a point as NaN"

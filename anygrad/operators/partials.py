@@ -48,7 +48,7 @@ class Partials:
 
     def add(self, problem: Problem, slopes: Slopes) -> None:
         """Add the table of some arrays."""
-        self.counts.add(problem)
+        self.counts.add(problem, slopes.value)
         parameters = problem.parameters
         if parameters.alone:
             self.parts.append((problem.memory, slopes, tuple(parameters.arrays[0].shape)))

@@ -15,7 +15,7 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, PyTree
-from anygrad.backends.base import Backend, Memory, load, resolve, same_memory
+from anygrad.backends.base import Backend, Memory, load, resolve
 from anygrad.problem.options import as_array, from_python, require_floating
 from anygrad.problem.tree import ARRAY, Tree, describe_mismatch, flatten, is_number, is_number_list, only
 from anygrad.schemes.base import Scheme
@@ -35,6 +35,10 @@ class Leaves:
         The positions of leaves that were numbers or lists of numbers: f cannot see their originals change.
     scalars
         The positions of those that f is given as NumPy scalars.
+    distinct
+        Whether they are known to share no memory that is written.
+    kept
+        Whether f leaves the containers of its argument as they are; None until it has been called.
     """
 
     arrays: list[Array]
@@ -42,6 +46,8 @@ class Leaves:
     tree: Tree
     converted: frozenset[int] = frozenset()
     scalars: frozenset[int] = frozenset()
+    distinct: bool = False
+    kept: bool | None = None
 
 
 @dataclass(eq=False)
@@ -59,7 +65,7 @@ class Parameters:
     arrays, backends
         The arrays, and the backend of each.
     converted
-        Whether the arrays were made of numbers, so that f cannot see the originals change.
+        Whether any of the arrays was made of numbers, so that f cannot see the originals change.
     takes_scalars
         Whether f is given numbers, which are new objects for each point.
     """
@@ -101,7 +107,7 @@ class Parameters:
         leaves = self.leaves
         self.arrays = leaves.arrays if self.alone else leaves.arrays[self.start : self.stop]
         self.backends = leaves.backends if self.alone else leaves.backends[self.start : self.stop]
-        self.converted = bool(leaves.converted) and self.start in leaves.converted
+        self.converted = not leaves.converted.isdisjoint(range(self.start, self.stop))
         self.takes_scalars = bool(leaves.scalars)
 
     @property
@@ -212,29 +218,32 @@ class Parameters:
         return partial(_arrived, tuple(makers))
 
     def require_distinct(self) -> None:
-        """Raise if arrays that are perturbed in place share memory: both would be perturbed at once."""
-        if len(self.arrays) < 2:
+        """Raise if one of all arrays of x that can be written shares memory with another: both would be perturbed."""
+        leaves = self.leaves
+        if leaves.distinct:
             return
+        own = list(zip(leaves.arrays, leaves.backends, strict=True))
         extents = [
             (str(place), start, stop, i)
-            for i, (array, backend) in enumerate(zip(self.arrays, self.backends, strict=True))
+            for i, (array, backend) in enumerate(own)
             if (found := backend.extent(array)) is not None
             for place, start, stop in [found]
             if stop > start
         ]
         extents.sort()
         open_ones: list[tuple[str, int, int, int]] = []
-        for own in extents:
-            open_ones = [other for other in open_ones if other[0] == own[0] and other[2] > own[1]]
+        for extent in extents:
+            open_ones = [other for other in open_ones if other[0] == extent[0] and other[2] > extent[1]]
             for other in open_ones:
-                first, second = sorted((other[3], own[3]))
-                backend = self.backends[first]
-                if backend is self.backends[second] and same_memory(self.arrays[first], self.arrays[second], backend):
+                first, second = sorted((other[3], extent[3]))
+                if _shared(*own[first], *own[second]):
+                    names = leaves.tree.names
                     raise ValueError(
-                        f"{self.names[first]} and {self.names[second]} share memory, so that f cannot be differentiated"
+                        f"{names[first]} and {names[second]} share memory, so that f cannot be differentiated"
                         " with respect to each of them alone: pass a copy for one of the two, or the array once"
                     )
-            open_ones.append(own)
+            open_ones.append(extent)
+        leaves.distinct = True
 
     def element_name(self, element: int) -> str:
         """Return the expression for an element, as ``x[0]`` or ``x['W'][1, 2]``."""
@@ -305,6 +314,11 @@ class Parameters:
 
         lower, upper = bounds
         return numbers(lower, -math.inf), numbers(upper, math.inf)
+
+
+def _shared(x: Array, of_x: Backend, y: Array, of_y: Backend) -> bool:
+    """Return whether arrays whose extents meet may have an element in common that is written."""
+    return (of_x is not of_y or not of_x.interleaved(x, y)) and (of_x.writable(x) or of_y.writable(y))
 
 
 def _unravelled(element: int, shape: tuple[int, ...]) -> list[int]:

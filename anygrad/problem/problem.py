@@ -136,7 +136,7 @@ class Problem:
             self._context.__exit__(None, None, None)
             raise
         try:
-            if self.calls.in_place and not self.parameters.alone:
+            if not self.parameters.alone and (self.calls.in_place or any(own.in_place for own, _ in self.memory.parts)):
                 self.parameters.require_distinct()
             if self.options.bounds is not None:
                 self.bounds = bounds_of(self.memory, self.parameters, self.options.bounds)
@@ -363,16 +363,14 @@ def _of_tree(f: Callable[[Any], Any], parameters: Parameters, arrays: Sequence[A
 
     Only an f whose first call has changed the containers of its argument is given new ones at each call.
     """
-    tree = parameters.argument(arrays)
-    kept: bool | None = None
+    tree, leaves = parameters.argument(arrays), parameters.leaves
 
     def of_tree(_: Any) -> Any:
-        nonlocal kept
-        if kept is False:
+        if leaves.kept is False:
             return f(parameters.argument(arrays))
         value = f(tree)
-        if kept is None:
-            kept = parameters.holds(tree, arrays)
+        if leaves.kept is None:
+            leaves.kept = parameters.holds(tree, arrays)
         return value
 
     return of_tree

@@ -42,7 +42,8 @@ class Result:
     npoints
         At how many points f was evaluated.
     failures
-        With ``on_error="nan"``: what f raised, by the element that was set, as in ``failures["x[0]"]``.
+        With ``on_error="nan"``: what f raised, by the element that was set, as in ``failures["x[0]"]``. Of gradients and
+        Jacobians for the elements by which a derivative is NaN, of others for all, if any derivative is NaN.
 
     Examples
     --------
@@ -88,14 +89,19 @@ class Counts:
         counts.add(problem)
         return counts
 
-    def add(self, problem: Problem) -> None:
-        """Add those of a problem."""
+    def add(self, problem: Problem, table: Array | None = None) -> None:
+        """Add those of a problem; given its table of derivatives, with a row for each element, failures that left NaN."""
         self.ncalls += problem.ncalls
         self.npoints += problem.npoints
         self.tolerant = self.tolerant or problem.tolerant
         if problem.failures:
-            name_of = problem.parameters.element_name
-            self.failures |= {name_of(element): error for element, error in sorted(problem.failures.items())}
+            memory, name_of = problem.memory, problem.parameters.element_name
+            kept = None if table is None else memory.to_host(memory.xp.any(memory.xp.isnan(table), axis=1))
+            self.failures |= {
+                name_of(element): error
+                for element, error in sorted(problem.failures.items())
+                if kept is None or kept[element]
+            }
 
 
 @dataclass(eq=False)
@@ -157,6 +163,8 @@ def assembled(
     failures = counts.failures
     if counts.tolerant and "failed" not in flags:
         flags["failed"] = _missing(whole.value, failed=bool(failures))
+    if failures and not any(array_namespace(leaf).any(leaf) for leaf in flatten(flags["failed"]).leaves):
+        failures = {}
     result = Result(
         value=whole.value,
         error=whole.error,

@@ -7,7 +7,7 @@ import dataclasses
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any
 
@@ -35,7 +35,7 @@ class Tree:
     rebuild: Callable[[Sequence[Any]], PyTree]
     _names: Callable[[], list[str]]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The expressions that name the leaves, as ``x['W1']``."""
         return self._names()
