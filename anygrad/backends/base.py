@@ -204,6 +204,10 @@ class Memory:
         """Return whether all of the booleans are true; False if they cannot be looked at."""
         return not self.lazy and bool(self.xp.all(mask))
 
+    def narrow(self, numbers: Array) -> Array:
+        """Return working numbers rounded to x's dtype, where that is a dtype of ``xp``: `assemble` takes these too."""
+        return numbers
+
     def assemble(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
         """Join blocks of working numbers along their first axis to an array of x's library, dtype and device.
 

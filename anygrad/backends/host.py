@@ -11,7 +11,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory, Points
-from anygrad.backends.codec import Codec, Raw, composed, overlaid
+from anygrad.backends.codec import Codec, Raw, composed, narrowed, overlaid
 from anygrad.backends.layout import Elements, Indices, broadcast, multi_indices
 from anygrad.backends.values import host_array
 
@@ -149,6 +149,9 @@ class HostMemory(Memory):
 
     def all(self, mask: Raw) -> bool:
         return b"\0" not in mask.tobytes()
+
+    def narrow(self, numbers: Raw) -> Raw:
+        return narrowed(numbers, self.codec.dtype)
 
     def assemble(self, blocks: Sequence[Raw], shape: Sequence[int]) -> Array:
         whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

@@ -159,6 +159,10 @@ def _blocks(problem: Problem, counter: Any) -> list[Slopes]:
         found = completed(problem, along)
         if problem.tolerant and problem.options.full_output:
             found = with_failed(memory.xp, found, [element in problem.failures for element in block])
+        if (
+            len(block) < memory.size and not problem.options.full_output
+        ):  # of many blocks, no more than is wanted is kept
+            found = Slopes(memory.narrow(found.value), memory.xp.zeros_like(found.step[:0, ...]))
         slopes.append(found)
         start = block.stop
         if problem.vector:

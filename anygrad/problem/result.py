@@ -42,8 +42,8 @@ class Result:
     npoints
         At how many points f was evaluated.
     failures
-        With ``on_error="nan"``: what f raised, by the element that was set, as in ``failures["x[0]"]``. Of gradients and
-        Jacobians for the elements by which a derivative is NaN, of others for all, if any derivative is NaN.
+        With ``on_error="nan"``: what f raised, by the element that was set, as in ``failures["x[0]"]``. Gradients and
+        Jacobians keep those of elements whose derivatives are NaN; others keep all, if any derivative is NaN.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class Counts:
         return counts
 
     def add(self, problem: Problem, table: Array | None = None) -> None:
-        """Add those of a problem; given its table of derivatives, with a row for each element, failures that left NaN."""
+        """Add those of a problem; of failures only those that left NaN in a table with a row for each element."""
         self.ncalls += problem.ncalls
         self.npoints += problem.npoints
         self.tolerant = self.tolerant or problem.tolerant
