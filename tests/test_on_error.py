@@ -157,3 +157,13 @@ def test_our_own_errors_are_no_nan():
     for evaluator in LOOP, BATCH:
         with pytest.raises((TypeError, ValueError), match="f returned"):
             anygrad.numerical_gradient(lambda x: "a", X.copy(), evaluator=evaluator)
+
+
+@pytest.mark.parametrize("evaluator", [LOOP, BATCH], ids=repr)
+def test_an_f_that_is_written_in_c_may_raise_too(evaluator):
+    x, scheme = np.array([1e-9, 2.0]), anygrad.Central(step=1e-4)
+    with np.errstate(all="raise"):
+        result = anygrad.jacobian(np.log, x, evaluator=evaluator, scheme=scheme, full_output=True)
+    assert np.isnan(result.value[:, 0]).all()
+    assert np.allclose(result.value[:, 1], [0, 0.5])
+    assert list(result.failures) == ["x[0]"]
