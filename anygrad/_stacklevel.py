@@ -7,7 +7,7 @@ from types import FrameType
 
 _OURS = __name__.partition(".")[0]
 # Functions that call f.
-_LOOPS = ("_visit", "<lambda>", "__call__", "reporting")
+_LOOPS = ("_visit", "<lambda>", "__call__", "call", "reporting")
 
 
 def stacklevel() -> int:

@@ -46,3 +46,36 @@ def test_along_no_direction_nothing_changes_and_nobody_is_warned(lib):
 def test_along_a_direction_a_constant_f_is_noticed(evaluator):
     with pytest.warns(anygrad.ConstantFunctionWarning):
         anygrad.jvp(lambda x: np.ones(x.shape[:-1]), np.ones(3), np.ones(3), evaluator=evaluator)
+
+
+@pytest.mark.parametrize(
+    "x", [[3.0, 4.0], 3.0, (2.0, [1.0]), {"a": 3.0, "b": 2.0}, {"a": [[3.0]]}, np.float32(3)], ids=repr
+)
+@pytest.mark.parametrize(
+    "operator", [anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian, anygrad.laplacian, anygrad.grad]
+)
+def test_an_f_that_reads_the_original_numbers_is_noticed(x, operator):
+    with pytest.warns(anygrad.ConstantFunctionWarning, match="copies of x") as caught:
+        if operator is anygrad.grad:
+            operator(lambda _: 9.0)(x)
+        else:
+            operator(lambda _: 9.0, x)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian])
+@pytest.mark.parametrize("x", [{"a": np.ones(2), "b": [1.0]}, {"a": [1.0], "b": np.ones(2)}], ids=repr)
+def test_numbers_beside_arrays_that_f_reads_elsewhere_are_noticed(operator, x):
+    """Wherever in the tree they are."""
+    with pytest.warns(anygrad.ConstantFunctionWarning):
+        operator(lambda _: 9.0, x)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("x", [[0.0, 0.0], {"a": 0.0, "b": [1.0]}], ids=repr)
+def test_numbers_that_f_does_read_are_no_reason_to_warn(x):
+    def f(x):
+        return x["a"] ** 2 if isinstance(x, dict) else x[0] ** 2
+
+    for operator in (anygrad.numerical_gradient, anygrad.hessian):
+        operator(f, x)

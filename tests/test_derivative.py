@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tracemalloc
 
@@ -168,10 +169,19 @@ def test_an_integer_of_numpy_is_an_integer():
     assert anygrad.derivative(np.sin, 0.5, np.int64(2)) == pytest.approx(-np.sin(0.5), abs=1e-6)
 
 
+def test_a_number_reaches_f_as_a_number():
+    squares = functools.cache(lambda x: x**2)
+    for scheme in anygrad.Adaptive(), anygrad.Central():
+        assert anygrad.derivative(squares, 3.0, scheme=scheme) == pytest.approx(6)
+    assert anygrad.derivative(lambda x: x * [1, 2, 3][math.floor(x)], 2.5, scheme=anygrad.Central()) == pytest.approx(3)
+
+
 def test_functions_that_do_not_work_element_by_element():
     x = np.array([1.0, 2.0])
     for f in (np.sum, lambda x: x[:1], lambda x: np.outer(x, x), lambda x: (x, x)):
-        with pytest.raises(ValueError, match=r"shape \(2,\), but one that works element by element.*jacobian"):
+        with pytest.raises(
+            ValueError, match=r"shape \(2,\), but one that works element by element.*(jacobian|numerical_gradient)"
+        ):
             anygrad.derivative(f, x)
     assert np.array_equal(x, [1, 2])
 

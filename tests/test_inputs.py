@@ -130,6 +130,73 @@ def test_f_and_x_in_the_wrong_order():
         anygrad.check_gradient(lambda x: x.sum(), np.ones(2), lambda x: 0 * x + 1)
 
 
+@pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Batch()], ids=repr)
+@pytest.mark.parametrize(
+    "operator",
+    [anygrad.hessian, anygrad.laplacian, anygrad.numerical_gradient, lambda f, x, **o: anygrad.hvp(f, x, x, **o)],
+)
+def test_an_array_where_one_number_is_wanted_is_no_matter_of_gradients_alone(operator, evaluator):
+    with pytest.raises(ValueError, match=r"one number was expected.*reduce it.*or use anygrad\.jacobian") as caught:
+        operator(lambda x: 2 * x, np.ones(2), evaluator=evaluator)
+    assert "gradient" not in str(caught.value).replace("numerical_gradient", "")
+
+
+class Quantity(np.ndarray):
+    """An array with a unit, as astropy has it."""
+
+    unit = "km"
+
+    @property
+    def value(self):
+        return self.view(np.ndarray)
+
+
+class Measured(np.ndarray):
+    units = "m"
+
+    @property
+    def magnitude(self):
+        return self.view(np.ndarray)
+
+
+@pytest.mark.parametrize(("kind", "numbers"), [(Quantity, "value"), (Measured, "magnitude")])
+def test_a_unit_is_not_dropped_in_silence(kind, numbers):
+    for operator in (anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian):
+        for x in (np.ones(2).view(kind), {"a": np.ones(2).view(kind)}):
+            with pytest.raises(TypeError, match=rf"x carries the unit k?m, but .*pass x\.{numbers}"):
+                operator(never, x)
+        with pytest.raises(TypeError, match=rf"f returned an array with the unit k?m, but .*return its \.{numbers}"):
+            operator(lambda x: x[:1].view(kind), np.ones(2))
+
+
+@pytest.mark.parametrize("leaf", [2, [2, 3], [[1], [2]]])
+def test_integers_in_a_tree_are_no_parameters(leaf):
+    with pytest.raises(
+        TypeError, match=r"x\['n'\] is (the integer 2, which has|a list of integers, which have) no small"
+    ):
+        anygrad.numerical_gradient(never, {"w": np.ones(2), "n": leaf})
+
+
+@pytest.mark.parametrize("f", [np.sum, lambda x: float(x.sum()), lambda x: x.sum(keepdims=True)])
+def test_the_derivative_of_a_function_that_returns_one_number_is_its_gradient(f):
+    with pytest.raises(ValueError, match=r"f returned one number for x of shape \(2,\).*anygrad\.numerical_gradient"):
+        anygrad.derivative(f, np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("x", "name"),
+    [
+        (np.array([1, 2]), "x"),
+        ({"n": np.array([1, 2]), "a": np.ones(2)}, r"x\['n'\]"),
+        ([np.ones(1), (np.array([True]),)], r"x\[1\]\[0\]"),
+    ],
+)
+def test_the_cast_that_is_advised_can_be_copied(x, name):
+    for operator in anygrad.numerical_gradient, anygrad.jacobian, anygrad.hessian:
+        with pytest.raises(TypeError, match=rf"^{name} has the dtype .* for example {name}\.astype\(float\)$"):
+            operator(never, x)
+
+
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
 @pytest.mark.libraries(lambda lib: lib.name == "numpy")
 def test_subclasses_and_read_only_arrays(lib):

@@ -85,6 +85,13 @@ def test_a_hessian_keeps_what_f_raised_where_an_entry_is_nan():
     assert np.allclose(result.value[1:, 1:], 2 * np.eye(2), atol=1e-4)
 
 
+def test_failures_of_a_sparse_jacobian_are_kept_where_an_entry_is_nan():
+    for limits, names in ((LIMITS, {"x[0]", "x[1]", "x[2]"}), ([9.0, 9.0, 9.0], set())):
+        f = Above(squares, limits)
+        result = anygrad.jacobian(f, X.copy(), sparsity=np.eye(3, dtype=bool), evaluator=LOOP, full_output=True)
+        assert set(result.failures) == names
+
+
 def test_failures_are_named_as_elements_of_a_tree():
     tree = {"a": np.array([1.0, 2.0]), "b": [np.array([[3.0, 4.0]])]}
 
@@ -145,8 +152,18 @@ def test_an_exception_says_which_element_was_set_to_what_and_how_to_go_on():
 
 
 def test_our_own_errors_are_no_nan():
-    with pytest.raises(ValueError, match="needs one number"):
+    with pytest.raises(ValueError, match="one number was expected"):
         anygrad.numerical_gradient(squares, X.copy(), evaluator=LOOP)
     for evaluator in LOOP, BATCH:
         with pytest.raises((TypeError, ValueError), match="f returned"):
             anygrad.numerical_gradient(lambda x: "a", X.copy(), evaluator=evaluator)
+
+
+@pytest.mark.parametrize("evaluator", [LOOP, BATCH], ids=repr)
+def test_an_f_that_is_written_in_c_may_raise_too(evaluator):
+    x, scheme = np.array([1e-9, 2.0]), anygrad.Central(step=1e-4)
+    with np.errstate(all="raise"):
+        result = anygrad.jacobian(np.log, x, evaluator=evaluator, scheme=scheme, full_output=True)
+    assert np.isnan(result.value[:, 0]).all()
+    assert np.allclose(result.value[:, 1], [0, 0.5])
+    assert list(result.failures) == ["x[0]"]

@@ -178,6 +178,39 @@ def test_second_derivatives_of_a_sine_are_good_near_100(order):
     assert np.allclose(second, -np.sin(x), rtol=0, atol=1e-4)
 
 
+# --- the step that is taken -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Central, anygrad.Forward, anygrad.Backward], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("at", "step", "dtype"),
+    [(1000.3, 1e-8, "float64"), (1e6 + 0.1, 1e-6, "float64"), (77.7, 1e-4, "float32"), (-5e4, 0.05, "float32")],
+)
+def test_a_step_is_divided_by_as_it_is_taken(scheme, at, step, dtype):
+    """Of a line, no quotient is off by more than the rounding of f, which is exact here."""
+    x, one, options = np.array([at], dtype), np.ones(1, dtype), {"scheme": scheme(step=step)}
+    both = np.array([at, 2.0], dtype)
+
+    def f(x):
+        return 2 * x.astype("float64")
+
+    found = [
+        anygrad.jacobian(f, x, **options)[0, 0],
+        anygrad.numerical_gradient(lambda x: f(x).sum(), x, **options)[0],
+        anygrad.numerical_gradient(lambda p: f(p["x"]).sum(), {"x": x}, **options)["x"][0],
+        anygrad.derivative(f, x, **options)[0],
+        anygrad.jvp(f, x, one, **options)[0],
+        anygrad.jvp(f, x, 3 * one, **options)[0] / 3,
+        anygrad.jvp(f, both, np.array([1.0, 0.0], dtype), **options)[0],
+    ]
+    assert np.allclose(found, 2, rtol=1e-6 if dtype == "float32" else 1e-13, atol=0)
+
+
+def test_the_books_h_is_divided_by_as_it_was_given():
+    x, h = np.array([1000.3]), 1e-8
+    assert anygrad.numerical_gradient(lambda x: 2 * x[0], x, h)[0] == (2 * (1000.3 + h) - 2 * (1000.3 - h)) / (2 * h)
+
+
 # --- noise --------------------------------------------------------------------------------------------------------
 
 

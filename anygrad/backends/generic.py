@@ -19,7 +19,7 @@ from anygrad.backends.functional import FunctionalMemory
 
 class GenericBackend(Backend):
     name = "generic"
-    cast_example = "xp.astype(x, xp.float64), with xp the namespace of x"
+    cast_example = "xp.astype({x}, xp.float64), with xp its namespace"
 
     def is_array(self, x: object) -> bool:
         return bool(is_array_api_obj(x)) and not isinstance(x, numbers.Number)  # NumPy's scalars are taken for arrays

@@ -154,16 +154,22 @@ def _require_plain_numbers(x: Any) -> None:
             "x is a masked array with elements that are masked, which f would be evaluated with: pass x.filled(0.0), or"
             " x.compressed() and let f put its elements where they belong"
         )
+    _require_no_unit(x, "x carries", "pass x.{}, and let f attach the unit to its argument")
+
+
+def _require_no_unit(values: Any, carries: str, advice: str) -> None:
     for unit, numbers in (("unit", "value"), ("units", "magnitude")):
-        if hasattr(x, unit) and hasattr(x, numbers):
+        if hasattr(values, unit) and hasattr(values, numbers):
             raise TypeError(
-                f"x carries the unit {getattr(x, unit)}, but derivatives here are of plain numbers: pass x.{numbers},"
-                " and let f attach the unit to its argument"
+                f"{carries} the unit {getattr(values, unit)}, but derivatives here are of plain numbers:"
+                f" {advice.format(numbers)}"
             )
 
 
 def _unmasked(values: NDArray[Any]) -> NDArray[Any]:
     """Return an array of any class as a plain one; what is masked is not known."""
+    if type(values) is not np.ndarray:
+        _require_no_unit(values, "f returned an array with", "return its .{}, in the same unit at all points")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         floating: Any = values.astype(np.result_type(values.dtype, np.float16))
         return np.asarray(floating.filled(np.nan))

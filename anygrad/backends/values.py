@@ -114,9 +114,9 @@ def require_one_element(shape: Sequence[int]) -> None:
     """Raise for a result that is an array of other than one element."""
     if math.prod(shape) != 1:
         raise ValueError(
-            f"f returned an array of shape {tuple(shape)}, but a gradient needs one number from each call: use"
-            " anygrad.jacobian(f, x), or anygrad.derivative(f, x) if f works element by element, or reduce it, for"
-            " example to its sum"
+            f"f returned an array of shape {tuple(shape)}, but one number was expected from each call:"
+            " reduce it, for example to its sum, or use anygrad.jacobian(f, x), or anygrad.derivative(f, x) if f works"
+            " element by element"
         )
 
 

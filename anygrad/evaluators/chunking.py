@@ -138,9 +138,9 @@ def reader(memory: Memory, *, vector: bool, evaluator: str) -> Read:
             table = memory.read_many([value], count, vector=True)
             if table.shape[1] != 1:
                 raise ValueError(
-                    f"f returned an array of shape {_shape(value)} for {count} points, but a gradient needs one number"
-                    f" for each of them, of shape {(count,)}: use anygrad.jacobian(f, x), or reduce it, as in"
-                    " y.sum(axis=-1)"
+                    f"f returned an array of shape {_shape(value)} for {count} points, but one number was expected"
+                    f" for each of them, of shape {(count,)}: reduce it, as in y.sum(axis=-1), or use"
+                    " anygrad.jacobian(f, x)"
                 )
             return table[:, 0]
         return memory.read_many(value, count)

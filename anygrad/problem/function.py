@@ -167,9 +167,12 @@ class Function:
         assert wanted is not None
         if list(shapes) == [wanted] or (math.prod(wanted) == 1 and [math.prod(shape) for shape in shapes] == [1]):
             return
+        one = [math.prod(shape) for shape in shapes] == [1]
+        other = "numerical_gradient(f, x) if it returns one number" if one else "jacobian(f, x) if it does not"
         raise ValueError(
-            f"f returned an array of shape {_listed(shapes)} for x of shape {wanted}, but one that works element by"
-            f" element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use anygrad.jacobian(f, x) if it does not"
+            f"f returned {'one number' if one else f'an array of shape {_listed(shapes)}'} for x of shape {wanted}, but"
+            f" one that works element by element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use"
+            f" anygrad.{other}"
         )
 
 

@@ -73,14 +73,18 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
         return _split(problem.values(Points.of(xp, elements, points, part, width)), len(levels))
 
     def nearest(t: Array) -> Array:
-        """Return t; but 0 where x + t d, in x's dtype, is x."""
+        """Return the t by which x + t d, in x's dtype, has moved along d: 0 where it is x."""
         if memory.complex:
             return t
         many = t.shape[1]
         points = start[:, :, None] + directions[:, :, None] * t[:, None, :]
         rounded = memory.round(elements, xp.reshape(points, (count * width, many)))
-        moved = xp.any(xp.reshape(rounded, (count, width, many)) != start[:, :, None], axis=1)
-        return xp.where(moved | xp.all(directions == 0, axis=1, keepdims=True), t, xp.zeros_like(t))
+        moved = xp.reshape(rounded, (count, width, many)) - start[:, :, None]
+        # Of elements that are infinite or NaN nothing can be said.
+        weights = xp.where(xp.isfinite(moved), directions[:, :, None], 0.0)
+        squares = xp.sum(weights * weights, axis=1)
+        along = xp.sum(xp.where(weights == 0, 0.0, moved) * weights, axis=1)
+        return xp.where(squares > 0, along / xp.where(squares > 0, squares, 1.0), t)
 
     def taken(indices: Array) -> Lines:
         groups = np.asarray(elements, dtype=np.intp).reshape(count, width)[memory.indices(indices)]

@@ -100,8 +100,8 @@ class Parameters:
     def of_array(cls, x: object, name: str) -> Parameters:
         """Take one array, or what makes one; raise for trees."""
         array, backend = as_array(x, name)
-        made = frozenset([] if array is x else [0])
-        return cls(Leaves([array], [backend], Tree([array], only, lambda: [name]), made), 0, 1, True)
+        made, scalars = frozenset([] if array is x else [0]), frozenset([0] if is_number(x) else [])
+        return cls(Leaves([array], [backend], Tree([array], only, lambda: [name]), made, scalars), 0, 1, True)
 
     def __post_init__(self) -> None:
         leaves = self.leaves
@@ -350,12 +350,19 @@ def _leaves_of(tree: Tree) -> Leaves:
 
 def _require_no_integer(leaf: object, tree: Tree, i: int) -> None:
     # An array of integers is refused as well: one that counts or names something has no derivative.
-    if isinstance(leaf, int) and not isinstance(leaf, bool):
-        name = tree.names[i]
+    if _is_integer(leaf):
+        what = "a list of integers, which have" if isinstance(leaf, list) else f"the integer {leaf}, which has"
+        instead = "floats" if isinstance(leaf, list) else f"{leaf}.0"
         raise TypeError(
-            f"{name} is the integer {leaf}, which has no small step: write {float(leaf)} to differentiate with respect"
-            " to it, or leave it out of x and let f read it from elsewhere"
+            f"{tree.names[i]} is {what} no small step: write {instead} to differentiate with respect to it, or leave it"
+            " out of x and let f read it from elsewhere"
         )
+
+
+def _is_integer(leaf: object) -> bool:
+    if isinstance(leaf, list):
+        return is_number_list(leaf) and all(map(_is_integer, leaf))
+    return isinstance(leaf, int) and not isinstance(leaf, bool)
 
 
 def _convert(arrays: list[Array], backends: list[Backend], numbers: Sequence[int]) -> bool:

@@ -163,7 +163,7 @@ def assembled(
     failures = counts.failures
     if counts.tolerant and "failed" not in flags:
         flags["failed"] = _missing(whole.value, failed=bool(failures))
-    if failures and not any(array_namespace(leaf).any(leaf) for leaf in flatten(flags["failed"]).leaves):
+    if failures and not any(_has_true(leaf) for leaf in flatten(flags["failed"]).leaves):
         failures = {}
     result = Result(
         value=whole.value,
@@ -201,6 +201,11 @@ def _with_all_fields(part: Derivatives, names: Sequence[str], *, estimated: bool
     xp = array_namespace(part.value)
     error = part.error if part.error is not None or not estimated else xp.abs(part.value)
     return replace(part, error=error, flags={name: xp.isfinite(part.value) for name in names})
+
+
+def _has_true(mask: Any) -> bool:
+    """Return whether any flag is set; of a sparse array, this is not asked."""
+    return not is_array_api_obj(mask) or bool(array_namespace(mask).any(mask))
 
 
 def _missing(value: PyTree, *, failed: bool) -> PyTree:

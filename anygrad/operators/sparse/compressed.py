@@ -52,6 +52,8 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
         if problem.tolerant:
             missing = memory.xp.isnan(slopes.value) & bool(counts.failures)
             slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
+            if not memory.any(missing):
+                counts.failures = {}
         arrays = _arrays(backend, memory, slopes, pattern, full_output=options.full_output)
         step = memory.assemble([entries.step], shape) if options.full_output else None
         warn_if_constant(parameters.names if problem.is_constant() else ())
