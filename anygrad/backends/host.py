@@ -151,7 +151,7 @@ class HostMemory(Memory):
         return b"\0" not in mask.tobytes()
 
     def narrow(self, numbers: Raw) -> Raw:
-        return narrowed(numbers, self.codec.dtype)
+        return numbers if numbers.dtype == self.codec.dtype else narrowed(numbers, self.codec.dtype)
 
     def assemble(self, blocks: Sequence[Raw], shape: Sequence[int]) -> Array:
         whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

@@ -38,7 +38,8 @@ class Loop:
     on_error
         What happens where f raises an exception (not KeyboardInterrupt and the like). With ``"raise"``, it is raised,
         with a note of the point, and x put back. With ``"nan"``, the value there is NaN, and f is called at the other
-        points; derivatives that are NaN for it have the flag ``"failed"``, and ``failures`` of the `Result` keeps the exceptions.
+        points; derivatives that are NaN for it have the flag ``"failed"``, and the `Result` keeps the
+        exceptions as its ``failures``.
 
     Raises
     ------
