@@ -20,7 +20,7 @@ Read: TypeAlias = Callable[[Any], Any]
 
 _NO_CONTEXT: AbstractContextManager[object] = nullcontext()
 
-# How often it is tried to put x back, which a signal's handler may interrupt each time.
+# How many times to try to restore x: a signal handler may interrupt any attempt.
 _PATIENCE = 10_000
 
 # From the package in which an array's type is defined to the module here that knows it. All others are generic.
@@ -42,8 +42,8 @@ class Points:
     Attributes
     ----------
     elements
-        The elements that are set, those of one point after those of the other: ``width`` of them for every ``repeat``
-        points.
+        The elements that are set, group after group. A group has ``width`` elements and is shared by ``repeat``
+        consecutive points.
     numbers
         What they are set to, a working array (k, width) with a row for each of the k points.
     part
@@ -91,10 +91,13 @@ class Points:
         numbers, width, repeat = self.numbers[start:stop, ...], self.width, self.repeat
         first, last = start // repeat, -(-stop // repeat)
         elements = self.elements[first * width : last * width]
-        if start % repeat == stop % repeat == 0 or last - first <= 1:
-            return Points(elements, numbers, self.part, repeat if last - first > 1 else max(1, stop - start))
-        each = Points(elements, numbers, self.part, repeat).each  # of whole groups, of which some are left out
-        return Points(each[start - first * repeat : stop - first * repeat].reshape(-1), numbers, self.part)
+        if last - first <= 1:
+            return Points(elements, numbers, self.part, max(1, stop - start))
+        if start % repeat == stop % repeat == 0:
+            return Points(elements, numbers, self.part, repeat)
+        groups = np.asarray(elements, dtype=np.intp).reshape(-1, width)
+        own = groups[np.arange(start, stop) // repeat - first]
+        return Points(own.reshape(-1), numbers, self.part)
 
 
 class Memory:
@@ -150,7 +153,7 @@ class Memory:
     # type of what it returned, if that is a plain one.
     looked_at: bool = False
     kind: type | None = None
-    # How many values the last evaluation has read that was interrupted.
+    # How many values had been read when the last evaluation was interrupted.
     reached: int = 0
 
     @property
@@ -342,11 +345,11 @@ class Memory:
     # Putting x back
 
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
-        """Return whether ``array`` differs from x as it was, but for elements that were set to ``raw``."""
+        """Return whether ``array`` differs from the original x with ``elements`` set to ``raw``."""
         return False
 
     def restore(self) -> bool:
-        """Make ``array`` what it was, to the last bit; return whether it was not."""
+        """Restore ``array`` to the last bit; return whether it had been changed."""
         return False
 
 

@@ -176,8 +176,8 @@ class DeviceMemory(ArrayApiMemory):
             same[element] = self.xp.all((written == item) | self.xp.isnan(written))
         if not self.xp.all(same):
             return True
-        # NaN is not what it was set to either.
-        return bool(self._written_to) and not self.xp.any(self.xp.isnan(self.original))
+        # NaN is not what it was set to either, and an infinite part may make a complex number NaN.
+        return bool(self._written_to) and bool(self.xp.all(self.xp.isfinite(self.original)))
 
     def restore(self) -> bool:
         changed = True

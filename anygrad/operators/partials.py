@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any
 
-import numpy as np
 from array_api_compat import device
 
 from anygrad._stacklevel import stacklevel
@@ -50,11 +49,12 @@ class Partials:
         """Add the table of some arrays."""
         self.counts.add(problem, slopes.value)
         parameters = problem.parameters
+        each = slopes.each if problem.options.full_output else slopes.each_value  # without it, no steps are kept
         if parameters.alone:
             self.parts.append((problem.memory, slopes, tuple(parameters.arrays[0].shape)))
             return
         for (memory, span), shape in zip(problem.memory.parts, parameters.shapes, strict=True):
-            self.parts.append((memory, slopes.each(itemgetter((span, ...))), shape))
+            self.parts.append((memory, each(itemgetter((span, ...))), shape))
 
 
 def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:
@@ -87,9 +87,10 @@ def _partials(
 
 def expected_calls(parameters: Parameters, options: Options, *, rows: bool) -> int:
     """Return how often f will be called, f(x) included."""
-    [shape] = parameters.shapes if rows else [(parameters.size,)]
-    samples, own = (shape[0], int(np.prod(shape[1:]))) if rows else (1, shape[0])
-    return samples * options.scheme.calls(own)
+    if not rows:
+        return options.scheme.calls(parameters.size)
+    [(samples, *row)] = parameters.shapes
+    return samples * options.scheme.calls(math.prod(row))
 
 
 def warn_if_constant(names: Sequence[str]) -> None:
@@ -136,7 +137,7 @@ def nothing(memory: Memory, width: int, *, samples_complex: bool) -> Slopes:
     )
 
 
-def _blocks(problem: Problem, counter: Any) -> list[Slopes]:
+def _blocks(problem: Problem, counter: Meter | None) -> list[Slopes]:
     """Differentiate along one block of elements after the other."""
     memory, scheme = problem.memory, problem.scheme
     if not memory.size:
@@ -149,8 +150,8 @@ def _blocks(problem: Problem, counter: Any) -> list[Slopes]:
             counter.total += scheme.calls(len(block))
         return scheme.differentiate(lines, scheme.steps(lines))
 
-    # The values of an f that returns many are to need no more room than those of one; how many is known after the
-    # first element.
+    # If f returns many values, blocks are shorter, so that they take no more memory than for one value. How many it
+    # returns is known only after the first block.
     least = problem.calls.together
     length = least if problem.vector and not memory.lazy else memory.block
     start, slopes = 0, []

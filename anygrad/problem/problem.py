@@ -341,13 +341,16 @@ class Problem:
 
     def _vary(self, values: Array) -> bool:
         first, last = values[0, ...], values[-1, ...]
-        # As nearly always, and one number is fetched from a device, not two answers.
+        # The usual case, tested first: it fetches one number from a device instead of two.
         if first.ndim == 0 and 0 < float(abs(first - last)) < math.inf:
             return True
         return self._differs(values)
 
     def _differs(self, values: Array) -> bool:
-        """Return whether any value is not the first one. Those that are not finite make no gradient of 0."""
+        """Return whether any value is not the first one, where non-finite ones count as different.
+
+        They give no gradient of 0.
+        """
         xp = self.memory.xp
         return not bool(xp.all((values == self._first) & xp.isfinite(values)))
 
