@@ -28,7 +28,7 @@ def numerical_gradient(
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> PyTree:
-    """Return the gradient of f at x: the derivative of f by each element of x.
+    """Return the gradient of f at x: the derivative with respect to each element of x.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ def numerical_gradient(
         element, on x's device. By default f is given x itself, with one element changed at a time; a function that
         ignores its argument and reads x through a closure works as well.
     x
-        A real or complex floating array of any array API library, of any shape and memory layout; or a number, which
-        reaches f as a NumPy float64, or a (nested) list of numbers, which does as an array of it, and beside arrays of
-        another library both as arrays of that, in the widest of their dtypes; or a dict, list, tuple, namedtuple or
-        dataclass of these, or a type registered with optree (``namespace="anygrad"``). An integer beside others is
-        refused: write 2.0, or leave it out of x. x is the same afterwards, to the last bit, whatever f does.
+        A real or complex floating array of any array API library, of any shape and memory layout. Or a number or a
+        (nested) list of numbers: f gets it as a NumPy float64 or an array of them; beside arrays of another library,
+        as an array of that library, in the widest of their dtypes. Or a dict, list, tuple, namedtuple or dataclass
+        of these, or a type registered with optree (``namespace="anygrad"``). An integer beside others is refused:
+        write 2.0, or leave it out of x. x is the same afterwards, to the last bit, whatever f does.
     h
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
@@ -51,10 +51,10 @@ def numerical_gradient(
     evaluator
         How f is called; see `Loop`.
     bounds
-        ``(lower, upper)``, between which f is evaluated and nowhere else: None, a number, an array of x's shape, or
-        a pytree like x of these, each; they are rounded to x's dtype. Where there is no room for points on both
-        sides they go to one, at the same order; the flag ``"one_sided"`` says where. Of a lazy or traced x, elements
-        outside of their bounds are no error, but have the gradient NaN.
+        ``(lower, upper)``: f is evaluated only between them. Each is None, a number, an array of x's shape, or a
+        pytree like x of these, and is rounded to x's dtype. Where there is no room for points on both sides, all
+        points go to one side, at the same order; the flag ``"one_sided"`` says where. An element outside of its
+        bounds is an error; if x is lazy or traced, its gradient is NaN.
     f0
         f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
         pair that f returns.
