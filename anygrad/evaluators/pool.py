@@ -336,8 +336,8 @@ class PoolCalls:
                 ". No worker has answered at all: look for an initializer that fails, for a script that lacks"
                 ' if __name__ == "__main__", or for an anygrad that workers cannot import'
             )
-        elif restarts:
-            text += ". To find out at which of these: Pool(1, chunk=1)" if len(named) > 1 else ""
+        if restarts and len(named) > 1:
+            text += ". To find out at which of these: Pool(1, chunk=1)"
         if not restarts:
             text += (
                 f". The executor is broken: let Pool make another, as in Pool(restart=lambda: {name}(...)); and"
