@@ -42,7 +42,7 @@ _ENDS = "2 where something given cannot be used, or f fails; 130 after Ctrl-C"
 
 
 class Refusal(Exception):  # noqa: N818 - what the user is told, and no error of the program
-    """What was given cannot be used; the message says what was expected."""
+    """The command line cannot be carried out; the message says why and what was expected."""
 
 
 # What the library raises where what it was given is wrong; anything else is a mistake of its own.
@@ -439,7 +439,9 @@ def _require_drawable(path: str) -> None:
     matplotlib.use("Agg")
     suffix, known = Path(path).suffix.lower().removeprefix("."), FigureCanvasBase.get_supported_filetypes()
     if suffix and suffix not in known:
-        raise Refusal(f"{path} is to be a picture, but .{suffix} is none that matplotlib writes: call it .png or .svg")
+        raise Refusal(
+            f"{path} cannot be written as a picture: matplotlib does not write .{suffix} files; call it .png or .svg"
+        )
 
 
 @contextmanager

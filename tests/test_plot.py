@@ -286,7 +286,9 @@ def test_the_picture_of_a_check_from_the_command_line(tmp_path, monkeypatch, cap
     assert main([*words, "check.xyz"]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith("anygrad: check.xyz is to be a picture, but .xyz is none that matplotlib writes")
+    assert shown.err.startswith(
+        "anygrad: check.xyz cannot be written as a picture: matplotlib does not write .xyz files"
+    )
 
 
 # What a check found

@@ -1,4 +1,4 @@
-"""What memories of arrays on a device, and of immutable ones, have in common: pure array API."""
+"""Helpers in pure array API, shared by the memories of device arrays and of immutable arrays."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ArrayApiMemory(Memory):
         return self.backend.is_array(value)
 
     def detached(self, value: Any) -> Any:
-        """Return what f returned, or an array of points, without a graph that it may be part of."""
+        """Return the array (a value of f, or points) detached from any autograd graph."""
         return value
 
     def compose(self, real: Array, imag: Array) -> Array:
@@ -245,7 +245,7 @@ def composed_by_assignment(real: Array, imag: Array) -> Array:
 
 
 def complex_copy(x: Array) -> Array:
-    """Return a copy of a real array in the complex dtype of the same precision; raise if there is none."""
+    """Return a copy of a real array in the complex dtype of the same precision; raise if there is no such dtype."""
     xp = array_namespace(x)
     if not xp.isdtype(x.dtype, "real floating") or xp.finfo(x.dtype).bits < 32:
         raise no_complex_counterpart(x.dtype)

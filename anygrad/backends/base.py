@@ -1,4 +1,4 @@
-"""What a backend is: points near x, arrays opened for perturbation, and the library that they are of."""
+"""The backend protocol: points near x, the memory that is perturbed, and the library that it belongs to."""
 
 from __future__ import annotations
 
@@ -592,7 +592,7 @@ class Backend:
         return False
 
     def complexified(self, x: Array) -> Array:
-        """Return a copy of a real x in the complex dtype of the same precision; raise if there is none."""
+        """Return a copy of a real x in the complex dtype of the same precision; raise if there is no such dtype."""
         raise NotImplementedError
 
     def widened(self, x: Array) -> Array:

@@ -21,7 +21,7 @@ from anygrad._typing import Array
 
 @dataclass(frozen=True)
 class Description:
-    """What there is of a library here: ``obstacle`` says in one line why it cannot be used; None if it can."""
+    """The state of a library on this machine. ``obstacle`` says in one line why it cannot be used; None if it can."""
 
     name: str
     version: str | None = None

@@ -1,4 +1,4 @@
-"""What libraries keep for each thread or process besides arrays, taken to the threads and processes of a pool.
+"""The modes that libraries keep for each thread, such as PyTorch's grad mode, carried to the workers of a pool.
 
 Every library that has been imported is asked: an f of NumPy's arrays may compute with another one.
 """

@@ -1,4 +1,4 @@
-"""What f may return: one number, in any of the forms in which array programs have one."""
+"""Reading the value of f: one number, in any form that array programs use."""
 
 from __future__ import annotations
 

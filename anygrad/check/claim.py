@@ -37,7 +37,7 @@ _STRUCTURES = {
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """What is claimed, and how exact it can be; lists have an entry for each array.
+    """The derivative that the user claims, and how exact it can be; lists have an entry for each array.
 
     Attributes
     ----------

@@ -233,7 +233,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What bears on all elements of an array.
+    """Evidence about all elements of an array.
 
     Attributes
     ----------

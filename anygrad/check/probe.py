@@ -1,4 +1,4 @@
-"""What a check is about (f, x and the claim), f at x and along a line through x, and arrays on the host."""
+"""The subject of a check: f, x and the claim; f at x and along a line through x; arrays on the host."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def _within_bounds(t: HostArray, lower: Any, upper: Any) -> HostArray:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be checked: whether the claim is a derivative of f at x.
+    """The question of a check: whether the claim is a derivative of f at x.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What `check_gradient` returns: as data and in words."""
+"""The report that `check_gradient` returns, as data and in words."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FAILED = "substr(content, 1, 1) = x'5B'"  # a "["
 
 
 class Row(NamedTuple):
-    """What is known of f at a point: its value, in the bytes of a .npy file, or how it failed, in JSON.
+    """The record of f at a point: its value, in the bytes of a .npy file, or how it failed, in JSON.
 
     ``pickled`` is the exception, or f's extra output at x, if the user trusts the file.
     """

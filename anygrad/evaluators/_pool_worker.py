@@ -1,4 +1,4 @@
-"""What a worker of a pool runs: f at some points, with an x of its own that it keeps for the next ones."""
+"""The code that a worker of a pool runs: it evaluates f at some points, and keeps its own x for the next ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Task:
 
 @dataclass(eq=False)
 class Answer:
-    """What `Calls.evaluate` yields for a task. What f has raised is pickled if it comes from another process."""
+    """The values of a task, as `Calls.evaluate` yields them. An exception from another process is pickled."""
 
     start: int
     pieces: Sequence[tuple[slice, Array | BaseException | bytes]]

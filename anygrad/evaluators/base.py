@@ -1,4 +1,4 @@
-"""What an evaluator is: how f is called at the points that a scheme asks for."""
+"""The evaluator protocol: how f is called at the points that a scheme asks for."""
 
 from __future__ import annotations
 

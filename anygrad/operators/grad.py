@@ -82,7 +82,7 @@ def grad(
 
 
 class Gradient:
-    """What `grad` returns: the gradient of ``f`` as a function of x, with the ``options`` that the user gave."""
+    """The result of `grad`: the gradient of ``f`` as a function of x, with the ``options`` that the user gave."""
 
     def __init__(self, f: Callable[..., object], options: Mapping[str, Any]) -> None:
         self._f = f

@@ -1,4 +1,4 @@
-"""What the user passes besides f and x, checked."""
+"""The arguments of an operator besides f and x, validated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator returns: the derivative alone, or all that is known of it."""
+"""The result of an operator: the derivative alone, or with errors, steps, flags and counts."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Counts:
 
 @dataclass(eq=False)
 class Derivatives:
-    """What is known of derivatives, in arrays of x's library: see `Result`. Steps and errors may be missing."""
+    """Derivatives, flags, and steps and errors if there are any, in arrays of x's library: see `Result`."""
 
     value: Array
     step: Array | None

@@ -1,4 +1,4 @@
-"""What a scheme is, what it is given and what it returns."""
+"""The scheme protocol: a scheme is given lines, and returns slopes."""
 
 from __future__ import annotations
 

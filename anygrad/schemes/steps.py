@@ -123,7 +123,7 @@ def require_positive(step: Any) -> None:
 
 
 def given_steps(given: float | Array, lines: Lines) -> Array:
-    """Return a step that the user gave as one for each line; raise if it is none that changes x."""
+    """Return a step that the user gave as one for each line; raise if it does not change x."""
     xp = lines.xp
     size = xp.full_like(lines.at, float(given)) if isinstance(given, numbers.Real) else lines.spread(given)
     if lines.any(~((size > 0) & xp.isfinite(size))):

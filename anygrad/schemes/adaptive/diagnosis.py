@@ -1,4 +1,4 @@
-"""What keeps a line from converging as a smooth function does, and what can be done about it.
+"""Why a line does not converge as a smooth function does, and how to continue.
 
 `differentiate` is what `Adaptive` runs. It searches all lines, and then examines those in doubt: noise is measured,
 kinks are looked for, and the search is repeated from farther out or from nearer.
