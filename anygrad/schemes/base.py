@@ -119,9 +119,20 @@ class Slopes:
     error: Array | None = None
     flags: Mapping[str, Array] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, change: Callable[..., Array], *parts: Slopes) -> Slopes:
+        """Return the slopes each of whose arrays is made of those of the parts."""
+        errors = [part.error for part in parts if part.error is not None]
+        return cls(
+            value=change(*[part.value for part in parts]),
+            step=change(*[part.step for part in parts]),
+            error=change(*errors) if errors else None,
+            flags={name: change(*[part.flags[name] for part in parts]) for name in parts[0].flags},
+        )
+
     def each(self, change: Callable[[Array], Array]) -> Slopes:
         """Return the slopes with the same done to every array."""
-        return replace(self.each_value(change), step=change(self.step))
+        return Slopes.of(change, self)
 
     def each_value(self, change: Callable[[Array], Array]) -> Slopes:
         """Return the slopes with the same done to every array but the steps."""
@@ -131,6 +142,11 @@ class Slopes:
             error=None if self.error is None else change(self.error),
             flags={name: change(flag) for name, flag in self.flags.items()},
         )
+
+
+def joined(xp: Namespace, blocks: Sequence[Slopes]) -> Slopes:
+    """Return the slopes of all blocks of lines, one after the other."""
+    return blocks[0] if len(blocks) == 1 else Slopes.of(lambda *arrays: xp.concat(list(arrays)), *blocks)
 
 
 class Scheme(Protocol):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.base import Lines, Slopes
 from anygrad.schemes.stencil import centred
-from anygrad.schemes.steps import NearOptimalStep
+from anygrad.schemes.steps import near_optimal_steps
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Complex:
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the step of each line: along the imaginary axis for n = 1, along the real one for n = 2."""
         _validate_n(n)
-        return _imaginary_step(lines) if n == 1 else NearOptimalStep().steps(lines, centred(2))
+        return _imaginary_step(lines) if n == 1 else near_optimal_steps(lines, centred(2))
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the first or second derivatives of ``lines``."""
@@ -111,7 +111,7 @@ def _require_kept(lines: Lines, slope: Array, suspect: Array) -> None:
         return
     suspects = xp.nonzero(xp.any(suspect, axis=1))[0]
     taken, claimed = lines.take(suspects), xp.take(slope, suspects, axis=0)
-    k = NearOptimalStep().steps(taken, centred(2))
+    k = near_optimal_steps(taken, centred(2))
     wide, narrow = (_real_slope(taken, step) for step in (k, k / 2))
     # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
     reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)

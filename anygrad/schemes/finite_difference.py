@@ -3,18 +3,63 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from anygrad._typing import Array, Namespace
-from anygrad.schemes.base import Lines, Slopes
+from anygrad.schemes.base import Lines, Slopes, joined
 from anygrad.schemes.stencil import Stencil, centred, one_sided
-from anygrad.schemes.steps import Step, step_rule
+from anygrad.schemes.steps import Step, choose_steps, validate_step
 
 
 @dataclass(frozen=True)
-class Central:
+class _Difference:
+    """A finite difference of some order: all but its stencil, which a subclass chooses."""
+
+    order: int = 1
+    step: Step = None
+    noise: float | None = None
+    samples_complex: ClassVar[bool] = False
+    inspects_values: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self._validate_order()
+        validate_noise(type(self).__name__, self.noise)
+        validate_step(self.step)
+
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the step of each line for the n-th derivative."""
+        return choose_steps(self.step, lines, self._stencil(n), self.noise)
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the n-th derivatives of ``lines``.
+
+        Where the bounds leave no room for the stencil, a one-sided one of the same order is taken; and where they leave
+        none for that either, the side with more room, and a step that fits.
+        """
+        stencil = self._stencil(n)
+        if lines.lower is None and lines.upper is None:
+            return _slopes(lines, steps, stencil)
+        return _between_bounds(lines, steps, stencil)
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called for the n-th derivatives of m lines."""
+        return self._stencil(n).calls(m)
+
+    def _stencil(self, n: int) -> Stencil:
+        raise NotImplementedError
+
+    def _validate_order(self, multiple_of: int = 1) -> None:
+        scheme, order = type(self).__name__, self.order
+        if isinstance(order, bool) or not isinstance(order, numbers.Integral):
+            raise TypeError(f"{scheme}(order={order!r}): order must be an integer, such as {multiple_of}")
+        if order < 1 or order % multiple_of:
+            kind = "a positive even number" if multiple_of == 2 else "1 or more"
+            raise ValueError(f"{scheme}(order={order!r}): order must be {kind}, such as {multiple_of}")
+
+
+@dataclass(frozen=True)
+class Central(_Difference):
     """Central differences: f is sampled symmetrically about x, and f(x) itself is not needed.
 
     Parameters
@@ -55,34 +100,16 @@ class Central:
     """
 
     order: int = 2
-    step: Step = None
-    noise: float | None = None
-    samples_complex: ClassVar[bool] = False
-    inspects_values: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        validate_order("Central", self.order, multiple_of=2)
-        validate_noise("Central", self.noise)
-        step_rule(self.step, self.noise)
-
-    def steps(self, lines: Lines, n: int = 1) -> Array:
-        """Return the step of each line for the n-th derivative."""
-        return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
-
-    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
-        """Return the n-th derivatives of ``lines``."""
-        return _differentiate(lines, steps, self._stencil(n))
-
-    def calls(self, m: int, n: int = 1) -> int:
-        """Return how often f is called for the n-th derivatives of m lines."""
-        return self._stencil(n).calls(m)
 
     def _stencil(self, n: int) -> Stencil:
         return centred(self.order, n)
 
+    def _validate_order(self, multiple_of: int = 2) -> None:
+        super()._validate_order(multiple_of)
+
 
 @dataclass(frozen=True)
-class Forward:
+class Forward(_Difference):
     """Forward differences: f is sampled at x and above it only.
 
     Parameters
@@ -110,35 +137,12 @@ class Forward:
     array([6.])
     """
 
-    order: int = 1
-    step: Step = None
-    noise: float | None = None
-    samples_complex: ClassVar[bool] = False
-    inspects_values: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        validate_order("Forward", self.order, multiple_of=1)
-        validate_noise("Forward", self.noise)
-        step_rule(self.step, self.noise)
-
-    def steps(self, lines: Lines, n: int = 1) -> Array:
-        """Return the step of each line for the n-th derivative."""
-        return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
-
-    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
-        """Return the n-th derivatives of ``lines``."""
-        return _differentiate(lines, steps, self._stencil(n))
-
-    def calls(self, m: int, n: int = 1) -> int:
-        """Return how often f is called for the n-th derivatives of m lines."""
-        return self._stencil(n).calls(m)
-
     def _stencil(self, n: int) -> Stencil:
         return one_sided(self.order, n, side=1)
 
 
 @dataclass(frozen=True)
-class Backward:
+class Backward(_Difference):
     """Backward differences: f is sampled at x and below it only.
 
     Parameters
@@ -166,60 +170,11 @@ class Backward:
     array([6.])
     """
 
-    order: int = 1
-    step: Step = None
-    noise: float | None = None
-    samples_complex: ClassVar[bool] = False
-    inspects_values: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        validate_order("Backward", self.order, multiple_of=1)
-        validate_noise("Backward", self.noise)
-        step_rule(self.step, self.noise)
-
-    def steps(self, lines: Lines, n: int = 1) -> Array:
-        """Return the step of each line for the n-th derivative."""
-        return step_rule(self.step, self.noise).steps(lines, self._stencil(n))
-
-    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
-        """Return the n-th derivatives of ``lines``."""
-        return _differentiate(lines, steps, self._stencil(n))
-
-    def calls(self, m: int, n: int = 1) -> int:
-        """Return how often f is called for the n-th derivatives of m lines."""
-        return self._stencil(n).calls(m)
-
     def _stencil(self, n: int) -> Stencil:
         return one_sided(self.order, n, side=-1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Stencils:
-    """The stencil that a scheme is named for, and those above and below x that bounds may turn it to."""
-
-    nominal: Stencil
-    above: Stencil
-    below: Stencil
-
-    @classmethod
-    def around(cls, nominal: Stencil) -> _Stencils:
-        """Return a stencil with the one-sided ones of its order."""
-        order, n = nominal.order, nominal.n
-        return cls(nominal, one_sided(order, n, side=1), one_sided(order, n, side=-1))
-
-
-def _differentiate(lines: Lines, steps: Array, nominal: Stencil) -> Slopes:
-    """Sample each line at the offsets of a stencil, and combine the values.
-
-    Where there is no room for it between the bounds, it is a one-sided stencil of the same order that is taken; and
-    where there is no room for that either, the side with more room, and a step that fits.
-    """
-    if lines.lower is None and lines.upper is None:
-        return _slopes(lines, steps, nominal, turned=False)
-    return _between_bounds(lines, steps, _Stencils.around(nominal))
-
-
-def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool) -> Slopes:
+def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool = False) -> Slopes:
     values = lines.sample(stencil.points(lines.at, steps))
     if 0 in stencil.offsets:
         sampled = iter(values)
@@ -232,36 +187,34 @@ def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool) -> Sl
     return Slopes(value=value, step=steps, flags={"nonfinite": nonfinite, "one_sided": one_sided})
 
 
-def _between_bounds(lines: Lines, steps: Array, stencils: _Stencils) -> Slopes:
+def _between_bounds(lines: Lines, steps: Array, stencil: Stencil) -> Slopes:
     xp = lines.xp
-    nominal, above, steps = _chosen(lines, steps, stencils)
-    turned = {True: stencils.above, False: stencils.below}
+    upward, downward = (one_sided(stencil.order, stencil.n, side=side) for side in (1, -1))
+    below, above = room(lines)
+    fits = (stencil.below * steps <= below) & (stencil.above * steps <= above)
+    reach = float(upward.above)
+    up = (reach * steps <= above) | (above >= below)
+    most = xp.where(up, above, below) / reach
+    steps = xp.where(~fits & (steps > most), most, steps)
+    require_room(lines, steps, above=up)
     if lines.lazy:  # it cannot be seen which are which: all of each
-        sides = [_slopes(lines, steps, turned[side], turned=True) for side in (True, False)]
-        return selected(xp, nominal, _slopes(lines, steps, stencils.nominal, turned=False), selected(xp, above, *sides))
+        turned = [_slopes(lines, steps, side, turned=True) for side in (upward, downward)]
+        return _selected(xp, fits, _slopes(lines, steps, stencil), _selected(xp, up, *turned))
     parts, indices = [], []
-    groups = ((nominal, stencils.nominal), (~nominal & above, stencils.above), (~nominal & ~above, stencils.below))
-    for mask, stencil in groups:
+    for mask, chosen in ((fits, stencil), (~fits & up, upward), (~fits & ~up, downward)):
         own = xp.nonzero(mask[:, 0])[0]
         if own.shape[0]:
             own_steps = xp.take(steps, own, axis=0)
-            parts.append(_slopes(lines.take(own), own_steps, stencil, turned=stencil is not stencils.nominal))
+            parts.append(_slopes(lines.take(own), own_steps, chosen, turned=chosen is not stencil))
             indices.append(own)
-    return joined(xp, parts, indices)
+    if len(parts) == 1:
+        return parts[0]
+    order = xp.argsort(xp.concat(indices))  # without an assignment by index, which immutable arrays lack
+    return joined(xp, parts).each(lambda array: xp.take(array, order, axis=0))
 
 
-def _chosen(lines: Lines, steps: Array, stencils: _Stencils) -> tuple[Array, Array, Array]:
-    """Return which lines have room for the nominal stencil, which others go above, and the steps, (m, 1) each."""
-    xp = lines.xp
-    room_below, room_above = room(lines)
-    nominal = (stencils.nominal.below * steps <= room_below) & (stencils.nominal.above * steps <= room_above)
-    reach = float(stencils.above.above)
-    above = (reach * steps <= room_above) | (room_above >= room_below)
-    most = xp.where(above, room_above, room_below) / reach
-    squeezed = ~nominal & (steps > most)
-    steps = xp.where(squeezed, most, steps)
-    require_room(lines, steps, above=above)
-    return nominal, above, steps
+def _selected(xp: Namespace, mask: Array, yes: Slopes, no: Slopes) -> Slopes:
+    return Slopes.of(lambda one, other: xp.where(mask, one, other), yes, no)
 
 
 def room(lines: Lines) -> tuple[Array, Array]:
@@ -281,43 +234,6 @@ def require_room(lines: Lines, steps: Array, *, above: Array) -> None:
             "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
             " on both sides: widen them, leave that element out of x, or give another direction"
         )
-
-
-def joined(xp: Namespace, parts: Sequence[Slopes], indices: Sequence[Array]) -> Slopes:
-    """Return the slopes of all lines in order, from parts of which it is known which lines they are of."""
-    if len(parts) == 1:
-        return parts[0]
-    # Without an assignment by index, which immutable arrays lack.
-    order = xp.argsort(xp.concat(list(indices)))
-
-    def ordered(arrays: Sequence[Array]) -> Array:
-        return xp.take(xp.concat(list(arrays)), order, axis=0)
-
-    return Slopes(
-        value=ordered([part.value for part in parts]),
-        step=ordered([part.step for part in parts]),
-        error=None if parts[0].error is None else ordered([part.error for part in parts]),
-        flags={name: ordered([part.flags[name] for part in parts]) for name in parts[0].flags},
-    )
-
-
-def selected(xp: Namespace, mask: Array, yes: Slopes, no: Slopes) -> Slopes:
-    """Return the slopes of ``yes`` where the mask is true, and of ``no`` elsewhere."""
-    return Slopes(
-        value=xp.where(mask, yes.value, no.value),
-        step=xp.where(mask, yes.step, no.step),
-        error=None if yes.error is None else xp.where(mask, yes.error, no.error),
-        flags={name: xp.where(mask, flag, no.flags[name]) for name, flag in yes.flags.items()},
-    )
-
-
-def validate_order(scheme: str, order: int, *, multiple_of: int) -> None:
-    """Raise unless ``order`` is a positive multiple of ``multiple_of``."""
-    if isinstance(order, bool) or not isinstance(order, numbers.Integral):
-        raise TypeError(f"{scheme}(order={order!r}): order must be an integer, such as {multiple_of}")
-    if order < 1 or order % multiple_of:
-        kind = "a positive even number" if multiple_of == 2 else "1 or more"
-        raise ValueError(f"{scheme}(order={order!r}): order must be {kind}, such as {multiple_of}")
 
 
 def validate_noise(scheme: str, noise: float | None) -> None:

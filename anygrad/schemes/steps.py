@@ -23,34 +23,31 @@ class StepRule(Protocol):
 Step: TypeAlias = float | Array | StepRule | None
 
 
-@dataclass(frozen=True)
-class NearOptimalStep:
-    """The step that balances truncation and rounding for the stencil's order p and the dtype.
+def choose_steps(step: Step, lines: Lines, stencil: Stencil, noise: float | None) -> Array:
+    """Return the step of each line, (m, 1), for the ``step=`` and ``noise=`` of a scheme."""
+    if step is None:
+        return near_optimal_steps(lines, stencil, noise or 0.0)
+    rule: Any = step
+    return rule.steps(lines, stencil) if hasattr(step, "steps") else given_steps(step, lines)
 
-    On which scale f varies is not known: with x, as a power of it does, or on that of 1, as a sine does. With X the
+
+def near_optimal_steps(lines: Lines, stencil: Stencil, noise: float = 0.0) -> Array:
+    """Return the steps that balance truncation and rounding for the stencil's order p and the dtype.
+
+    It is not known on which scale f varies: that of x, as a power of x does, or that of 1, as a sine does. With X the
     larger of |x| and 1, the error relative to the first derivative is about eps X / h of rounding for the former and
-    h^p of truncation for the latter; they meet where h grows as X^(1/(p+1)). Below sqrt(eps) X it is never.
+    h^p of truncation for the latter; they meet where h grows as X^(1/(p+1)). The step is never below sqrt(eps) X.
 
     For the n-th derivative the rounding is about eps (X / h)^n, and the power n/(p+n). At a large X nothing is left of
     the derivative unless h grows as X does. So from the second derivative on the least step is in proportion to X: it
-    leaves a rounding of sqrt(eps), or of what there is at 1, if that is more.
-
-    Attributes
-    ----------
-    noise
-        Relative error of f's values, where that is more than the spacing of x's dtype.
+    leaves a rounding of sqrt(eps), or of what there is at 1, if that is more. ``noise`` is the relative error of f's
+    values; it takes the place of eps where it is larger.
     """
-
-    noise: float = 0.0
-
-    def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        xp = lines.xp
-        scale = scale_of(lines)
-        noise, n = max(lines.eps, self.noise), stencil.n
-        relative = stencil.relative_step(noise)
-        balanced = relative * scale ** (n / (stencil.order + n))
-        least = lines.eps**0.5 if n == 1 else min(relative, noise ** (0.5 / n))
-        return representable(xp.maximum(balanced, least * scale), lines)
+    noise, n, scale = max(lines.eps, noise), stencil.n, scale_of(lines)
+    relative = stencil.relative_step(noise)
+    balanced = relative * scale ** (n / (stencil.order + n))
+    least = lines.eps**0.5 if n == 1 else min(relative, noise ** (0.5 / n))
+    return representable(lines.xp.maximum(balanced, least * scale), lines)
 
 
 @dataclass(frozen=True)
@@ -83,35 +80,14 @@ class ReferenceStep:
         return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
 
 
-@dataclass(frozen=True)
-class GivenStep:
-    """The step that the user gave, one for all or an array like x.
-
-    x + step may be another number than was asked for, in float32 by a fifth of the step: the step taken, and divided
-    by, is what lies between that number and x.
-    """
-
-    size: float | Array
-
-    def steps(self, lines: Lines, stencil: Stencil) -> Array:
-        return given_steps(self.size, lines)
-
-
-def step_rule(step: Step, noise: float | None = None) -> StepRule:
-    """Return the rule that ``step=`` asks for; raise if it asks for none."""
-    if step is None:
-        return NearOptimalStep(noise or 0.0)
-    if hasattr(step, "steps"):
-        rule: StepRule = step
-        return rule
+def validate_step(step: Step) -> None:
+    """Raise unless that can be the ``step=`` of a scheme; an array is checked when x is known."""
     if isinstance(step, (bool, str, bytes, complex)):
         raise TypeError(
             f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
         )
-    if not isinstance(step, numbers.Real):
-        return GivenStep(step)  # like x, which is not known yet
-    require_positive(step)
-    return GivenStep(float(step))
+    if isinstance(step, numbers.Real):
+        require_positive(step)
 
 
 def require_positive(step: Any) -> None:
@@ -123,7 +99,11 @@ def require_positive(step: Any) -> None:
 
 
 def given_steps(given: float | Array, lines: Lines) -> Array:
-    """Return a step that the user gave as one for each line; raise if it does not change x."""
+    """Return a step that the user gave as one for each line; raise if it does not change x.
+
+    x + step may be another number than was asked for, in float32 by a fifth of the step: the step taken, and divided
+    by, is the distance from x to that number.
+    """
     xp = lines.xp
     size = xp.full_like(lines.at, float(given)) if isinstance(given, numbers.Real) else lines.spread(given)
     if lines.any(~((size > 0) & xp.isfinite(size))):
