@@ -18,7 +18,7 @@ from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import Derivatives
+from anygrad.problem.result import arrays_of
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 
@@ -118,7 +118,7 @@ def vjp(restriction: Restriction, weights: Array, options: Options) -> tuple[Arr
     if found.unseen:
         # The sum is constant, as that of probabilities is. jvp warns if f is.
         jvp(restriction, [_ones_like(array) for array in restriction.varied], options)
-    return tuple(Derivatives.of(*part).value for part in found.parts)
+    return tuple(arrays_of(*part).value for part in found.parts)
 
 
 def jvp(restriction: Restriction, tangents: Sequence[Array], options: Options) -> Array:

@@ -7,13 +7,13 @@ from typing import Any
 
 from anygrad._typing import Array, Bounds, ProgressCallback
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import nothing, warn_if_constant
+from anygrad.operators.partials import nothing
 from anygrad.problem.function import Function
 from anygrad.problem.lines import pointwise_lines
 from anygrad.problem.options import Options, require_callable, require_order
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import Counts, Derivatives, assembled
+from anygrad.problem.result import arrays_of
 from anygrad.problem.tree import only
 from anygrad.schemes import Adaptive, Scheme
 
@@ -53,19 +53,14 @@ def derivative(
     Raises
     ------
     TypeError, ValueError
-        As `numerical_gradient`; ValueError as well if f returns an array of another shape than x's, if n is below 1,
-        or if it is so large that `Adaptive` has no digit left of the derivative.
-
-    Warns
-    -----
-    ConstantFunctionWarning
-        As `numerical_gradient`.
+        As `numerical_gradient`, whose warning is given as well; ValueError also if f returns an array of another shape
+        than x's, if n is below 1, or if n is so large that `Adaptive` has no digit left of the derivative.
 
     Notes
     -----
-    The number of calls of f does not depend on the size of x; with `Adaptive`, it is what the hardest of its elements
-    takes. The higher the derivative, the fewer digits are left of the 16 of float64: with `Adaptive` of exp about 13 of
-    the first derivative, 10 of the fourth, 6 of the eighth and 3 of the twelfth, and none of the twentieth, which is
+    The number of calls of f does not depend on the size of x; with `Adaptive`, the hardest element decides it. The
+    higher the derivative, the fewer of the 16 digits of float64 are correct: for exp, `Adaptive` gives about 13 of the
+    first derivative, 10 of the fourth, 6 of the eighth and 3 of the twelfth. The twentieth has no correct digit, and is
     flagged as unconverged.
 
     Examples
@@ -83,17 +78,13 @@ def derivative(
     options = Options("derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"n": n})
     [shape] = parameters.shapes
     function = Function(f, has_aux=has_aux, vector=True, shape=shape)
-    with (
-        options.meter(scheme.calls(1, n)) as counter,
-        Problem.joint(function, parameters, options, counter) as problem,
-    ):
+    with Problem.joint(function, parameters, options, scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
         if memory.size:
             lines = pointwise_lines(problem)
             slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
         else:
             slopes = nothing(memory, 1, samples_complex=scheme.samples_complex)
-        arrays = Derivatives.of(memory, slopes, shape, steps=full_output)
-        warn_if_constant(["x"] if problem.is_constant() else ())
-        counts = Counts.of(problem)
-    return assembled([arrays], only, options, function, counts)
+        arrays = arrays_of(memory, slopes, shape, steps=full_output)
+        problem.warn_if_constant()
+    return problem.result([arrays], only)

@@ -11,15 +11,14 @@ import numpy as np
 
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import completed, warn_if_constant
-from anygrad.operators.second import along_direction, along_elements, along_elements_and
-from anygrad.operators.symmetric import like, spans, vector
-from anygrad.problem.function import Function
+from anygrad.operators.partials import completed
+from anygrad.operators.second import along_direction, along_elements, along_elements_and, like, vector
+from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
-from anygrad.problem.options import Options, require_callable, require_gradient, require_nothing_said_of_f
+from anygrad.problem.options import Options, require_callable, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import Counts, Derivatives, assembled
+from anygrad.problem.result import arrays_of
 from anygrad.problem.tree import flatten, is_number
 from anygrad.schemes import Central, Scheme
 from anygrad.schemes.base import Slopes
@@ -58,12 +57,7 @@ def jvp(
     Raises
     ------
     TypeError, ValueError
-        As `jacobian`; ValueError as well if v has other shapes than x.
-
-    Warns
-    -----
-    ConstantFunctionWarning
-        As `numerical_gradient`.
+        As `jacobian`, whose warning is given as well; ValueError also if v has other shapes than x.
 
     Notes
     -----
@@ -94,10 +88,7 @@ def along_both_parts(
 
 
 def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
-    with (
-        options.meter(options.scheme.calls(1)) as counter,
-        Problem.joint(function, parameters, options, counter) as problem,
-    ):
+    with Problem.joint(function, parameters, options, options.scheme.calls(1)) as problem:
         memory, scheme = problem.memory, problem.scheme
         direction, length = _normalised(problem, v)
 
@@ -110,14 +101,13 @@ def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Opti
 
         slopes = _scaled(completed(problem, along) if both else along(0), length)
         parts = [
-            Derivatives.of(memory, slopes.each_value(itemgetter((slice(None), own))), shape)
+            arrays_of(memory, slopes.each_value(itemgetter((slice(None), own))), shape)
             for own, shape in function.outputs
         ]
         step = memory.assemble([slopes.step], ()) if options.full_output else None
-        # Along no direction nothing changes.
-        warn_if_constant(parameters.names if problem.is_constant() and bool(length[0, 0] != 0) else ())
-        counts = Counts.of(problem)
-    return assembled(parts, function.rebuilt, options, function, counts, steps=step)
+        if bool(length[0, 0] != 0):  # along no direction nothing changes
+            problem.warn_if_constant()
+    return problem.result(parts, function.rebuilt, steps=step)
 
 
 def hvp(
@@ -153,12 +143,7 @@ def hvp(
     Raises
     ------
     TypeError, ValueError
-        As `hessian` and `jvp`.
-
-    Warns
-    -----
-    ConstantFunctionWarning
-        As `numerical_gradient`.
+        As `hessian` and `jvp`, whose warning is given as well.
 
     Notes
     -----
@@ -178,39 +163,35 @@ def hvp(
     """
     parameters = Parameters.of(x)
     parameters.require_real("a Hessian")
+    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
     if grad is not None:
-        require_gradient(grad)
-        require_nothing_said_of_f(f0, has_aux=has_aux)
-        options = Options("jvp", scheme, evaluator, bounds, progress=progress, full_output=full_output, also={"v": v})
-        product = _jvp_of(Function(grad, vector=True, called="grad"), parameters, v, options)
+        require_gradient(grad, f0, has_aux=has_aux)
+        product = _jvp_of(Function(grad, vector=True, called="grad"), parameters, v, replace(options, operator="jvp"))
         parameters.require_like(product.value if full_output else product, "grad")
         if not full_output:
             return _like_x(parameters, product)
         error = None if product.error is None else _like_x(parameters, product.error)
         return replace(product, value=_like_x(parameters, product.value), error=error)
     require_callable(f)
-    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
-    function = Function(f, has_aux=has_aux)
-    with (
-        options.meter(scheme.calls(2 * parameters.size + 1, 2)) as counter,
-        Problem.joint(function, parameters, options, counter) as problem,
-    ):
+    with Problem.joint(
+        Function(f, has_aux=has_aux), parameters, options, scheme.calls(2 * parameters.size + 1, 2)
+    ) as problem:
         memory = problem.memory
         direction, length = _normalised(problem, v)
         diagonal = along_elements(problem)
         along = along_direction(problem, direction)
         slopes = _scaled(along_elements_and(problem, diagonal, direction, along), length)
         parts = [
-            _of_array(Derivatives.of(memory, slopes.each_value(itemgetter((span, ...))), shape), leaf)
+            _of_array(arrays_of(memory, slopes.each_value(itemgetter((span, ...))), shape), leaf)
             for leaf, (span, shape) in zip(parameters.arrays, spans(parameters.shapes), strict=True)
         ]
         steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
-        warn_if_constant(parameters.names if problem.is_constant() and bool(length[0, 0] != 0) else ())
-        counts = Counts.of(problem)
-    return assembled(parts, parameters.rebuild, options, function, counts, steps=steps)
+        if bool(length[0, 0] != 0):
+            problem.warn_if_constant()
+    return problem.result(parts, parameters.rebuild, steps=steps)
 
 
-def _of_array(part: Derivatives, leaf: Array) -> Derivatives:
+def _of_array(part: Slopes, leaf: Array) -> Slopes:
     """Return derivatives in the dtype of an array of x: those with respect to several together are of the widest."""
     return replace(part, value=like(part.value, leaf), error=None if part.error is None else like(part.error, leaf))
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import partials, warn_if_constant
+from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options, reference_scheme, require_callable
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import assembled
+from anygrad.problem.result import arrays_of, assembled
 from anygrad.schemes import Scheme
 
 
@@ -149,14 +149,8 @@ def numerical_gradient_1d(
     array([6., 8.])
     """
     require_callable(f)
-    options = Options(
-        "numerical_gradient_1d",
-        reference_scheme(h, scheme),
-        evaluator,
-        bounds,
-        progress=progress,
-        full_output=full_output,
-    )
+    scheme = reference_scheme(h, scheme)
+    options = Options("numerical_gradient_1d", scheme, evaluator, bounds, None, False, progress, full_output)
     parameters = Parameters.of_array(x, "x")
     [array] = parameters.arrays
     if array.ndim != 1:
@@ -205,14 +199,8 @@ def numerical_gradient_2d(
            [0., 4.]])
     """
     require_callable(f)
-    options = Options(
-        "numerical_gradient_2d",
-        reference_scheme(h, scheme),
-        evaluator,
-        bounds,
-        progress=progress,
-        full_output=full_output,
-    )
+    scheme = reference_scheme(h, scheme)
+    options = Options("numerical_gradient_2d", scheme, evaluator, bounds, None, False, progress, full_output)
     if isinstance(X, (dict, tuple)):
         raise TypeError(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
@@ -225,7 +213,6 @@ def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Opt
     """Return the gradient of f, or of f of each row."""
     function = Function(f, has_aux=options.has_aux)
     found = partials(function, parameters, options, rows=rows)
-    if found.unseen:
-        warn_if_constant(found.unseen)
-    arrays = found.arrays(steps=options.full_output)
+    found.warn_if_constant()
+    arrays = [arrays_of(*part, steps=options.full_output) for part in found.parts]
     return assembled(arrays, parameters.rebuild, options, function, found.counts)

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from anygrad._typing import Bounds, ProgressCallback, PyTree
+import numpy as np
+from array_api_compat import array_namespace
+
+from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.jacobian import jacobian_of
-from anygrad.operators.partials import warn_if_constant
-from anygrad.operators.second import along_elements, along_pairs
-from anygrad.operators.symmetric import blocks, symmetrised, vector
-from anygrad.problem.function import Function
-from anygrad.problem.options import Options, require_callable, require_gradient, require_nothing_said_of_f
+from anygrad.operators.second import along_elements, along_pairs, vector
+from anygrad.problem.function import Function, spans
+from anygrad.problem.options import Options, require_callable, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import Counts, Derivatives, assembled, mapped
-from anygrad.problem.tree import only
+from anygrad.problem.result import Result, arrays_of, mapped
+from anygrad.problem.tree import describe_mismatch, flatten, only
 from anygrad.schemes import Central, Scheme
+from anygrad.schemes.base import Slopes, joined
 
 
 def hessian(
@@ -34,7 +37,7 @@ def hessian(
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> PyTree:
-    """Return the Hessian of f at x: the second derivatives by every two elements of x.
+    """Return the Hessian of f at x: the second derivatives with respect to every two elements of x.
 
     Parameters
     ----------
@@ -43,8 +46,8 @@ def hessian(
     x
         As in `numerical_gradient`, but real. The arrays of a tree must be of one library and on one device.
     grad
-        The gradient of f, if there is one: a function of x that returns what is like x. It is then differentiated, and
-        f not called at all.
+        The gradient of f, if there is one: a function of x that returns arrays like x. It is then differentiated, and f
+        is not called at all.
     scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `numerical_gradient`. ``f0`` and ``has_aux`` are about f, and not to be given with ``grad``.
 
@@ -58,12 +61,7 @@ def hessian(
     Raises
     ------
     TypeError, ValueError
-        As `numerical_gradient`; TypeError as well if x is complex.
-
-    Warns
-    -----
-    ConstantFunctionWarning
-        As `numerical_gradient`.
+        As `numerical_gradient`, whose warning is given as well; TypeError also if x is complex.
 
     Notes
     -----
@@ -82,36 +80,19 @@ def hessian(
     """
     parameters = Parameters.of(x)
     parameters.require_real("a Hessian")
-    if grad is not None:
-        require_gradient(grad)
-        require_nothing_said_of_f(f0, has_aux=has_aux)
-        options = Options(
-            "jacobian",
-            scheme,
-            evaluator,
-            bounds,
-            progress=progress,
-            full_output=full_output,
-            also={"sparsity": None},
-        )
-        rows = jacobian_of(Function(grad, vector=True, called="grad"), parameters, options)
-        return symmetrised(rows, parameters)
-    require_callable(f)
     options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
-    function = Function(f, has_aux=has_aux)
+    if grad is not None:
+        require_gradient(grad, f0, has_aux=has_aux)
+        options = replace(options, operator="jacobian", also={"sparsity": None})
+        return _symmetrised(jacobian_of(Function(grad, vector=True, called="grad"), parameters, options), parameters)
+    require_callable(f)
     lines = parameters.size * (parameters.size + 1) // 2
-    with (
-        options.meter(scheme.calls(lines, 2)) as counter,
-        Problem.joint(function, parameters, options, counter) as problem,
-    ):
-        memory = problem.memory
+    with Problem.joint(Function(f, has_aux=has_aux), parameters, options, scheme.calls(lines, 2)) as problem:
         diagonal = along_elements(problem)
-        mixed = along_pairs(problem, diagonal)
-        rows = [mapped(row, parameters.rebuild) for row in blocks(memory, diagonal.slopes, mixed, parameters.shapes)]
-        steps = parameters.rebuild(vector(memory, diagonal.slopes.step, parameters.arrays)) if full_output else None
-        warn_if_constant(parameters.names if problem.is_constant() else ())
-        counts = Counts.of(problem)
-    return assembled(rows, parameters.rebuild, options, function, counts, steps=steps)
+        rows = _blocks(problem, diagonal.slopes, along_pairs(problem, diagonal))
+        steps = _steps(problem, diagonal.slopes)
+        problem.warn_if_constant()
+    return problem.result(rows, parameters.rebuild, steps=steps)
 
 
 def laplacian(
@@ -126,7 +107,7 @@ def laplacian(
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Any:
-    """Return the Laplacian of f at x: the sum of the second derivatives by each element, without the Hessian.
+    """Return the Laplacian of f at x: the sum of the second derivatives, without the Hessian.
 
     Parameters
     ----------
@@ -143,11 +124,6 @@ def laplacian(
     TypeError, ValueError
         As `hessian`.
 
-    Warns
-    -----
-    ConstantFunctionWarning
-        As `numerical_gradient`.
-
     Notes
     -----
     With central differences of order 2, as by default, f is called 1 + 2n times for x of n elements.
@@ -163,18 +139,103 @@ def laplacian(
     parameters = Parameters.of(x)
     parameters.require_real("a Laplacian")
     options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
-    function = Function(f, has_aux=has_aux)
-    with (
-        options.meter(scheme.calls(parameters.size, 2)) as counter,
-        Problem.joint(function, parameters, options, counter) as problem,
-    ):
-        memory, xp = problem.memory, problem.memory.xp
-        slopes = along_elements(problem).slopes
+    with Problem.joint(Function(f, has_aux=has_aux), parameters, options, scheme.calls(parameters.size, 2)) as problem:
+        slopes, xp = along_elements(problem).slopes, problem.memory.xp
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}
         total = replace(slopes, value=xp.sum(slopes.value), error=error, flags=flags)
-        arrays = Derivatives.of(memory, total, ())
-        steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
-        warn_if_constant(parameters.names if problem.is_constant() else ())
-        counts = Counts.of(problem)
-    return assembled([arrays], only, options, function, counts, steps=steps)
+        arrays = arrays_of(problem.memory, total, ())
+        steps = _steps(problem, slopes)
+        problem.warn_if_constant()
+    return problem.result([arrays], only, steps=steps)
+
+
+def _steps(problem: Problem, slopes: Slopes) -> PyTree:
+    """Return the steps as a tree like x, if they are wanted."""
+    parameters = problem.parameters
+    if not problem.options.full_output:
+        return None
+    return parameters.rebuild(vector(problem.memory, slopes.step, parameters.arrays))
+
+
+def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
+    """Return the rows of a matrix, given its diagonal (n, 1) and what is above it (m, 1).
+
+    A row is a tree like x, with a block for each array.
+    """
+    memory, parameters = problem.memory, problem.parameters
+    everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
+    whole = everything.each_value(lambda table: _matrix(memory, table, diagonal.value.shape[0]))
+    parts = spans(parameters.shapes)
+
+    def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Slopes:
+        return arrays_of(memory, whole.each_value(lambda table: table[rows, columns]), shape)
+
+    return [
+        mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
+        for rows, above in parts
+    ]
+
+
+def _matrix(memory: Memory, numbers: Array, size: int) -> Array:
+    """Return the symmetric matrix of its diagonal and what is above it, one after the other in a column.
+
+    Each number of it is looked up, as immutable arrays cannot be assigned to.
+    """
+    xp = memory.xp
+    places = np.diag(np.arange(size))
+    rows, columns = np.triu_indices(size, k=1)
+    places[rows, columns] = places[columns, rows] = size + np.arange(len(rows))
+    return xp.reshape(xp.take(numbers[:, 0], memory.index_array(places.reshape(-1).tolist()), axis=0), (size, size))
+
+
+def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
+    """Return the mean of a matrix, a tree like x of trees like it, and its transpose; or of all in a `Result`."""
+
+    def mean(matrix: PyTree) -> PyTree:
+        return _with_transpose(matrix, parameters, lambda block, mirrored: (block + mirrored) / 2)
+
+    if not isinstance(rows, Result):
+        return mean(rows)
+    return replace(
+        rows,
+        value=mean(rows.value),
+        error=None if rows.error is None else mean(rows.error),
+        flags={
+            name: _with_transpose(flag, parameters, lambda block, mirrored: block | mirrored)
+            for name, flag in rows.flags.items()
+        },
+    )
+
+
+def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTree:
+    table = _table(rows, parameters)
+    for row, above in zip(table, parameters.shapes, strict=True):
+        for block, below in zip(row, parameters.shapes, strict=True):
+            if tuple(block.shape) != above + below:
+                given = tuple(block.shape)[: len(block.shape) - len(below)]
+                raise ValueError(
+                    f"grad returned an array of shape {given} where x has {above}: it must have the shape of x"
+                )
+
+    def combined(i: int, j: int) -> Array:
+        mirrored = table[j][i]
+        first = len(parameters.shapes[j])
+        axes = (*range(first, mirrored.ndim), *range(first))
+        xp = array_namespace(mirrored)
+        # Of arrays without axes NumPy makes numbers.
+        return xp.asarray(combine(table[i][j], xp.permute_dims(mirrored, axes)))
+
+    places = range(len(table))
+    return parameters.rebuild([parameters.rebuild([combined(i, j) for j in places]) for i in places])
+
+
+def _table(rows: PyTree, parameters: Parameters) -> list[list[Array]]:
+    """Return the blocks of a matrix; raise if grad has not returned a tree like x."""
+    tree = flatten(rows)
+    names = parameters.names
+    given = [place.removesuffix(names[0].removeprefix("x")) for place in tree.names[:: len(names)]]
+    if cause := describe_mismatch(given, names):
+        raise ValueError(f"grad returned {cause}: it must return an array with the structure and shapes of x")
+    blocks = iter(tree.leaves)
+    return [[next(blocks) for _ in names] for _ in names]

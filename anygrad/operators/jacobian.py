@@ -8,11 +8,11 @@ from typing import Any
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import partials, warn_if_constant
+from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options, require_callable
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import Derivatives, assembled, mapped
+from anygrad.problem.result import arrays_of, assembled, mapped
 from anygrad.schemes import Central, Scheme
 from anygrad.schemes.base import Slopes
 
@@ -30,7 +30,7 @@ def jacobian(
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> PyTree:
-    """Return the Jacobian of f at x: the derivative of every element of f(x) by each element of x.
+    """Return the Jacobian of f at x: the derivative of every element of f(x) with respect to each of x.
 
     Parameters
     ----------
@@ -63,15 +63,10 @@ def jacobian(
     Raises
     ------
     TypeError, ValueError
-        As `numerical_gradient`; ValueError as well if f returns arrays of other shapes at some points than at others,
-        or if ``sparsity`` has another shape or lacks entries.
+        As `numerical_gradient`, whose warning is given as well; ValueError also if the shapes that f returns differ
+        between points, or if ``sparsity`` has another shape or lacks entries.
     ImportError
         If ``sparsity`` is given, and SciPy or networkx is not installed.
-
-    Warns
-    -----
-    ConstantFunctionWarning
-        As `numerical_gradient`.
 
     Notes
     -----
@@ -121,7 +116,7 @@ def jacobian_of(function: Function, parameters: Parameters, options: Options, sp
 
         return sparse_jacobian(parameters, function, options, sparsity)
     found = partials(function, parameters, options)
-    warn_if_constant(found.unseen)
+    found.warn_if_constant()
     outputs = [
         mapped([_of_output(*part, own, shape) for part in found.parts], parameters.rebuild)
         for own, shape in function.outputs
@@ -134,9 +129,7 @@ def jacobian_of(function: Function, parameters: Parameters, options: Options, sp
     return assembled(outputs, function.rebuilt, options, function, found.counts, steps=steps)
 
 
-def _of_output(
-    memory: Memory, slopes: Slopes, x_shape: tuple[int, ...], own: slice, shape: tuple[int, ...]
-) -> Derivatives:
+def _of_output(memory: Memory, slopes: Slopes, x_shape: tuple[int, ...], own: slice, shape: tuple[int, ...]) -> Slopes:
     """Return the derivatives of one array that f returns, of its shape and x's, from those of all."""
     xp = memory.xp
 
@@ -146,4 +139,4 @@ def _of_output(
         return turned if memory.lazy or not table.shape[0] else xp.reshape(turned, (-1,))
 
     chosen = slopes.each_value(part)
-    return Derivatives.of(memory, chosen, (*shape, *x_shape))
+    return arrays_of(memory, chosen, (*shape, *x_shape))

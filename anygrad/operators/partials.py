@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 from array_api_compat import device
 
-from anygrad._stacklevel import stacklevel
-from anygrad._typing import Array, Namespace
+from anygrad._typing import Array
 from anygrad.backends.base import Memory
 from anygrad.backends.values import neither_real_nor_holomorphic
 from anygrad.problem.function import Function
@@ -19,8 +17,8 @@ from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Meter, Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import ConstantFunctionWarning, Counts, Derivatives, joined
-from anygrad.schemes.base import Slopes
+from anygrad.problem.result import Counts, warn_constant
+from anygrad.schemes.base import Slopes, joined
 
 
 @dataclass(eq=False)
@@ -41,20 +39,21 @@ class Partials:
     counts: Counts = field(default_factory=Counts)
     unseen: list[str] = field(default_factory=list)
 
-    def arrays(self, *, steps: bool) -> list[Derivatives]:
-        """Return the derivatives of one number as arrays like those of x."""
-        return [Derivatives.of(*part, steps=steps) for part in self.parts]
-
     def add(self, problem: Problem, slopes: Slopes) -> None:
         """Add the table of some arrays."""
         self.counts.add(problem, slopes.value)
         parameters = problem.parameters
-        each = slopes.each if problem.options.full_output else slopes.each_value  # without it, no steps are kept
         if parameters.alone:
             self.parts.append((problem.memory, slopes, tuple(parameters.arrays[0].shape)))
             return
+        each = slopes.each if problem.options.full_output else slopes.each_value  # without it, no steps are kept
         for (memory, span), shape in zip(problem.memory.parts, parameters.shapes, strict=True):
             self.parts.append((memory, each(itemgetter((span, ...))), shape))
+
+    def warn_if_constant(self) -> None:
+        """Warn if f may have missed the perturbations of all arrays."""
+        if self.unseen:
+            warn_constant(self.unseen)
 
 
 def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:
@@ -64,7 +63,7 @@ def partials(function: Function, parameters: Parameters, options: Options, *, ro
     runs = [parameters] if parameters.alone else parameters.runs()
     if options.progress is False:
         return _partials(function, runs, options, None, rows=rows)
-    total = sum(expected_calls(run, options, rows=rows) for run in runs)
+    total = sum(_expected_calls(run, options, rows=rows) for run in runs)
     with options.meter(total) as counter:
         return _partials(function, runs, options, counter, rows=rows)
 
@@ -75,7 +74,7 @@ def _partials(
     found, seen = Partials(), False
     for parameters in runs:
         with Problem(function, parameters, options, rows=rows, meter=counter) as problem:
-            slopes = joined(problem.memory, _blocks(problem, counter))
+            slopes = joined(problem.memory.xp, _blocks(problem, counter))
             if problem.saw_copies:
                 found.unseen += parameters.names
                 seen = seen or not problem.is_constant()
@@ -85,25 +84,11 @@ def _partials(
     return found
 
 
-def expected_calls(parameters: Parameters, options: Options, *, rows: bool) -> int:
-    """Return how often f will be called, f(x) included."""
+def _expected_calls(parameters: Parameters, options: Options, *, rows: bool) -> int:
     if not rows:
         return options.scheme.calls(parameters.size)
     [(samples, *row)] = parameters.shapes
     return samples * options.scheme.calls(math.prod(row))
-
-
-def warn_if_constant(names: Sequence[str]) -> None:
-    """Warn that f returned the same value for every perturbed copy of the arrays named, if there are any."""
-    if not names:
-        return
-    warnings.warn(
-        f"f was given perturbed copies of {', '.join(dict.fromkeys(names))}, and every value that it returned is the"
-        " same: either it is constant, or it reads the original through a closure instead of its argument; write it as"
-        " a function of its argument, or pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
-        ConstantFunctionWarning,
-        stacklevel=stacklevel(),
-    )
 
 
 def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
@@ -152,29 +137,22 @@ def _blocks(problem: Problem, counter: Meter | None) -> list[Slopes]:
 
     # If f returns many values, blocks are shorter, so that they take no more memory than for one value. How many it
     # returns is known only after the first block.
-    least = problem.calls.together
+    least, full_output = problem.calls.together, problem.options.full_output
     length = least if problem.vector and not memory.lazy else memory.block
     start, slopes = 0, []
     while start < memory.size:
         block = range(start, min(start + length, memory.size))
         found = completed(problem, along)
-        if problem.tolerant and problem.options.full_output:
-            found = with_failed(memory.xp, found, [element in problem.failures for element in block])
-        if (
-            len(block) < memory.size and not problem.options.full_output
-        ):  # of many blocks, no more than is wanted is kept
+        if full_output and problem.tolerant:
+            failed = memory.xp.asarray([[element in problem.failures] for element in block], device=device(found.value))
+            found = replace(found, flags={**found.flags, "failed": failed & memory.xp.isnan(found.value)})
+        if not full_output and len(block) < memory.size:  # of many blocks, no more than is wanted is kept
             found = Slopes(memory.narrow(found.value), memory.xp.zeros_like(found.step[:0, ...]))
         slopes.append(found)
         start = block.stop
         if problem.vector:
-            length = max(least, memory.block // max(1, sum(problem.function.sizes)))
+            length = max(least, memory.block // max(1, problem.function.size))
     return slopes
-
-
-def with_failed(xp: Namespace, slopes: Slopes, failed: Sequence[bool]) -> Slopes:
-    """Return slopes with the flag of those that are NaN for what f has raised."""
-    mask = xp.asarray([[own] for own in failed], device=device(slopes.value))
-    return replace(slopes, flags={**slopes.flags, "failed": mask & xp.isnan(slopes.value)})
 
 
 def _is_complex(memory: Memory, values: Array) -> bool:

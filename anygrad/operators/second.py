@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import TypeVar
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from anygrad._typing import Array, Namespace
+from anygrad.backends.base import Memory
+from anygrad.problem.function import spans
 from anygrad.problem.lines import direction_lines, element_lines
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import joined
-from anygrad.schemes.base import Lines, Scheme, Slopes
+from anygrad.schemes.base import Lines, Scheme, Slopes, joined
 
 Item = TypeVar("Item")
 
@@ -43,7 +45,7 @@ def along_elements(problem: Problem) -> Curvatures:
         _along(element_lines(problem, range(start, min(start + memory.block, memory.size))), problem.scheme)
         for start in range(0, memory.size, memory.block)
     ]
-    slopes = joined(memory, [part.slopes for part in parts])
+    slopes = joined(memory.xp, [part.slopes for part in parts])
     return Curvatures(slopes, memory.xp.concat([part.steps for part in parts]))
 
 
@@ -79,7 +81,7 @@ def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
         directions = xp.concat([first.steps, second.steps], axis=1)
         both = direction_lines(problem, table.reshape(-1), directions)
         parts.append(_mixed(both, problem.scheme, first, second))
-    return joined(memory, parts) if parts else None
+    return joined(xp, parts) if parts else None
 
 
 def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array, along: Curvatures) -> Slopes:
@@ -99,7 +101,21 @@ def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array,
         directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction
         both = direction_lines(problem, np.tile(np.arange(memory.size), len(own)), directions)
         parts.append(_mixed(both, problem.scheme, first, along))
-    return joined(memory, parts)
+    return joined(xp, parts)
+
+
+def vector(memory: Memory, numbers: Array, leaves: Sequence[Array]) -> list[Array]:
+    """Return the parts of a column (n, 1), an array like each of the leaves."""
+    parts = spans([tuple(leaf.shape) for leaf in leaves])
+    return [
+        like(memory.assemble([numbers[span, 0]], shape), leaf)
+        for leaf, (span, shape) in zip(leaves, parts, strict=True)
+    ]
+
+
+def like(array: Array, leaf: Array) -> Array:
+    """Return an array in the dtype of a leaf: derivatives with respect to several together are of the widest one."""
+    return array if array.dtype == leaf.dtype else array_namespace(leaf).astype(array, leaf.dtype)
 
 
 def _along(lines: Lines, scheme: Scheme) -> Curvatures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from anygrad._typing import Array, PyTree
@@ -107,15 +107,14 @@ class Function:
         return self._names == ["f(x)"]
 
     @property
-    def sizes(self) -> list[int]:
-        """How many elements each array has that f returns."""
-        return [math.prod(shape) for shape in self.shapes or ()]
+    def size(self) -> int:
+        """How many elements f returns in all."""
+        return sum(map(math.prod, self.shapes or ()))
 
     @property
     def outputs(self) -> list[tuple[slice, tuple[int, ...]]]:
         """Where each array that f returns is among the elements of all of them, and its shape."""
-        ends = list(accumulate(self.sizes, initial=0))
-        return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], self.shapes or (), strict=False)]
+        return spans(self.shapes or ())
 
     def _without_aux(self, returned: Any) -> Any:
         if not self.has_aux:
@@ -174,6 +173,12 @@ class Function:
             f" one that works element by element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use"
             f" anygrad.{other}"
         )
+
+
+def spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:
+    """Return where each array lies among the elements of all, and its shape."""
+    ends = accumulate(map(math.prod, shapes), initial=0)
+    return [(slice(*span), shape) for span, shape in zip(pairwise(ends), shapes, strict=True)]
 
 
 def _shape(leaf: Any) -> tuple[int, ...]:

@@ -144,13 +144,16 @@ def require_count(count: object, name: str, *, zero: bool = False) -> None:
         raise ValueError(f"{name} is {count!r:.60}, but an integer above 1 was expected{none}")
 
 
-def require_gradient(grad: object) -> None:
-    """Raise unless the gradient of f, which is to be differentiated, can be called."""
+def require_gradient(grad: object, f0: object, *, has_aux: bool) -> None:
+    """Raise unless the gradient of f, which is to be differentiated, can be called, and no option is about f."""
     if not callable(grad):
         raise TypeError(
             f"grad is {_article(grad)}, but a function of x that returns the gradient of f was expected: its value at x"
             " alone has no derivative, so leave it out if there is no such function"
         )
+    if f0 is not None or has_aux:
+        given = "has_aux=True" if has_aux else "f0"
+        raise ValueError(f"{given} is about f, but with grad= it is grad that is called, and f is not: leave one out")
 
 
 def _wrong_scheme(scheme: object) -> TypeError:
@@ -221,13 +224,6 @@ def require_order(n: object) -> None:
         raise TypeError(f"n is {n!r}, but an integer was expected: 1 for the first derivative, 2 for the second")
     if n < 1:
         raise ValueError(f"n is {n!r}, but it must be 1 or more: 1 for the first derivative, 2 for the second")
-
-
-def require_nothing_said_of_f(f0: object, *, has_aux: bool) -> None:
-    """Raise if something is said of f although its gradient is differentiated."""
-    if f0 is not None or has_aux:
-        given = "has_aux=True" if has_aux else "f0"
-        raise ValueError(f"{given} is about f, but with grad= it is grad that is called, and f is not: leave one out")
 
 
 def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:

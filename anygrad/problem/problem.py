@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +14,15 @@ from typing import Any, Self
 import numpy as np
 
 from anygrad._stacklevel import stopped
-from anygrad._typing import Array
+from anygrad._typing import Array, PyTree
 from anygrad.backends.base import Memory, Points
 from anygrad.backends.layout import Elements
 from anygrad.evaluators.base import Calls, Evaluator
 from anygrad.problem.function import Function
 from anygrad.problem.options import Meter, Options
 from anygrad.problem.parameters import Parameters
-from anygrad.schemes.base import Scheme
+from anygrad.problem.result import Counts, assembled, warn_constant
+from anygrad.schemes.base import Scheme, Slopes
 
 # How many elements of a point are named in a message.
 _NAMED = 4
@@ -89,6 +90,7 @@ class Problem:
     _first: Array | None = None
     _varied = False
     _context: AbstractContextManager[object] = nullcontext()
+    _metering: AbstractContextManager[Any] = nullcontext()
 
     def __init__(
         self,
@@ -114,26 +116,31 @@ class Problem:
         self._quiet = np.errstate(all="ignore")
 
     @classmethod
-    def joint(cls, function: Function, parameters: Parameters, options: Options, meter: Meter | None) -> Self:
-        """Return f as a function of all arrays of x together."""
+    def joint(cls, function: Function, parameters: Parameters, options: Options, calls: int | None = None) -> Self:
+        """Return f as a function of all arrays of x together, of which about so many calls are expected."""
         parameters.require_some()
         if options.f0 is not None:
             function.know(options.f0)
-        return cls(function, parameters, options, meter=meter)
+        problem = cls(function, parameters, options)
+        problem._metering = options.meter(calls or 0)
+        return problem
 
     def __enter__(self) -> Self:
         self._context = self.parameters.context()
         if not isinstance(self._context, nullcontext):
             self._context.__enter__()
         try:
+            if not isinstance(self._metering, nullcontext):
+                self._meter = self._metering.__enter__()
+                self.reports = True
             self.calls = self.options.evaluator.open(self)
             self.memory = self.calls.memory
             self.tolerant = self.calls.tolerant
             self._varied = self.calls.memory.in_place and not self.parameters.converted
             self.saw_copies = not self._varied and self.memory.size > 0
             self._quiet.__enter__()
-        except BaseException:
-            self._context.__exit__(None, None, None)
+        except BaseException as error:
+            self._leave(error)
             raise
         try:
             if not self.parameters.alone and (self.calls.in_place or any(own.in_place for own, _ in self.memory.parts)):
@@ -158,10 +165,15 @@ class Problem:
         finally:
             del self.calls  # they refer to this problem: without them, the copy of x is freed at once
             self._quiet.__exit__(kind, error, trace)
-            if not isinstance(self._context, nullcontext):
-                self._context.__exit__(kind, error, trace)
+            self._leave(error)
         if error is not None and (stop := stopped(error)):
             raise stop from None
+
+    def _leave(self, error: BaseException | None) -> None:
+        kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
+        for context in (self._metering, self._context):
+            if not isinstance(context, nullcontext):
+                context.__exit__(kind, error, trace)
 
     # For evaluators
 
@@ -294,6 +306,19 @@ class Problem:
             return False
         # x**2 at 0 has the same value at -h and h: f(x) tells it from a constant.
         return not self._differs(self.bases(range(self.memory.size) if self.rows else range(0)))
+
+    def warn_if_constant(self) -> None:
+        """Warn if f may have missed the perturbations."""
+        if self.is_constant():
+            warn_constant(self.parameters.names)
+
+    def result(
+        self, parts: Sequence[Slopes], assemble: Callable[[Iterable[Array]], PyTree], *, steps: PyTree = None
+    ) -> Any:
+        """Return what the user asked for, given the derivatives as arrays: see `assembled`."""
+        counts = Counts()
+        counts.add(self)
+        return assembled(parts, assemble, self.options, self.function, counts, steps=steps)
 
     def _known_base(self) -> Array | None:
         memory, function = self.memory, self.function

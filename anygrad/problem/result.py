@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from array_api_compat import array_namespace, is_array_api_obj
 
+from anygrad._stacklevel import stacklevel
 from anygrad._typing import Array, PyTree
 from anygrad.backends.base import Memory
 from anygrad.problem.function import Function
@@ -74,20 +76,13 @@ class ConstantFunctionWarning(UserWarning):
 class Counts:
     """How often f was called, at how many points it was evaluated, and what it raised, by the name of the element.
 
-    ``tolerant`` says whether what f raises is no error.
+    With ``tolerant``, an exception of f is not an error.
     """
 
     ncalls: int = 0
     npoints: int = 0
     failures: dict[str, Exception] = field(default_factory=dict)
     tolerant: bool = False
-
-    @classmethod
-    def of(cls, problem: Problem) -> Counts:
-        """Return those of one problem."""
-        counts = cls()
-        counts.add(problem)
-        return counts
 
     def add(self, problem: Problem, table: Array | None = None) -> None:
         """Add those of a problem; of failures only those that left NaN in a table with a row for each element."""
@@ -104,46 +99,25 @@ class Counts:
             }
 
 
-@dataclass(eq=False)
-class Derivatives:
-    """Derivatives, flags, and steps and errors if there are any, in arrays of x's library: see `Result`."""
+def arrays_of(memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Slopes:
+    """Return slopes as arrays of x's library and of a shape; with ``steps``, those as well, of which there are as many.
 
-    value: Array
-    step: Array | None
-    error: Array | None
-    flags: Mapping[str, Array]
-
-    @classmethod
-    def of(cls, memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Derivatives:
-        """Return slopes as arrays of a shape; with ``steps``, those as well, of which there are as many."""
-        value = memory.assemble([slopes.value], shape)
-        flags = {name: memory.assemble([flag], shape) for name, flag in slopes.flags.items()}
-        if "nonfinite" in flags:  # in x's dtype, in which a large value may have become infinite
-            flags["nonfinite"] = ~array_namespace(value).isfinite(value)
-        return cls(
-            value=value,
-            step=memory.assemble([slopes.step], shape) if steps else None,
-            error=None if slopes.error is None else memory.assemble([slopes.error], shape),
-            flags=flags,
-        )
-
-
-def joined(memory: Memory, blocks: Sequence[Slopes]) -> Slopes:
-    """Return the slopes of all blocks of lines, one after the other."""
-    if len(blocks) == 1:
-        return blocks[0]
-    concat = memory.xp.concat
-    errors = [block.error for block in blocks if block.error is not None]
+    Otherwise the ``step`` is None.
+    """
+    value = memory.assemble([slopes.value], shape)
+    flags = {name: memory.assemble([flag], shape) for name, flag in slopes.flags.items()}
+    if "nonfinite" in flags:  # in x's dtype, in which a large value may have become infinite
+        flags["nonfinite"] = ~array_namespace(value).isfinite(value)
     return Slopes(
-        value=concat([block.value for block in blocks]),
-        step=concat([block.step for block in blocks]),
-        error=concat(errors) if errors else None,
-        flags={name: concat([block.flags[name] for block in blocks]) for name in blocks[0].flags},
+        value=value,
+        step=memory.assemble([slopes.step], shape) if steps else None,
+        error=None if slopes.error is None else memory.assemble([slopes.error], shape),
+        flags=flags,
     )
 
 
 def assembled(
-    parts: Sequence[Derivatives],
+    parts: Sequence[Slopes],
     assemble: Callable[[Iterable[Array]], PyTree],
     options: Options,
     function: Function,
@@ -177,24 +151,20 @@ def assembled(
     return (result, function.aux) if options.has_aux else result
 
 
-def mapped(parts: Sequence[Derivatives], assemble: Callable[[Sequence[Array]], Any]) -> Derivatives:
-    """Return one record of several, each field assembled of theirs. What one of them lacks is left out."""
+def mapped(parts: Sequence[Slopes], assemble: Callable[[Sequence[Array]], Any]) -> Slopes:
+    """Return one record of several, each of whose fields is put together of theirs."""
     names = list(dict.fromkeys(name for part in parts for name in part.flags))
     estimated = any(part.error is not None for part in parts)
     parts = [_with_all_fields(part, names, estimated=estimated) for part in parts]
-
-    def assembled(fields: Sequence[Array | None]) -> Array | None:
-        return None if any(part is None for part in fields) else assemble([part for part in fields if part is not None])
-
-    return Derivatives(
-        value=assembled([part.value for part in parts]),
-        step=assembled([part.step for part in parts]),
-        error=assembled([part.error for part in parts]) if parts else None,
+    return Slopes(
+        value=assemble([part.value for part in parts]),
+        step=None if any(part.step is None for part in parts) else assemble([part.step for part in parts]),
+        error=assemble([part.error for part in parts]) if estimated else None,
         flags={name: assemble([part.flags[name] for part in parts]) for name in names},
     )
 
 
-def _with_all_fields(part: Derivatives, names: Sequence[str], *, estimated: bool) -> Derivatives:
+def _with_all_fields(part: Slopes, names: Sequence[str], *, estimated: bool) -> Slopes:
     """Return derivatives with respect to no elements, at which no scheme has looked, with empty errors and flags."""
     if not is_array_api_obj(part.value) or math.prod(part.value.shape) or not (names or estimated):
         return part
@@ -204,12 +174,23 @@ def _with_all_fields(part: Derivatives, names: Sequence[str], *, estimated: bool
 
 
 def _has_true(mask: Any) -> bool:
-    """Return whether any flag is set; of a sparse array, this is not asked."""
+    """Return whether any flag is set; True for a sparse array, which is not searched."""
     return not is_array_api_obj(mask) or bool(array_namespace(mask).any(mask))
 
 
 def _missing(value: PyTree, *, failed: bool) -> PyTree:
-    """Return which derivatives are NaN, if f has raised anything; none, if not."""
+    """Return which derivatives are NaN if f has raised anything; otherwise False for all."""
     tree = flatten(value, "the derivative")
     masks = [array_namespace(leaf).isnan(leaf) for leaf in tree.leaves]
     return tree.rebuild([mask if failed else mask & False for mask in masks])
+
+
+def warn_constant(names: Iterable[str]) -> None:
+    """Warn that f returned the same value for every perturbed copy of the arrays named."""
+    warnings.warn(
+        f"f was given perturbed copies of {', '.join(dict.fromkeys(names))}, and every value that it returned is the"
+        " same: either it is constant, or it reads the original through a closure instead of its argument; write it as"
+        " a function of its argument, or pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
+        ConstantFunctionWarning,
+        stacklevel=stacklevel(),
+    )

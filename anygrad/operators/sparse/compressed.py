@@ -11,7 +11,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory
 from anygrad.backends.layout import Indices
-from anygrad.operators.partials import completed, warn_if_constant
+from anygrad.operators.partials import completed
 from anygrad.operators.sparse.columns import Columns
 from anygrad.operators.sparse.detection import detected
 from anygrad.operators.sparse.pattern import Pattern, given
@@ -20,9 +20,9 @@ from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
-from anygrad.problem.result import Counts, Derivatives, assembled, joined, mapped
+from anygrad.problem.result import Counts, arrays_of, assembled, mapped
 from anygrad.problem.tree import only
-from anygrad.schemes.base import Scheme, Slopes
+from anygrad.schemes.base import Scheme, Slopes, joined
 
 
 def sparse_jacobian(parameters: Parameters, function: Function, options: Options, sparsity: Any) -> Any:
@@ -37,10 +37,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
     pattern = None if detecting else given(sparsity, backend, parameters.size)
     groups = 0 if pattern is None else int(np.max(pattern.groups, initial=-1)) + 1
     total = options.scheme.calls(groups) + options.scheme.calls(1)
-    with (
-        options.meter(total) as counter,
-        Problem.joint(function, parameters, options, counter) as problem,
-    ):
+    with Problem.joint(function, parameters, options, total) as problem:
         memory, scheme = problem.memory, problem.scheme
         columns = Columns.of(problem)
         if pattern is None:
@@ -48,7 +45,8 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
         entries = _Compressed(columns, pattern, function, scheme).entries()
         if memory.size:
             verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
-        slopes, counts = entries.slopes, Counts.of(problem)
+        slopes, counts = entries.slopes, Counts()
+        counts.add(problem)
         if problem.tolerant:
             missing = memory.xp.isnan(slopes.value) & bool(counts.failures)
             slopes = replace(slopes, flags={**slopes.flags, "failed": missing})
@@ -56,7 +54,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
                 counts.failures = {}
         arrays = _arrays(backend, memory, slopes, pattern, full_output=options.full_output)
         step = memory.assemble([entries.step], shape) if options.full_output else None
-        warn_if_constant(parameters.names if problem.is_constant() else ())
+        problem.warn_if_constant()
     return assembled([arrays], function.rebuilt, options, function, counts, steps=step)
 
 
@@ -106,7 +104,7 @@ class _Compressed:
             nothing = xp.reshape(steps[:0], (0, 1))
             return _Entries(Slopes(value=nothing, step=nothing), 0 * steps, made, again)
         back = memory.index_array(np.argsort(order).tolist())
-        slopes = joined(memory, parts).each(lambda table: xp.take(table, back, axis=0))
+        slopes = joined(xp, parts).each(lambda table: xp.take(table, back, axis=0))
         # What is in no group takes the last one: no step.
         taken = memory.index_array(np.where(groups < 0, np.max(groups) + 1, groups).tolist())
         step = xp.abs(steps) * xp.take(xp.concat([*units, xp.zeros_like(steps[:1])]), taken, axis=0)
@@ -161,13 +159,13 @@ class _Compressed:
             )
 
 
-def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, *, full_output: bool) -> Derivatives:
+def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, *, full_output: bool) -> Slopes:
     """Return the entries as sparse arrays of x's library."""
 
     def sparse(entries: Array) -> Array:
         return backend.sparse(entries, pattern.rows, pattern.columns, pattern.shape, pattern.like)
 
-    flat = Derivatives.of(memory, slopes, (pattern.rows.size,))
+    flat = arrays_of(memory, slopes, (pattern.rows.size,))
     if not full_output:
-        return Derivatives(value=sparse(flat.value), step=None, error=None, flags={})
+        return Slopes(value=sparse(flat.value), step=None)
     return mapped([flat], lambda entries: sparse(only(entries)))
