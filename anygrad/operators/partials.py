@@ -21,6 +21,10 @@ from anygrad.problem.result import Counts, warn_constant
 from anygrad.schemes.base import Slopes, joined
 
 
+# How many elements are differentiated at first, when it is not known how many values f returns.
+_FIRST = 4
+
+
 @dataclass(eq=False)
 class Partials:
     """The derivatives with respect to all arrays, and the account of the calls.
@@ -138,7 +142,8 @@ def _blocks(problem: Problem, counter: Meter | None) -> list[Slopes]:
     # If f returns many values, blocks are shorter, so that they take no more memory than for one value. How many it
     # returns is known only after the first block.
     least, full_output = problem.calls.together, problem.options.full_output
-    length = least if problem.vector and not memory.lazy else memory.block
+    first = least if getattr(scheme, "inspects_values", False) else max(least, _FIRST)
+    length = first if problem.vector and not memory.lazy else memory.block
     start, slopes = 0, []
     while start < memory.size:
         block = range(start, min(start + length, memory.size))
