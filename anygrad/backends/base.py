@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
+from anygrad.backends.array_api import complex_copy, dense, wide_copy
+from anygrad.backends.codec import composed, overlaid
 from anygrad.backends.layout import Elements, Indices
 
 Function: TypeAlias = Callable[[Any], Any]
@@ -137,7 +139,7 @@ class Memory:
     array: Array
     size: int
     nbytes: int
-    xp: Namespace
+    xp: Namespace = np
     eps: float
     tiny: float
     block: int
@@ -161,7 +163,7 @@ class Memory:
         """The memories of single arrays, and which elements theirs are."""
         return [(self, slice(0, self.size))]
 
-    # Numbers
+    # Numbers: those of a memory that is computed with in NumPy, unless it says otherwise
 
     def elements(self, elements: Elements) -> Array:
         """Return the original elements, a working array of one dimension."""
@@ -177,27 +179,27 @@ class Memory:
 
     def overlay(self, indices: Array, numbers: Array) -> Array:
         """Return all elements, with numbers in the places of an integer array of ``xp``."""
-        raise NotImplementedError
+        return overlaid(self.elements(range(self.size)), indices, numbers)
 
     def compose(self, real: Array, imag: Array) -> Array:
         """Return complex working numbers from their parts."""
-        raise NotImplementedError
+        return composed(real, imag)
 
     def index_array(self, elements: Iterable[int]) -> Array:
         """Return elements as an integer array of ``xp``."""
-        raise NotImplementedError
+        return np.asarray(elements, dtype=np.intp)
 
     def indices(self, indices: Array) -> Indices:
         """Return an integer array of ``xp`` on the host."""
-        raise NotImplementedError
+        return np.asarray(indices, dtype=np.intp)
 
     def to_host(self, numbers: Array) -> NDArray[Any]:
         """Return a working array on the host."""
-        raise NotImplementedError
+        return np.asarray(numbers)
 
     def from_host(self, numbers: NDArray[Any]) -> Array:
         """Return numbers on the host as a working array."""
-        raise NotImplementedError
+        return numbers
 
     def any(self, mask: Array) -> bool:
         """Return whether any of the booleans is true; False if they cannot be looked at."""
@@ -240,7 +242,7 @@ class Memory:
             elif self.cells is None:
                 _visit_replaced(self, f, points, read, results)
             elif width > 1:
-                _visit_groups(self, f, points, read, results)
+                _visit_groups(self, f, self.array, points, read=read, results=results)
             elif self.row is None:
                 for memory, own in self.runs(points):
                     _visit_elements(memory, f, self.array, own, read=read, plain=plain, results=results)
@@ -371,13 +373,12 @@ def _visit_elements(
     memory: Memory, f: Function, argument: Array, points: Points, *, read: Read, plain: frozenset[type], results: Any
 ) -> None:
     """Set one element at a time."""
-    repeat = points.repeat
-    columns = [memory.raw(points.elements, points.part, points.numbers[i::repeat, 0]) for i in range(repeat)]
     cells, keys = memory.keys(points.elements)
     if type(cells) is not memoryview:
-        visits = zip(keys, *columns, strict=True)
-        _visit_unseen(memory, f, argument, cells, visits, elements=points.elements, read=read, results=results)
+        _visit_groups(memory, f, argument, points, read=read, results=results)
         return
+    repeat = points.repeat
+    columns = [memory.raw(points.elements, points.part, points.numbers[i::repeat, 0]) for i in range(repeat)]
     held: Any = cells  # which makes its items as the loop comes to them
     if cells.ndim > 1 or not isinstance(points.elements, range):
         keys = list(keys)
@@ -423,32 +424,7 @@ def _visit_cells(
         cells[key] = held
 
 
-def _visit_unseen(
-    memory: Memory,
-    f: Function,
-    argument: Array,
-    cells: Any,
-    visits: Any,
-    *,
-    elements: Elements,
-    read: Read,
-    results: Any,
-) -> None:
-    # As _visit_cells, but elements are not compared: on a device, that would be waited for.
-    for key, *numbers in visits:
-        held = memory.hold(cells[key])
-        for number in numbers:
-            cells[key] = number
-            value = f(argument)
-            if not memory.looked_at:  # before the element is put back, which f may have written to
-                memory.looked_at = True
-                require_unchanged(memory, [elements[0]], [number])
-            results.append(read(value))
-            memory.look(cells[key], number)
-        cells[key] = held
-
-
-def _visit_groups(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
+def _visit_groups(memory: Memory, f: Function, argument: Array, points: Points, *, read: Read, results: Any) -> None:
     """Set as many elements as the points are wide at a time."""
     width, repeat = points.width, points.repeat
     cells, keys = memory.keys(points.elements)
@@ -462,8 +438,8 @@ def _visit_groups(memory: Memory, f: Function, points: Points, read: Read, resul
             numbers = [next(column) for _ in group]
             for key, number in zip(group, numbers, strict=True):
                 cells[key] = number
-            value = f(memory.array)
-            if not memory.looked_at:
+            value = f(argument)
+            if not memory.looked_at:  # before the elements are put back, which f may have written to
                 memory.looked_at = True
                 require_unchanged(memory, [*points.elements[start : start + width]], numbers)
             results.append(read(value))
@@ -593,11 +569,11 @@ class Backend:
 
     def complexified(self, x: Array) -> Array:
         """Return a copy of a real x in the complex dtype of the same precision; raise if there is no such dtype."""
-        raise NotImplementedError
+        return complex_copy(x)
 
     def widened(self, x: Array) -> Array:
         """Return a copy of x in float64 (complex128), or the widest its device has; in x's dtype, if that is wider."""
-        raise NotImplementedError
+        return wide_copy(x)
 
     def promoting(self, f: Callable[[Any], Any], x: Array) -> Callable[[Any], Any]:
         """Return f as a function of widened arrays like x: its own arrays are promoted, if the library does not."""
@@ -632,8 +608,6 @@ class Backend:
 
         ``like`` is a SciPy sparse array of the wanted format, or None; other libraries may have but one.
         """
-        from anygrad.backends.array_api import dense  # noqa: PLC0415 - for sparse Jacobians alone
-
         return dense(values, rows, columns, shape)
 
     # Modes: what the library keeps for each thread besides arrays, taken to the threads and processes of a pool.

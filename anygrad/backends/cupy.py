@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import complex_copy, composed_by_assignment, wide_copy
+from anygrad.backends.array_api import composed_by_assignment
 from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
 from anygrad.backends.layout import Indices, extent, overlapping
@@ -43,12 +43,6 @@ class CupyBackend(Backend):
 
     def extent(self, x: Array) -> tuple[object, int, int]:
         return x.device.id, *extent(x.data.ptr, x.shape, x.strides, x.itemsize)
-
-    def complexified(self, x: Array) -> Array:
-        return complex_copy(x)
-
-    def widened(self, x: Array) -> Array:
-        return wide_copy(x)
 
     def context(self, x: Array) -> AbstractContextManager[object]:
         device: AbstractContextManager[object] = x.device

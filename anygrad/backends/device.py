@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends.array_api import CHUNK_BYTES, ArrayApiMemory, complex_dtype
+from anygrad.backends.array_api import complex_dtype
 from anygrad.backends.base import Backend, Memory, Points, span_of
-from anygrad.backends.codec import composed, overlaid
-from anygrad.backends.layout import Elements, Indices, multi_indices
+from anygrad.backends.functional import CHUNK_BYTES, ArrayApiMemory
+from anygrad.backends.layout import Elements, multi_indices
 
 # Of chunks between these, the larger the better: each call of f costs time. f may need many times as much.
 _LEAST, _MOST, _SHARE = 2**26, 2**30, 128
@@ -24,22 +24,7 @@ HOST_ELEMENTS = 2**14
 class DeviceMemory(ArrayApiMemory):
     """A `Memory` on a device whose arrays can be written.
 
-    Parameters
-    ----------
-    backend
-        The library.
-    array
-        What f is given.
-    data
-        The array to write: ``array`` itself, or another view of its memory.
-    cells
-        ``data``, or a one-dimensional view of it where there is one.
-    in_place
-        Whether ``array`` is the caller's own.
-    rows
-        Whether f is given one row at a time.
-    chunk_bytes
-        As in `Memory`.
+    ``cells`` is ``data``, or a view of it in one dimension where there is one.
     """
 
     block = 65536
@@ -251,8 +236,6 @@ class HostedMemory(Memory):
     What f is given and what it returns stays on the device until all is gathered.
     """
 
-    xp = np
-
     def __init__(self, memory: Memory) -> None:
         self.inner = memory
         self.backend = memory.backend
@@ -282,24 +265,6 @@ class HostedMemory(Memory):
 
     def spread(self, value: object, name: str) -> NDArray[Any]:
         return self.inner.to_host(self.inner.spread(value, name))
-
-    def overlay(self, indices: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
-        return overlaid(self._elements, indices, numbers)
-
-    def compose(self, real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
-        return composed(real, imag)
-
-    def index_array(self, elements: Iterable[int]) -> Indices:
-        return np.asarray(elements, dtype=np.intp)
-
-    def indices(self, indices: Indices) -> Indices:
-        return indices
-
-    def to_host(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        return numbers
-
-    def from_host(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        return numbers
 
     def assemble(self, blocks: Sequence[NDArray[Any]], shape: Sequence[int]) -> Array:
         return self.inner.assemble([self.inner.from_host(block) for block in blocks], shape)

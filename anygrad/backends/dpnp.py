@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import complex_copy, composed_by_assignment, wide_copy
+from anygrad.backends.array_api import composed_by_assignment
 from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory
 from anygrad.backends.layout import extent, overlapping
@@ -35,12 +35,6 @@ class DpnpBackend(Backend):
 
     def extent(self, x: Array) -> tuple[object, int, int]:
         return str(x.device), *extent(x.data.ptr, x.shape, x.strides, x.itemsize)
-
-    def complexified(self, x: Array) -> Array:
-        return complex_copy(x)
-
-    def widened(self, x: Array) -> Array:
-        return wide_copy(x)
 
 
 class DpnpMemory(DeviceMemory):

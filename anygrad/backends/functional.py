@@ -1,33 +1,208 @@
-"""Arrays that are immutable, lazy or traced: each perturbed array is a new one."""
+"""Arrays computed with where they are: what all such memories share, and that of immutable, lazy or traced arrays."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_dask_array
+from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array
+from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import ArrayApiMemory, reshaped
-from anygrad.backends.base import Backend, Points
+from anygrad.backends.array_api import complex_dtype, composed, index_array, real_dtype, reshaped, working_dtype
+from anygrad.backends.base import Backend, Memory, Points, span_of
+from anygrad.backends.layout import Elements, Indices, broadcast
+from anygrad.backends.values import (
+    host_array,
+    host_number,
+    host_numbers,
+    require_one_element,
+    require_real,
+    require_same_device,
+)
+
+# The bytes of points that keep a device busy of whose memory nothing is known.
+CHUNK_BYTES = 2**28
+
+
+class ArrayApiMemory(Memory):
+    """A `Memory` whose working arrays are of x's library, on x's device.
+
+    Attributes
+    ----------
+    data
+        The array to compute with and to write to: ``array`` itself, or another view of its memory.
+    library
+        The name by which messages know the library.
+    original
+        The elements as they were, an array of one dimension of x's dtype.
+    """
+
+    chunk_bytes = CHUNK_BYTES
+    original: Array
+
+    def __init__(self, backend: Backend, array: Array, *, data: Array = None, rows: bool = False) -> None:
+        data = array if data is None else data
+        xp = self.xp = array_namespace(data)
+        self.backend = backend
+        self.library = backend.name
+        self.array = array
+        self.size = math.prod(data.shape)
+        self.row = math.prod(data.shape[1:]) if rows else None
+        self.complex = xp.isdtype(data.dtype, "complex floating")
+        self.data = data
+        self.device = device(data)
+        self._real = real_dtype(xp, data.dtype)
+        self._working = working_dtype(xp, data)
+        limits = xp.finfo(self._real)
+        self.eps = float(limits.eps)
+        self.tiny = float(limits.smallest_normal) * self.eps
+        self.nbytes = self.size * limits.bits // 8 * (2 if self.complex else 1)
+
+    # What differs between libraries
+
+    def own(self, value: object) -> bool:
+        """Return whether what f returned is an array of x's library."""
+        return self.backend.is_array(value)
+
+    def detached(self, value: Any) -> Any:
+        """Return the array (a value of f, or points) detached from any autograd graph."""
+        return value
+
+    def compose(self, real: Array, imag: Array) -> Array:
+        return composed(real, imag)
+
+    def put(self, flat: Array, where: Any, numbers: Array) -> Array:
+        """Return an array of one dimension with numbers in some places: ``flat`` itself, if it can be written.
+
+        The places are a slice, or an integer array as `index_array` makes it.
+        """
+        raise NotImplementedError
+
+    # Numbers
+
+    def elements(self, elements: Elements) -> Array:
+        wide = complex_dtype(self.xp, self._working) if self.complex else self._working
+        return self.xp.astype(self.taken(elements), wide, copy=False)
+
+    def round(self, elements: Elements, numbers: Array) -> Array:
+        return self.xp.astype(self.xp.astype(numbers, self._real, copy=False), self._working, copy=False)
+
+    def spread(self, value: object, name: str) -> Array:
+        xp, shape = self.xp, tuple(self.data.shape)
+        numbers: Array = value
+        if is_array_api_obj(value) and array_namespace(value) is xp:
+            require_same_device(device(numbers), self.device)
+            numbers = xp.astype(numbers, self._working)
+        else:
+            numbers = xp.asarray(host_array(value, name).tolist(), dtype=self._working, device=self.device)
+        return reshaped(xp, broadcast(xp.broadcast_to, numbers, shape, name), (self.size,))
+
+    def overlay(self, indices: Array, numbers: Array) -> Array:
+        own, xp = self.elements(range(self.size)), self.xp
+        if self.complex and xp.isdtype(numbers.dtype, "real floating"):
+            own = xp.real(own)
+        return self.put(xp.astype(own, numbers.dtype, copy=True), indices, numbers)
+
+    def index_array(self, elements: Iterable[int]) -> Array:
+        return index_array(self.data, elements)
+
+    def indices(self, indices: Array) -> Indices:
+        return np.asarray(self.backend.host(indices), dtype=np.intp)
+
+    def to_host(self, numbers: Array) -> NDArray[Any]:
+        return self.backend.host(numbers)
+
+    def from_host(self, numbers: NDArray[Any]) -> Array:
+        return self.xp.asarray(np.ascontiguousarray(numbers), device=self.device)
+
+    def assemble(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
+        xp = self.xp
+        whole = blocks[0] if len(blocks) == 1 else xp.concat(list(blocks))
+        if not xp.isdtype(whole.dtype, "bool"):
+            is_complex = xp.isdtype(whole.dtype, "complex floating")
+            with np.errstate(all="ignore"):  # of libraries that are built on NumPy
+                whole = xp.astype(whole, self.data.dtype if is_complex else self._real)
+        return reshaped(xp, whole, tuple(shape))
+
+    # f's values
+
+    def read(self, value: Any) -> Any:
+        """Return a result of f as a 0-d array on x's device, or a Python number; raise if it is not one number."""
+        xp, value = self.xp, self.detached(value)
+        if not self.own(value):
+            number = host_number(value, library=self.library, complex_allowed=self.complex)
+            return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
+        # Nearly always it is what is wanted, which is quickly seen.
+        if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self.device:
+            return value
+        require_one_element(value.shape)
+        require_same_device(device(value), self.device)
+        if not xp.isdtype(value.dtype, "real floating"):
+            if xp.isdtype(value.dtype, "complex floating"):
+                require_real(value, complex_allowed=self.complex)
+            else:
+                value = xp.astype(value, self._working)
+        return xp.reshape(value, ()) if value.ndim else value
+
+    def read_arrays(self, values: Sequence[Any]) -> Array:
+        parts = [reshaped(self.xp, part, (math.prod(part.shape),)) for part in map(self._numbers, values)]
+        return self._joined(parts, (0,))
+
+    def read_many(self, value: Any, count: int, *, vector: bool = False) -> Array:
+        if not vector:
+            return self.xp.asarray(reshaped(self.xp, self._numbers(value), (count,)), copy=True)
+        parts = [self._numbers(part) for part in value]
+        tables = [reshaped(self.xp, part, (count, math.prod(part.shape[1:]))) for part in parts]
+        return self._joined(tables, (count, 0))
+
+    def _numbers(self, value: Any) -> Array:
+        """Return an array, a number or a list of numbers that f returned as a working array; raise if it is neither."""
+        xp, value = self.xp, self.detached(value)
+        if not self.own(value):
+            numbers = host_numbers(value, library=self.library, complex_allowed=self.complex)
+            dtype = complex_dtype(xp, self._working) if numbers.dtype.kind == "c" else self._working
+            return reshaped(xp, xp.asarray(numbers.tolist(), dtype=dtype, device=self.device), numbers.shape)
+        require_same_device(device(value), self.device)
+        if not xp.isdtype(value.dtype, "complex floating"):
+            return xp.astype(value, self._working, copy=False)
+        require_real(value, complex_allowed=self.complex)
+        return xp.astype(value, complex_dtype(xp, self._working), copy=False)
+
+    def _joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
+        """Return a copy of arrays as one, along their last axis."""
+        if not parts:
+            return self.xp.empty(nothing, dtype=self._working, device=self.device)
+        return self.xp.concat(list(parts), axis=-1) if len(parts) > 1 else self.xp.asarray(parts[0], copy=True)
+
+    # What is written to x
+
+    def taken(self, elements: Elements) -> Array:
+        """Return the original elements in x's dtype: for a range a view, where the library has views."""
+        chosen = span_of(elements)
+        if isinstance(chosen, slice):
+            return self.original[chosen]
+        return self.xp.take(self.original, self.index_array(chosen), axis=0)
+
+    def rounded(self, elements: Elements, part: int | None, numbers: Array) -> Array:
+        """Return the elements, of which a part is set to working numbers, in x's dtype."""
+        xp, dtype = self.xp, self.data.dtype if part is None else self._real
+        with np.errstate(all="ignore"):  # of libraries that are built on NumPy
+            numbers = xp.astype(numbers, dtype, copy=False)
+            if part is None or not self.complex:
+                return numbers
+            own = self.taken(elements)
+            return self.compose(numbers, xp.imag(own)) if part == 0 else self.compose(xp.real(own), numbers)
+
+    def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
+        rounded = self.rounded(elements, part, numbers)
+        return (rounded[i] for i in range(len(elements)))
 
 
 class FunctionalMemory(ArrayApiMemory):
-    """A `Memory` that writes nothing.
-
-    Parameters
-    ----------
-    backend
-        The library.
-    array
-        x, of which f is given copies.
-    lazy
-        Whether values cannot be looked at without forcing a lazy computation.
-    rows
-        Whether f is given one row at a time.
-    """
+    """A `Memory` that writes nothing: each perturbed array is a new one."""
 
     def __init__(self, backend: Backend, array: Array, *, lazy: bool, rows: bool = False) -> None:
         # A copy: f may assign to a lazy array, and JAX may be told to donate one.

@@ -11,10 +11,9 @@ from array_api_compat import array_namespace, is_array_api_obj, is_lazy_array, i
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import ArrayApiMemory, complex_copy, wide_copy
 from anygrad.backends.base import Backend, Memory
 from anygrad.backends.device import DeviceMemory
-from anygrad.backends.functional import FunctionalMemory
+from anygrad.backends.functional import ArrayApiMemory, FunctionalMemory
 
 
 class GenericBackend(Backend):
@@ -69,12 +68,6 @@ class GenericBackend(Backend):
     def extent(self, x: Array) -> tuple[object, int, int] | None:
         # The standard does not let us look at memory: only an array and itself are known to share some.
         return ("object", id(x), id(x) + 1) if math.prod(x.shape) else None
-
-    def complexified(self, x: Array) -> Array:
-        return complex_copy(x)
-
-    def widened(self, x: Array) -> Array:
-        return wide_copy(x)
 
     def forkable(self, x: Array) -> bool:
         return True

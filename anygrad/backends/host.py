@@ -11,8 +11,8 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory, Points
-from anygrad.backends.codec import Codec, Raw, composed, narrowed, overlaid
-from anygrad.backends.layout import Elements, Indices, broadcast, multi_indices
+from anygrad.backends.codec import Codec, Raw, composed, narrowed
+from anygrad.backends.layout import Elements, broadcast, multi_indices
 from anygrad.backends.values import host_array
 
 # Integers that are there already: making new ones is a tenth of what an element costs.
@@ -80,7 +80,6 @@ class HostMemory(Memory):
         Whether f is given one row at a time.
     """
 
-    xp = np
     block = len(_KEYS)
 
     def __init__(
@@ -125,24 +124,6 @@ class HostMemory(Memory):
         numbers = host_array(value, name).astype(self.codec.working)
         whole: Raw = broadcast(np.broadcast_to, numbers, self.array.shape, name)
         return whole.reshape(-1)
-
-    def overlay(self, indices: Raw, numbers: Raw) -> Raw:
-        return overlaid(self.elements(range(self.size)), indices, numbers)
-
-    def compose(self, real: Raw, imag: Raw) -> Raw:
-        return composed(real, imag)
-
-    def index_array(self, elements: Iterable[int]) -> Raw:
-        return np.asarray(elements, dtype=np.intp)
-
-    def indices(self, indices: Raw) -> Indices:
-        return indices
-
-    def to_host(self, numbers: Raw) -> Raw:
-        return numbers
-
-    def from_host(self, numbers: Raw) -> Raw:
-        return numbers
 
     def any(self, mask: Raw) -> bool:
         return b"\1" in mask.tobytes()  # a quarter of the time of mask.any(), which is written in Python

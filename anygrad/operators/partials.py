@@ -20,7 +20,6 @@ from anygrad.problem.problem import Problem
 from anygrad.problem.result import Counts, warn_constant
 from anygrad.schemes.base import Slopes, joined
 
-
 # How many elements are differentiated at first, when it is not known how many values f returns.
 _FIRST = 4
 
