@@ -7,9 +7,8 @@ from anygrad.evaluators import Batch, Loop, Vmap
 from anygrad.operators.derivative import derivative
 from anygrad.operators.directional import hvp, jvp
 from anygrad.operators.grad import grad
-from anygrad.operators.gradient import numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
+from anygrad.operators.gradient import multi_indices, numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
 from anygrad.operators.hessian import hessian, laplacian
-from anygrad.operators.indices import multi_indices
 from anygrad.operators.jacobian import jacobian
 from anygrad.problem.result import ConstantFunctionWarning, Result
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward

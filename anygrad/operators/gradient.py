@@ -1,9 +1,13 @@
-"""The gradient of a function of any number of variables."""
+"""The gradient of a function of any number of variables, and the indices of these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import numbers
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
@@ -216,3 +220,51 @@ def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Opt
     found.warn_if_constant()
     arrays = [arrays_of(*part, steps=options.full_output) for part in found.parts]
     return assembled(arrays, parameters.rebuild, options, function, found.counts)
+
+
+def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
+    """Iterate over the multi-indices of an array in C order: the last index changes fastest.
+
+    One loop serves any number of dimensions, as ``numpy.nditer(x, flags=["multi_index"])`` does for NumPy. Only the
+    shape of x is looked at: no data is read or moved.
+
+    Parameters
+    ----------
+    x
+        An array of any library, a number, or a nested list of numbers.
+
+    Yields
+    ------
+    tuple of int
+        As many integers as x has dimensions: one empty tuple for a number or a 0-d array, nothing for an empty array.
+
+    Raises
+    ------
+    TypeError
+        If x is none of these.
+    ValueError
+        If the shape of x is not known (a Dask array before ``compute_chunk_sizes()``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> list(anygrad.multi_indices(np.zeros((2, 2))))
+    [(0, 0), (0, 1), (1, 0), (1, 1)]
+    """
+    shape = tuple(x.shape) if hasattr(x, "shape") else _shape_of_numbers(x)
+    if not all(isinstance(length, int) for length in shape):
+        raise ValueError(f"x has the shape {shape}, but its indices need known lengths: compute them first")
+    return itertools.product(*map(range, shape))
+
+
+def _shape_of_numbers(x: object) -> tuple[int, ...]:
+    if isinstance(x, numbers.Number):
+        return ()
+    try:
+        array = np.asarray(x if isinstance(x, (list, tuple)) else None)
+    except (ValueError, RuntimeError):  # lists that differ in length; tensors that require their gradient
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"x is {x!r:.60}, but an array, a number or a nested list of numbers was expected")
+    return array.shape

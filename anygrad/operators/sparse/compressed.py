@@ -1,9 +1,10 @@
-"""Sparse Jacobians: columns that have no row in common are differentiated together."""
+"""Sparse Jacobians: columns that have no row in common are differentiated together, and the pattern is verified."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,17 +13,23 @@ from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory
 from anygrad.backends.layout import Indices
 from anygrad.operators.partials import completed
-from anygrad.operators.sparse.columns import Columns
 from anygrad.operators.sparse.detection import detected
-from anygrad.operators.sparse.pattern import Pattern, given
-from anygrad.operators.sparse.verification import Contributions, verify
+from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, given
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
 from anygrad.problem.result import Counts, arrays_of, assembled, mapped
 from anygrad.problem.tree import only
-from anygrad.schemes.base import Scheme, Slopes, joined
+from anygrad.schemes.base import Lines, Scheme, Slopes, joined
+
+# How far the derivative along the direction may be from the sum of a row's contributions, relative to these.
+_RELATIVE = 1e-3
+# Allowed for rounding: as many roundings of one value of f, for each entry of the row and for the sum.
+_ROUNDING = 8.0
+# Truncation and rounding are taken to be at most _VARIATION times what changes when the steps are these times as long.
+_LENGTHS = (0.7, 0.5, 0.35)
+_VARIATION = 10.0
 
 
 def sparse_jacobian(parameters: Parameters, function: Function, options: Options, sparsity: Any) -> Any:
@@ -35,17 +42,19 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
     [backend], [shape] = parameters.backends, parameters.shapes
     detecting = isinstance(sparsity, str) and sparsity == "detect"
     pattern = None if detecting else given(sparsity, backend, parameters.size)
-    groups = 0 if pattern is None else int(np.max(pattern.groups, initial=-1)) + 1
+    groups = 0 if pattern is None else count_groups(pattern.groups)
     total = options.scheme.calls(groups) + options.scheme.calls(1)
     with Problem.joint(function, parameters, options, total) as problem:
-        memory, scheme = problem.memory, problem.scheme
+        memory = problem.memory
         columns = Columns.of(problem)
         if pattern is None:
             pattern = detected(columns)
-        entries = _Compressed(columns, pattern, function, scheme).entries()
+        jacobian = _Compressed(columns, pattern)
+        made = _Contributions(columns, pattern.shape[0])
+        slopes, steps = jacobian.entries(made)
         if memory.size:
-            verify(scheme, entries.made, entries.again, named="the pattern found" if detecting else "sparsity")
-        slopes, counts = entries.slopes, Counts()
+            _verify(made, jacobian.contributions, named="the pattern found" if detecting else "sparsity")
+        counts = Counts()
         counts.add(problem)
         if problem.tolerant:
             missing = memory.xp.isnan(slopes.value) & bool(counts.failures)
@@ -53,7 +62,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
             if not memory.any(missing):
                 counts.failures = {}
         arrays = _arrays(backend, memory, slopes, pattern, full_output=options.full_output)
-        step = memory.assemble([entries.step], shape) if options.full_output else None
+        step = memory.assemble([steps], shape) if options.full_output else None
         problem.warn_if_constant()
     return assembled([arrays], function.rebuilt, options, function, counts, steps=step)
 
@@ -63,58 +72,57 @@ _Part: TypeAlias = tuple[Slopes, Indices, Indices]
 
 
 @dataclass(frozen=True, eq=False)
-class _Entries:
-    """The entries in the pattern's order, (entries, 1), and the steps of all elements of x, (n,); see `verify`."""
-
-    slopes: Slopes
-    step: Array
-    made: Contributions
-    again: Callable[[float], Contributions]
-
-
-@dataclass(frozen=True, eq=False)
 class _Compressed:
     """A Jacobian of as many columns as there are groups, and the entries that come out of it."""
 
     columns: Columns
     pattern: Pattern
-    function: Function
-    scheme: Scheme
 
-    def entries(self) -> _Entries:
-        """Differentiate along the steps of one group after the other."""
-        memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
-        groups = self.columns.parted(self.pattern.groups)
-        order = np.argsort(groups[self.pattern.columns], kind="stable")
-        made, steps = Contributions(self.columns, self.pattern.shape[0]), self.columns.steps
+    @cached_property
+    def groups(self) -> Indices:
+        """The group of each column, with elements near a bound in ones of their own."""
+        return self.columns.parted(self.pattern.groups)
+
+    @cached_property
+    def order(self) -> Indices:
+        """The order of the entries by the groups of their columns."""
+        return np.argsort(self.groups[self.pattern.columns], kind="stable")
+
+    def entries(self, made: _Contributions) -> tuple[Slopes, Array]:
+        """Differentiate along the steps of one group after the other, and note what each contributes.
+
+        Returns the entries in the pattern's order, (entries, 1), and the steps of all elements of x, (n,).
+        """
+        problem, steps = self.columns.problem, self.columns.steps
+        memory, xp = problem.memory, problem.memory.xp
         parts, units = [], []
-        for table, places, columns in self._tables(groups, order):
+        for table, places, columns in self._tables():
             made.add(table, places, columns)
             parts.append(self._entries(table, places, columns))
             units.append(xp.reshape(table.step, (-1,)))
-
-        def again(length: float) -> Contributions:
-            other = Contributions(self.columns, self.pattern.shape[0])
-            for part in self._tables(groups, order, length):
-                other.add(*part)
-            return other
-
         if not parts:
-            self._require_shape(self.columns.problem.base().shape[-1])
+            self._require_shape(problem.base().shape[-1])
             nothing = xp.reshape(steps[:0], (0, 1))
-            return _Entries(Slopes(value=nothing, step=nothing), 0 * steps, made, again)
-        back = memory.index_array(np.argsort(order).tolist())
+            return Slopes(value=nothing, step=nothing), 0 * steps
+        back = memory.index_array(np.argsort(self.order).tolist())
         slopes = joined(xp, parts).each(lambda table: xp.take(table, back, axis=0))
         # What is in no group takes the last one: no step.
-        taken = memory.index_array(np.where(groups < 0, np.max(groups) + 1, groups).tolist())
-        step = xp.abs(steps) * xp.take(xp.concat([*units, xp.zeros_like(steps[:1])]), taken, axis=0)
-        return _Entries(slopes, step, made, again)
+        groups = np.where(self.groups < 0, count_groups(self.groups), self.groups)
+        taken = memory.index_array(groups.tolist())
+        return slopes, xp.abs(steps) * xp.take(xp.concat([*units, xp.zeros_like(steps[:1])]), taken, axis=0)
 
-    def _tables(self, groups: Indices, order: Indices, length: float = 1.0) -> Iterator[_Part]:
-        """Yield all derivatives along the steps of groups; ``order`` is that of the entries by these."""
-        height = self.pattern.shape[0]
-        rows, columns = self.pattern.rows[order], self.pattern.columns[order]
-        ends = np.searchsorted(groups[columns], np.arange(int(np.max(groups, initial=-1)) + 2))
+    def contributions(self, length: float) -> _Contributions:
+        """Return what the entries contribute, computed with steps of another length."""
+        made = _Contributions(self.columns, self.pattern.shape[0])
+        for part in self._tables(length):
+            made.add(*part)
+        return made
+
+    def _tables(self, length: float = 1.0) -> Iterator[_Part]:
+        """Yield all derivatives along the steps of groups."""
+        height, groups = self.pattern.shape[0], self.groups
+        rows, columns = self.pattern.rows[self.order], self.pattern.columns[self.order]
+        ends = np.searchsorted(groups[columns], np.arange(count_groups(groups) + 1))
         for block, chosen in self.columns.blocks(groups, height):
             table = self._differentiated(chosen, length)
             own = slice(int(ends[block.start]), int(ends[block.stop]))
@@ -127,7 +135,7 @@ class _Compressed:
 
         def along(part: int) -> Slopes:
             lines = self.columns.lines(memory.compose(0 * directions, directions) if part else directions)
-            return self.scheme.differentiate(lines, length * xp.ones_like(lines.at))
+            return problem.scheme.differentiate(lines, length * xp.ones_like(lines.at))
 
         slopes = completed(problem, along)
         self._require_shape(slopes.value.shape[1])
@@ -150,7 +158,7 @@ class _Compressed:
         )
 
     def _require_shape(self, height: int) -> None:
-        if not self.function.alone:
+        if not self.columns.problem.function.alone:
             raise TypeError("f returned a tree, but with sparsity= it must return one array: ravel its parts into one")
         if height != self.pattern.shape[0]:
             raise ValueError(
@@ -169,3 +177,118 @@ def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, 
     if not full_output:
         return Slopes(value=sparse(flat.value), step=None)
     return mapped([flat], lambda entries: sparse(only(entries)))
+
+
+@dataclass(eq=False)
+class _Contributions:
+    """What the entries of a Jacobian make of the derivative along a random direction, block by block.
+
+    ``height`` is the size of f(x), and ``direction`` is of shape (1, n). The others are of shape (1, p).
+    """
+
+    columns: Columns
+    height: int
+    direction: Array = field(init=False)
+    expected: Array = 0.0  # the derivative along the direction
+    size: Array = 0.0  # the sum of the magnitudes of what the entries contribute to it
+    magnitude: Array = 0.0  # how large the terms may be that f(x) is a sum of
+    error: Array = 0.0  # the sum of the estimates of the error
+    entries: Array = 0  # how many entries a row has
+
+    def __post_init__(self) -> None:
+        problem = self.columns.problem
+        memory, xp = problem.memory, problem.memory.xp
+        random = np.random.default_rng(1)  # the same calls of f each time
+        shape = tuple(memory.array.shape)
+        weights = random.uniform(0.5, 1.0, shape)
+        if problem.bounds.lower is None and problem.bounds.upper is None:
+            weights *= random.choice([-1.0, 1.0], shape)  # elsewhere steps point to where there is room
+        spread = memory.spread(weights, "a weight")
+        magnitudes = xp.abs(memory.elements(range(memory.size))) / xp.abs(self.columns.steps)
+        # With a last one for the places without an entry.
+        self._padded = [xp.concat([part, xp.zeros_like(spread[:1])]) for part in (spread, magnitudes)]
+        self.direction = xp.reshape(self.columns.steps * spread, (1, -1))
+
+    def add(self, table: Slopes, places: Indices, columns: Indices) -> None:
+        """Add derivatives along the steps of groups, (k, p), in which entries of these columns are in these places."""
+        memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
+        if memory.lazy:  # nothing will be verified
+            return
+        shape = table.value.shape
+        column_at = np.full(shape[0] * shape[1], memory.size)
+        column_at[places] = columns
+        index = memory.index_array(column_at.tolist())
+        weights, magnitudes = (xp.reshape(xp.take(part, index, axis=0), shape) for part in self._padded)
+
+        def total(numbers: Array, factors: Array) -> Array:
+            # Not 0 * NaN where there is no entry.
+            products = xp.where(weights == 0, xp.zeros_like(numbers), numbers) * factors
+            return xp.sum(products, axis=0, keepdims=True)
+
+        self.expected = self.expected + total(table.value, weights)
+        self.size = self.size + total(xp.abs(table.value), xp.abs(weights))
+        self.magnitude = self.magnitude + total(xp.abs(table.value), magnitudes)
+        if table.error is not None:
+            self.error = self.error + total(table.error, xp.abs(weights))
+        self.entries = self.entries + xp.sum(xp.astype(weights != 0, weights.dtype), axis=0, keepdims=True)
+
+
+def _verify(made: _Contributions, again: Callable[[float], _Contributions], *, named: str) -> None:
+    """Raise if the derivative along the direction is not what the entries make it.
+
+    ``again`` makes the contributions with steps of another length, should that be needed.
+    """
+    problem = made.columns.problem
+    memory, xp, scheme = problem.memory, problem.memory.xp, problem.scheme
+    if memory.lazy or not made.height:
+        return
+    along, largest = _along(scheme, made, 1.0)
+    allowed = _RELATIVE * made.size + made.error + (0.0 if along.error is None else along.error)
+    if not scheme.samples_complex:  # where there is no difference in which rounding would show
+        noise = max(memory.eps, getattr(scheme, "noise", None) or 0.0)
+        allowed = allowed + _ROUNDING * noise * (1 + made.entries) * (largest + made.magnitude)
+    off = xp.abs(along.value - _expected(xp, made, along))
+    wrong = (off > allowed) & xp.isfinite(off)
+    if not bool(xp.any(wrong)):
+        return
+    # Steps that are too large for f, or too small, make no wrong pattern: what an entry makes is the same with others.
+    for length in _LENGTHS:
+        shorter, made_shorter = _along(scheme, made, length)[0], again(length)
+        varied = xp.abs(along.value - shorter.value) + xp.abs(made.expected - made_shorter.expected)
+        still_off = xp.abs(shorter.value - _expected(xp, made_shorter, shorter))
+        wrong = wrong & (xp.minimum(off, still_off) > allowed + _VARIATION * varied)
+    if bool(xp.any(wrong)):
+        row = int(memory.indices(xp.nonzero(xp.reshape(wrong, (-1,)))[0])[0])
+        raise ValueError(
+            f"{named} lacks entries of the Jacobian: along a random direction, the derivative of element {row} of f(x)"
+            f" is off by {float(off[0, row] / xp.abs(along.value)[0, row]):.2g} of it: give a pattern that has all"
+            " entries that may be other than 0, or leave sparsity out where f has no derivative at x, or is noisy"
+        )
+
+
+def _expected(xp: Array, made: _Contributions, along: Slopes) -> Array:
+    """Return the derivative along the direction from the entries, without derivatives by imaginary parts."""
+    is_complex = [
+        hasattr(array, "dtype") and xp.isdtype(array.dtype, "complex floating")
+        for array in (made.expected, along.value)
+    ]
+    return xp.real(made.expected) if is_complex == [True, False] else made.expected
+
+
+def _along(scheme: Scheme, made: _Contributions, length: float) -> tuple[Slopes, Array]:
+    """Return the derivative along the direction, and the largest magnitude of each value sampled for it, (1, p)."""
+    xp = made.columns.problem.memory.xp
+    seen: list[Array] = []
+
+    def recorded(lines: Lines) -> Lines:
+        def sample(levels: Sequence[Array]) -> Sequence[Array]:
+            tables = lines.sample(levels)
+            seen.extend(xp.abs(table) for table in tables)
+            return tables
+
+        return replace(lines, sample=sample, take=lambda indices: recorded(lines.take(indices)))
+
+    lines = recorded(made.columns.lines(made.direction))
+    slopes = scheme.differentiate(lines, length * xp.ones_like(lines.at))
+    largest = xp.max(xp.concat(seen), axis=0, keepdims=True)
+    return slopes, xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))

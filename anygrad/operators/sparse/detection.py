@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends.layout import Indices
-from anygrad.operators.sparse.columns import Columns
-from anygrad.operators.sparse.pattern import Pattern, grouped, of_entries
+from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, grouped, of_entries
 
 
 def detected(columns: Columns) -> Pattern:
@@ -91,7 +90,7 @@ class _Point:
     def agrees(self, pattern: Pattern) -> bool:
         """Return whether each group of columns, and all without entries, change nothing but where they have entries."""
         groups = pattern.groups
-        count = int(np.max(groups, initial=-1)) + 1
+        count = count_groups(groups)
         seen = self._changed(np.where(groups < 0, count, groups))
         seen[groups[pattern.columns], pattern.rows] = False
         return not seen.any()
@@ -102,7 +101,7 @@ class _Point:
         What is not finite may do so, as far as can be seen: it has no derivative, which is not 0.
         """
         xp, memory = self.columns.problem.memory.xp, self.columns.problem.memory
-        count = int(np.max(groups, initial=-1)) + 1
+        count = count_groups(groups)
         seen = np.zeros((count, self.values.shape[1]), dtype=bool)
         for block, chosen in self.columns.blocks(groups, seen.shape[1]):
             values = self.columns.values(xp.where(chosen, self.moved, self.here))
