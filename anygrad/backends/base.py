@@ -107,50 +107,27 @@ class Memory:
 
     Elements are addressed by their flat index in C order. "Working" arrays are those that schemes compute with: float64
     (complex128) or wider wherever the device has it, on the host or on x's device.
-
-    Attributes
-    ----------
-    array
-        The array that f is given: the caller's own x, or a private copy.
-    size, nbytes
-        The number of elements, and the bytes that they take.
-    row
-        The number of elements in what f is given, if that is one row of ``array``; None if it is all of it.
-    in_place
-        Whether ``array`` is the caller's own, written in place, so that f sees the perturbation through a closure too.
-    lazy
-        Whether values cannot be looked at, as those of lazy and traced arrays.
-    complex
-        Whether x is complex.
-    eps, tiny
-        Spacing at 1, and smallest positive number, of x's dtype.
-    xp
-        The array API namespace of the working arrays.
-    block
-        How many elements are best handled at a time.
-    chunk_bytes
-        How many bytes of points are best given to an f that takes many at a time.
-    cells
-        ``cells[key] = number`` writes one element; None where arrays are immutable.
-    plain
-        Types of results of f that need not be read.
     """
 
-    array: Array
+    array: Array  # the array that f is given: the caller's own x, or a private copy
+    # The number of elements, and the bytes that they take.
     size: int
     nbytes: int
-    xp: Namespace = np
+    xp: Namespace = np  # the array API namespace of the working arrays
+    # Spacing at 1, and smallest positive number, of x's dtype.
     eps: float
     tiny: float
-    block: int
-    chunk_bytes: int
+    block: int  # how many elements are best handled at a time
+    chunk_bytes: int  # how many bytes of points are best given to an f that takes many at a time
     backend: Backend
+    # The number of elements in what f is given, if that is one row of ``array``; None if it is all of it.
     row: int | None = None
+    # Whether ``array`` is the caller's own, written in place, so that f sees the perturbation through a closure too.
     in_place: bool = False
-    lazy: bool = False
+    lazy: bool = False  # whether values cannot be looked at, as those of lazy and traced arrays
     complex: bool = False
-    cells: Any = None
-    plain: frozenset[type] = frozenset()
+    cells: Any = None  # ``cells[key] = number`` writes one element; None where arrays are immutable
+    plain: frozenset[type] = frozenset()  # types of results of f that need not be read
     # Whether f has been called with a perturbed argument, after which that is compared with what it should be; and the
     # type of what it returned, if that is a plain one.
     looked_at: bool = False

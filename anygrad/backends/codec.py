@@ -19,36 +19,21 @@ _PACKED = frozenset("dBHILQ")
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """How elements as they lie in memory translate to numbers and back.
+    """How elements as they lie in memory translate to numbers and back."""
 
-    Attributes
-    ----------
-    dtype
-        NumPy's dtype of x, or of numbers that hold all of x's.
-    working
-        The real dtype in which schemes compute.
-    storage
-        The dtype by which elements are copied: a bit pattern, so that a NaN keeps its payload.
-    decode, encode
-        Storage to numbers; numbers to storage, rounded to x's dtype.
-    eps, tiny
-        Spacing at 1 of x's dtype, and its smallest positive number.
-    complex
-        Whether the numbers are complex.
-    packed
-        Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item.
-    """
-
-    dtype: np.dtype[Any]
-    working: np.dtype[Any]
-    storage: np.dtype[Any]
+    dtype: np.dtype[Any]  # NumPy's dtype of x, or of numbers that hold all of x's
+    working: np.dtype[Any]  # the real dtype in which schemes compute
+    storage: np.dtype[Any]  # the dtype by which elements are copied: a bit pattern, so that a NaN keeps its payload
+    # Storage to numbers; numbers to storage, rounded to x's dtype.
     decode: Callable[[Raw], Raw]
     encode: Callable[[Raw], Raw]
     nearest: Callable[[Raw], Raw]
+    # Spacing at 1 of x's dtype, and its smallest positive number.
     eps: float
     tiny: float
 
     complex: bool = field(init=False)
+    # Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item.
     packed: bool = field(init=False)
 
     def __post_init__(self) -> None:

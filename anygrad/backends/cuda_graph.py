@@ -62,15 +62,10 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """What is written to x on the way through points that differ from it by one element each.
+    """What is written to x on the way through points that differ from it by one element each."""
 
-    Attributes
-    ----------
-    places, numbers
-        A row for each point, and one behind the last: an element that is put back, or else the one that comes next as
-        well, and the one that is set; and what to.
-    """
-
+    # A row for each point, and one behind the last: an element that is put back, or else the one that comes next as
+    # well, and the one that is set; and what to.
     places: Array
     numbers: Array
 

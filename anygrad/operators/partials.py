@@ -26,20 +26,12 @@ _FIRST = 4
 
 @dataclass(eq=False)
 class Partials:
-    """The derivatives with respect to all arrays, and the account of the calls.
+    """The derivatives with respect to all arrays, and the account of the calls."""
 
-    Attributes
-    ----------
-    parts
-        For each array of x its memory, its rows (n, p) of the table of derivatives, and its shape.
-    counts
-        How often f was called.
-    unseen
-        The names of arrays that f was given copies of, if it returned the same value for all of them.
-    """
-
+    # For each array of x its memory, its rows (n, p) of the table of derivatives, and its shape.
     parts: list[tuple[Memory, Slopes, tuple[int, ...]]] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
+    counts: Counts = field(default_factory=Counts)  # how often f was called
+    # The names of arrays that f was given copies of, if it returned the same value for all of them.
     unseen: list[str] = field(default_factory=list)
 
     def add(self, problem: Problem, slopes: Slopes) -> None:

@@ -29,17 +29,6 @@ class Function:
         The shape that the value must have, if it is to be one array of a certain shape.
     called
         The user's name for it.
-
-    Attributes
-    ----------
-    shapes
-        The shapes of the arrays that f returns, when it has been called.
-    aux
-        The extra output of the first call, which is that at x; ``aux_known`` says whether there was one.
-    f0
-        The value at x as the user gave it, unpacked: a number, or a list of arrays for a vector function.
-    base
-        The value at x as working numbers, and the memory that they are of, when it has been evaluated.
     """
 
     def __init__(
@@ -54,9 +43,13 @@ class Function:
         self.f = f
         self.has_aux = has_aux
         self.vector = vector
+        # The shapes of the arrays that f returns, when it has been called.
         self.shapes: list[tuple[int, ...]] | None = None
+        # The extra output of the first call, which is that at x; ``aux_known`` says whether there was one.
         self.aux: Any = None
+        # The value at x as the user gave it, unpacked: a number, or a list of arrays for a vector function.
         self.f0: Any = None
+        # The value at x as working numbers, and the memory that they are of, when it has been evaluated.
         self.base: Any = None
         self._called = called
         self._shape = shape

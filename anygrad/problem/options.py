@@ -40,15 +40,7 @@ class Meter:
 
 @dataclass(eq=False)
 class Options:
-    """The keyword arguments that all operators share, checked.
-
-    Attributes
-    ----------
-    operator
-        The name of the operator.
-    also
-        What else says which derivative is wanted, by name.
-    """
+    """The keyword arguments that all operators share, checked."""
 
     operator: str
     scheme: Scheme
@@ -58,7 +50,7 @@ class Options:
     has_aux: bool = False
     progress: bool | ProgressCallback = False
     full_output: bool = False
-    also: Mapping[str, object] = field(default_factory=dict)
+    also: Mapping[str, object] = field(default_factory=dict)  # what else says which derivative is wanted, by name
 
     def __post_init__(self) -> None:
         # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.

@@ -23,61 +23,35 @@ from anygrad.schemes.base import Scheme
 
 @dataclass(eq=False)
 class Leaves:
-    """All leaves of x.
+    """All leaves of x."""
 
-    Attributes
-    ----------
-    arrays, backends
-        The leaves as arrays, and the backend of each.
-    tree
-        What takes x apart and puts it together.
-    converted
-        The positions of leaves that were numbers or lists of numbers: f cannot see their originals change.
-    scalars
-        The positions of those that f is given as NumPy scalars.
-    distinct
-        Whether they are known to share no memory that is written.
-    kept
-        Whether f leaves the containers of its argument as they are; None until it has been called.
-    """
-
+    # The leaves as arrays, and the backend of each.
     arrays: list[Array]
     backends: list[Backend]
-    tree: Tree
+    tree: Tree  # what takes x apart and puts it together
+    # The positions of leaves that were numbers or lists of numbers: f cannot see their originals change.
     converted: frozenset[int] = frozenset()
-    scalars: frozenset[int] = frozenset()
-    distinct: bool = False
+    scalars: frozenset[int] = frozenset()  # the positions of those that f is given as NumPy scalars
+    distinct: bool = False  # whether they are known to share no memory that is written
+    # Whether f leaves the containers of its argument as they are; None until it has been called.
     kept: bool | None = None
 
 
 @dataclass(eq=False)
 class Parameters:
-    """Arrays of x with respect to which f is differentiated together: all of them, or some that follow each other.
-
-    Attributes
-    ----------
-    leaves
-        All leaves of x.
-    start, stop
-        Which of them these are.
-    alone
-        Whether x is one array, and no tree.
-    arrays, backends
-        The arrays, and the backend of each.
-    converted
-        Whether any of the arrays was made of numbers, so that f cannot see the originals change.
-    takes_scalars
-        Whether f is given numbers, which are new objects for each point.
-    """
+    """Arrays of x with respect to which f is differentiated together: all of them, or some that follow each other."""
 
     leaves: Leaves
+    # Which of them these are.
     start: int
     stop: int
-    alone: bool
+    alone: bool  # whether x is one array, and no tree
+    # The arrays, and the backend of each.
     arrays: list[Array] = field(init=False)
     backends: list[Backend] = field(init=False)
+    # Whether any of the arrays was made of numbers, so that f cannot see the originals change.
     converted: bool = field(init=False)
-    takes_scalars: bool = field(init=False)
+    takes_scalars: bool = field(init=False)  # whether f is given numbers, which are new objects for each point
 
     @classmethod
     def of(cls, x: PyTree) -> Parameters:

@@ -52,36 +52,16 @@ class Problem:
     """f as a function of some arrays of x, which it is differentiated with respect to together.
 
     Within ``with``, f is sampled by an evaluator. x is as it was afterwards, however it ends.
-
-    Attributes
-    ----------
-    function, parameters, options
-        f, the arrays, and what the user asked for.
-    rows
-        Whether f is given one row of the array at a time.
-    scheme
-        The scheme, with the steps for these arrays.
-    memory, calls
-        The arrays opened for perturbation, and the evaluator's calls of f.
-    bounds
-        Between which numbers f may be evaluated.
-    vector
-        Whether f returns arrays, all of whose elements are values, instead of one number.
-    saw_copies
-        Whether f was given copies of x.
-    npoints, ncalls
-        At how many points f has been evaluated, and how often it has been called.
-    tolerant, failures
-        Whether what f raises at a point is no error; and what it has raised, by element.
-    reports
-        Whether progress is reported with each call; an evaluator that keeps values turns this off, and reports later.
     """
 
+    # The arrays opened for perturbation, and the evaluator's calls of f.
     memory: Memory
     calls: Calls
+    # Whether an exception of f at a point is not an error.
     tolerant: bool
-    saw_copies: bool
-    bounds = Bounds()
+    saw_copies: bool  # whether f was given copies of x
+    bounds = Bounds()  # between which numbers f may be evaluated
+    # At how many points f has been evaluated, and how often it has been called.
     npoints = ncalls = 0
     _base: Array | None = None
     # f of the rows at which it has been evaluated.
@@ -104,10 +84,13 @@ class Problem:
         self.function = function
         self.parameters = parameters
         self.options = options
-        self.rows = rows
+        self.rows = rows  # whether f is given one row of the array at a time
+        # The scheme, with the steps for these arrays.
         self.scheme: Scheme = options.scheme if parameters.alone else parameters.scheme(options.scheme)
-        self.failures: dict[int, Exception] = {}
+        self.failures: dict[int, Exception] = {}  # what f has raised, by element
+        # Whether f returns arrays, whose elements are all values, and not one number.
         self.vector = function.vector
+        # Whether progress is reported with each call; an evaluator that keeps values turns this off, and reports later.
         self.reports = meter is not None
         self._meter = meter
         self._spread: dict[int, tuple[object, Array]] = {}

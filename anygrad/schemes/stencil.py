@@ -20,27 +20,17 @@ class Stencil:
 
     The weights are kept as whole numbers over one denominator, as in ``(f(x+h) - f(x-h)) / (2h)``: the numbers are
     then those that a person would write, to the last bit.
-
-    Attributes
-    ----------
-    offsets
-        Sampling points in units of the step, in the order in which they are sampled. 0 stands for f(x).
-    numerators, denominator
-        The weights.
-    n
-        Which derivative.
-    order
-        Power of h in the truncation error.
-    balance
-        Ratio of the weights' amplification of rounding errors to their truncation error, which sets the step at
-        which the two balance.
     """
 
+    # Sampling points in units of the step, in the order in which they are sampled. 0 stands for f(x).
     offsets: tuple[int, ...]
+    # The weights.
     numerators: tuple[float, ...]
     denominator: float
-    n: int
-    order: int
+    n: int  # which derivative
+    order: int  # power of h in the truncation error
+    # Ratio of the weights' amplification of rounding errors to their truncation error, which sets the step at which the
+    # two balance.
     balance: float
 
     def relative_step(self, eps: float) -> float:

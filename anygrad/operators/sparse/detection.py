@@ -36,22 +36,13 @@ def detected(columns: Columns) -> Pattern:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """A random point near x.
+    """A random point near x."""
 
-    Attributes
-    ----------
-    columns
-        All columns and their steps.
-    here, moved
-        What is added to x for the point, and for its elements to be others, (n,) each.
-    values
-        f at the point, (1, p).
-    """
-
-    columns: Columns
+    columns: Columns  # all columns and their steps
+    # What is added to x for the point, and for its elements to be others, (n,) each.
     here: Array
     moved: Array
-    values: Array
+    values: Array  # f at the point, (1, p)
 
     @classmethod
     def near(cls, columns: Columns, random: np.random.Generator) -> _Point:

@@ -25,22 +25,13 @@ _LONG = 500
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """The entries of a sparse Jacobian.
+    """The entries of a sparse Jacobian."""
 
-    Attributes
-    ----------
-    rows, columns
-        Where they are, row by row, each once.
-    shape
-        The sizes of f(x) and of x.
-    like
-        A SciPy sparse array of the format in which results are wanted; None for CSR.
-    """
-
+    # Where they are, row by row, each once.
     rows: Indices
     columns: Indices
-    shape: tuple[int, int]
-    like: Any = None
+    shape: tuple[int, int]  # the sizes of f(x) and of x
+    like: Any = None  # a SciPy sparse array in the format that is wanted of results; None for CSR
 
     @property
     def groups(self) -> Indices:
@@ -135,20 +126,11 @@ def _remembered(rows: bytes, columns: bytes, shape: tuple[int, int]) -> Indices:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """All elements of x with a step for each.
-
-    Attributes
-    ----------
-    problem
-        f and x.
-    steps
-        The steps, (n,), negative where there is more room between the bounds below than above.
-    near
-        Which elements are so near a bound that a scheme may have to keep to one side of them, (n,).
-    """
+    """All elements of x with a step for each."""
 
     problem: Problem
-    steps: Array
+    steps: Array  # the steps, (n,), negative where there is more room between the bounds below than above
+    # Which elements are so near a bound that a scheme may have to keep to one side of them, (n,).
     near: NDArray[np.bool_]
 
     @classmethod
