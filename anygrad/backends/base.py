@@ -513,6 +513,14 @@ class Backend:
         """Return whether x is an array of this library."""
         raise NotImplementedError
 
+    def is_like(self, value: object, x: Array) -> bool:
+        """Return whether a value is an array of x's library."""
+        return self.is_array(value)
+
+    def library(self, x: Array) -> str:
+        """Return the name by which messages know x's library."""
+        return self.name
+
     def floating(self, x: Array) -> bool:
         """Return whether x's dtype is real or complex floating; raise if x cannot be differentiated otherwise."""
         return bool(x.dtype.kind in "fc")

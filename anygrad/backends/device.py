@@ -76,17 +76,16 @@ class DeviceMemory(ArrayApiMemory):
     def perturbed(self, points: Points) -> Array:
         xp, count = self.xp, len(points)
         table = xp.empty((count, self.row or self.size), dtype=self.data.dtype, device=self.device)
-        table[...] = self._originals(points)
+        table[...] = self.originals(points)
         flat = xp.reshape(table, (-1,))  # a view
         for where, numbers in self._written(points):
             self.put(flat, where, numbers)
-        shape = self.data.shape if self.row is None else self.data.shape[1:]
-        return self.given(xp.reshape(table, (count, *shape)))
+        return self.given(xp.reshape(table, (count, *self.point_shape)))
 
     def is_perturbed(self, array: Array, points: Points) -> bool:
         xp = self.xp
         table = xp.reshape(self.detached(array), (len(points), self.row or self.size))
-        originals, written = self._originals(points), self._written(points)
+        originals, written = self.originals(points), self._written(points)
         flat = xp.reshape(table, (-1,))
 
         def same(equal: Callable[[Array, Array], Array]) -> bool:
@@ -99,13 +98,6 @@ class DeviceMemory(ArrayApiMemory):
 
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
             return same(lambda a, b: a == b) or same(self._equal)  # nearly always there is no NaN
-
-    def _originals(self, points: Points) -> Array:
-        """Return the original elements of each point, or of all of them: (k, size), or (1, size)."""
-        if self.row is None:
-            return self.original[None, :]
-        rows = self.xp.reshape(self.original, (-1, self.row))
-        return self.xp.take(rows, self.index_array(points.each[:, 0] // self.row), axis=0)
 
     def _written(self, points: Points) -> list[tuple[Any, Array]]:
         """Return places in the flat memory of a table of points, and what is written there."""
@@ -120,10 +112,7 @@ class DeviceMemory(ArrayApiMemory):
                 (slice(start, stop, step), self.rounded(elements, part, points.numbers[i::repeat, 0]))
                 for i, start in enumerate(starts)
             ]
-        each, length = points.each, self.row or self.size
-        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
-        numbers = self.rounded(each.reshape(-1), part, self.xp.reshape(points.numbers, (-1,)))
-        return [(self.index_array(places.reshape(-1)), numbers)]
+        return [self.placed(points)]
 
     # Visits
 

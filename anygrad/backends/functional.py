@@ -47,7 +47,7 @@ class ArrayApiMemory(Memory):
         data = array if data is None else data
         xp = self.xp = array_namespace(data)
         self.backend = backend
-        self.library = backend.name
+        self.library = backend.library(array)
         self.array = array
         self.size = math.prod(data.shape)
         self.row = math.prod(data.shape[1:]) if rows else None
@@ -62,10 +62,6 @@ class ArrayApiMemory(Memory):
         self.nbytes = self.size * limits.bits // 8 * (2 if self.complex else 1)
 
     # What differs between libraries
-
-    def own(self, value: object) -> bool:
-        """Return whether what f returned is an array of x's library."""
-        return self.backend.is_array(value)
 
     def detached(self, value: Any) -> Any:
         """Return the array (a value of f, or points) detached from any autograd graph."""
@@ -132,7 +128,7 @@ class ArrayApiMemory(Memory):
     def read(self, value: Any) -> Any:
         """Return a result of f as a 0-d array on x's device, or a Python number; raise if it is not one number."""
         xp, value = self.xp, self.detached(value)
-        if not self.own(value):
+        if not self.backend.is_like(value, self.array):
             number = host_number(value, library=self.library, complex_allowed=self.complex)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
         # Nearly always it is what is wanted, which is quickly seen.
@@ -161,7 +157,7 @@ class ArrayApiMemory(Memory):
     def _numbers(self, value: Any) -> Array:
         """Return an array, a number or a list of numbers that f returned as a working array; raise if it is neither."""
         xp, value = self.xp, self.detached(value)
-        if not self.own(value):
+        if not self.backend.is_like(value, self.array):
             numbers = host_numbers(value, library=self.library, complex_allowed=self.complex)
             dtype = complex_dtype(xp, self._working) if numbers.dtype.kind == "c" else self._working
             return reshaped(xp, xp.asarray(numbers.tolist(), dtype=dtype, device=self.device), numbers.shape)
@@ -195,6 +191,25 @@ class ArrayApiMemory(Memory):
                 return numbers
             own = self.taken(elements)
             return self.compose(numbers, xp.imag(own)) if part == 0 else self.compose(xp.real(own), numbers)
+
+    def originals(self, points: Points) -> Array:
+        """Return the original elements of each point, or of all of them: (k, size), or (1, size)."""
+        if self.row is None:
+            return self.original[None, :]
+        rows = self.xp.reshape(self.original, (-1, self.row))
+        return self.xp.take(rows, self.index_array(points.each[:, 0] // self.row), axis=0)
+
+    def placed(self, points: Points) -> tuple[Array, Array]:
+        """Return places in the flat memory of a table of points, and what is written there."""
+        each, length = points.each, self.row or self.size
+        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
+        numbers = self.rounded(each.reshape(-1), points.part, self.xp.reshape(points.numbers, (-1,)))
+        return self.index_array(places.reshape(-1)), numbers
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        """The shape of what f is given for one point."""
+        return tuple(self.data.shape if self.row is None else self.data.shape[1:])
 
     def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
         rounded = self.rounded(elements, part, numbers)
@@ -230,17 +245,10 @@ class FunctionalMemory(ArrayApiMemory):
 
     def perturbed(self, points: Points) -> Array:
         xp, count, length = self.xp, len(points), self.row or self.size
-        each = points.each if points.width else None
-        originals = reshaped(xp, self.original, (self.size // length if length else 1, length))
-        if self.row is not None and each is not None:
-            originals = xp.take(originals, self.index_array(each[:, 0] // length), axis=0)
-        flat = reshaped(xp, xp.broadcast_to(originals, (count, length)), (count * length,))
-        if each is not None:
-            places = np.arange(count)[:, None] * length + (each if self.row is None else each % length)
-            numbers = self.rounded(each.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
-            flat = self.put(flat, self.index_array(places.reshape(-1)), numbers)
-        shape = self.array.shape if self.row is None else self.array.shape[1:]
-        return reshaped(xp, flat, (count, *shape))
+        flat = reshaped(xp, xp.broadcast_to(self.originals(points), (count, length)), (count * length,))
+        if points.width:
+            flat = self.put(flat, *self.placed(points))
+        return reshaped(xp, flat, (count, *self.point_shape))
 
     def is_perturbed(self, array: Array, points: Points) -> bool:
         return True

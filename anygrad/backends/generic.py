@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory
 from anygrad.backends.device import DeviceMemory
-from anygrad.backends.functional import ArrayApiMemory, FunctionalMemory
+from anygrad.backends.functional import FunctionalMemory
 
 
 class GenericBackend(Backend):
@@ -22,6 +22,12 @@ class GenericBackend(Backend):
 
     def is_array(self, x: object) -> bool:
         return bool(is_array_api_obj(x)) and not isinstance(x, numbers.Number)  # NumPy's scalars are taken for arrays
+
+    def is_like(self, value: object, x: Array) -> bool:
+        return isinstance(value, type(x))
+
+    def library(self, x: Array) -> str:
+        return type(x).__module__.partition(".")[0]
 
     def floating(self, x: Array) -> bool:
         if not all(isinstance(length, int) for length in x.shape):
@@ -33,10 +39,10 @@ class GenericBackend(Backend):
 
     def memory(self, x: Array, *, in_place: bool, rows: bool = False) -> Memory:
         if is_lazy_array(x) or not is_writeable_array(x):
-            return _ImmutableMemory(self, x, lazy=is_lazy_array(x), rows=rows)
+            return FunctionalMemory(self, x, lazy=is_lazy_array(x), rows=rows)
         in_place = in_place and self.writable(x)
         array = x if in_place else array_namespace(x).asarray(x, copy=True)
-        return _WritableMemory(self, array, in_place=in_place, rows=rows)
+        return DeviceMemory(self, array, in_place=in_place, rows=rows)
 
     def writable(self, x: Array) -> bool:
         """Return whether x's own memory can be written. A view of memory shared by its elements refuses, too."""
@@ -71,26 +77,6 @@ class GenericBackend(Backend):
 
     def forkable(self, x: Array) -> bool:
         return True
-
-
-class _OfAnyLibrary(ArrayApiMemory):
-    """A memory that knows its library by x's type."""
-
-    def __init__(self, backend: Backend, array: Array, **options: Any) -> None:
-        super().__init__(backend, array, **options)
-        self._type = type(array)
-        self.library = self._type.__module__.partition(".")[0]
-
-    def own(self, value: object) -> bool:
-        return isinstance(value, self._type)
-
-
-class _WritableMemory(_OfAnyLibrary, DeviceMemory):
-    """A `DeviceMemory` of another library."""
-
-
-class _ImmutableMemory(_OfAnyLibrary, FunctionalMemory):
-    """A `FunctionalMemory` of another library."""
 
 
 BACKEND = GenericBackend()

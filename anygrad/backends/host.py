@@ -13,7 +13,7 @@ from anygrad._typing import Array
 from anygrad.backends.base import Backend, Memory, Points
 from anygrad.backends.codec import Codec, Raw, composed, narrowed
 from anygrad.backends.layout import Elements, broadcast, multi_indices
-from anygrad.backends.values import host_array
+from anygrad.backends.values import host_array, host_number, host_numbers, require_one_element
 
 # Integers that are there already: making new ones is a tenth of what an element costs.
 _KEYS = tuple(range(4096))
@@ -32,10 +32,25 @@ class HostBackend(Backend):
 
     def number(self, value: Any, memory: HostMemory) -> Any:
         """Return one result of f as a Python or NumPy scalar; raise if it is not one number."""
-        raise NotImplementedError
+        if not self.is_array(value):
+            return host_number(value, library=self.name, complex_allowed=memory.complex)
+        require_one_element(value.shape)
+        self.require_known(value, memory)
+        return value.item()
 
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
         """Return an array, a number or a list of numbers that f returned as an array of NumPy's."""
+        if not self.is_array(value):
+            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
+        self.require_known(value, memory)
+        return self.read(value)
+
+    def require_known(self, value: Array, memory: HostMemory) -> None:
+        """Raise for an array that f returned on another device, or with complex numbers for a real x."""
+        raise NotImplementedError
+
+    def read(self, value: Array) -> Raw:
+        """Return an array that f returned as one of NumPy's, of a dtype that NumPy knows."""
         raise NotImplementedError
 
     def from_host(self, numbers: Raw, memory: HostMemory) -> Array:

@@ -20,10 +20,7 @@ from anygrad.backends.functional import FunctionalMemory
 from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.layout import Elements, Indices
 from anygrad.backends.values import (
-    host_number,
-    host_numbers,
     no_complex_counterpart,
-    require_one_element,
     require_real,
     require_same_device,
 )
@@ -104,17 +101,17 @@ class JaxBackend(HostBackend):
 
     # What a `HostMemory` asks for
 
-    def number(self, value: Any, memory: HostMemory) -> Any:
-        if not isinstance(value, jax.Array):
-            return host_number(value, library=self.name, complex_allowed=memory.complex)
-        require_one_element(value.shape)
-        _require_known(value, memory)
-        return value.item()
+    def require_known(self, value: jax.Array, memory: HostMemory) -> None:
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(
+                "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
+                " make x an argument of the function that is transformed, or differentiate outside of it"
+            )
+        require_same_device(value.devices(), memory.array.devices())
+        if jnp.iscomplexobj(value):
+            require_real(value, complex_allowed=memory.complex)
 
-    def numbers(self, value: Any, memory: HostMemory) -> Raw:
-        if not isinstance(value, jax.Array):
-            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
-        _require_known(value, memory)
+    def read(self, value: jax.Array) -> Raw:
         array = np.asarray(value)
         return array if array.dtype.isbuiltin == 1 else array.astype(np.float64)
 
@@ -230,18 +227,6 @@ def _with_replaced(x: jax.Array, element: Any, number: Any) -> jax.Array:
 
 
 _replaced = jax.jit(_with_replaced)
-
-
-def _require_known(value: jax.Array, memory: HostMemory) -> None:
-    """Raise for a result that is traced, elsewhere, or complex for real x."""
-    if isinstance(value, jax.core.Tracer):
-        raise TypeError(
-            "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
-            " make x an argument of the function that is transformed, or differentiate outside of it"
-        )
-    require_same_device(value.devices(), memory.array.devices())
-    if jnp.iscomplexobj(value):
-        require_real(value, complex_allowed=memory.complex)
 
 
 # Vmap

@@ -14,7 +14,6 @@ from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.layout import Indices, extent, overlapping
 from anygrad.backends.values import (
     host_number,
-    host_numbers,
     no_complex_counterpart,
     require_numbers,
     require_one_element,
@@ -92,11 +91,14 @@ class NumpyBackend(HostBackend):
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
         if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
             return value
-        if not isinstance(value, np.ndarray):
-            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
+        return super().numbers(value, memory)
+
+    def require_known(self, value: NDArray[Any], memory: HostMemory) -> None:
         require_numbers(value.dtype.kind in "biufc", value)
         if value.dtype.kind == "c":
             require_real(value, complex_allowed=memory.complex)
+
+    def read(self, value: NDArray[Any]) -> Raw:
         return _unmasked(value)
 
     def from_host(self, numbers: Raw, memory: HostMemory) -> NDArray[Any]:

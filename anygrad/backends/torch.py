@@ -21,10 +21,7 @@ from anygrad.backends.functional import CHUNK_BYTES
 from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.layout import Indices, extent, overlapping
 from anygrad.backends.values import (
-    host_number,
-    host_numbers,
     no_complex_counterpart,
-    require_one_element,
     require_real,
     require_same_device,
 )
@@ -134,22 +131,13 @@ class TorchBackend(HostBackend):
 
     # What a `HostMemory` asks for
 
-    def number(self, value: Any, memory: HostMemory) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return host_number(value, library=self.name, complex_allowed=memory.complex)
-        require_one_element(value.shape)
+    def require_known(self, value: torch.Tensor, memory: HostMemory) -> None:
         require_same_device(value.device, memory.array.device)
         if value.is_complex():
-            require_real(value, complex_allowed=memory.complex)
-        return value.item()
+            require_real(value.detach().resolve_conj().resolve_neg(), complex_allowed=memory.complex)
 
-    def numbers(self, value: Any, memory: HostMemory) -> Raw:
-        if not isinstance(value, torch.Tensor):
-            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
-        require_same_device(value.device, memory.array.device)
+    def read(self, value: torch.Tensor) -> Raw:
         tensor = value.detach().resolve_conj().resolve_neg()
-        if tensor.is_complex():
-            require_real(tensor, complex_allowed=memory.complex)
         return np.asarray(tensor if tensor.itemsize > 2 else tensor.double())
 
     def from_host(self, numbers: Raw, memory: HostMemory) -> torch.Tensor:

@@ -86,7 +86,7 @@ class Vmap:
         call = _guarded(many, problem, memory)
         if kept and not function.returns_number:
             traced = call
-            call = lambda points: function.unpack_many(traced(points))  # noqa: E731
+            call = lambda points: function.unpack(traced(points), leading=1)  # noqa: E731
         return ChunkCalls(
             problem,
             memory,

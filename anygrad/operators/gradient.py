@@ -209,14 +209,13 @@ def numerical_gradient_2d(
         raise TypeError(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
-    parameters = Parameters.of_array(X, "X")
-    return gradient_of(f, parameters, options, rows=parameters.arrays[0].ndim > 1)
+    return gradient_of(f, Parameters.of_array(X, "X", rows=True), options)
 
 
-def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Options, *, rows: bool = False) -> Any:
-    """Return the gradient of f, or of f of each row."""
+def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Options) -> Any:
+    """Return the gradient of f."""
     function = Function(f, has_aux=options.has_aux)
-    found = partials(function, parameters, options, rows=rows)
+    found = partials(function, parameters, options)
     found.warn_if_constant()
     arrays = [arrays_of(*part, steps=options.full_output) for part in found.parts]
     return assembled(arrays, parameters.rebuild, options, function, found.counts)

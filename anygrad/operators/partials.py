@@ -51,38 +51,29 @@ class Partials:
             warn_constant(self.unseen)
 
 
-def partials(function: Function, parameters: Parameters, options: Options, *, rows: bool = False) -> Partials:
-    """Differentiate f with respect to each element of x; with ``rows``, f of each row."""
+def partials(function: Function, parameters: Parameters, options: Options) -> Partials:
+    """Differentiate f with respect to each element of x."""
     if options.f0 is not None:
         function.know(options.f0)
     runs = [parameters] if parameters.alone else parameters.runs()
-    if options.progress is False:
-        return _partials(function, runs, options, None, rows=rows)
-    total = sum(_expected_calls(run, options, rows=rows) for run in runs)
-    with options.meter(total) as counter:
-        return _partials(function, runs, options, counter, rows=rows)
-
-
-def _partials(
-    function: Function, runs: Sequence[Parameters], options: Options, counter: Meter | None, *, rows: bool
-) -> Partials:
     found, seen = Partials(), False
-    for parameters in runs:
-        with Problem(function, parameters, options, rows=rows, meter=counter) as problem:
-            slopes = joined(problem.memory.xp, _blocks(problem, counter))
-            if problem.saw_copies:
-                found.unseen += parameters.names
-                seen = seen or not problem.is_constant()
-        found.add(problem, slopes)
+    with options.meter(0 if options.progress is False else _expected_calls(runs, options)) as meter:
+        for run in runs:
+            with Problem(function, run, options, meter=meter) as problem:
+                slopes = _slopes(problem, meter)
+                if problem.saw_copies:
+                    found.unseen += run.names
+                    seen = seen or not problem.is_constant()
+            found.add(problem, slopes)
     if seen:
         found.unseen = []
     return found
 
 
-def _expected_calls(parameters: Parameters, options: Options, *, rows: bool) -> int:
-    if not rows:
-        return options.scheme.calls(parameters.size)
-    [(samples, *row)] = parameters.shapes
+def _expected_calls(runs: Sequence[Parameters], options: Options) -> int:
+    if not runs or not runs[0].rows:
+        return sum(options.scheme.calls(run.size) for run in runs)
+    [(samples, *row)] = runs[0].shapes
     return samples * options.scheme.calls(math.prod(row))
 
 
@@ -117,17 +108,17 @@ def nothing(memory: Memory, width: int, *, samples_complex: bool) -> Slopes:
     )
 
 
-def _blocks(problem: Problem, counter: Meter | None) -> list[Slopes]:
+def _slopes(problem: Problem, meter: Meter | None) -> Slopes:
     """Differentiate along one block of elements after the other."""
     memory, scheme = problem.memory, problem.scheme
     if not memory.size:
         width = problem.base().shape[-1] if problem.vector else 1
-        return [nothing(memory, width, samples_complex=scheme.samples_complex)]
+        return nothing(memory, width, samples_complex=scheme.samples_complex)
 
     def along(part: int) -> Slopes:
         lines = element_lines(problem, block, part)
-        if part and counter is not None:
-            counter.total += scheme.calls(len(block))
+        if part and meter is not None:
+            meter.total += scheme.calls(len(block))
         return scheme.differentiate(lines, scheme.steps(lines))
 
     # If f returns many values, blocks are shorter, so that they take no more memory than for one value. How many it
@@ -135,7 +126,7 @@ def _blocks(problem: Problem, counter: Meter | None) -> list[Slopes]:
     least, full_output = problem.calls.together, problem.options.full_output
     first = least if getattr(scheme, "inspects_values", False) else max(least, _FIRST)
     length = first if problem.vector and not memory.lazy else memory.block
-    start, slopes = 0, []
+    start, blocks = 0, []
     while start < memory.size:
         block = range(start, min(start + length, memory.size))
         found = completed(problem, along)
@@ -144,11 +135,11 @@ def _blocks(problem: Problem, counter: Meter | None) -> list[Slopes]:
             found = replace(found, flags={**found.flags, "failed": failed & memory.xp.isnan(found.value)})
         if not full_output and len(block) < memory.size:  # of many blocks, no more than is wanted is kept
             found = Slopes(memory.narrow(found.value), memory.xp.zeros_like(found.step[:0, ...]))
-        slopes.append(found)
+        blocks.append(found)
         start = block.stop
         if problem.vector:
             length = max(least, memory.block // max(1, problem.function.size))
-    return slopes
+    return blocks[0] if len(blocks) == 1 else joined(memory.xp, blocks)
 
 
 def _is_complex(memory: Memory, values: Array) -> bool:

@@ -144,7 +144,7 @@ class _Grid:
 def _values(f: Callable[[Any], object], grid: _Grid, evaluator: Evaluator) -> HostArray:
     """Return f at the points of a grid, in its rows and columns."""
     options = Options("gradient_field", reference_scheme(None, None), evaluator)
-    with Problem(Function(f), Parameters.of_array(grid.points, "x"), options, rows=True) as problem:
+    with Problem(Function(f), Parameters.of_array(grid.points, "x", rows=True), options) as problem:
         # A point is its x[0] set to the number that it is already: so its evaluator has many side by side.
         firsts = np.arange(0, problem.memory.size, 2)
         values = problem.values(Points(firsts, problem.memory.elements(firsts)[:, None], 0))

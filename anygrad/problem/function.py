@@ -67,15 +67,10 @@ class Function:
         """Whether what f returns is the one number that is wanted, and nothing need be taken apart."""
         return not (self.has_aux or self.vector)
 
-    def unpack(self, returned: Any) -> Any:
-        """Return the value of what f returned for a point, and keep the rest."""
+    def unpack(self, returned: Any, leading: int = 0) -> Any:
+        """Return the value of what f returned, and keep the rest; for many points there is a leading axis."""
         value = self._without_aux(returned)
-        return self._leaves(value) if self.vector else value
-
-    def unpack_many(self, returned: Any) -> Any:
-        """Return the same of what f returned for many points, with a leading axis."""
-        value = self._without_aux(returned)
-        return self._leaves(value, leading=1) if self.vector else value
+        return self._leaves(value, leading) if self.vector else value
 
     def know(self, f0: Any) -> None:
         """Take from the user what f returns at x."""

@@ -46,6 +46,7 @@ class Parameters:
     start: int
     stop: int
     alone: bool  # whether x is one array, and no tree
+    rows: bool = False  # whether f is given one row of that array at a time
     # The arrays, and the backend of each.
     arrays: list[Array] = field(init=False)
     backends: list[Backend] = field(init=False)
@@ -71,11 +72,15 @@ class Parameters:
         return cls(leaves, 0, len(leaves.arrays), False)
 
     @classmethod
-    def of_array(cls, x: object, name: str) -> Parameters:
-        """Take one array, or what makes one; raise for trees."""
+    def of_array(cls, x: object, name: str, *, rows: bool = False) -> Parameters:
+        """Take one array, or what makes one; raise for trees.
+
+        With ``rows``, f is given one row of it at a time, if it has rows.
+        """
         array, backend = as_array(x, name)
         made, scalars = frozenset([] if array is x else [0]), frozenset([0] if is_number(x) else [])
-        return cls(Leaves([array], [backend], Tree([array], only, lambda: [name]), made, scalars), 0, 1, True)
+        leaves = Leaves([array], [backend], Tree([array], only, lambda: [name]), made, scalars)
+        return cls(leaves, 0, 1, True, rows=rows and array.ndim > 1)
 
     def __post_init__(self) -> None:
         leaves = self.leaves
@@ -136,14 +141,14 @@ class Parameters:
         groups = [list(group) for _, group in groupby(range(self.start, self.stop), kind)]
         return [dataclasses.replace(self, start=group[0], stop=group[-1] + 1) for group in groups]
 
-    def memory(self, *, in_place: bool, rows: bool = False, complexified: bool = False) -> Memory:
+    def memory(self, *, in_place: bool, complexified: bool = False) -> Memory:
         """Return the arrays opened for perturbation, as one."""
         arrays = self.arrays
         if complexified:
             arrays = [backend.complexified(array) for array, backend in zip(arrays, self.backends, strict=True)]
         in_place = in_place and not complexified
         if self.alone:
-            return self.backends[0].memory(arrays[0], in_place=in_place, rows=rows)
+            return self.backends[0].memory(arrays[0], in_place=in_place, rows=self.rows)
         from anygrad.backends.joint import JointMemory  # noqa: PLC0415 - for trees alone
 
         return JointMemory.of(arrays, self.backends, in_place=in_place)

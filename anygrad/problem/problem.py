@@ -78,17 +78,16 @@ class Problem:
         parameters: Parameters,
         options: Options,
         *,
-        rows: bool = False,
         meter: Meter | None = None,
     ) -> None:
         self.function = function
         self.parameters = parameters
         self.options = options
-        self.rows = rows  # whether f is given one row of the array at a time
         # The scheme, with the steps for these arrays.
         self.scheme: Scheme = options.scheme if parameters.alone else parameters.scheme(options.scheme)
         self.failures: dict[int, Exception] = {}  # what f has raised, by element
         # Whether f returns arrays, whose elements are all values, and not one number.
+        self.rows = parameters.rows
         self.vector = function.vector
         # Whether progress is reported with each call; an evaluator that keeps values turns this off, and reports later.
         self.reports = meter is not None
@@ -162,9 +161,7 @@ class Problem:
 
     def open_memory(self, *, in_place: bool) -> Memory:
         """Return x opened for perturbation; in place only if x can be written safely."""
-        memory = self.parameters.memory(
-            in_place=in_place, rows=self.rows, complexified=self.options.scheme.samples_complex
-        )
+        memory = self.parameters.memory(in_place=in_place, complexified=self.options.scheme.samples_complex)
         if memory.xp is np or memory.lazy or not getattr(self.options.scheme, "inspects_values", False):
             return memory
         from anygrad.backends.device import computed_on_host  # noqa: PLC0415 - for arrays on a device alone
@@ -187,16 +184,16 @@ class Problem:
 
     def of_points(self) -> Callable[[Any], Any]:
         """Return f, written for many points, as a function of what a memory holds for these."""
-        f, unpack, parameters = self.function.f, self.function.unpack_many, self.parameters
+        f, unpack, parameters = self.function.f, self.function.unpack, self.parameters
         if not parameters.alone:
             user_f, argument = f, parameters.many_arguments
             f = lambda arrays: user_f(argument(arrays))  # noqa: E731
-        return f if self.function.returns_number else lambda arrays: unpack(f(arrays))
+        return f if self.function.returns_number else lambda arrays: unpack(f(arrays), leading=1)
 
     def for_worker(self, evaluator: Evaluator) -> Callable[[], Problem]:
         """Return what makes the same problem for another thread, or, pickled, for another process."""
         options = Options(self.options.operator, self.options.scheme, evaluator)
-        return partial(_of_worker, self.function.f, self.function, self.parameters, options, rows=self.rows)
+        return partial(_of_worker, self.function.f, self.function, self.parameters, options)
 
     def count(self, points: int, calls: int | None = None) -> None:
         """Add points that have been evaluated, and calls of f if they are not as many."""
@@ -363,10 +360,10 @@ class Problem:
         return not bool(xp.all((values == self._first) & xp.isfinite(values)))
 
 
-def _of_worker(f: Callable[[Any], Any], function: Function, *args: Any, rows: bool) -> Problem:
+def _of_worker(f: Callable[[Any], Any], function: Function, *args: Any) -> Problem:
     function = copy.copy(function)  # threads must not learn from each other what f returns
     function.f = f
-    return Problem(function, *args, rows=rows)
+    return Problem(function, *args)
 
 
 def _of_tree(f: Callable[[Any], Any], parameters: Parameters, arrays: Sequence[Array]) -> Callable[[Any], Any]:
