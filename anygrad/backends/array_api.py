@@ -15,7 +15,6 @@ from anygrad.backends.values import no_complex_counterpart
 
 
 def real_dtype(xp: Namespace, dtype: Any) -> Any:
-    """Return the dtype of the real part."""
     return xp.real(xp.empty(0, dtype=dtype)).dtype if xp.isdtype(dtype, "complex floating") else dtype
 
 
@@ -28,7 +27,6 @@ def working_dtype(xp: Namespace, x: Array) -> Any:
 
 
 def complex_dtype(xp: Namespace, real: Any) -> Any:
-    """Return the complex dtype that holds ``real``."""
     return xp.result_type(real, xp.complex64)
 
 
@@ -47,7 +45,6 @@ def composed_by_assignment(real: Array, imag: Array) -> Array:
 
 
 def complex_copy(x: Array) -> Array:
-    """Return a copy of a real array in the complex dtype of the same precision; raise if there is no such dtype."""
     xp = array_namespace(x)
     if not xp.isdtype(x.dtype, "real floating") or xp.finfo(x.dtype).bits < 32:
         raise no_complex_counterpart(x.dtype)
@@ -55,14 +52,12 @@ def complex_copy(x: Array) -> Array:
 
 
 def wide_copy(x: Array) -> Array:
-    """Return a copy of an array in the dtype in which schemes compute, or its complex counterpart."""
     xp = array_namespace(x)
     wide = working_dtype(xp, x)
     return xp.astype(x, complex_dtype(xp, wide) if xp.isdtype(x.dtype, "complex floating") else wide)
 
 
 def index_array(x: Array, elements: Iterable[int]) -> Array:
-    """Return elements as an integer array on x's device."""
     if is_dask_array(x):  # which are known, so that Dask need not find out what is taken
         return np.asarray(elements, dtype=np.int64)
     xp = array_namespace(x)

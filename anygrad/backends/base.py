@@ -349,7 +349,6 @@ def _arguments(memory: Memory, points: Points) -> Iterator[tuple[Array, Points]]
 def _visit_elements(
     memory: Memory, f: Function, argument: Array, points: Points, *, read: Read, plain: frozenset[type], results: Any
 ) -> None:
-    """Set one element at a time."""
     cells, keys = memory.keys(points.elements)
     if type(cells) is not memoryview:
         _visit_groups(memory, f, argument, points, read=read, results=results)
@@ -440,7 +439,6 @@ def _visit_replaced(memory: Memory, f: Function, points: Points, read: Read, res
 
 
 def _visit_all(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
-    """Set all elements at a time."""
     for i in range(len(points)):
         numbers = points.numbers[i, ...]
         with np.errstate(all="ignore"):  # f alone runs under the caller's settings
@@ -452,7 +450,6 @@ def _visit_all(memory: Memory, f: Function, points: Points, read: Read, results:
 
 
 def modified() -> ValueError:
-    """Return the error for an f that writes to its argument."""
     return ValueError(
         "f modifies its argument, or another thread has changed x meanwhile, so that its values are not those of one"
         " function of x: let it work on a copy, as in lambda x: f(x.copy()), or f(x.clone()) of tensors; x has been put"
@@ -510,7 +507,6 @@ class Backend:
         return load, (self.name,)
 
     def is_array(self, x: object) -> bool:
-        """Return whether x is an array of this library."""
         raise NotImplementedError
 
     def is_like(self, value: object, x: Array) -> bool:
@@ -610,7 +606,6 @@ class Backend:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the backends."""
     return (*dict.fromkeys(_MODULES.values()), _GENERIC)
 
 

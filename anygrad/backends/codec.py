@@ -45,7 +45,6 @@ class Codec:
 
 @cache
 def numpy_codec(dtype: np.dtype[Any]) -> Codec:
-    """Return the codec of a dtype that NumPy knows."""
     real = real_dtype(dtype)
     working = np.result_type(dtype, np.float64)
     real_working = np.result_type(real, np.float64)
@@ -70,12 +69,10 @@ def numpy_codec(dtype: np.dtype[Any]) -> Codec:
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of the real part."""
     return np.empty(0, dtype).real.dtype
 
 
 def bit_pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype by which elements are copied."""
     if dtype == np.float64 and dtype.isnative:
         return dtype
     return np.dtype(f"{'u' if dtype.itemsize <= 8 else 'V'}{dtype.itemsize}")

@@ -55,9 +55,7 @@ class Recorder(Protocol):
         """Return a copy of the first values."""
         ...
 
-    def wait(self) -> None:
-        """Wait until all has been done."""
-        ...
+    def wait(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +218,6 @@ def recorder_for(memory: DeviceMemory) -> Callable[[Array, Route, Array], Record
 
 
 def _warn_not_recorded(reason: object) -> None:
-    """Warn the caller of anygrad that f is called at every point."""
     warnings.warn(
         f"f could not be recorded as a CUDA graph, and is called at every point instead ({reason}): leave graph=True"
         " out, or write f such that all that depends on x is done on x's device",
@@ -339,8 +336,6 @@ def _cupy_kernels() -> tuple[Any, Any, Any]:
 
 
 class TorchRecorder:
-    """A `Recorder` of PyTorch's."""
-
     def __init__(self, x: Any, route: Route, values: Any) -> None:
         import torch  # noqa: PLC0415 - for its tensors alone
 

@@ -62,8 +62,6 @@ class CupyBackend(Backend):
 
 
 class CupyMemory(DeviceMemory):
-    """A `DeviceMemory` of CuPy's arrays."""
-
     def hold(self, held: Any) -> Any:
         return held.copy()
 

@@ -56,7 +56,6 @@ class DeviceMemory(ArrayApiMemory):
         return self.xp.asarray(held, copy=True)  # what is read may be a view
 
     def given(self, points: Array) -> Array:
-        """Return what f is given of an array of points."""
         return points
 
     def reattach(self) -> bool:
@@ -164,7 +163,6 @@ class DeviceMemory(ArrayApiMemory):
         return changed
 
     def _equal(self, a: Array, b: Array) -> Array:
-        """Return where arrays are equal, or both NaN."""
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
             return (a == b) | (self.xp.isnan(a) & self.xp.isnan(b))
 
@@ -181,20 +179,17 @@ class DeviceResults:
         return self._used
 
     def append(self, value: Any) -> None:
-        """Write one value behind the others."""
         if self._buffer is None or getattr(value, "dtype", None) != self._buffer.dtype:
             self._prepare(value)
         self._buffer[self._used, ...] = value
         self._used += 1
 
     def gathered(self) -> Array:
-        """Return the values."""
         if self._buffer is None:
             return self._xp.empty((0,), dtype=self._dtype, device=self._device)
         return self._buffer[: self._used, ...]
 
     def _prepare(self, value: Any) -> None:
-        """Make a buffer that such a value can be written to."""
         xp = self._xp
         wide = complex_dtype(xp, self._dtype) if self._is_complex(value) else self._dtype
         if self._buffer is None:
@@ -297,7 +292,6 @@ class HostedMemory(Memory):
         return self.inner.restore()
 
     def there(self, points: Points) -> Points:
-        """Return points with their numbers on the device."""
         known, taken = self._taken
         if known is not points:
             numbers = self.inner.from_host(points.numbers) if points.width else points.numbers

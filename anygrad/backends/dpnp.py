@@ -38,8 +38,6 @@ class DpnpBackend(Backend):
 
 
 class DpnpMemory(DeviceMemory):
-    """A `DeviceMemory` of dpnp's arrays."""
-
     def compose(self, real: Array, imag: Array) -> Array:
         return composed_by_assignment(real, imag)
 

@@ -168,7 +168,6 @@ class ArrayApiMemory(Memory):
         return xp.astype(value, complex_dtype(xp, self._working), copy=False)
 
     def _joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
-        """Return a copy of arrays as one, along their last axis."""
         if not parts:
             return self.xp.empty(nothing, dtype=self._working, device=self.device)
         return self.xp.concat(list(parts), axis=-1) if len(parts) > 1 else self.xp.asarray(parts[0], copy=True)
@@ -208,7 +207,6 @@ class ArrayApiMemory(Memory):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
-        """The shape of what f is given for one point."""
         return tuple(self.data.shape if self.row is None else self.data.shape[1:])
 
     def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:

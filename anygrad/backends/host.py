@@ -28,8 +28,6 @@ _COMPARED = 2**18
 
 
 class HostBackend(Backend):
-    """A library whose arrays lie, or can lie, in the host's memory."""
-
     def number(self, value: Any, memory: HostMemory) -> Any:
         """Return one result of f as a Python or NumPy scalar; raise if it is not one number."""
         if not self.is_array(value):
@@ -70,7 +68,6 @@ class HostBackend(Backend):
         raise NotImplementedError
 
     def replace(self, array: Array, element: int, number: Any) -> Array:
-        """Return an immutable array with one element replaced."""
         raise NotImplementedError
 
 
@@ -283,7 +280,6 @@ class HostMemory(Memory):
             stored[...] = self._original.reshape(-1, self.row)[points.each[:, 0] // self.row]
 
     def _set(self, stored: Raw, points: Points) -> None:
-        """Set the elements of copies of x."""
         elements, repeat, size = points.elements, points.repeat, stored.shape[1]
         if not points.width:
             return
@@ -300,7 +296,6 @@ class HostMemory(Memory):
 
 
 def same_bits(a: Raw, b: Raw) -> bool:
-    """Return whether two memories of a dtype, and of as many elements, are the same."""
     if a.nbytes <= _SMALL:
         return a.tobytes() == b.tobytes()
     return _equal(a, b.reshape(a.shape))

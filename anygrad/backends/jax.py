@@ -142,8 +142,6 @@ class JaxBackend(HostBackend):
 
 
 class JaxMemory(HostMemory):
-    """A `HostMemory` of an array on the CPU, of which new ones are made."""
-
     def __init__(self, backend: JaxBackend, x: jax.Array, *, rows: bool) -> None:
         stored, codec = np.asarray(x), _codec_of(x.dtype)
         super().__init__(backend, x, stored, codec, in_place=False, writable=False, chunk_bytes=_CHUNK_BYTES, rows=rows)
@@ -153,8 +151,6 @@ class JaxMemory(HostMemory):
 
 
 class JaxFunctionalMemory(FunctionalMemory):
-    """A `FunctionalMemory` of an array that is elsewhere, or traced."""
-
     def replaced(self, array: jax.Array, element: int, raw: object) -> jax.Array:
         replaced: jax.Array = _replaced(array, element, raw)
         return replaced
@@ -167,7 +163,6 @@ class JaxFunctionalMemory(FunctionalMemory):
 
 
 def _float64(enabled: bool = True) -> AbstractContextManager[object]:
-    """Return the context in which there is float64, or none."""
     if jax.config.jax_enable_x64 == enabled:  # a context, even if it changes nothing, has functions compiled anew
         return nullcontext()
     enabling = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8

@@ -46,7 +46,6 @@ def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1)
 
 
 def multi_indices(elements: Elements, shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
-    """Return the multi-indices of flat indices in C order."""
     if not shape:
         return [()] * len(elements)
     axes = np.unravel_index(np.asarray(elements, dtype=np.intp), tuple(shape))
@@ -56,7 +55,6 @@ def multi_indices(elements: Elements, shape: Sequence[int]) -> Iterable[tuple[in
 def broadcast(
     broadcast_to: Callable[[Array, tuple[int, ...]], Array], value: Array, shape: Sequence[int], name: str
 ) -> Array:
-    """Return ``value`` in a shape; raise if it does not fit."""
     try:
         return broadcast_to(value, tuple(shape))
     except (ValueError, RuntimeError, TypeError):
@@ -67,5 +65,4 @@ def broadcast(
 
 
 def size_of(shape: Sequence[int]) -> int:
-    """Return the number of elements of an array of this shape."""
     return math.prod(shape)

@@ -245,7 +245,6 @@ def _place(x: torch.Tensor) -> tuple[object, ...]:
 
 
 def _in_memory(x: torch.Tensor) -> bool:
-    """Return whether a tensor has numbers in memory."""
     try:
         return x.device.type != "meta" and (not x.numel() or x.data.data_ptr() != 0)
     except (RuntimeError, ValueError):

@@ -80,7 +80,6 @@ def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
 
 
 def require_real(value: object, *, complex_allowed: bool) -> None:
-    """Raise for a complex result of a real x."""
     if not complex_allowed:
         raise TypeError(
             f"f returned a complex number ({value!r}), but x is real: return its real part, its imaginary part or"
@@ -89,7 +88,6 @@ def require_real(value: object, *, complex_allowed: bool) -> None:
 
 
 def neither_real_nor_holomorphic() -> TypeError:
-    """Return the error for a function of complex x whose results are of both kinds."""
     return TypeError(
         "f returned real numbers at some points and complex ones at others, so that it is neither real nor"
         " holomorphic: return complex(value) everywhere, or a real number everywhere"
@@ -97,7 +95,6 @@ def neither_real_nor_holomorphic() -> TypeError:
 
 
 def no_complex_counterpart(dtype: object) -> TypeError:
-    """Return the error for an x that has no complex dtype of its precision."""
     return TypeError(
         f"x has the dtype {dtype}, but a complex step needs a real dtype that has a complex counterpart: pass float32"
         " or float64, or use anygrad.Adaptive() or anygrad.Central()"
@@ -105,13 +102,11 @@ def no_complex_counterpart(dtype: object) -> TypeError:
 
 
 def require_numbers(are: bool, value: object) -> None:
-    """Raise for an array of anything but numbers."""
     if not are:
         raise TypeError(_no_number(value))
 
 
 def require_one_element(shape: Sequence[int]) -> None:
-    """Raise for a result that is an array of other than one element."""
     if math.prod(shape) != 1:
         raise ValueError(
             f"f returned an array of shape {tuple(shape)}, but one number was expected from each call:"

@@ -222,12 +222,10 @@ def _shape(leaf: Any, name: str) -> tuple[int, ...]:
 
 
 def _scaled(slopes: Slopes, length: Array) -> Slopes:
-    """Return the derivatives along a direction that is so much longer."""
     error = None if slopes.error is None else slopes.error * length
     return replace(slopes, value=slopes.value * length, error=error)
 
 
 def _like_x(parameters: Parameters, tree: PyTree) -> PyTree:
-    """Return a tree of arrays in the dtypes of those of x."""
     leaves = flatten(tree).leaves
     return parameters.rebuild([like(leaf, x) for leaf, x in zip(leaves, parameters.arrays, strict=True)])

@@ -151,7 +151,6 @@ def laplacian(
 
 
 def _steps(problem: Problem, slopes: Slopes) -> PyTree:
-    """Return the steps as a tree like x, if they are wanted."""
     parameters = problem.parameters
     if not problem.options.full_output:
         return None

@@ -109,7 +109,6 @@ def nothing(memory: Memory, width: int, *, samples_complex: bool) -> Slopes:
 
 
 def _slopes(problem: Problem, meter: Meter | None) -> Slopes:
-    """Differentiate along one block of elements after the other."""
     memory, scheme = problem.memory, problem.scheme
     if not memory.size:
         width = problem.base().shape[-1] if problem.vector else 1

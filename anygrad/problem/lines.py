@@ -153,7 +153,6 @@ def chosen(problem: Problem, of_all: Array, elements: Elements) -> Array:
 
 
 def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
-    """Return lines with what is the same for all of them filled in."""
     memory = problem.memory
     return Lines(
         xp=memory.xp,

@@ -368,7 +368,6 @@ def _real(xp: Any, dtype: Any) -> Any:
 
 
 def _entered(contexts: Iterator[AbstractContextManager[object]]) -> AbstractContextManager[object]:
-    """Return several contexts as one, entered."""
     with ExitStack() as stack:
         entered = False
         for context in contexts:

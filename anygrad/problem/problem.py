@@ -86,8 +86,8 @@ class Problem:
         # The scheme, with the steps for these arrays.
         self.scheme: Scheme = options.scheme if parameters.alone else parameters.scheme(options.scheme)
         self.failures: dict[int, Exception] = {}  # what f has raised, by element
-        # Whether f returns arrays, whose elements are all values, and not one number.
         self.rows = parameters.rows
+        # Whether f returns arrays, whose elements are all values, and not one number.
         self.vector = function.vector
         # Whether progress is reported with each call; an evaluator that keeps values turns this off, and reports later.
         self.reports = meter is not None
@@ -153,7 +153,7 @@ class Problem:
 
     def _leave(self, error: BaseException | None) -> None:
         kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
-        for context in (self._metering, self._context):
+        for context in (self._context, self._metering):
             if not isinstance(context, nullcontext):
                 context.__exit__(kind, error, trace)
 

@@ -133,7 +133,6 @@ def _is_dataclass(node: object) -> bool:
 
 
 def _fields(node: Any, name: str, *, none_is_leaf: bool) -> Tree:
-    """Take a dataclass apart, which is a leaf to optree."""
     fields = [field.name for field in dataclasses.fields(node) if field.init]
     parts = [flatten(getattr(node, field), f"{name}.{field}", none_is_leaf=none_is_leaf) for field in fields]
 

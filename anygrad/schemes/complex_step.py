@@ -125,7 +125,6 @@ def _alike(xp: Namespace, slope: Array, along: Array) -> Array:
 
 
 def _real_slope(lines: Lines, k: Array) -> Array:
-    """Return the central difference along the real axis."""
     xp = lines.xp
     assert lines.compose is not None
     points = [lines.compose(lines.at + sign * k, xp.zeros_like(k)) for sign in (1, -1)]

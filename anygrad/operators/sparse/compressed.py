@@ -119,7 +119,6 @@ class _Compressed:
         return made
 
     def _tables(self, length: float = 1.0) -> Iterator[_Part]:
-        """Yield all derivatives along the steps of groups."""
         height, groups = self.pattern.shape[0], self.groups
         rows, columns = self.pattern.rows[self.order], self.pattern.columns[self.order]
         ends = np.searchsorted(groups[columns], np.arange(count_groups(groups) + 1))
@@ -142,7 +141,6 @@ class _Compressed:
         return slopes
 
     def _entries(self, table: Slopes, places: Indices, columns: Indices) -> Slopes:
-        """Return the derivatives by elements from those along their steps."""
         memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
         steps = xp.take(self.columns.steps, memory.index_array(columns.tolist()), axis=0)
         chosen = memory.index_array(places.tolist())
@@ -168,8 +166,6 @@ class _Compressed:
 
 
 def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, *, full_output: bool) -> Slopes:
-    """Return the entries as sparse arrays of x's library."""
-
     def sparse(entries: Array) -> Array:
         return backend.sparse(entries, pattern.rows, pattern.columns, pattern.shape, pattern.like)
 

@@ -36,8 +36,6 @@ def detected(columns: Columns) -> Pattern:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """A random point near x."""
-
     columns: Columns  # all columns and their steps
     # What is added to x for the point, and for its elements to be others, (n,) each.
     here: Array
