@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 from anygrad.evaluators import Batch, Loop, Vmap
 from anygrad.operators.derivative import derivative
 from anygrad.operators.directional import hvp, jvp
-from anygrad.operators.grad import grad
-from anygrad.operators.gradient import multi_indices, numerical_gradient, numerical_gradient_1d, numerical_gradient_2d
+from anygrad.operators.gradient import (
+    grad,
+    multi_indices,
+    numerical_gradient,
+    numerical_gradient_1d,
+    numerical_gradient_2d,
+)
 from anygrad.operators.hessian import hessian, laplacian
 from anygrad.operators.jacobian import jacobian
 from anygrad.problem.result import ConstantFunctionWarning, Result

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends.array_api import complex_copy, dense, wide_copy
+from anygrad.backends.arrays import Elements, Indices, complex_copy, dense, wide_copy
 from anygrad.backends.codec import composed, overlaid
-from anygrad.backends.layout import Elements, Indices
 
 Function: TypeAlias = Callable[[Any], Any]
 Read: TypeAlias = Callable[[Any], Any]

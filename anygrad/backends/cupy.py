@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import composed_by_assignment
+from anygrad.backends.arrays import Indices, composed_by_assignment, extent, overlapping
 from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
-from anygrad.backends.layout import Indices, extent, overlapping
 
 
 class CupyBackend(Backend):

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends.array_api import complex_dtype
+from anygrad.backends.arrays import Elements, complex_dtype, multi_indices
 from anygrad.backends.base import Backend, Memory, Points, span_of
 from anygrad.backends.functional import CHUNK_BYTES, ArrayApiMemory
-from anygrad.backends.layout import Elements, multi_indices
 
 # Of chunks between these, the larger the better: each call of f costs time. f may need many times as much.
 _LEAST, _MOST, _SHARE = 2**26, 2**30, 128

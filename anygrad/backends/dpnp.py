@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import composed_by_assignment
+from anygrad.backends.arrays import composed_by_assignment, extent, overlapping
 from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory
-from anygrad.backends.layout import extent, overlapping
 
 
 class DpnpBackend(Backend):

@@ -11,10 +11,19 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import complex_dtype, composed, index_array, real_dtype, reshaped, working_dtype
+from anygrad.backends.arrays import (
+    Elements,
+    Indices,
+    broadcast,
+    complex_dtype,
+    composed,
+    index_array,
+    real_dtype,
+    reshaped,
+    working_dtype,
+)
 from anygrad.backends.base import Backend, Memory, Points, span_of
-from anygrad.backends.layout import Elements, Indices, broadcast
-from anygrad.backends.values import (
+from anygrad.backends.returned import (
     host_array,
     host_number,
     host_numbers,

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Elements, broadcast, multi_indices
 from anygrad.backends.base import Backend, Memory, Points
 from anygrad.backends.codec import Codec, Raw, composed, narrowed
-from anygrad.backends.layout import Elements, broadcast, multi_indices
-from anygrad.backends.values import host_array, host_number, host_numbers, require_one_element
+from anygrad.backends.returned import host_array, host_number, host_numbers, require_one_element
 
 # Integers that are there already: making new ones is a tenth of what an element costs.
 _KEYS = tuple(range(4096))

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.array_api import wide_copy
+from anygrad.backends.arrays import Elements, Indices, wide_copy
 from anygrad.backends.base import Memory, Points
 from anygrad.backends.codec import Codec, Raw, cast, narrowed, real_dtype
 from anygrad.backends.functional import FunctionalMemory
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.layout import Elements, Indices
-from anygrad.backends.values import (
+from anygrad.backends.returned import (
     no_complex_counterpart,
     require_real,
     require_same_device,

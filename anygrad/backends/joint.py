@@ -11,8 +11,8 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Elements, Indices
 from anygrad.backends.base import Backend, Memory, Points
-from anygrad.backends.layout import Elements, Indices
 
 # The position of an array, some of its elements, and where these are among those asked for.
 Group = tuple[int, Elements, slice | Indices]

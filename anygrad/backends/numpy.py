@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anygrad.backends.arrays import Indices, extent, overlapping
 from anygrad.backends.codec import Raw, narrowed, numpy_codec
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.layout import Indices, extent, overlapping
-from anygrad.backends.values import (
+from anygrad.backends.returned import (
     host_number,
     no_complex_counterpart,
     require_numbers,

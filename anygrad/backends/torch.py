@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
-from anygrad.backends.array_api import wide_copy
+from anygrad.backends.arrays import Indices, extent, overlapping, wide_copy
 from anygrad.backends.base import Memory
 from anygrad.backends.codec import Codec, Raw, numpy_codec
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
 from anygrad.backends.functional import CHUNK_BYTES
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.layout import Indices, extent, overlapping
-from anygrad.backends.values import (
+from anygrad.backends.returned import (
     no_complex_counterpart,
     require_real,
     require_same_device,

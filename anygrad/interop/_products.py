@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.operators import directional
-from anygrad.operators.grad import qualname_of
+from anygrad.operators.gradient import qualname_of
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anygrad._typing import Bounds
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.interop._products import Restriction, numbers_of, vjp
-from anygrad.operators.grad import call_repr
+from anygrad.operators.gradient import call_repr
 from anygrad.problem.options import Options, require_callable
 from anygrad.schemes import Central, Scheme
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anygrad._typing import Bounds
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.interop._products import Arguments, Restriction, jvp, numbers_of, vjp
-from anygrad.operators.grad import call_repr
+from anygrad.operators.gradient import call_repr
 from anygrad.problem.options import Options, require_callable
 from anygrad.problem.tree import flatten
 from anygrad.schemes import Central, Scheme

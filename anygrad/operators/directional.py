@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import completed
-from anygrad.operators.second import along_direction, along_elements, along_elements_and, like, vector
+from anygrad.operators.second_derivatives import along_direction, along_elements, along_elements_and, like, vector
 from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options, require_callable, require_gradient

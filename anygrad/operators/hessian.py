@@ -13,7 +13,7 @@ from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.jacobian import jacobian_of
-from anygrad.operators.second import along_elements, along_pairs, vector
+from anygrad.operators.second_derivatives import along_elements, along_pairs, vector
 from anygrad.problem.function import Function, spans
 from anygrad.problem.options import Options, require_callable, require_gradient
 from anygrad.problem.parameters import Parameters

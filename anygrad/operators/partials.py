@@ -11,7 +11,7 @@ from array_api_compat import device
 
 from anygrad._typing import Array
 from anygrad.backends.base import Memory
-from anygrad.backends.values import neither_real_nor_holomorphic
+from anygrad.backends.returned import neither_real_nor_holomorphic
 from anygrad.problem.function import Function
 from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Meter, Options

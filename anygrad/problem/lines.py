@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Elements
 from anygrad.backends.base import Points, span_of
-from anygrad.backends.layout import Elements
 from anygrad.problem.problem import Bounds, Problem
 from anygrad.schemes.base import Lines
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from anygrad._stacklevel import stopped
 from anygrad._typing import Array, PyTree
+from anygrad.backends.arrays import Elements
 from anygrad.backends.base import Memory, Points
-from anygrad.backends.layout import Elements
 from anygrad.evaluators.base import Calls, Evaluator
 from anygrad.problem.function import Function
 from anygrad.problem.options import Meter, Options

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Indices
 from anygrad.backends.base import Backend, Memory
-from anygrad.backends.layout import Indices
 from anygrad.operators.partials import completed
 from anygrad.operators.sparse.detection import detected
 from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, given

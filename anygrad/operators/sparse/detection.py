@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.layout import Indices
+from anygrad.backends.arrays import Indices
 from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, grouped, of_entries
 
 

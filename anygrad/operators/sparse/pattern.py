@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Indices
 from anygrad.backends.base import Backend
-from anygrad.backends.layout import Indices
 from anygrad.problem.lines import direction_lines, element_lines
 from anygrad.problem.problem import Problem
 from anygrad.schemes.base import Lines
