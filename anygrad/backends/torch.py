@@ -133,7 +133,7 @@ class TorchBackend(HostBackend):
     def require_known(self, value: torch.Tensor, memory: HostMemory) -> None:
         require_same_device(value.device, memory.array.device)
         if value.is_complex():
-            require_real(value.detach().resolve_conj().resolve_neg(), complex_allowed=memory.complex)
+            require_real(value, complex_allowed=memory.complex)
 
     def read(self, value: torch.Tensor) -> Raw:
         tensor = value.detach().resolve_conj().resolve_neg()

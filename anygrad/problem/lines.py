@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +13,17 @@ from anygrad.backends.base import Points, span_of
 from anygrad.problem.problem import Bounds, Problem
 from anygrad.schemes.base import Lines
 
-Sample = Callable[[Sequence[Array]], list[Array]]
-
 
 def element_lines(problem: Problem, elements: Elements, part: int = 0) -> Lines:
     """Return f as functions of the real (0) or imaginary (1) part of each of the elements."""
     memory = problem.memory
     xp = memory.xp
     numbers = memory.elements(elements)
-    bounds = problem.bounds
-    if bounds.lower is not None or bounds.upper is not None:
-        bounds = bounds.of(lambda of_all: chosen(problem, of_all, elements)[:, None])
+    bounds = problem.bounds.of(lambda of_all: chosen(problem, of_all, elements)[:, None])
+    own_part = None if problem.scheme.samples_complex else part
+
+    def sample(levels: Sequence[Array]) -> list[Array]:
+        return _split(problem.values(Points.of(xp, elements, bounds.clip(xp, levels), own_part)), len(levels))
 
     def taken(indices: Array) -> Lines:
         places = memory.indices(indices)
@@ -31,7 +31,7 @@ def element_lines(problem: Problem, elements: Elements, part: int = 0) -> Lines:
 
     return _lines(
         problem,
-        sample=_sampler(problem, elements, bounds, None if problem.scheme.samples_complex else part),
+        sample=sample,
         base=lambda: _table(problem.bases(elements)),
         take=taken,
         at=((xp.real, xp.imag)[part](numbers) if memory.complex else numbers)[:, None],
@@ -69,7 +69,7 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
     def sample(levels: Sequence[Array]) -> list[Array]:
         if not width:  # x is empty, and f(x) its only value
             return [_table(problem.base())] * len(levels)
-        points = [bounds.clip(xp, start + t * directions) for t in levels]
+        points = bounds.clip(xp, [start + t * directions for t in levels])
         return _split(problem.values(Points.of(xp, elements, points, part, width)), len(levels))
 
     def nearest(t: Array) -> Array:
@@ -126,7 +126,7 @@ def pointwise_lines(problem: Problem, indices: Array | None = None) -> Lines:
     part = None if problem.scheme.samples_complex else 0
 
     def sample(levels: Sequence[Array]) -> list[Array]:
-        flat = [bounds.clip(xp, t)[:, 0] for t in levels]
+        flat = [t[:, 0] for t in bounds.clip(xp, levels)]
         points = [(t if indices is None else memory.overlay(indices, t))[None, :] for t in flat]
         found = problem.values(Points.of(xp, every, points, part, memory.size))
         return [values(found[i, ...]) for i in range(len(levels))]
@@ -167,18 +167,6 @@ def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
         flags=problem.options.full_output,
         **own,
     )
-
-
-def _sampler(problem: Problem, elements: Elements, bounds: Bounds, part: int | None) -> Sample:
-    xp = problem.memory.xp
-    if bounds.lower is None and bounds.upper is None:
-        return lambda levels: _split(problem.values(Points.of(xp, elements, levels, part)), len(levels))
-
-    def sample(levels: Sequence[Array]) -> list[Array]:
-        points = [bounds.clip(xp, t) for t in levels]
-        return _split(problem.values(Points.of(xp, elements, points, part)), len(levels))
-
-    return sample
 
 
 def _split(values: Array, count: int) -> list[Array]:

@@ -35,11 +35,11 @@ class Bounds:
     lower: Array | None = None
     upper: Array | None = None
 
-    def clip(self, xp: Any, numbers: Array) -> Array:
+    def clip(self, xp: Any, levels: Sequence[Array]) -> Sequence[Array]:
         """Return the numbers moved between the bounds: a rounding error must not lead beyond them."""
         if self.lower is not None:
-            numbers = xp.maximum(numbers, self.lower)
-        return numbers if self.upper is None else xp.minimum(numbers, self.upper)
+            levels = [xp.maximum(numbers, self.lower) for numbers in levels]
+        return levels if self.upper is None else [xp.minimum(numbers, self.upper) for numbers in levels]
 
     def of(self, choose: Callable[[Array], Array]) -> Bounds:
         """Return the bounds of some elements."""
@@ -406,48 +406,28 @@ def bounds_of(memory: Memory, parameters: Parameters, given: tuple[Any, Any]) ->
         for bound, name in zip(own, ("the lower bound", "the upper bound"), strict=True)
     )
     bounds = Bounds(lower, upper)
-    if memory.lazy:
-        return _nan_outside(memory, bounds)
-    _require_order(memory, parameters, bounds)
-    _require_inside(memory, parameters, bounds)
-    return bounds
-
-
-def _nan_outside(memory: Memory, bounds: Bounds) -> Bounds:
-    """Return the bounds, NaN for elements that lie outside: that they do cannot be told where x is not known."""
-    xp, at = memory.xp, memory.elements(range(memory.size))
-    lower, upper = at if bounds.lower is None else bounds.lower, at if bounds.upper is None else bounds.upper
-    outside = ~((at >= lower) & (at <= upper))
-    return bounds.of(lambda bound: xp.where(outside, xp.nan, bound))
-
-
-def _require_order(memory: Memory, parameters: Parameters, bounds: Bounds) -> None:
-    if bounds.lower is None or bounds.upper is None:
-        return
-    places = memory.xp.nonzero(bounds.lower > bounds.upper)[0]
-    if places.shape[0]:
-        place = int(places[0])
+    xp, at = memory.xp, memory.elements(every)
+    # A bound that is NaN lets nothing in.
+    outside = ~((at >= (at if lower is None else lower)) & (at <= (at if upper is None else upper)))
+    if memory.lazy:  # which elements lie outside is not known here: their derivatives are NaN
+        return bounds.of(lambda bound: xp.where(outside, xp.nan, bound))
+    if lower is not None and upper is not None and (place := _first(xp, lower > upper)) is not None:
         raise ValueError(
             f"{_interval(bounds, place)} was given for {parameters.element_name(place)}, but (lower, upper) was"
             " expected, the lower one first: numbers, or arrays like x"
         )
-
-
-def _require_inside(memory: Memory, parameters: Parameters, bounds: Bounds) -> None:
-    xp, at = memory.xp, memory.elements(range(memory.size))
-    outside = xp.isnan(at) & False
-    # Not at < lower: a bound that is NaN lets nothing in.
-    if bounds.lower is not None:
-        outside = outside | ~(at >= bounds.lower)
-    if bounds.upper is not None:
-        outside = outside | ~(at <= bounds.upper)
-    places = xp.nonzero(outside & ~xp.isnan(at))[0]
-    if places.shape[0]:
-        place = int(places[0])
+    if (place := _first(xp, outside & ~xp.isnan(at))) is not None:
         raise ValueError(
             f"x lies outside its bounds: {parameters.element_name(place)} is {float(at[place])!r}, but"
             f" {_interval(bounds, place)} was given: f would have to be evaluated where it must not be"
         )
+    return bounds
+
+
+def _first(xp: Any, mask: Array) -> int | None:
+    """Return the first place where a mask is true."""
+    places = xp.nonzero(mask)[0]
+    return int(places[0]) if places.shape[0] else None
 
 
 def _interval(bounds: Bounds, place: int) -> str:
