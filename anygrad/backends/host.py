@@ -215,7 +215,7 @@ class HostMemory(Memory):
 
     def gathered(self, results: list[Any]) -> Raw:
         if results and isinstance(results[0], np.ndarray):
-            return results[0][None] if len(results) == 1 else np.stack(results)
+            return np.array(results)  # for few short arrays in a fifth of the time of np.stack
         if self.complex:
             return np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
         return np.fromiter(results, dtype=self.codec.working, count=len(results))
@@ -226,9 +226,10 @@ class HostMemory(Memory):
     def read_arrays(self, values: Sequence[Any]) -> Raw:
         working = self.codec.working
         parts = [self.backend.numbers(value, self).reshape(-1) for value in values]
-        if len(parts) == 1:
-            return parts[0].astype(np.result_type(working, parts[0]))  # a copy: what f returned may be x itself
-        return np.concatenate([np.empty(0, working), *parts])
+        if len(parts) != 1:
+            return np.concatenate([np.empty(0, working), *parts])
+        [part] = parts  # a copy is returned: it may be x itself
+        return part.copy() if part.dtype == working else part.astype(np.result_type(working, part))
 
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         if self.cells is None:

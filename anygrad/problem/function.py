@@ -69,7 +69,7 @@ class Function:
 
     def unpack(self, returned: Any, leading: int = 0) -> Any:
         """Return the value of what f returned, and keep the rest; for many points there is a leading axis."""
-        value = self._without_aux(returned)
+        value = self._without_aux(returned) if self.has_aux else returned
         return self._leaves(value, leading) if self.vector else value
 
     def know(self, f0: Any) -> None:
@@ -105,8 +105,6 @@ class Function:
         return spans(self.shapes or ())
 
     def _without_aux(self, returned: Any) -> Any:
-        if not self.has_aux:
-            return returned
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(f"{self._called} returned {returned!r:.60}, but {_PAIR}")
         value, aux = returned
@@ -115,7 +113,7 @@ class Function:
         return value
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
-        if self._names == ["f(x)"] and hasattr(value, "dtype") and tuple(value.shape)[leading:] == self._first_shape:
+        if self.alone and hasattr(value, "dtype") and [tuple(value.shape)[leading:]] == self.shapes:
             return [value]  # as nearly always
         if value is None:  # no empty tree
             wanted = "an array, a number or a tree of these" if self._shape is None else "an array like x"
@@ -136,10 +134,6 @@ class Function:
         elif names != self._names:
             raise self._mismatch("a tree of", ", ".join(names), "of " * (not self._f0_given) + ", ".join(self._names))
         return leaves
-
-    @property
-    def _first_shape(self) -> tuple[int, ...] | None:
-        return self.shapes[0] if self.shapes else None
 
     def _mismatch(self, kind: str, now: str, before: str) -> ValueError:
         if self._f0_given:
