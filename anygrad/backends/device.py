@@ -180,17 +180,15 @@ class DeviceResults:
 
     def _prepare(self, value: Any) -> None:
         xp = self._xp
-        wide = complex_dtype(xp, self._dtype) if self._is_complex(value) else self._dtype
+        is_complex = isinstance(value, complex) or (
+            hasattr(value, "dtype") and xp.isdtype(value.dtype, "complex floating")
+        )
+        wide = complex_dtype(xp, self._dtype) if is_complex else self._dtype
         if self._buffer is None:
             shape = (self._count, *getattr(value, "shape", ()))
             self._buffer = xp.empty(shape, dtype=wide, device=self._device)
         elif wide not in (self._dtype, self._buffer.dtype):
             self._buffer = xp.astype(self._buffer, wide)
-
-    def _is_complex(self, value: Any) -> bool:
-        if isinstance(value, (float, complex)):
-            return isinstance(value, complex)
-        return bool(self._xp.isdtype(value.dtype, "complex floating"))
 
 
 def computed_on_host(memory: Memory) -> Memory:

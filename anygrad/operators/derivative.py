@@ -84,7 +84,7 @@ def derivative(
             lines = pointwise_lines(problem)
             slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
         else:
-            slopes = nothing(memory, 1, samples_complex=scheme.samples_complex)
+            slopes = nothing(problem)
         arrays = arrays_of(memory, slopes, shape, steps=full_output)
         problem.warn_if_constant()
     return problem.result([arrays], only)

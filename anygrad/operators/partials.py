@@ -96,12 +96,12 @@ def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
     return replace(real, value=value, error=error, flags=flags)
 
 
-def nothing(memory: Memory, width: int, *, samples_complex: bool) -> Slopes:
+def nothing(problem: Problem, width: int = 1) -> Slopes:
     """Return the slopes of no elements at all."""
-    xp = memory.xp
-    numbers = memory.elements(range(0))
+    memory = problem.memory
+    xp, numbers = memory.xp, memory.elements(range(0))
     real = xp.real(numbers) if memory.complex else numbers
-    kind = real if samples_complex else numbers
+    kind = real if problem.scheme.samples_complex else numbers
     return Slopes(
         value=xp.zeros((0, width), dtype=kind.dtype, device=device(kind)),
         step=xp.zeros((0, 1), dtype=real.dtype, device=device(real)),
@@ -111,8 +111,7 @@ def nothing(memory: Memory, width: int, *, samples_complex: bool) -> Slopes:
 def _slopes(problem: Problem, meter: Meter | None) -> Slopes:
     memory, scheme = problem.memory, problem.scheme
     if not memory.size:
-        width = problem.base().shape[-1] if problem.vector else 1
-        return nothing(memory, width, samples_complex=scheme.samples_complex)
+        return nothing(problem, problem.base().shape[-1] if problem.vector else 1)
 
     def along(part: int) -> Slopes:
         lines = element_lines(problem, block, part)

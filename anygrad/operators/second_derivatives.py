@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from anygrad._typing import Array, Namespace
 from anygrad.backends.base import Memory
+from anygrad.operators.partials import nothing
 from anygrad.problem.function import spans
 from anygrad.problem.lines import direction_lines, element_lines
 from anygrad.problem.problem import Problem
@@ -38,9 +39,8 @@ def along_elements(problem: Problem) -> Curvatures:
     """Return the second derivatives with respect to each element: the diagonal of the Hessian."""
     memory = problem.memory
     if not memory.size:
-        real = memory.xp.real if memory.complex else memory.xp.asarray
-        nothing = memory.xp.reshape(real(memory.elements(range(0))), (0, 1))
-        return Curvatures(Slopes(value=nothing, step=nothing), nothing)
+        slopes = nothing(problem)
+        return Curvatures(slopes, slopes.step)
     parts = [
         _along(element_lines(problem, range(start, min(start + memory.block, memory.size))), problem.scheme)
         for start in range(0, memory.size, memory.block)

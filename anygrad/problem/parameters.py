@@ -63,9 +63,7 @@ class Parameters:
             return cls(Leaves([x], [backend], ARRAY), 0, 1, True)
         tree = flatten(x)
         if len(tree.leaves) == 1 and tree.leaves[0] is x:
-            array, backend = as_array(x, "x")
-            scalars = frozenset([0] if is_number(x) else [])
-            return cls(Leaves([array], [backend], tree, frozenset([0]), scalars), 0, 1, True)
+            return cls.of_array(x, "x")
         if x is None:
             as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
         leaves = _leaves_of(tree)

@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends.arrays import Indices
 from anygrad.backends.base import Backend, Memory
-from anygrad.operators.partials import completed
+from anygrad.operators.partials import completed, nothing
 from anygrad.operators.sparse.detection import detected
 from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, given
 from anygrad.problem.function import Function
@@ -102,8 +102,7 @@ class _Compressed:
             units.append(xp.reshape(table.step, (-1,)))
         if not parts:
             self._require_shape(problem.base().shape[-1])
-            nothing = xp.reshape(steps[:0], (0, 1))
-            return Slopes(value=nothing, step=nothing), 0 * steps
+            return nothing(problem), 0 * steps
         back = memory.index_array(np.argsort(self.order).tolist())
         slopes = joined(xp, parts).each(lambda table: xp.take(table, back, axis=0))
         # What is in no group takes the last one: no step.
