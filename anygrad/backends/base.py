@@ -564,7 +564,7 @@ class Backend:
         return _NO_CONTEXT
 
     def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
-        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
+        """Return a maker of the context in which an x unpickled in another process is the same."""
         return nullcontext
 
     def forkable(self, x: Array) -> bool:
@@ -621,7 +621,7 @@ def _candidates(kind: type) -> tuple[str, ...]:
 
 
 def resolve(x: object) -> Backend | None:
-    """Return the backend of an array, or None for what is no array. No library is imported that x is not from."""
+    """Return the backend of an array, or None for any other object. Only x's own library is imported."""
     if not hasattr(x, "shape"):
         return None
     kind: Any = type(x)  # mypy takes no class for hashable

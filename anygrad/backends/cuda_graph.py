@@ -32,7 +32,7 @@ _ROUNDS = 128
 class Recorder(Protocol):
     """Points that the device itself sets x to, one after the other, and f's values there.
 
-    It is a context: what is done inside has a stream of its own, and has been done when it is left.
+    It is a context: work inside runs on a stream of its own, and is finished when the context is left.
     """
 
     def __enter__(self) -> Self: ...
@@ -48,7 +48,7 @@ class Recorder(Protocol):
         ...
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Return what has the device do again all that ``work`` has it do; raise if that cannot be recorded."""
+        """Record the device's part of ``work``, and return a function that repeats it; raise if that fails."""
         ...
 
     def values(self, count: int) -> Array:
@@ -60,7 +60,7 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """What is written to x on the way through points that differ from it by one element each."""
+    """The writes to x on the way through points that differ from it by one element each."""
 
     # A row for each point, and one behind the last: an element that is put back, or else the one that comes next as
     # well, and the one that is set; and what to.
@@ -186,7 +186,7 @@ class GraphCalls:
         return values
 
     def _again(self, memory: DeviceMemory, recorder: Recorder, calls: Callable[[], None]) -> Callable[[], None]:
-        """Return what has the device do again what these calls of f have it do; x is where they have led it."""
+        """Record these calls of f, and return a function that repeats the device's part of them."""
         recorder.restart()
         try:
             calls()

@@ -52,7 +52,7 @@ class DeviceMemory(ArrayApiMemory):
     # What differs between libraries
 
     def hold(self, held: Any) -> Any:
-        return self.xp.asarray(held, copy=True)  # what is read may be a view
+        return self.xp.asarray(held, copy=True)  # a cell that is read may be a view
 
     def given(self, points: Array) -> Array:
         return points
@@ -88,7 +88,7 @@ class DeviceMemory(ArrayApiMemory):
         return bool(all_of(self.xp, self._equal(now, expected)))
 
     def _written(self, points: Points) -> list[tuple[Any, Array]]:
-        """Return places in the flat memory of a table of points, and what is written there."""
+        """Return places in the flat memory of a table of points, and the numbers to be written there."""
         elements, part, repeat = points.elements, points.part, points.repeat
         if not (len(points) and points.width):
             return []

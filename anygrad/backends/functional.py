@@ -140,7 +140,7 @@ class ArrayApiMemory(Memory):
         if not self.backend.is_like(value, self.array):
             number = host_number(value, library=self.library, complex_allowed=self.complex)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
-        # Nearly always it is what is wanted, which is quickly seen.
+        # Nearly always it can be returned as it is, which is quickly seen.
         if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self.device:
             return value
         require_one_element(value.shape)
@@ -181,7 +181,7 @@ class ArrayApiMemory(Memory):
             return self.xp.empty(nothing, dtype=self._working, device=self.device)
         return self.xp.concat(list(parts), axis=-1) if len(parts) > 1 else self.xp.asarray(parts[0], copy=True)
 
-    # What is written to x
+    # Numbers to be written to x
 
     def taken(self, elements: Elements) -> Array:
         """Return the original elements in x's dtype: for a range a view, where the library has views."""
@@ -208,7 +208,7 @@ class ArrayApiMemory(Memory):
         return self.xp.take(rows, self.index_array(points.each[:, 0] // self.row), axis=0)
 
     def placed(self, points: Points) -> tuple[Array, Array]:
-        """Return places in the flat memory of a table of points, and what is written there."""
+        """Return places in the flat memory of a table of points, and the numbers to be written there."""
         each, length = points.each, self.row or self.size
         places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
         numbers = self.rounded(each.reshape(-1), points.part, self.xp.reshape(points.numbers, (-1,)))

@@ -231,7 +231,8 @@ def _vectorised(
 ) -> Callable[[Points], Any]:
     """Return f as a function of points that are made where f is called, so that XLA makes one loop of both.
 
-    What is compiled of a compiled function is kept: it does not change. Others may be closures over what does.
+    The result for a function that was compiled already is kept, as such a function does not change. Others may be
+    closures over objects that do.
     """
     many = _compiled(f) if isinstance(f, _JITTED) else _at_numbers(f)
     lengths: dict[int, int] = {}

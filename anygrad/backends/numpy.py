@@ -169,7 +169,7 @@ def _require_no_unit(values: Any, carries: str, advice: str) -> None:
 
 
 def _unmasked(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of any class as a plain one; what is masked is not known."""
+    """Return an array of any class as a plain one, with NaN for masked elements."""
     if type(values) is not np.ndarray:
         _require_no_unit(values, "f returned an array with", "return its .{}, in the same unit at all points")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):

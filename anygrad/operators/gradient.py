@@ -94,7 +94,7 @@ def numerical_gradient(
     -----
     ConstantFunctionWarning
         If f was given copies of x (JAX arrays, read-only and broadcast arrays, ``Loop(in_place=False)``) and every
-        value that it returned is the same: it may read x through a closure. What is lazy or traced (Dask, inside
+        value that it returned is the same: it may read x through a closure. Lazy or traced arrays (Dask, inside
         ``jax.jit``) cannot be looked at: there neither this nor a step that is too small is noticed.
 
     Notes
@@ -362,7 +362,7 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
     Raises
     ------
     TypeError
-        If x is none of these.
+        If x is anything else.
     ValueError
         If the shape of x is not known (a Dask array before ``compute_chunk_sizes()``).
 

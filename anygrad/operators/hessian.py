@@ -55,8 +55,8 @@ def hessian(
     -------
     array, pytree of arrays, or Result
         An array of shape ``x.shape + x.shape``, of x's library, dtype and device, symmetric to the last bit. If x is a
-        tree, a tree like it of trees like it, as with ``jax.hessian``. Of a `Result`, ``error`` and ``flags`` are
-        like ``value``, and ``step`` is like x.
+        tree, a tree like it of trees like it, as with ``jax.hessian``. The ``error`` and ``flags`` of a `Result`
+        are like ``value``; its ``step`` is like x.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def laplacian(
     Returns
     -------
     array or Result
-        An array without dimensions, of x's library, dtype and device. Of a `Result`, ``step`` is like x.
+        An array without dimensions, of x's library, dtype and device. The ``step`` of a `Result` is like x.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _steps(problem: Problem, slopes: Slopes) -> PyTree:
 
 
 def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
-    """Return the rows of a matrix, given its diagonal (n, 1) and what is above it (m, 1).
+    """Return the rows of a symmetric matrix, given its diagonal (n, 1) and the part above it (m, 1).
 
     A row is a tree like x, with a block for each array.
     """
@@ -177,7 +177,7 @@ def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Sl
 
 
 def _matrix(memory: Memory, numbers: Array, size: int) -> Array:
-    """Return the symmetric matrix of its diagonal and what is above it, one after the other in a column.
+    """Return a symmetric matrix from a column that holds its diagonal and then the part above it.
 
     Each number of it is looked up, as immutable arrays cannot be assigned to.
     """
@@ -222,7 +222,7 @@ def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTre
         first = len(parameters.shapes[j])
         axes = (*range(first, mirrored.ndim), *range(first))
         xp = array_namespace(mirrored)
-        # Of arrays without axes NumPy makes numbers.
+        # NumPy makes numbers of arrays without axes.
         return xp.asarray(combine(table[i][j], xp.permute_dims(mirrored, axes)))
 
     places = range(len(table))

@@ -78,7 +78,7 @@ def _expected_calls(runs: Sequence[Parameters], options: Options) -> int:
 
 
 def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
-    """Return the derivatives by x, given what makes those along its real (0) and along its imaginary part (1).
+    """Return the derivatives with respect to x, given those along its real (0) and imaginary part (1).
 
     For complex x, f is differentiated along the real axis. Where f is complex, and taken to be holomorphic, that is
     its derivative; where f is real, the derivative along the imaginary axis is wanted as well.

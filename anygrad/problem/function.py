@@ -15,7 +15,7 @@ _UNDECLARED = "if it is (value, aux), pass has_aux=True, or let f return the val
 
 
 class Function:
-    """f, and what is known of it.
+    """f, with its value at x and the structure of its values.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Function:
             raise type(error)(str(error).replace("f returned", "f0 is", 1)) from None
 
     def know_aux(self, aux: Any) -> None:
-        """Take the extra output at x from what has kept it."""
+        """Take the extra output at x from a journal that has kept it."""
         self.aux, self.aux_known = aux, True
 
     def rebuilt(self, leaves: Iterable[Array]) -> PyTree:

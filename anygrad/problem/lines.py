@@ -80,7 +80,7 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
         points = start[:, :, None] + directions[:, :, None] * t[:, None, :]
         rounded = memory.round(elements, xp.reshape(points, (count * width, many)))
         moved = xp.reshape(rounded, (count, width, many)) - start[:, :, None]
-        # Of elements that are infinite or NaN nothing can be said.
+        # Elements that are infinite or NaN count for nothing.
         weights = xp.where(xp.isfinite(moved), directions[:, :, None], 0.0)
         squares = xp.sum(weights * weights, axis=1)
         along = xp.sum(xp.where(weights == 0, 0.0, moved) * weights, axis=1)

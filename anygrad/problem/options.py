@@ -256,7 +256,7 @@ def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
 
 
 def _instead(leaf: object, name: str) -> str | None:
-    """Return what to write for what holds arrays and is none; it is known by its methods, and its library not needed.
+    """Return advice for an object that holds arrays, known by its methods, so that no library need be imported.
 
     None if there is nothing of that kind to say.
     """

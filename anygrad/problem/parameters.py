@@ -71,7 +71,7 @@ class Parameters:
 
     @classmethod
     def of_array(cls, x: object, name: str, *, rows: bool = False) -> Parameters:
-        """Take one array, or what makes one; raise for trees.
+        """Take one array, or numbers that make one; raise for trees.
 
         With ``rows``, f is given one row of it at a time, if it has rows.
         """
@@ -188,7 +188,7 @@ class Parameters:
         return _entered(backend.context(array) for array, backend in zip(self.arrays, self.backends, strict=True))
 
     def arrival(self) -> Callable[[], AbstractContextManager[object]]:
-        """Return what makes the context, in another process, in which an x that is unpickled there is the same."""
+        """Return a maker of the context in which an x unpickled in another process is the same."""
         makers = dict.fromkeys(
             backend.arrival(array) for array, backend in zip(self.arrays, self.backends, strict=True)
         )

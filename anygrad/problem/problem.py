@@ -1,4 +1,4 @@
-"""f and x, opened to be differentiated: values at points, what f has shown, and x as it was at the end."""
+"""f and x, opened to be differentiated: values at points, counts and failures, and x as it was at the end."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Problem:
         self.options = options
         # The scheme, with the steps for these arrays.
         self.scheme: Scheme = options.scheme if parameters.alone else parameters.scheme(options.scheme)
-        self.failures: dict[int, Exception] = {}  # what f has raised, by element
+        self.failures: dict[int, Exception] = {}  # exceptions of f, by element
         self.rows = parameters.rows
         # Whether f returns arrays, whose elements are all values, and not one number.
         self.vector = function.vector
@@ -142,7 +142,7 @@ class Problem:
         try:
             self.calls.close(failed=kind is not None)
         except BaseException:
-            self.calls.close(failed=True)  # what has interrupted it must not keep x from being put back
+            self.calls.close(failed=True)  # x is put back whatever has interrupted this
             raise
         finally:
             del self.calls  # they refer to this problem: without them, the copy of x is freed at once
@@ -191,7 +191,7 @@ class Problem:
         return f if self.function.returns_number else lambda arrays: unpack(f(arrays), leading=1)
 
     def for_worker(self, evaluator: Evaluator) -> Callable[[], Problem]:
-        """Return what makes the same problem for another thread, or, pickled, for another process."""
+        """Return a maker of the same problem for another thread or, pickled, for another process."""
         options = Options(self.options.operator, self.options.scheme, evaluator)
         return partial(_of_worker, self.function.f, self.function, self.parameters, options)
 

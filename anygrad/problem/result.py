@@ -100,7 +100,7 @@ class Counts:
 
 
 def arrays_of(memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Slopes:
-    """Return slopes as arrays of x's library and of a shape; with ``steps``, those as well, of which there are as many.
+    """Return slopes as arrays of x's library and of a shape; with ``steps``, the steps as well, if they are as many.
 
     Otherwise the ``step`` is None.
     """

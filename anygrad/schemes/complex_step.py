@@ -75,7 +75,7 @@ class Complex:
         return Slopes(value=value, step=steps, flags={"nonfinite": ~lines.xp.isfinite(value)})
 
     def calls(self, m: int, n: int = 1) -> int:
-        """Return how often f is called for the n-th derivatives of m lines, none of them being 0."""
+        """Return how often f is called for the n-th derivatives of m lines, if none of them is 0."""
         return n * m + (4 if m and n == 1 else 0)
 
 

@@ -105,7 +105,7 @@ class _Compressed:
             return nothing(problem), 0 * steps
         back = memory.index_array(np.argsort(self.order).tolist())
         slopes = joined(xp, parts).each(lambda table: xp.take(table, back, axis=0))
-        # What is in no group takes the last one: no step.
+        # Columns without a group take the last step, which is 0.
         groups = np.where(self.groups < 0, count_groups(self.groups), self.groups)
         taken = memory.index_array(groups.tolist())
         return slopes, xp.abs(steps) * xp.take(xp.concat([*units, xp.zeros_like(steps[:1])]), taken, axis=0)
@@ -262,7 +262,7 @@ def _verify(made: _Contributions, again: Callable[[float], _Contributions], *, n
 
 
 def _expected(xp: Array, made: _Contributions, along: Slopes) -> Array:
-    """Return the derivative along the direction from the entries, without derivatives by imaginary parts."""
+    """Return the derivative along the direction from the entries, without imaginary parts if f is real."""
     is_complex = [
         hasattr(array, "dtype") and xp.isdtype(array.dtype, "complex floating")
         for array in (made.expected, along.value)

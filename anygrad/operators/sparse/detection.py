@@ -15,8 +15,8 @@ from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, gro
 def detected(columns: Columns) -> Pattern:
     """Return where f depends on x, as far as it shows within a step of x.
 
-    What is found at one random point is checked at a second one; if more shows there, all of it is looked for there
-    as well. It remains a heuristic: what f does not depend on here, it may depend on elsewhere.
+    The pattern found at one random point is checked at a second one; if that shows more, the second point is searched
+    as well. It remains a heuristic: f may depend elsewhere on elements that it does not depend on here.
     """
     if columns.problem.memory.lazy:
         raise TypeError(
@@ -37,7 +37,7 @@ def detected(columns: Columns) -> Pattern:
 @dataclass(frozen=True, eq=False)
 class _Point:
     columns: Columns  # all columns and their steps
-    # What is added to x for the point, and for its elements to be others, (n,) each.
+    # The differences from x of the point, and of its elements when they are moved, (n,) each.
     here: Array
     moved: Array
     values: Array  # f at the point, (1, p)
@@ -87,7 +87,7 @@ class _Point:
     def _changed(self, groups: Indices) -> NDArray[np.bool_]:
         """Return which element of f(x) changes with each group of elements of x, (groups, p).
 
-        What is not finite may do so, as far as can be seen: it has no derivative, which is not 0.
+        Elements that are not finite count as changed: they have no derivative, which is not the same as 0.
         """
         xp, memory = self.columns.problem.memory.xp, self.columns.problem.memory
         count = count_groups(groups)

@@ -41,7 +41,7 @@ class Pattern:
 
 
 def given(sparsity: Any, backend: Backend, size: int) -> Pattern:
-    """Return the pattern that the user gave for x of so many elements; raise if it is none."""
+    """Return the pattern that the user gave for x of so many elements; raise if it cannot be one."""
     sparse, _ = libraries()
     pattern = sparsity if sparse.issparse(sparsity) else backend.pattern(sparsity)
     like = pattern if sparse.issparse(sparsity) else None
@@ -57,7 +57,7 @@ def given(sparsity: Any, backend: Backend, size: int) -> Pattern:
             f"sparsity has the shape {tuple(pattern.shape)}, but x has {size} elements: a pattern has a row for each"
             " element of f(x) and a column for each of x, counted in C order where these have several dimensions"
         )
-    # What is stored in a sparse array is part of the pattern, zeros too: so a Jacobian can be the pattern of the next.
+    # All entries stored in a sparse array count, zeros too: so a Jacobian can be the pattern of the next.
     entries = pattern.tocoo() if sparse.issparse(pattern) else sparse.coo_array(pattern != 0)
     return of_entries(entries.row, entries.col, (int(pattern.shape[0]), size), like)
 
@@ -81,7 +81,7 @@ def grouped(pattern: Pattern) -> Indices:
 
     The graph of columns that meet in a row is coloured greedily, the columns with fewest neighbours last: D. W. Matula
     and L. L. Beck, *Smallest-last ordering and clustering and graph coloring algorithms*, J. ACM 30 (1983), 417-427.
-    Of chordal graphs, which those of banded, block diagonal and arrow patterns are, this needs the fewest colours.
+    For chordal graphs (banded, block diagonal and arrow patterns make these) this needs the fewest colours.
     """
     sparse, networkx = libraries()
     rows, columns, (height, width) = pattern.rows, pattern.columns, pattern.shape
