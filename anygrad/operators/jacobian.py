@@ -52,7 +52,7 @@ def jacobian(
     array, pytree of arrays, or Result
         An array of shape ``f(x).shape + x.shape``, in C order, of x's library, dtype and device. If f returns a tree, a
         tree like that, in which each array is replaced by the derivatives of it; if x is a tree, these are trees like
-        x, as with ``jax.jacobian``. The ``error`` and ``flags`` of a `Result` are like ``value``; its ``step`` is like x.
+        x, as with ``jax.jacobian``. A `Result` has ``error`` and ``flags`` like ``value``, and ``step`` like x.
 
         With ``sparsity``, a sparse array of shape ``(f(x).size, x.size)`` with all entries of the pattern: of SciPy, in
         the pattern's format (CSR for an array), ``cupyx.scipy.sparse.csr_matrix`` on CuPy, a COO tensor on PyTorch,
