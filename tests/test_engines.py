@@ -184,7 +184,7 @@ def test_f_that_leaves(engine):
 
     with pytest.raises(SystemExit) as raised:
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
-    assert raised.value.code == 3
+    assert raised.value.args == (3,)
 
 
 def count(folder: Path, what: str) -> int:
@@ -343,7 +343,7 @@ def test_functions_that_cannot_be_sent(forked):
         with lock:
             return x @ x
 
-    with pytest.raises(TypeError, match=r"'lock', which f refers to, of type lock, cannot be sent.*ThreadPoolExecutor"):
+    with pytest.raises(TypeError, match=r"cannot be sent to worker processes \(.*lock.*\).*ThreadPoolExecutor"):
         anygrad.numerical_gradient(lambda x: inner(x) + 1, X, evaluator=anygrad.Pool(forked))
 
 
@@ -352,7 +352,9 @@ def test_an_x_that_cannot_be_sent(forked):
         def __reduce__(self):
             raise TypeError("cannot pickle this")
 
-    with pytest.raises(TypeError, match=r"x, of type .*Stubborn, cannot be sent.*ThreadPoolExecutor"):
+    with pytest.raises(
+        TypeError, match=r"cannot be sent .*\(cannot pickle this\).*ThreadPoolExecutor"
+    ):
         anygrad.numerical_gradient(np.sum, X.view(Stubborn), evaluator=anygrad.Pool(forked))
 
 
@@ -443,14 +445,6 @@ def test_functions_like_map(method):
             assert np.array_equal(gradient, expected)
         with pytest.raises(ZeroDivisionError, match=r"x\[0\]"):
             anygrad.numerical_gradient(lambda x: 1 // 0, X, evaluator=evaluator)
-
-
-def test_what_unpacks_the_items_is_not_like_map():
-    with (
-        multiprocessing.get_context("fork").Pool(1) as pool,
-        pytest.raises(TypeError, match=r"2 arguments .* as starmap does, .*: write Pool\(pool\.map\)"),
-    ):
-        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(pool.starmap))
 
 
 def test_more_problems_than_a_worker_remembers():

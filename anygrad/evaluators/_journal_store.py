@@ -7,18 +7,20 @@ import hashlib
 import io
 import json
 import pickle
-import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._stacklevel import stacklevel
 from anygrad.backends.base import resolve
+
+if TYPE_CHECKING:
+    import sqlite3
 
 Facts = dict[str, list[str]]  # from a label to what is shown of a fact, and its hash
 
@@ -53,8 +55,9 @@ class Row(NamedTuple):
     def is_like(self, value: NDArray[Any], rtol: float) -> bool:
         """Return whether the value has the same bits; or is as near to it as ``rtol``, if that is not 0."""
         own = self.value()
-        near = (own.shape, own.dtype) == (value.shape, value.dtype) and rtol > 0
-        return digest(own) == digest(value) or (near and np.allclose(value, own, rtol, 0.0, equal_nan=True))
+        if (own.shape, own.dtype) != (value.shape, value.dtype):
+            return False
+        return np.allclose(value, own, rtol, 0.0, equal_nan=True) if rtol else hashed(own) == hashed(value)
 
 
 class Store:
@@ -155,15 +158,19 @@ class Store:
             if asked("PRAGMA user_version") != _VERSION:
                 raise ValueError(f"the journal {self.path} is of another version of anygrad: give another path")
             if (found := asked("PRAGMA quick_check(1)")) != "ok":
-                raise sqlite3.DatabaseError(" ".join(found.split()))
+                raise connection.DatabaseError(" ".join(found.split()))
             connection.execute("COMMIT")
             connection.execute("PRAGMA synchronous = FULL")
-            with suppress(sqlite3.OperationalError):  # another run has the file open: writing is slower until it ends
+            with suppress(
+                connection.OperationalError
+            ):  # another run has the file open: writing is slower
                 connection.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all or nothing, while no other run writes; put SQLite's errors into words."""
+        import sqlite3  # noqa: PLC0415 - importing it takes half as long as NumPy
+
         connection = self._connection
         try:
             if connection is None:
@@ -186,12 +193,6 @@ class Store:
                 connection.rollback()
 
 
-def fact(value: object) -> list[str]:
-    """Return what is shown of a thing, and the hash of all of it."""
-    text = " ".join(_repr(value).split())
-    return [text if len(text) <= 60 else f"{text[:60]}...", digest(value).hex()]
-
-
 def digest(value: Any) -> bytes:
     """Return a hash that is the same in every process, of arrays' bits."""
     if (backend := resolve(value)) is not None:
@@ -204,27 +205,25 @@ def digest(value: Any) -> bytes:
         value = sorted(value.items(), key=repr)
     if isinstance(value, np.ndarray):
         return hashed(value.dtype.str, value.shape, value)
-    return hashed(*map(digest, value)) if isinstance(value, (tuple, list)) else hashed(_repr(value))
-
-
-def _repr(value: object) -> str:
-    text = repr(value)
-    return type(value).__qualname__ if " at 0x" in text else text  # an address is another one in every process
+    return hashed(*map(digest, value)) if isinstance(value, (tuple, list)) else hashed(value)
 
 
 def hashed(*parts: object) -> bytes:
     """Return the hash of bytes, of arrays' bits, and of what repr tells apart, each with its length."""
     total = hashlib.blake2b(digest_size=16)
     for part in parts:
-        bits = exact(part) if isinstance(part, np.ndarray) else part
-        data = bits if isinstance(bits, bytes) else repr(part).encode()
+        if isinstance(part, np.ndarray):  # of long doubles, which have padding, the digits
+            data = repr(part.tolist()).encode() if part.dtype.char in "gG" else part.tobytes()
+        else:
+            data = part if isinstance(part, bytes) else shown(part).encode()
         total.update(b"%d:" % len(data) + data)
     return total.digest()
 
 
-def exact(numbers: NDArray[Any]) -> bytes:
-    """Return the bits of an array; of long doubles, which have padding, the digits."""
-    return repr(numbers.tolist()).encode() if numbers.dtype.char in "gG" else numbers.tobytes()
+def shown(value: object) -> str:
+    """Return the repr of a value; its class where the repr has an address, which is another one in every process."""
+    text = repr(value)
+    return type(value).__qualname__ if " at 0x" in text else text
 
 
 def _differences(there: Facts, here: Facts) -> str:

@@ -67,3 +67,11 @@ def require_on_error(evaluator: str, on_error: object) -> None:
     """Raise unless that is one of the two things that can happen where f raises."""
     if on_error not in ("raise", "nan"):
         raise ValueError(f"{evaluator}(on_error={on_error!r:.60}): on_error must be 'raise' or 'nan'")
+
+
+def note_points(error: Exception, problem: Problem, points: Points) -> None:
+    """Add a note to an exception of f: at which points f was evaluated, and how to go on all the same."""
+    others = f", and at {len(points) - 1} other points" if len(points) > 1 else ""
+    may_go_on = points.width and hasattr(problem.options.evaluator, "on_error")
+    hint = "; with on_error='nan', such a point counts as NaN" if may_go_on else ""
+    error.add_note(f"f was evaluated with {problem.describe(points, 0)}{others}{hint}")

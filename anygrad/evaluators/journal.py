@@ -17,12 +17,12 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.base import Points
+from anygrad.evaluators._journal_store import Facts, Row, Store, digest, shown
 from anygrad.evaluators.base import Calls, Evaluator, require_on_error
 from anygrad.evaluators.chunking import ChunkCalls
 from anygrad.evaluators.loop import Loop, LoopCalls
 
 if TYPE_CHECKING:
-    from anygrad.evaluators._journal_store import Facts, Row, Store
     from anygrad.problem.function import Function
     from anygrad.problem.problem import Problem
 
@@ -104,8 +104,6 @@ class Journal:
         return self.inner.leading
 
     def open(self, problem: Problem) -> Calls:
-        from anygrad.evaluators._journal_store import Store, digest  # noqa: PLC0415 - sqlite3 is as slow as half of NumPy
-
         inner: Any = self.inner
         if self.on_error == "nan" and hasattr(inner, "on_error"):
             inner = replace(inner, on_error="nan")
@@ -136,8 +134,6 @@ class Journal:
             store.forget_failures()
 
     def _existing(self) -> Iterator[Store]:
-        from anygrad.evaluators._journal_store import Store  # noqa: PLC0415 - as above
-
         place = Path(self.path)
         if not place.exists():
             raise FileNotFoundError(f"there is no journal {place}: it is made by the first evaluation")
@@ -159,17 +155,18 @@ class JournalCalls:
         keys = self._keys(points)
         rows = self._read(keys, range(len(keys)))
         self._compare(points, rows)
-        pieces = self._values(rows)
+        pieces = self._known(rows)
         missing = [i for i in range(len(keys)) if i not in rows]
         # Loop yields nothing before it has evaluated all points: it is asked for one at a time.
         loop = isinstance(self._inner, LoopCalls)
         for chosen in [[i] for i in missing] if loop else [missing] if missing else []:
             # While f was evaluated here, another run may have come to this point.
             there = self._read(keys, chosen) if loop else {}
-            pieces += self._values(there)
+            pieces += self._known(there)
             for span, found in self._inner.evaluate(self._selected(points, chosen)) if not there else ():
                 added = self._add(points, keys, chosen[span], found)
-                pieces += self._values(added, found if isinstance(found, Exception) else None)
+                # An exception is returned as it is, and not as what the file has of it.
+                pieces += [(own, found) for own, _ in added] if isinstance(found, Exception) else added
         return pieces
 
     def close(self, *, failed: bool) -> None:
@@ -196,17 +193,20 @@ class JournalCalls:
         rows = zip(chosen, self._store.read([keys[i] for i in chosen]), strict=True)
         return {i: row for i, row in rows if row is not None and (self.tolerant or not row.failed)}
 
-    def _values(self, rows: Mapping[int, Row], error: Exception | None = None) -> list[tuple[slice, Any]]:
+    def _known(self, rows: Mapping[int, Row]) -> list[tuple[slice, Any]]:
+        """Report that values are known, and return them; where f has failed, the exception."""
         self._problem.progress(len(rows))
-        return [(slice(i, i + 1), self._value(row) if error is None else error) for i, row in rows.items()]
+        return [(slice(i, i + 1), self._value(row)) for i, row in rows.items()]
 
     def _value(self, row: Row) -> Any:
         if not row.failed:
             return self.memory.from_host(row.value()[None])
         return self._store.unpickled(row) or RuntimeError(Failure(*json.loads(row.content)).error)
 
-    def _add(self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception) -> dict[int, Row]:
-        """Store f's values, or what it raised, at some of the points."""
+    def _add(
+        self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception
+    ) -> list[tuple[slice, Any]]:
+        """Store f's values, or what it raised, at some of the points, and return what is stored."""
         function, more = self._problem.function, found
         values: list[Any]
         if isinstance(found, Exception):
@@ -217,7 +217,7 @@ class JournalCalls:
             values = [np.asarray(value) for value in self.memory.to_host(found)]
             more = (function.aux,) if function.has_aux and not points.width else None
         rows = [self._store.row(keys[i], value, more) for i, value in zip(chosen, values, strict=True)]
-        return dict(zip(chosen, self._store.add(rows), strict=True))
+        return self._known(dict(zip(chosen, self._store.add(rows), strict=True)))
 
     def _compare(self, points: Points, rows: Mapping[int, Row]) -> None:
         """Evaluate f at some of the stored points; raise if a value is another one.
@@ -253,14 +253,12 @@ class JournalCalls:
 
 def _facts(problem: Problem, key: object) -> Facts:
     """Return what a derivative is known by."""
-    from anygrad.evaluators._journal_store import digest, fact  # noqa: PLC0415 - as above
-
     options, leaves, f = problem.options, problem.parameters.leaves, problem.function.f
     while isinstance(f, functools.partial):
         f = f.func
     named = {"operator": options.operator, **options.also, "scheme": options.scheme, "bounds": options.bounds}
     named |= {"f": getattr(f, "__qualname__", type(f).__qualname__), "key": key}
-    facts = {label: fact(value) for label, value in named.items()}
+    facts = {label: [f"{' '.join(shown(value).split()):.60}", digest(value).hex()] for label, value in named.items()}
     for name, array, backend in zip(leaves.tree.names, leaves.arrays, leaves.backends, strict=True):
         facts[name] = [f"{backend.name} {array.dtype} of shape {tuple(array.shape)}", digest(array).hex()]
     return facts
