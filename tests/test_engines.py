@@ -352,9 +352,7 @@ def test_an_x_that_cannot_be_sent(forked):
         def __reduce__(self):
             raise TypeError("cannot pickle this")
 
-    with pytest.raises(
-        TypeError, match=r"cannot be sent .*\(cannot pickle this\).*ThreadPoolExecutor"
-    ):
+    with pytest.raises(TypeError, match=r"cannot be sent .*\(cannot pickle this\).*ThreadPoolExecutor"):
         anygrad.numerical_gradient(np.sum, X.view(Stubborn), evaluator=anygrad.Pool(forked))
 
 

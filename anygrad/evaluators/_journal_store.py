@@ -161,9 +161,7 @@ class Store:
                 raise connection.DatabaseError(" ".join(found.split()))
             connection.execute("COMMIT")
             connection.execute("PRAGMA synchronous = FULL")
-            with suppress(
-                connection.OperationalError
-            ):  # another run has the file open: writing is slower
+            with suppress(connection.OperationalError):  # another run has the file open: writing is slower
                 connection.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
