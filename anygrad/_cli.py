@@ -16,7 +16,7 @@ import sys
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,13 +35,6 @@ Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
 _TROUBLE, _INTERRUPTED, _NO_READER = 2, 130, 141  # the last two: 128 and the number of the signal, as shells have it
 _SUFFIXES = {".npy", ".npz"}
 _EXPECTED = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
-_SCHEMES: dict[str, Callable[..., Scheme]] = {
-    "adaptive": anygrad.Adaptive,
-    "central": anygrad.Central,
-    "forward": anygrad.Forward,
-    "backward": anygrad.Backward,
-    "complex": anygrad.Complex,
-}
 # Modules of these names are taken for the libraries, if they are loaded.
 _LIBRARIES = {*libraries.names(), "jaxlib", "ndonnx", "sparse"}
 _ENDS = "2 where something given cannot be used, or f fails; 130 after Ctrl-C"
@@ -151,12 +144,10 @@ def _backends(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(_json([dataclasses.asdict(one) for one in found]))
         return 0
-    rows = [("library", "version", "array API", "devices")]
-    rows += [
-        (one.name, one.version or "-", one.array_api or "-", one.obstacle or ", ".join(one.devices)) for one in found
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    rows = [(one.name, one.version, one.array_api, one.obstacle or ", ".join(one.devices)) for one in found]
+    table = [("library", "version", "array API", "devices"), *([cell or "-" for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table))
     print("Arrays of any other library that keeps to the array API standard work, too.")
     return 0
 
@@ -164,12 +155,10 @@ def _backends(arguments: argparse.Namespace) -> int:
 def _gradient(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output is not None:
-        _require_writable(output)
+        _require_writable(output, {"", *_SUFFIXES})
     with _output_aside():
         options = _options(arguments, arguments.h)
         f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
-        if output is not None:
-            _require_suffix(output, x)
         h = arguments.h if arguments.scheme is None else None
         result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
     gradient = _each(_on_host, result.value)
@@ -211,16 +200,21 @@ def _options(arguments: argparse.Namespace, step: float | None = None) -> dict[s
 
 def _scheme(name: str, step: float | None) -> Scheme:
     """Return the scheme with a name, such as central, or central4 for the order 4."""
-    kind, order = re.fullmatch(r"(.*?)(\d*)", name.strip().lower(), re.DOTALL).groups()  # type: ignore[union-attr]
-    if kind not in _SCHEMES or (order and kind in ("adaptive", "complex")):
+    found = re.fullmatch(r"(central|forward|backward)(\d*)|adaptive|complex", name.strip().lower())
+    if found is None:
         raise Refusal(
             f"no scheme is called {name!r}, but adaptive, central, forward, backward or complex was expected, with the"
             " order behind it if you like, as in central4"
         )
-    if kind == "complex" and step is not None:
-        raise Refusal(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
-    given = {"order": int(order) if order else None, "step": step}
-    return _SCHEMES[kind](**{option: value for option, value in given.items() if value is not None})
+    if found[0] == "adaptive":
+        return anygrad.Adaptive(step=step)
+    if found[0] == "complex":
+        if step is not None:
+            raise Refusal(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
+        return anygrad.Complex()
+    kinds: dict[str, Any] = {"central": anygrad.Central, "forward": anygrad.Forward, "backward": anygrad.Backward}
+    scheme: Scheme = kinds[found[1]](**({"order": int(found[2])} if found[2] else {}), step=step)
+    return scheme
 
 
 def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
@@ -391,24 +385,17 @@ def _say(sentence: str) -> None:
         print(f"anygrad: {' '.join(sentence.split())}", file=sys.stderr)
 
 
-def _require_writable(path: str) -> None:
+def _require_writable(path: str, suffixes: Collection[str] = ()) -> None:
     """Raise if a file cannot be written: better now than after hours."""
     file = Path(path)
     if path in {"", "-"} or file.is_dir():
         raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
+    if suffixes and file.suffix.lower() not in suffixes:
+        raise Refusal(f"{path} cannot be written: call it .npy, or .npz for several arrays; for text, --json > {path}")
     if not file.parent.is_dir():
         raise Refusal(f"{path} cannot be written: there is no folder {file.parent}")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise Refusal(f"{path} cannot be written: that is not permitted")
-
-
-def _require_suffix(path: str, tree: Tree) -> None:
-    right, what = (".npz", "several arrays") if isinstance(tree, dict) else (".npy", "one array")
-    if Path(path).suffix.lower() not in {"", right}:
-        raise Refusal(
-            f"{path} is to hold {what}, but such a file is called {right}: write {Path(path).with_suffix(right)}, or,"
-            f" for text, --json > {path} instead of -o"
-        )
 
 
 def _write(path: str, tree: Tree) -> None:

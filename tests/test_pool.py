@@ -347,13 +347,6 @@ def test_tasks_whose_worker_has_died_are_sent_again(element, times, chunk):
     assert all(executor.ended for executor in made[1:])
 
 
-def test_an_executor_of_the_users_that_breaks():
-    with pytest.raises(
-        RuntimeError, match=r"x\[3\] = [\s\S]*Pool\(restart=lambda: Deadly\(...\)\)[\s\S]*Journal\(path, Pool\(...\)\)"
-    ):
-        anygrad.numerical_gradient(np.sum, np.ones(6), evaluator=anygrad.Pool(Deadly(3, 1), chunk=1))
-
-
 class Failing(Executor):
     """Calls what it is given, and fails itself at the answer to the third task."""
 

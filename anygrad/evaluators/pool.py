@@ -63,12 +63,12 @@ class Pool:
     Raises
     ------
     TypeError, ValueError
-        If an option makes no sense; if x is lazy or traced; if f or x cannot be pickled, for processes; if x is on a
-        device, or of JAX, and processes are forked; if a function like ``map`` does not return a result for each item.
+        If an option makes no sense; if x is lazy or traced; for processes, if f or x cannot be pickled, and for forked
+        ones, if x is on a device or of JAX; if a function like ``map`` does not return a result for each item.
     RuntimeError
         If workers have died at a point more than ``retries`` times, or the executor cannot be made again.
     ImportError
-        If loky is not installed, for a number of processes; or cloudpickle, for any processes.
+        If loky is missing, for a number of processes, or cloudpickle, for any.
 
     Notes
     -----
