@@ -16,7 +16,7 @@ import sys
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -155,10 +155,15 @@ def _backends(arguments: argparse.Namespace) -> int:
 def _gradient(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output is not None:
-        _require_writable(output, {"", *_SUFFIXES})
+        _require_writable(output)
     with _output_aside():
         options = _options(arguments, arguments.h)
         f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
+        right = ".npz" if isinstance(x, dict) else ".npy"
+        if output is not None and Path(output).suffix.lower() not in {"", right}:
+            raise Refusal(
+                f"{output} is to hold arrays: call it {right}; or, for text, write --json > {output} instead of -o"
+            )
         h = arguments.h if arguments.scheme is None else None
         result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
     gradient = _each(_on_host, result.value)
@@ -385,13 +390,11 @@ def _say(sentence: str) -> None:
         print(f"anygrad: {' '.join(sentence.split())}", file=sys.stderr)
 
 
-def _require_writable(path: str, suffixes: Collection[str] = ()) -> None:
+def _require_writable(path: str) -> None:
     """Raise if a file cannot be written: better now than after hours."""
     file = Path(path)
     if path in {"", "-"} or file.is_dir():
         raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
-    if suffixes and file.suffix.lower() not in suffixes:
-        raise Refusal(f"{path} cannot be written: call it .npy, or .npz for several arrays; for text, --json > {path}")
     if not file.parent.is_dir():
         raise Refusal(f"{path} cannot be written: there is no folder {file.parent}")
     if not os.access(file if file.exists() else file.parent, os.W_OK):

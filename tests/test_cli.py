@@ -342,7 +342,8 @@ class TestRefusals:
             (["-o", "package"], "'package' was given for a file, but the name of one was expected"),
             (["-o", ""], "'' was given for a file, but the name of one was expected"),
             (["-o", "-"], "'-' was given for a file, but the name of one was expected"),
-            (["-o", "package/g.txt"], "call it .npy, or .npz for several arrays; for text, --json > package/g.txt"),
+            (["-o", "package/g.txt"], "call it .npy; or, for text, write --json > package/g.txt"),
+            (["--x", '{"W": [1]}', "-o", "g.npy"], "g.npy is to hold arrays: call it .npz"),
             (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
         ],
     )

@@ -248,17 +248,19 @@ class PoolCalls:
                     flying[self._submit(task)] = task
                 if not flying:
                     return
-                lost: list[tuple[Task, BaseException]] = []
+                lost: list[Task] = []
                 for future in _done(flying):
                     task, error = flying.pop(future), future.exception()
-                    if error is not None:
-                        lost.append((replace(task, complete=True, deaths=task.deaths + 1), error))
+                    if error is not None and _is_death(error):
+                        lost.append(replace(task, complete=True, deaths=task.deaths + 1))
+                        cause = error
                     elif (answer := _loaded(future.result())) is None:
                         again.append(replace(task, complete=True))
                     else:
                         yield task, answer
-                self._restart_after(lost)
-                again = [*(task for task, _ in lost), *again]
+                if lost:
+                    self._recover(lost, cause)
+                again = [*lost, *again]
         finally:
             for future in flying:
                 future.cancel()
@@ -272,17 +274,12 @@ class PoolCalls:
             future.set_exception(error)
             return future
 
-    def _restart_after(self, lost: Sequence[tuple[Task, BaseException]]) -> None:
+    def _recover(self, lost: Sequence[Task], cause: BaseException) -> None:
         """Start workers anew if the executor is broken; raise if they have died too often, or cannot be."""
-        broken = False
-        for _, error in lost:
-            broken |= isinstance(error, BrokenExecutor)
-            if not (isinstance(error, BrokenExecutor) or _lost_by_dask(error)):
-                raise error
+        broken = isinstance(cause, BrokenExecutor)
         final = broken and self._make is None
-        given_up = [task for task, _ in lost if final or task.deaths > self._pool.retries]
-        if given_up:
-            raise self._death(given_up, final=final) from lost[0][1]
+        if given_up := [task for task in lost if final or task.deaths > self._pool.retries]:
+            raise self._death(given_up, final=final) from cause
         if broken and self._make is not None:
             self.close(failed=True)
             self._use(self._make(), ours=True)
@@ -398,14 +395,15 @@ def _kill(executor: Any) -> None:
         process.join()
 
 
-def _lost_by_dask(error: BaseException) -> bool:
-    """Return whether Dask has lost workers with one task, and can be given it again.
+def _is_death(error: BaseException) -> bool:
+    """Return whether workers have died, and their task can be given to others.
 
     If a worker dies after its answer has come, Dask takes the answer for an exception, and fails at taking it apart.
     """
-    dask, frame = sys.modules.get("distributed"), raised_in(error)
-    lost = frame is not None and frame.f_code.co_name == "_cascade_future"
-    return lost or (dask is not None and isinstance(error, dask.KilledWorker))
+    frame, dask = raised_in(error), sys.modules.get("distributed")
+    lost_by_dask = frame is not None and frame.f_code.co_name == "_cascade_future"
+    deaths = (BrokenExecutor,) if dask is None else (BrokenExecutor, dask.KilledWorker)
+    return lost_by_dask or isinstance(error, deaths)
 
 
 def _packed(problem: Problem, worker: Worker) -> bytes:
