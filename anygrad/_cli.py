@@ -44,7 +44,7 @@ class Refusal(Exception):  # noqa: N818 - what the user is told, and no error of
     """The command line cannot be carried out; the message says why and what was expected."""
 
 
-# What the library raises where what it was given is wrong; anything else is a mistake of its own.
+# The errors that the library raises for wrong input; any other is a mistake of its own.
 _SENTENCES = (Refusal, TypeError, ValueError, IndexError, ImportError, OSError, MemoryError)
 
 
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(str(error))
         elif isinstance(error, Exception):
             traceback.print_exception(error)
-            _say("this is a mistake in anygrad: please report it, with what is written above")
+            _say("this is a bug in anygrad: please report it with the traceback above")
         else:  # argparse ends with SystemExit after --help
             raise
         return _TROUBLE
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     status = "exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told"
     add = command(_check, "compare a gradient with the numerical one", status)
     add_function(add, default="as check_gradient chooses")
-    add("--grad", required=True, help="the gradient to be checked: a function of x, as f is, or its value in a file")
+    add("--grad", required=True, help="the gradient to check: a function of x, like f, or its value in a file")
     add("--directions", metavar="K", type=int, help="compare along K random directions")
     add("--rtol", metavar="R", type=float, help="the relative error that is allowed")
     add("--seed", metavar="S", type=int, default=0, help="of the random directions (default: 0)")
@@ -228,7 +228,7 @@ def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
 
 
 def _user_traceback(error: BaseException) -> str | None:
-    """Return the traceback of what the user's code has raised, from their first frame on; None if it was not theirs."""
+    """Return the traceback of an exception of the user's code, from their first frame on; None for any other."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code is not _call_user.__code__:
         frames = frames.tb_next
@@ -327,7 +327,7 @@ def _read(text: str, name: str) -> Tree:
     try:
         value = json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
-        raise Refusal(f"{name} is {text!r:.60}, which is no file here, but {_EXPECTED}") from None
+        raise Refusal(f"{name} is {text!r:.60}, which is not a file here, but {_EXPECTED}") from None
     if isinstance(value, dict):
         return {key: _numbers(item, f"{name}[{key!r}]") for key, item in value.items()}
     return _numbers(value, name)
@@ -356,8 +356,8 @@ def _from_file(path: Path) -> Tree:
         loaded = {}
     if isinstance(loaded, dict) and not (loaded and all(isinstance(array, np.ndarray) for array in loaded.values())):
         raise Refusal(
-            f"{path} is no file of arrays, or a broken one: write it by numpy.save or numpy.savez. Python objects are"
-            " not read, as that could run any code: save an array of numbers, for example x.astype(float)"
+            f"{path} is not a file of arrays, or a broken one: write it with numpy.save or numpy.savez. Python"
+            " objects are not read, as that could run any code: save an array of numbers, for example x.astype(float)"
         )
     # In this machine's byte order: other libraries have no other.
     return _each(lambda array: array.astype(array.dtype.newbyteorder("="), copy=False), loaded)
@@ -448,7 +448,7 @@ def _path_and_warnings() -> Iterator[None]:
 
 @contextmanager
 def _output_aside() -> Iterator[None]:
-    """Send what f prints to standard error, also from programs that f starts: it is no part of the output."""
+    """Send everything that f, and programs that it starts, print to standard error: it is not part of the output."""
     stdout, stderr = 1, 2
     try:
         kept = os.dup(stdout)

@@ -295,9 +295,9 @@ class TestRefusals:
         [
             ("nosuch.npy", "nosuch.npy cannot be read: No such file or directory"),
             ("package", "package cannot be read: Is a directory"),
-            ("nosuch", "x is 'nosuch', which is no file here, but a .npy or .npz file, or numbers such as"),
-            ("[1.0", "x is '[1.0', which is no file here"),
-            ("[" * 5000, "which is no file here"),
+            ("nosuch", "x is 'nosuch', which is not a file here, but a .npy or .npz file, or numbers such as"),
+            ("[1.0", "x is '[1.0', which is not a file here"),
+            ("[" * 5000, "which is not a file here"),
             (
                 "[1, [2]]",
                 "x is [1.0, [2.0]], but a number, a list of numbers, or equally long lists",
@@ -308,7 +308,10 @@ class TestRefusals:
             ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1.0}, but"),
             ("integers.npy", "x has the dtype int64, which cannot hold x plus a small step"),
             ("words.npy", "x has the dtype <U1"),
-            *[(name, f"{name} is no file of arrays, or a broken one: write it by numpy.save") for name in UNREADABLE],
+            *[
+                (name, f"{name} is not a file of arrays, or a broken one: write it with numpy.save")
+                for name in UNREADABLE
+            ],
         ],
     )
     def test_no_x(self, x, expected, folder, capsys):
@@ -411,7 +414,7 @@ class TestErrorsOfTheUsers:
         assert main(["gradient", "net:loss", "--x", "[1.0]"]) == 2
         shown = capsys.readouterr().err
         assert "in mistaken" in shown
-        assert shown.endswith("anygrad: this is a mistake in anygrad: please report it, with what is written above\n")
+        assert shown.endswith("anygrad: this is a bug in anygrad: please report it with the traceback above\n")
 
 
 class TestCheck:
@@ -559,7 +562,7 @@ class TestProcesses:
         shown, told = process.communicate()
         assert process.returncode == status
         if closed == 1:
-            assert "mistake in anygrad" not in told
+            assert "bug in anygrad" not in told
         else:
             assert shown == ("[6. 8.]\n" if status == 0 else "")
 

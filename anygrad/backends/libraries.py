@@ -51,8 +51,8 @@ def _dpnp_devices(dpnp: Any) -> Sequence[str]:
     return [f"{device.filter_string} ({device.name})" for device in import_module("dpctl").get_devices()]
 
 
-# By the name of a library, which is also that of its package: what pip calls it, a module of it to be imported, what
-# makes an array of NumPy's one of its own, and where arrays can be.
+# By the name of a library, which is also that of its package: its name for pip, the module to import, a function that
+# copies an array of NumPy, and one that lists its devices.
 _LIBRARIES: dict[str, tuple[str, str, Callable[[Any, Any], Any], Callable[[Any], Sequence[str]]]] = {
     "numpy": ("numpy", "numpy", lambda numpy, x: numpy.array(x, order="K"), lambda _: ["cpu"]),
     "cupy": ("cupy-cuda12x, or cupy-cuda13x for CUDA 13", "cupy", lambda cupy, x: cupy.array(x), _cupy_devices),

@@ -1,4 +1,4 @@
-"""The file of a journal: SQLite, which keeps what is committed whatever happens to the process or the machine."""
+"""The file of a journal: SQLite keeps committed rows even if the process is killed or the machine loses power."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from anygrad.backends.base import resolve
 if TYPE_CHECKING:
     import sqlite3
 
-Facts = dict[str, list[str]]  # from a label to what is shown of a fact, and its hash
+Facts = dict[str, list[str]]  # from a label to a fact's text and hash
 
-# "anyg" tells a file of ours from other SQLite databases; the version tells what is in it.
+# "anyg" distinguishes our files from other SQLite databases; the version is that of the tables.
 _APPLICATION, _VERSION = 0x616E7967, 3
 _NEW = (
     "CREATE TABLE points (key BLOB PRIMARY KEY, content BLOB, pickled BLOB, checksum BLOB)",
@@ -74,7 +74,7 @@ class Store:
             self._connection.close()
 
     def claim(self, facts: Facts) -> bool:
-        """Let a new file be of what ``facts`` say, and return whether it is new; raise if it is of something else."""
+        """Write the facts into a new file, and return whether it is new; raise if the file has other facts."""
         own = Row(b"facts", json.dumps(facts).encode())
         self._derivative = hashed(own.content)
         [row] = self.add([own])
@@ -90,12 +90,12 @@ class Store:
         return hashed(self._derivative, *point)
 
     def read(self, keys: Sequence[bytes]) -> list[Row | None]:
-        """Return what is known of f at points; None as well where that is damaged."""
+        """Return the rows with some keys; None where there is no row, or a damaged one."""
         with self._transaction() as connection:
             return [self._row(connection, key) for key in keys]
 
     def add(self, rows: Sequence[Row]) -> list[Row]:
-        """Keep rows, and return them; in the place of one that another run has been faster with, that of the other."""
+        """Write rows and return them. Where another run has written one in the meantime, return that one."""
         with self._transaction() as connection:
             there = [self._row(connection, row.key) for row in rows]
             kept = [row if old is None or old.failed else old for row, old in zip(rows, there, strict=True)]
@@ -104,7 +104,7 @@ class Store:
         return kept
 
     def row(self, key: bytes, found: NDArray[Any] | tuple[str, ...], more: object) -> Row:
-        """Return a value, or how f failed, as a row; with ``more``, if that is to be pickled and can be."""
+        """Return a row with f's value or failure. If the file is trusted, it also has ``more``, pickled."""
         buffer, pickled = io.BytesIO(), None
         if isinstance(found, np.ndarray):
             np.save(buffer, found, allow_pickle=False)
@@ -116,7 +116,7 @@ class Store:
         return Row(key, buffer.getvalue(), pickled)
 
     def unpickled(self, row: Row) -> Any:
-        """Return what was pickled; None if there is nothing, it cannot be read, or the user does not trust the file."""
+        """Return the object that was pickled; None if there is none, it cannot be read, or the file is not trusted."""
         with suppress(Exception):
             return pickle.loads(row.pickled) if self._trust and row.pickled is not None else None
 
@@ -144,7 +144,7 @@ class Store:
         return None
 
     def prepare(self) -> None:
-        """Make the tables of a new file; raise if the file is none of ours, or damaged."""
+        """Make the tables of a new file; raise if the file is not a journal, or damaged."""
         with self._transaction() as connection:
 
             def asked(query: str) -> Any:
@@ -166,7 +166,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all or nothing, while no other run writes; put SQLite's errors into words."""
+        """Open a transaction, during which no other run writes; raise SQLite's errors with a remedy."""
         import sqlite3  # noqa: PLC0415 - importing it takes half as long as NumPy
 
         connection = self._connection

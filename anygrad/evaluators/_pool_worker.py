@@ -28,7 +28,7 @@ class Task:
 
     start: int
     points: Points
-    complete: bool = False  # whether f and x are sent with it, whatever the worker knows
+    complete: bool = False  # whether f and x are sent with it in any case
     deaths: int = 0  # of workers that had it
 
 
@@ -49,7 +49,7 @@ class Worker:
     make: Callable[[], Problem]
     settings: Mapping[str, Any]  # NumPy's error settings of the caller,
     modes: Mapping[str, object]  # and the modes of libraries
-    # As many as there are tasks at a time: each of them needs an x of its own.
+    # Opened problems, one for each task at a time: each task needs an x of its own.
     free: list[Problem] = field(default_factory=list)
 
     def answer(self, task: Task) -> Answer:
@@ -136,7 +136,7 @@ def arrived(context: Callable[[], AbstractContextManager[object]], sent: bytes) 
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """Return what f has raised, with its traceback as a note; a RuntimeError with its text if it cannot be pickled."""
+    """Return an exception of f with its traceback as a note; a RuntimeError with its text if it cannot be pickled."""
     notes = error.__dict__.pop("__notes__", [])
     alike = RuntimeError("".join(traceback.format_exception_only(error)).strip())
     error.__notes__ = alike.__notes__ = [*notes, f"in the worker:\n{''.join(traceback.format_exception(error))}"]

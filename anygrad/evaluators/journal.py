@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anygrad.problem.function import Function
     from anygrad.problem.problem import Problem
 
-# At how many stored points f is still to be compared, by file. An operator may open several problems of one function.
+# How many comparisons of f with stored values are left, by file. An operator may open several problems of one f.
 _LEFT: WeakKeyDictionary[Function, dict[str, int]] = WeakKeyDictionary()
 
 
@@ -40,7 +40,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Journal:
-    """Keep every value of f in a file, and take from it what is already there.
+    """Store every value of f in a file, and read from it those that it already has.
 
     For functions that take minutes. A run that is killed, at any moment, goes on where it was when the same call is
     made again, and gives the same bits: only the evaluations in flight are repeated.
@@ -112,7 +112,7 @@ class Journal:
             calls = inner.open(problem)
             undo.callback(calls.close, failed=True)
             if calls.memory.lazy:
-                raise TypeError("x is lazy or traced, and f's values are no numbers yet to be kept: compute x first")
+                raise TypeError("x is lazy or traced, so that f has no values yet to be stored: compute x first")
             facts, place = _facts(problem, self.key), Path(self.path)
             if os.fspath(self.path).endswith(("/", os.sep)):
                 place.mkdir(parents=True, exist_ok=True)
@@ -125,11 +125,11 @@ class Journal:
         return JournalCalls(problem, calls, store)
 
     def failures(self) -> list[Failure]:
-        """Return what f has raised, the earliest first."""
+        """Return the failures of f, the earliest first."""
         return [Failure(*json.loads(row.content)) for store in self._existing() for row in store.failures()]
 
     def forget_failures(self) -> None:
-        """Forget what f has raised, so that the next run evaluates those points again."""
+        """Delete the failures of f, so that the next run evaluates those points again."""
         for store in self._existing():
             store.forget_failures()
 
@@ -189,7 +189,7 @@ class JournalCalls:
         return Points(points.each[np.asarray(chosen)].reshape(-1), numbers, points.part)
 
     def _read(self, keys: Sequence[bytes], chosen: Sequence[int]) -> dict[int, Row]:
-        """Return what is known of f at points, by number; not where it has failed, and is to be called again."""
+        """Return the stored rows of points, by number; without failures if f is to be called again at these."""
         rows = zip(chosen, self._store.read([keys[i] for i in chosen]), strict=True)
         return {i: row for i, row in rows if row is not None and (self.tolerant or not row.failed)}
 
@@ -206,7 +206,7 @@ class JournalCalls:
     def _add(
         self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception
     ) -> list[tuple[slice, Any]]:
-        """Store f's values, or what it raised, at some of the points, and return what is stored."""
+        """Store f's values, or its exception, at some of the points, and return what is stored."""
         function, more = self._problem.function, found
         values: list[Any]
         if isinstance(found, Exception):
@@ -222,7 +222,7 @@ class JournalCalls:
     def _compare(self, points: Points, rows: Mapping[int, Row]) -> None:
         """Evaluate f at some of the stored points; raise if a value is another one.
 
-        This also shows the structure of what f returns, and its extra output at x.
+        These calls also show the structure of f's result, and its extra output at x.
         """
         function, left, path = self._problem.function, _LEFT[self._problem.function], self._store.path
         known = [i for i, row in rows.items() if not row.failed]

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # Tasks for each worker at a time: one that it has, and one that it finds when it is done. More would only be cancelled.
 _IN_FLIGHT = 2
-# A task is to take so long at least, for what sending it costs, and at most, for what cancelling it costs; and the last
-# ones are to be small, so that all workers end together: what remains is split into so many parts for each of them.
+# The seconds that a task takes: at least this, as sending it costs time; at most that, as it cannot be cancelled while
+# it runs. The remaining points are split into four tasks for each worker, so that all workers end at about the same time.
 _LEAST_SECONDS, _MOST_SECONDS, _PARTS = 0.01, 0.2, 4
 # How many points are named in a message.
 _NAMED = 4
@@ -52,11 +52,11 @@ class Pool:
         How many points are sent to a worker at a time. By default one, and then as many as f takes up to a fifth of a
         second for.
     retries
-        How often points are evaluated again whose worker has died. What had been finished is kept.
+        How often points are evaluated again when their worker has died. Finished points are kept.
     restart
         A function that makes an executor, as in ``Pool(restart=lambda: ProcessPoolExecutor(4))``. It is called at the
-        start, if there is no ``executor``, and whenever workers have died and the executor is broken. What it makes is
-        shut down at the end. An int needs none.
+        start, if there is no ``executor``, and whenever the executor is broken because a worker has died. The executors
+        that it makes are shut down at the end. An int needs none.
     on_error
         As in `Loop`. A worker that dies is an error all the same.
 
@@ -178,7 +178,7 @@ class PoolCalls:
                 yield slice(task.start + span.start, task.start + span.stop), value
 
     def close(self, *, failed: bool) -> None:
-        """End the executor if it is ours; at once if something has failed, whatever its workers do."""
+        """End the executor if it is ours; if something has failed, without waiting for its workers."""
         if self._ours and failed:
             _kill(self._executor)
         elif self._ours and not isinstance(self._pool.executor, int):  # loky's are used again, or end by themselves
@@ -194,7 +194,7 @@ class PoolCalls:
         self.together = 4 * self._workers
 
     def _tasks(self, points: Points) -> Iterator[Task]:
-        """Yield the points in tasks, of a size that suits what is known of f by then."""
+        """Yield the points in tasks, whose size depends on the time that f has taken so far."""
         start, size = 0, self._pool.chunk or math.ceil(len(points) / (_PARTS * self._workers))
         while start < len(points):
             if self._pool.chunk is None and hasattr(self._executor, "submit"):  # a function like map is given all tasks
@@ -209,8 +209,8 @@ class PoolCalls:
         if self._in_threads:
             return self._worker.answer, (task,)
         self._sent = self._sent or _packed(self._problem, self._worker)
-        # Nobody says which worker will have a task: f and x go with the first ones, and with those of which a worker
-        # says that it lacks them.
+        # It is not known which worker gets a task. f and x go with the first tasks, and again with those that are
+        # returned because their worker does not have them.
         complete = task.complete or self._unsent > 0
         self._unsent -= complete
         numbers = task.points.numbers  # a copy, as some libraries pickle the whole of what they are a view of
@@ -353,7 +353,7 @@ def _has_threads(executor: object) -> bool:
 
 
 def _forks(executor: object) -> bool:
-    """Return whether workers are forked from this process, with whatever state a GPU's library has here."""
+    """Return whether workers are forked from this process, and inherit the state of a GPU's library."""
     owner = getattr(executor, "__self__", executor)
     context = getattr(owner, "_mp_context", None) or getattr(owner, "_context", None) or getattr(owner, "_ctx", None)
     method = getattr(context, "get_start_method", None)
@@ -383,7 +383,7 @@ def _loky(workers: int) -> Any:
 
 
 def _kill(executor: Any) -> None:
-    """End an executor at once, whatever its workers do."""
+    """End an executor without waiting for its workers."""
     if type(executor).__module__.startswith("loky."):
         executor.shutdown(wait=True, kill_workers=True)
         return

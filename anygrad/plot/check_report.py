@@ -104,7 +104,7 @@ def _rows(report: Any) -> list[Row]:
 
 
 def _left_out(others: Sequence[Row], total: int) -> Iterator[str]:
-    """Say which arrays there is no room for."""
+    """Describe the arrays that are left out."""
     if others:
         verdicts = [row.verdict for row in others]
         counts = [f"{verdict}: {verdicts.count(verdict):,}" for verdict in _VERDICTS if verdict in verdicts]
