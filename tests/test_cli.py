@@ -308,10 +308,7 @@ class TestRefusals:
             ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1.0}, but"),
             ("integers.npy", "x has the dtype int64, which cannot hold x plus a small step"),
             ("words.npy", "x has the dtype <U1"),
-            *[
-                (name, f"{name} is not a file of arrays, or a broken one: write it with numpy.save")
-                for name in UNREADABLE
-            ],
+            *[(name, f"{name} is not a file of arrays, or a broken one") for name in UNREADABLE],
         ],
     )
     def test_no_x(self, x, expected, folder, capsys):

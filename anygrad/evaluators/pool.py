@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 # Tasks for each worker at a time: one that it has, and one that it finds when it is done. More would only be cancelled.
 _IN_FLIGHT = 2
 # The seconds that a task takes: at least this, as sending it costs time; at most that, as it cannot be cancelled while
-# it runs. The remaining points are split into four tasks for each worker, so that all workers end at about the same time.
+# it runs. The remaining points are split into four tasks for each worker, so that all workers end at about the same
+# time.
 _LEAST_SECONDS, _MOST_SECONDS, _PARTS = 0.01, 0.2, 4
 # How many points are named in a message.
 _NAMED = 4
