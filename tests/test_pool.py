@@ -347,6 +347,29 @@ def test_tasks_whose_worker_has_died_are_sent_again(element, times, chunk):
     assert all(executor.ended for executor in made[1:])
 
 
+class Lazy(Executor):
+    """Carries out the first task, and no other."""
+
+    _max_workers = 2
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, fn, /, *args):
+        future = Future()
+        if not self.futures:
+            future.set_result(fn(*args))
+        self.futures.append(future)
+        return future
+
+
+def test_an_exception_cancels_the_tasks_that_are_in_flight():
+    executor = Lazy()
+    with pytest.raises(ZeroDivisionError):
+        anygrad.numerical_gradient(lambda x: 1 // 0, np.ones(9), evaluator=anygrad.Pool(executor, chunk=1))
+    assert [future.cancelled() for future in executor.futures] == [False, True, True, True]
+
+
 class Failing(Executor):
     """Calls what it is given, and fails itself at the answer to the third task."""
 
