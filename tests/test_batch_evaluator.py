@@ -143,6 +143,11 @@ def test_several_values_for_a_point(lib):
     assert np.allclose(lib.numpy(value), [2, 0, 0], atol=0.01)
 
 
+def test_lists_of_numbers():
+    x = np.array([1.0, 2.0])
+    assert np.allclose(anygrad.numerical_gradient(lambda x: squares(x).tolist(), x, evaluator=Batch()), 2 * x)
+
+
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # which are not looked at
 @pytest.mark.parametrize("n", [pytest.param(2, marks=FAST), 3, pytest.param(30, marks=FAST)])
 def test_an_f_that_mixes_the_points(lib, n):

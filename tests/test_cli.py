@@ -243,6 +243,12 @@ class TestGradient:
         assert found["flags"]["kink"] == [True, False]
         assert found["ncalls"] > 4
 
+    def test_other_warnings_are_handed_on(self, folder, capsys):
+        (folder / "warning.py").write_text("import warnings\ndef f(x):\n    warnings.warn('old')\n    return x.sum()\n")
+        with pytest.warns(UserWarning, match="old"):
+            assert main(["gradient", "warning:f", "--x", "[1.0]"]) == 0
+        assert "anygrad:" not in capsys.readouterr().err
+
     @pytest.mark.libraries(lambda lib: lib.name in libraries.names() and not (lib.writable or lib.lazy))
     def test_a_warning_is_a_sentence(self, lib, capsys):
         np.save("in.npy", np.ones(2, "float32"))
@@ -351,6 +357,15 @@ class TestRefusals:
         monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
         assert expected in refused(capsys, "gradient", "net:loss", "--x", "x.npy", *words)
 
+    def test_refused_before_anything_is_computed(self, folder, capsys):
+        (folder / "costly.py").write_text("raise AssertionError('imported')")
+        refused(capsys, "gradient", "costly:f", "--x", "x.npy", "-o", "nosuch/g.npy")
+
+    @pytest.mark.parametrize("name", ["g", "g.NPY"])
+    def test_names_that_promise_nothing_else(self, name, folder):
+        assert main(["gradient", "net:loss", "--x", "[3.0, 4.0]", "-o", name]) == 0
+        assert (folder / name).read_bytes().startswith(b"\x93NUMPY")
+
     def test_a_file_that_may_not_be_written(self, folder, monkeypatch, capsys):
         monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere
         said = refused(capsys, "gradient", "net:loss", "--x", "x.npy", "-o", "g.npy")
@@ -393,6 +408,12 @@ class TestErrorsOfTheUsers:
         lines = self.traceback(capsys, name).splitlines()
         assert re.fullmatch(r'  File ".*zero.py", line 1, in <module>', lines[1])
         assert lines[-1] == "ZeroDivisionError: division by zero"
+
+    def test_of_what_its_module_imports(self, folder, capsys):
+        (folder / "importing.py").write_text("import nosuch")
+        shown = self.traceback(capsys, "importing:f")
+        assert "importing.py" in shown
+        assert shown.endswith("No module named 'nosuch'\n")
 
     def test_leaving_is_no_success(self, folder, capsys):
         (folder / "script.py").write_text("raise SystemExit(0)")
@@ -542,7 +563,7 @@ class TestProcesses:
 
     @pytest.mark.parametrize("name", ["torch", "sparse", "test", "two words", "a.b"])
     def test_a_file_of_any_name(self, name, folder):
-        (folder / f"{name}.py").write_text(NETWORK)
+        (folder / f"{name}.py").write_text(f"{NETWORK}\nassert __name__ not in ('torch', 'sparse')")
         process = self.process("check", f"{name}.py:loss", "--grad", f"{name}.py:grad", "--x", "x.npy")
         _, told = process.communicate()
         assert (process.returncode, told) == (0, "")

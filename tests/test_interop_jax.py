@@ -131,6 +131,16 @@ class TestGradients:
         jax.test_util.check_grads(f, (x, a), order=1, modes=["rev"])
         jax.test_util.check_grads(lambda x: f(x, a), (x,), order=1, modes=["rev"])
 
+    def test_integers_are_not_differentiated_by(self, jax, x):
+        places = jax.numpy.array([0, 0, 1])
+
+        def f(x, places):
+            assert places.dtype.kind == "i"
+            return (x[places] ** 2).sum()
+
+        gradient = jax.jit(jax.grad(anygrad.jax_function(f)))(x, places)
+        assert close(gradient, 2 * x * np.array([[2.0], [1.0]]))
+
     def test_trees_keywords_and_numbers(self, jax, x):
         def f(params, *, scale):
             return params["x"].sum() * params["rest"][0] * scale
@@ -248,6 +258,9 @@ class TestErrors:
     def test_what_f_must_not_return(self, jax, x, returned, message):
         with pytest.raises(jax.errors.JaxRuntimeError, match=message):
             jax.block_until_ready(anygrad.jax_function(lambda x: returned)(x))
+
+    def test_one_element_is_a_number(self, x):
+        assert anygrad.jax_function(lambda x: np.array([[2.0]]))(x).shape == ()
 
     @pytest.mark.parametrize(
         ("options", "message"),

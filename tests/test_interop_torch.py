@@ -119,6 +119,11 @@ class TestGradients:
         assert torch.autograd.gradcheck(f, (x, a))
         assert torch.autograd.gradcheck(f, (x, a.detach()))
 
+    def test_no_elements(self, lib):
+        x = lib.asarray(np.zeros((0, 3)), "float64").requires_grad_()
+        anygrad.torch_function(lambda x: 1.0 + x.sum().item())(x).backward()
+        assert x.grad.shape == (0, 3)
+
     def test_tensors_that_are_views(self, lib, torch):
         base = lib.asarray(np.arange(12.0).reshape(3, 4), "float64")
         for view in (base.t(), base[:, ::2], base[0].expand(2, 4)):
@@ -196,6 +201,16 @@ class TestWhatFIsGiven:
     def test_tensors_beside_the_one_that_is_differentiated(self, torch, x, f, arguments, expected):
         anygrad.torch_function(lambda *own: f(*own).item())(*arguments(x)).backward()
         assert torch.allclose(x.grad, expected(x.detach()), atol=1e-8)
+
+    def test_inputs_are_let_go_after_the_backward_pass(self, torch, x):
+        y = 2 * x
+        value = anygrad.torch_function(lambda box: box["y"].sum().item())({"y": y})
+        value.backward()
+        reference = weakref.ref(y)
+        del y
+        gc.collect()
+        assert reference() is None
+        assert value.grad_fn is not None
 
     def test_all_else_as_it_is(self, x):
         marker, settings = object(), {"steps": [1, None, "two"]}
@@ -291,6 +306,17 @@ class TestXComesBack:
         assert (lib.bits(x), x._version) == (before, version)
         assert x.grad is None
 
+    def test_what_f_raises_in_the_forward_pass(self, lib, x):
+        before = lib.bits(x)
+
+        def f(x):
+            x.mul_(2)
+            raise ArithmeticError("no convergence")
+
+        with pytest.raises(ArithmeticError, match="no convergence"):
+            anygrad.torch_function(f)(x)
+        assert lib.bits(x) == before
+
     @pytest.mark.parametrize("in_place", [True, False])
     def test_what_autograd_has_saved_is_not_stale(self, lib, torch, x, in_place):
         before = lib.bits(x)
@@ -305,6 +331,14 @@ class TestXComesBack:
             x.add_(1)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             value.backward()
+
+    def test_no_warning_if_only_what_is_asked_for_is_constant(self, torch, x):
+        """As a row of a Jacobian is, or the sum of probabilities."""
+        value = anygrad.torch_function(lambda x: np.array([1.0, x.sum().item()]))(x)
+        value[0].backward()
+        assert not x.grad.any()
+        anygrad.torch_function(lambda x: torch.softmax(x, dim=1))(x).sum().backward()
+        assert torch.allclose(x.grad, torch.zeros_like(x), atol=1e-9)
 
     def test_a_closure(self, torch, x):
         """In place, an f that ignores its argument is differentiated all the same; given copies, there is a warning."""

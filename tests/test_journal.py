@@ -271,6 +271,15 @@ def test_pickles_are_loaded_only_if_the_file_is_trusted(trust, path):
         assert type(result.failures["x[1]"]) is RuntimeError
 
 
+def test_what_cannot_be_pickled_is_asked_anew(path):
+    f = counted(lambda x: (squares(x), lambda: "aux"))
+    for calls in (7, 1):
+        before = f.calls
+        evaluator = unverified(path, trust=True)
+        _, aux = anygrad.numerical_gradient(f, X.copy(), has_aux=True, evaluator=evaluator)
+        assert (aux(), f.calls - before) == ("aux", calls)
+
+
 @pytest.mark.libraries(lambda lib: not lib.lazy)
 def test_every_dtype(lib, dtype, path):
     x = lib.asarray(X, dtype)
