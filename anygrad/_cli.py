@@ -49,13 +49,7 @@ _SENTENCES = (Refusal, TypeError, ValueError, IndexError, ImportError, OSError, 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit status: 0, 1 where a check fails, 2 where there is no answer.
-
-    Parameters
-    ----------
-    argv
-        The words behind ``anygrad``; by default those of the process.
-    """
+    """Run the command with these words, by default the process's own, and return its exit status."""
     words: list[str] = []
     for word in sys.argv[1:] if argv is None else argv:
         negative = re.fullmatch(r"-(\.?\d.*|inf.*|nan)", word.lower())
