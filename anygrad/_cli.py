@@ -28,13 +28,12 @@ import numpy as np
 import anygrad
 from anygrad.backends import libraries
 from anygrad.backends.base import resolve
-from anygrad.schemes.named import named
+from anygrad.schemes import Scheme
 
 Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
 
 _TROUBLE, _INTERRUPTED, _NO_READER = 2, 130, 141  # the last two: 128 and the number of the signal, as shells have it
 _SUFFIXES = {".npy", ".npz"}
-_MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")  # of an array, and of an archive of them
 _EXPECTED = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
 # Modules of these names are taken for the libraries, if they are loaded.
 _LIBRARIES = {*libraries.names(), "jaxlib", "ndonnx", "sparse"}
@@ -45,24 +44,19 @@ class Refusal(Exception):  # noqa: N818 - what the user is told, and no error of
     """The command line cannot be carried out; the message says why and what was expected."""
 
 
-# What the library raises where what it was given is wrong; anything else is a mistake of its own.
+# The errors that the library raises for wrong input; any other is a mistake of its own.
 _SENTENCES = (Refusal, TypeError, ValueError, IndexError, ImportError, OSError, MemoryError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit status: 0, 1 where a check fails, 2 where there is no answer.
-
-    Parameters
-    ----------
-    argv
-        The words behind ``anygrad``; by default those of the process.
-    """
+    """Run the command with these words, by default the process's own, and return its exit status."""
     words: list[str] = []
     for word in sys.argv[1:] if argv is None else argv:
-        is_value = words and re.fullmatch("--[^=]+", words[-1]) and re.fullmatch(r"-(\.?\d.*|inf.*|nan)", word.lower())
-        words = (
-            [*words[:-1], f"{words[-1]}={word}"] if is_value else [*words, word]
-        )  # argparse takes -1e-3 for an option
+        negative = re.fullmatch(r"-(\.?\d.*|inf.*|nan)", word.lower())
+        if negative and words and re.fullmatch("--[^=]+", words[-1]):  # argparse takes -1e-3 for an option
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
     try:
         with _path_and_warnings():
             arguments = _parser().parse_args(words)
@@ -84,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(str(error))
         elif isinstance(error, Exception):
             traceback.print_exception(error)
-            _say("this is a mistake in anygrad: please report it, with what is written above")
+            _say("this is a bug in anygrad: please report it with the traceback above")
         else:  # argparse ends with SystemExit after --help
             raise
         return _TROUBLE
@@ -129,10 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     status = "exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told"
     add = command(_check, "compare a gradient with the numerical one", status)
     add_function(add, default="as check_gradient chooses")
-    add("--grad", required=True, help="the gradient to be checked: a function of x, as f is, or its value in a file")
+    add("--grad", required=True, help="the gradient to check: a function of x, like f, or its value in a file")
     add("--directions", metavar="K", type=int, help="compare along K random directions")
     add("--rtol", metavar="R", type=float, help="the relative error that is allowed")
-    add("--seed", metavar="S", type=_seed, default=0, help="of the random directions (default: 0)")
+    add("--seed", metavar="S", type=int, default=0, help="of the random directions (default: 0)")
     add("--plot", metavar="FILE", help="draw the comparison, to a file such as check.png")
     add("--json", action="store_true", help="print the report as JSON")
     return whole
@@ -144,12 +138,10 @@ def _backends(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(_json([dataclasses.asdict(one) for one in found]))
         return 0
-    rows = [("library", "version", "array API", "devices")]
-    rows += [
-        (one.name, one.version or "-", one.array_api or "-", one.obstacle or ", ".join(one.devices)) for one in found
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    rows = [(one.name, one.version, one.array_api, one.obstacle or ", ".join(one.devices)) for one in found]
+    table = [("library", "version", "array API", "devices"), *([cell or "-" for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table))
     print("Arrays of any other library that keeps to the array API standard work, too.")
     return 0
 
@@ -161,8 +153,11 @@ def _gradient(arguments: argparse.Namespace) -> int:
     with _output_aside():
         options = _options(arguments, arguments.h)
         f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
-        if output is not None:
-            _require_suffix(output, x)
+        right = ".npz" if isinstance(x, dict) else ".npy"
+        if output is not None and Path(output).suffix.lower() not in {"", right}:
+            raise Refusal(
+                f"{output} is to hold arrays: call it {right}; or, for text, write --json > {output} instead of -o"
+            )
         h = arguments.h if arguments.scheme is None else None
         result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
     gradient = _each(_on_host, result.value)
@@ -190,7 +185,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         try:
             report.plot().savefig(arguments.plot)
-        except (OSError, RuntimeError, ValueError) as error:  # some formats need other programs
+        except (OSError, RuntimeError, ValueError) as error:  # matplotlib lacks the format, or that needs a program
             raise Refusal(f"{arguments.plot} cannot be drawn: {error}") from None
     return 0 if report else 1
 
@@ -199,14 +194,26 @@ def _options(arguments: argparse.Namespace, step: float | None = None) -> dict[s
     shown = arguments.progress
     if shown is None:
         shown = sys.stderr is not None and sys.stderr.isatty()  # None where it was closed
-    scheme = None if arguments.scheme is None else named(arguments.scheme, step)
-    return {"scheme": scheme, "progress": shown}
+    return {"scheme": None if arguments.scheme is None else _scheme(arguments.scheme, step), "progress": shown}
 
 
-def _seed(text: str) -> int:
-    if not text.strip().isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} was given, but 0 or a positive integer was expected")
-    return int(text)
+def _scheme(name: str, step: float | None) -> Scheme:
+    """Return the scheme with a name, such as central, or central4 for the order 4."""
+    found = re.fullmatch(r"(central|forward|backward)(\d*)|adaptive|complex", name.strip().lower())
+    if found is None:
+        raise Refusal(
+            f"no scheme is called {name!r}, but adaptive, central, forward, backward or complex was expected, with the"
+            " order behind it if you like, as in central4"
+        )
+    if found[0] == "adaptive":
+        return anygrad.Adaptive(step=step)
+    if found[0] == "complex":
+        if step is not None:
+            raise Refusal(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
+        return anygrad.Complex()
+    kinds: dict[str, Any] = {"central": anygrad.Central, "forward": anygrad.Forward, "backward": anygrad.Backward}
+    scheme: Scheme = kinds[found[1]](**({"order": int(found[2])} if found[2] else {}), step=step)
+    return scheme
 
 
 def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
@@ -215,7 +222,7 @@ def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
 
 
 def _user_traceback(error: BaseException) -> str | None:
-    """Return the traceback of what the user's code has raised, from their first frame on; None if it was not theirs."""
+    """Return the traceback of an exception of the user's code, from their first frame on; None for any other."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code is not _call_user.__code__:
         frames = frames.tb_next
@@ -262,35 +269,32 @@ def _module(name: str) -> ModuleType:
 
 def _module_of_file(place: str) -> ModuleType:
     path = Path(place).resolve()
+    if not path.is_file():
+        raise Refusal(f"there is no file {place!r}")
     sys.path.insert(0, str(path.parent))  # as when the file is run
     stem, name = path.stem, str(path).replace(".", "_")  # no import statement can mean the second
-    if stem.isidentifier() and stem not in _LIBRARIES:
-        loaded = sys.modules.get(stem)
-        spec = importlib.util.find_spec(stem) if loaded is None else getattr(loaded, "__spec__", None)
-        if spec is not None and spec.origin == str(path):  # processes that f may start find it by this name, too
-            return _module(stem)
+    known = importlib.util.find_spec(stem) if stem.isidentifier() and stem not in _LIBRARIES else None
+    if known is not None and known.origin == str(path):  # processes that f may start find it by this name, too
+        return _module(stem)
     if name in sys.modules:  # f and its gradient are in one file
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise Refusal(f"there is no file {place!r}")
+    assert spec is not None
+    assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        _call_user(spec.loader.exec_module, module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+    _call_user(spec.loader.exec_module, module)
     return module
 
 
 def _attribute(owner: Any, name: str, text: str) -> Any:
     found = _call_user(getattr, owner, name, _attribute)  # itself: nothing of the user's
-    if found is not _attribute:
-        return found
-    names = [each for each in dir(owner) if not isinstance(inspect.getattr_static(owner, each, None), ModuleType)]
-    close = get_close_matches(name, names, n=1)
-    whose = f"the file {owner.__file__}" if isinstance(owner, ModuleType) else f"the {type(owner).__name__} in {text}"
-    raise Refusal(f"there is no {name!r} in {whose}{f', but there is {close[0]!r}' if close else ''}")
+    if found is _attribute:
+        where = (
+            f"the file {owner.__file__}" if isinstance(owner, ModuleType) else f"the {type(owner).__name__} in {text}"
+        )
+        close = "".join(f", but there is {one!r}" for one in get_close_matches(name, dir(owner), n=1))
+        raise Refusal(f"there is no {name!r} in {where}{close}")
+    return found
 
 
 def _array(text: str, name: str, library: str | None) -> Tree:
@@ -298,13 +302,10 @@ def _array(text: str, name: str, library: str | None) -> Tree:
     tree = _read(text, name)
     if library is None:
         return tree
-    asarray = libraries.load(library).asarray
+    asarray = libraries.load(library)
 
     def of_library(array: Any) -> Any:
-        try:
-            made = asarray(array)
-        except Exception as error:  # each library has its own for a dtype that it lacks
-            raise Refusal(f"{name} has the dtype {array.dtype}, of which {library} makes no array: {error}") from None
+        made = asarray(array)
         dtype = str(made.dtype).rpartition(".")[2]
         if dtype != str(array.dtype):
             _say(f"{name} is of {array.dtype}, but {library} holds it as {dtype}")
@@ -314,33 +315,27 @@ def _array(text: str, name: str, library: str | None) -> Tree:
 
 
 def _read(text: str, name: str) -> Tree:
-    if not text.strip():
-        raise Refusal(f"{name} is empty, but {_EXPECTED}")
     with suppress(OSError, ValueError):  # numbers may be too many for the name of a file
-        if Path(text).suffix in _SUFFIXES or Path(text).exists():
+        if Path(text).suffix in _SUFFIXES or (text.strip() and Path(text).exists()):
             return _from_file(Path(text))
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
-        raise Refusal(f"{name} is {text!r:.60}, which is no file here, but {_EXPECTED}") from None
+        raise Refusal(f"{name} is {text!r:.60}, which is not a file here, but {_EXPECTED}") from None
     if isinstance(value, dict):
         return {key: _numbers(item, f"{name}[{key!r}]") for key, item in value.items()}
     return _numbers(value, name)
 
 
 def _numbers(value: object, name: str) -> Any:
-    text = json.dumps(value)
-    if type(value) not in (list, int, float):
-        raise Refusal(f"{name} is {text:.60}, but numbers or a list of them were expected")
     try:
-        if not re.search('true|false|null|["{]', text):
-            return np.asarray(value).astype(float)
-    except OverflowError:
-        raise Refusal(f"{name} has an integer beyond 1.8e308, the largest number of float64") from None
+        array = np.asarray(value)
     except ValueError:  # lists that differ in length
-        pass
-    expected = "a list of numbers, or of equally long lists of them, was expected"
-    raise Refusal(f"{name} is {text:.60}, but {expected}")
+        array = np.asarray(None)
+    if array.dtype.kind != "f":
+        text = f"{name} is {json.dumps(value):.60}"
+        raise Refusal(f"{text}, but a number, a list of numbers, or equally long lists of them were expected")
+    return array
 
 
 def _from_file(path: Path) -> Tree:
@@ -348,18 +343,16 @@ def _from_file(path: Path) -> Tree:
         content = path.read_bytes()
     except OSError as error:
         raise Refusal(f"{path} cannot be read: {error.strerror}") from None
-    if not content.startswith(_MAGIC):
-        raise Refusal(f"{path} is no file of NumPy's: write one by numpy.save or numpy.savez; pickles are not read")
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         loaded = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
-    except Exception as error:  # NumPy's and zipfile's, of many classes; no code of the user's runs here
-        if "allow_pickle" in str(error):
-            why = "holds Python objects, which are not read, as that could run any code: save an array of numbers, for"
-            raise Refusal(f"{path} {why} example x.astype(float)") from None
-        raise Refusal(f"{path} is broken: {str(error) or type(error).__name__}") from None
+    except Exception:  # NumPy's and zipfile's, of many classes; no code of the user's runs here
+        loaded = {}
     if isinstance(loaded, dict) and not (loaded and all(isinstance(array, np.ndarray) for array in loaded.values())):
-        raise Refusal(f"{path} holds {'something else than' if loaded else 'no'} arrays, but numpy.savez writes them")
+        raise Refusal(
+            f"{path} is not a file of arrays, or a broken one: write it with numpy.save or numpy.savez. Python"
+            " objects are not read, as that could run any code: save an array of numbers, for example x.astype(float)"
+        )
     # In this machine's byte order: other libraries have no other.
     return _each(lambda array: array.astype(array.dtype.newbyteorder("="), copy=False), loaded)
 
@@ -393,24 +386,13 @@ def _say(sentence: str) -> None:
 
 def _require_writable(path: str) -> None:
     """Raise if a file cannot be written: better now than after hours."""
-    if path in {"", "-"}:
-        raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
     file = Path(path)
-    if file.is_dir():
-        raise Refusal(f"{path} is a folder, but the name of a file was expected")
+    if path in {"", "-"} or file.is_dir():
+        raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
     if not file.parent.is_dir():
         raise Refusal(f"{path} cannot be written: there is no folder {file.parent}")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise Refusal(f"{path} cannot be written: that is not permitted")
-
-
-def _require_suffix(path: str, tree: Tree) -> None:
-    right, what = (".npz", "several arrays") if isinstance(tree, dict) else (".npy", "one array")
-    suffix = Path(path).suffix.lower()
-    if suffix not in {"", right}:
-        text = "" if suffix in _SUFFIXES else f", or, for text, --json > {path} instead of -o"
-        fitting = f"write {Path(path).with_suffix(right)}{text}"
-        raise Refusal(f"{path} is to hold {what}, but such a file is called {right}: {fitting}")
 
 
 def _write(path: str, tree: Tree) -> None:
@@ -434,14 +416,8 @@ def _require_drawable(path: str) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise Refusal("--plot needs matplotlib, which is not installed: pip install matplotlib")
     import matplotlib  # noqa: PLC0415 - an extra, imported when a picture is drawn
-    from matplotlib.backend_bases import FigureCanvasBase  # noqa: PLC0415 - likewise
 
     matplotlib.use("Agg")
-    suffix, known = Path(path).suffix.lower().removeprefix("."), FigureCanvasBase.get_supported_filetypes()
-    if suffix and suffix not in known:
-        raise Refusal(
-            f"{path} cannot be written as a picture: matplotlib does not write .{suffix} files; call it .png or .svg"
-        )
 
 
 @contextmanager
@@ -466,24 +442,20 @@ def _path_and_warnings() -> Iterator[None]:
 
 @contextmanager
 def _output_aside() -> Iterator[None]:
-    """Send what f prints to standard error, also from programs that f starts: it is no part of the output."""
+    """Send everything that f, and programs that it starts, print to standard error: it is not part of the output."""
     stdout, stderr = 1, 2
+    try:
+        kept = os.dup(stdout)
+    except OSError:  # it is closed
+        kept = os.open(os.devnull, os.O_WRONLY)
     with redirect_stdout(sys.stderr):
         try:
-            kept = os.dup(stdout)
-        except OSError:  # it is closed
-            yield
-            return
-        try:
-            with open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), stdout)
-            with suppress(OSError):  # it is closed
+            with suppress(OSError):  # standard error may be closed
                 os.dup2(stderr, stdout)
             yield
         finally:
-            with suppress(OSError, ValueError):  # f may have closed it
-                if sys.__stdout__ is not None:
-                    sys.__stdout__.flush()  # f may have written to it by that name
+            with suppress(OSError, ValueError, AttributeError):  # f may have closed it, or it was closed before
+                sys.__stdout__.flush()  # type: ignore[union-attr]  # f may have written to it by that name
             with suppress(OSError, AttributeError):  # the C library may have another name
                 ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)  # what f printed in C
             os.dup2(kept, stdout)

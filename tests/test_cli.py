@@ -20,6 +20,7 @@ import pytest
 import anygrad
 from anygrad._cli import main
 from anygrad.backends import libraries
+from anygrad.schemes import ReferenceStep
 
 PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
 NETWORK = """
@@ -48,7 +49,7 @@ def kinked(x):
 def two(x, t):
     return ((x - t) ** 2).sum()
 
-shifted = functools.partial(two, t=1.0)
+filled = functools.partial(two, t=0.0)
 
 class Net:
     def loss(self, x):
@@ -82,6 +83,9 @@ def constant(x):
 
 def interrupted(x):
     raise KeyboardInterrupt
+
+def real(x):
+    return (abs(x) ** 2).sum()
 
 def jump(x):
     return float(np.floor(x).sum())
@@ -140,14 +144,13 @@ def gradient_of(capsys, *words):
 
 class TestGradient:
     @pytest.mark.parametrize(
-        "f", ["net:loss", "net:net.loss", "package.part:loss", "net.py:loss", "package/part.py:loss"]
+        "f", ["net:loss", "net:net.loss", "package.part:loss", "net.py:loss", "package/part.py:loss", "net:filled"]
     )
     def test_a_function_is_found_by_its_name(self, f, capsys):
+        before = list(sys.path)
         assert main(["gradient", f, "--x", "[3.0, 4.0]"]) == 0
         assert capsys.readouterr() == ("[6. 8.]\n", "")
-
-    def test_a_function_with_arguments_filled_in(self, capsys):
-        assert gradient_of(capsys, "net:shifted", "--x", "[3.0]") == pytest.approx([4.0])
+        assert sys.path == before
 
     @pytest.mark.parametrize(
         ("x", "expected"),
@@ -209,6 +212,7 @@ class TestGradient:
             (["--scheme", "adaptive"], anygrad.Adaptive()),
             (["--scheme", "adaptive", "--h", "0.1"], anygrad.Adaptive(step=0.1)),
             (["--scheme", "complex"], anygrad.Complex()),
+            (["--h", "1e-3"], anygrad.Central(step=ReferenceStep(1e-3))),
         ],
     )
     def test_the_scheme_is_the_one_that_is_named(self, words, scheme, folder):
@@ -217,11 +221,19 @@ class TestGradient:
         expected = anygrad.numerical_gradient(lambda x: np.sin(5 * x).sum(), np.array([3.0, 4.0]), scheme=scheme)
         assert np.array_equal(np.load("g.npy"), expected)
 
-    def test_the_step(self, folder):
-        (folder / "wavy.py").write_text("import numpy as np\ndef f(x):\n    return np.sin(5 * x).sum()\n")
-        assert main(["gradient", "wavy:f", "--x", "x.npy", "--h", "1e-3", "-o", "g.npy"]) == 0
-        expected = anygrad.numerical_gradient(lambda x: np.sin(5 * x).sum(), np.array([3.0, 4.0]), 1e-3)
-        assert np.array_equal(np.load("g.npy"), expected)
+    @pytest.mark.parametrize(
+        ("words", "key", "expected"),
+        [
+            (["net:jump", "--x", "[1.0]", "--scheme", "adaptive"], "error", ["Infinity"]),
+            (["net:real", "--x", "complex.npy"], "value", {"real": [2.0], "imag": [4.0]}),
+        ],
+        ids=["infinity", "complex numbers"],
+    )
+    def test_json_has_what_json_lacks_in_another_way(self, words, key, expected, capsys):
+        np.save("complex.npy", np.array([1 + 2j]))
+        assert main(["gradient", *words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)[key]
+        assert found == (expected if key == "error" else {part: pytest.approx(own) for part, own in expected.items()})
 
     def test_json_has_all_that_is_known(self, capsys):
         assert main(["gradient", "net:kinked", "--x", "[0.0, 2.0]", "--scheme", "adaptive", "--json"]) == 0
@@ -231,26 +243,11 @@ class TestGradient:
         assert found["flags"]["kink"] == [True, False]
         assert found["ncalls"] > 4
 
-    def test_json_has_no_numbers_that_json_lacks(self, capsys):
-        assert main(["gradient", "net:jump", "--x", "[1.0]", "--scheme", "adaptive", "--json"]) == 0
-        found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-        assert found["error"] == ["Infinity"]
-
-    def test_json_of_a_complex_gradient(self, capsys):
-        np.save("in.npy", np.array([1 + 2j]))
-        value = gradient_of(capsys, "net:loss", "--x", "in.npy")
-        assert value["real"] == pytest.approx([2])
-        assert value["imag"] == pytest.approx([4])
-
-    def test_a_bar_on_standard_error_where_it_is_asked_for(self, capsys):
-        assert main(["gradient", "net:loss", "--x", "x.npy", "--progress"]) == 0
-        shown = capsys.readouterr()
-        assert shown.out == "[6. 8.]\n"
-        assert "4/4" in shown.err
-
-    def test_what_f_prints_is_none_of_the_output(self, capsys):
-        assert main(["gradient", "net:chatty", "--x", "[1.0]"]) == 0
-        assert capsys.readouterr() == ("[2.]\n", "x is here\n" * 2)
+    def test_other_warnings_are_handed_on(self, folder, capsys):
+        (folder / "warning.py").write_text("import warnings\ndef f(x):\n    warnings.warn('old')\n    return x.sum()\n")
+        with pytest.warns(UserWarning, match="old"):
+            assert main(["gradient", "warning:f", "--x", "[1.0]"]) == 0
+        assert "anygrad:" not in capsys.readouterr().err
 
     @pytest.mark.libraries(lambda lib: lib.name in libraries.names() and not (lib.writable or lib.lazy))
     def test_a_warning_is_a_sentence(self, lib, capsys):
@@ -260,16 +257,20 @@ class TestGradient:
         assert shown.out == "[0. 0.]\n"
         assert re.fullmatch(r"anygrad: f was given perturbed copies of x, and every value .*\n", shown.err)
 
-    def test_other_warnings_are_handed_on(self, folder, capsys):
-        (folder / "warning.py").write_text("import warnings\ndef f(x):\n    warnings.warn('old')\n    return x.sum()\n")
-        with pytest.warns(UserWarning, match="old"):
-            assert main(["gradient", "warning:f", "--x", "[1.0]"]) == 0
-        assert "anygrad:" not in capsys.readouterr().err
 
-    def test_the_search_path_is_what_it_was(self, capsys):
-        before = list(sys.path)
-        gradient_of(capsys, "package/part.py:loss", "--x", "[1.0]")
-        assert sys.path == before
+# Files that hold no arrays of numbers, or not all of them any more.
+UNREADABLE = [
+    "objects.npy",
+    "objects.npz",
+    "pickled.npy",
+    "empty.npy",
+    "text.npy",
+    "short.npy",
+    "short.npz",
+    "header.npy",
+    "nothing.npz",
+    "other.npz",
+]
 
 
 class TestRefusals:
@@ -284,7 +285,7 @@ class TestRefusals:
             ("net.deeper:f", "there is no module 'net.deeper'"),
             ("nosuch.py:f", "there is no file 'nosuch.py'"),
             ("net:los", "there is no 'los' in the file .*net.py, but there is 'loss'"),
-            ("net:nope", "there is no 'nope' in the file .*net.py$"),  # not np, which is a module
+            ("net:nope", "there is no 'nope' in the file .*net.py"),
             ("net:net.lost", "there is no 'lost' in the Net in net:net.lost, but there is 'loss'"),
             ("net:number", "net:number is of the type int, but a function of x was expected"),
             ("net:two", r"net:two takes the arguments \(x, t\), but a function of x alone was expected"),
@@ -300,30 +301,20 @@ class TestRefusals:
         [
             ("nosuch.npy", "nosuch.npy cannot be read: No such file or directory"),
             ("package", "package cannot be read: Is a directory"),
-            ("nosuch", "x is 'nosuch', which is no file here, but a .npy or .npz file, or numbers such as"),
-            ("[1.0", "x is '[1.0', which is no file here"),
-            ("[" * 5000, "which is no file here"),
-            ("[1, [2]]", "x is [1, [2]], but a list of numbers, or of equally long lists of them, was expected"),
-            ("[1, true, null]", "x is [1, true, null], but a list of numbers"),
-            ('"one"', 'x is "one", but numbers or a list of them were expected'),
-            ("true", "x is true, but numbers"),
-            ("[1, [true]]", "but a list of numbers"),
-            ("[true, 2]", "but a list of numbers"),
-            ('["1"]', "but a list of numbers"),
-            ("1" + "0" * 400, "x has an integer beyond 1.8e308"),
-            ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1}, but numbers or a list of them were expected"),
+            ("nosuch", "x is 'nosuch', which is not a file here, but a .npy or .npz file, or numbers such as"),
+            ("[1.0", "x is '[1.0', which is not a file here"),
+            ("[" * 5000, "which is not a file here"),
+            (
+                "[1, [2]]",
+                "x is [1.0, [2.0]], but a number, a list of numbers, or equally long lists",
+            ),
+            ("[1, null]", "x is [1.0, null], but"),
+            ('"one"', 'x is "one", but'),
+            ("[true]", "x is [true], but"),
+            ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1.0}, but"),
             ("integers.npy", "x has the dtype int64, which cannot hold x plus a small step"),
             ("words.npy", "x has the dtype <U1"),
-            ("objects.npy", "objects.npy holds Python objects, which are not read, as that could run any code"),
-            ("objects.npz", "objects.npz holds Python objects"),
-            ("pickled.npy", "pickled.npy is no file of NumPy's"),
-            ("empty.npy", "empty.npy is no file of NumPy's"),
-            ("text.npy", "text.npy is no file of NumPy's"),
-            ("short.npy", "short.npy is broken"),
-            ("short.npz", "short.npz is broken"),
-            ("header.npy", "header.npy is broken"),
-            ("nothing.npz", "nothing.npz holds no arrays"),
-            ("other.npz", "other.npz holds something else than arrays"),
+            *[(name, f"{name} is not a file of arrays, or a broken one") for name in UNREADABLE],
         ],
     )
     def test_no_x(self, x, expected, folder, capsys):
@@ -354,14 +345,11 @@ class TestRefusals:
             (["--backend", "cubist"], "no array library is called 'cubist' here, but one of numpy, cupy"),
             (["--backend", "cupy"], "cupy cannot be used here (not installed: pip install cupy"),
             (["-o", "nosuch/g.npy"], "nosuch/g.npy cannot be written: there is no folder nosuch"),
-            (["-o", "package"], "package is a folder, but the name of a file was expected"),
+            (["-o", "package"], "'package' was given for a file, but the name of one was expected"),
             (["-o", ""], "'' was given for a file, but the name of one was expected"),
             (["-o", "-"], "'-' was given for a file, but the name of one was expected"),
-            (["-o", "g.npz"], "g.npz is to hold one array, but such a file is called .npy: write g.npy"),
-            (
-                ["-o", "package/g.txt"],
-                "called .npy: write package/g.npy, or, for text, --json > package/g.txt",
-            ),
+            (["-o", "package/g.txt"], "call it .npy; or, for text, write --json > package/g.txt"),
+            (["--x", '{"W": [1]}', "-o", "g.npy"], "g.npy is to hold arrays: call it .npz"),
             (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
         ],
     )
@@ -369,9 +357,9 @@ class TestRefusals:
         monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
         assert expected in refused(capsys, "gradient", "net:loss", "--x", "x.npy", *words)
 
-    def test_several_arrays_go_to_another_file(self, capsys):
-        words = ("--x", '{"W": [1], "file": [1]}', "-o", "g.npy")
-        assert "several arrays, but such a file is called .npz" in refused(capsys, "gradient", "net:tree", *words)
+    def test_refused_before_anything_is_computed(self, folder, capsys):
+        (folder / "costly.py").write_text("raise AssertionError('imported')")
+        refused(capsys, "gradient", "costly:f", "--x", "x.npy", "-o", "nosuch/g.npy")
 
     @pytest.mark.parametrize("name", ["g", "g.NPY"])
     def test_names_that_promise_nothing_else(self, name, folder):
@@ -382,10 +370,6 @@ class TestRefusals:
         monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere
         said = refused(capsys, "gradient", "net:loss", "--x", "x.npy", "-o", "g.npy")
         assert said == "g.npy cannot be written: that is not permitted"
-
-    def test_refused_before_anything_is_computed(self, folder, capsys):
-        (folder / "costly.py").write_text("raise AssertionError('imported')")
-        refused(capsys, "gradient", "costly:f", "--x", "x.npy", "-o", "nosuch/g.npy")
 
     @pytest.mark.parametrize(
         ("words", "expected"),
@@ -418,9 +402,6 @@ class TestErrorsOfTheUsers:
         assert lines[-2] == "KeyError: 'layer 3'"
         assert lines[-1].startswith("f was evaluated with x[0] = 1.0001")
 
-    def test_of_f_that_is_written_in_c(self, capsys):
-        assert re.fullmatch(r"TypeError: .*\n", self.traceback(capsys, "math:gcd"))
-
     @pytest.mark.parametrize("name", ["zero:f", "zero.py:f"])
     def test_of_its_module(self, name, folder, capsys):
         (folder / "zero.py").write_text("1 / 0")
@@ -433,10 +414,6 @@ class TestErrorsOfTheUsers:
         shown = self.traceback(capsys, "importing:f")
         assert "importing.py" in shown
         assert shown.endswith("No module named 'nosuch'\n")
-
-    def test_of_syntax(self, folder, capsys):
-        (folder / "syntax.py").write_text("def f(:")
-        assert "SyntaxError" in self.traceback(capsys, "syntax:f")
 
     def test_leaving_is_no_success(self, folder, capsys):
         (folder / "script.py").write_text("raise SystemExit(0)")
@@ -455,43 +432,37 @@ class TestErrorsOfTheUsers:
         assert main(["gradient", "net:loss", "--x", "[1.0]"]) == 2
         shown = capsys.readouterr().err
         assert "in mistaken" in shown
-        assert shown.endswith("anygrad: this is a mistake in anygrad: please report it, with what is written above\n")
+        assert shown.endswith("anygrad: this is a bug in anygrad: please report it with the traceback above\n")
 
 
 class TestCheck:
-    def test_a_right_gradient(self, capsys):
-        assert main(["check", "net:loss", "--grad", "net:grad", "--x", "x.npy"]) == 0
+    @pytest.mark.parametrize(
+        ("words", "status", "verdict"),
+        [
+            (["--grad", "net:grad"], 0, "agrees"),
+            (["--grad", "net:slip"], 1, "wrong"),
+            (["--grad", "g.npy"], 1, "wrong"),
+            (["--grad", "[6.0, 8.0]"], 0, "agrees"),
+            (["--grad", "[6.0, 8.1]", "--rtol", "0.1"], 0, "agrees"),
+            (["--grad", "[6.0, 8.1]", "--scheme", "central4"], 1, "wrong"),
+        ],
+        ids=["right", "wrong", "in a file", "as numbers", "a tolerance", "a scheme"],
+    )
+    def test_the_exit_status_is_the_verdict(self, words, status, verdict, capsys):
+        np.save("g.npy", np.array([6.0, 8.1]))
+        command = ["check", "net:loss", "--x", "x.npy", *words]
+        assert main(command) == status
         shown = capsys.readouterr()
-        assert shown.out.startswith("Agrees")
+        assert shown.out.lower().startswith(verdict)
         assert shown.err == ""
-
-    def test_a_wrong_gradient(self, capsys):
-        assert main(["check", "net:loss", "--grad", "net:slip", "--x", "x.npy"]) == 1
+        assert main([*command, "--json", "--progress"]) == status
         shown = capsys.readouterr()
-        assert shown.out.startswith("Wrong")
-        assert shown.err == ""
+        assert json.loads(shown.out)["verdict"] == verdict
+        assert "call/s" in shown.err
 
     def test_a_kink_is_not_an_agreement(self, capsys):
         assert main(["check", "net:kinked", "--grad", "[0.0, 1.0]", "--x", "[0.0, 4.0]", "--json"]) == 1
         assert json.loads(capsys.readouterr().out)["verdict"] == "kink"
-
-    @pytest.mark.parametrize(("values", "status"), [([6.0, 8.0], 0), ([6.0, 8.1], 1)])
-    def test_a_gradient_in_a_file(self, values, status, capsys):
-        np.save("g.npy", np.array(values))
-        assert main(["check", "net:loss", "--grad", "g.npy", "--x", "x.npy"]) == status
-
-    @pytest.mark.parametrize(("rtol", "status"), [("0.001", 1), ("0.1", 0)])
-    def test_a_tolerance(self, rtol, status):
-        assert main(["check", "net:loss", "--grad", "[6.0, 8.1]", "--x", "x.npy", "--rtol", rtol]) == status
-
-    def test_the_scheme_is_left_to_the_check(self, capsys):
-        """In float32, f is then asked in float64: a difference of two in the sixth digit shows."""
-        x = np.array([3.0, 4.0], "float32")
-        np.save("in.npy", x)
-        np.save("g.npy", 2 * x + np.array([2e-5, 4e-5], "float32"))
-        words = ["check", "net:loss", "--grad", "g.npy", "--x", "in.npy"]
-        assert main([*words, "--scheme", "adaptive"]) == 0
-        assert main(words) == 1
 
     def test_directions_by_a_seed(self, capsys):
         words = ["check", "net:loss", "--grad", "net:slip", "--x", "x.npy", "--directions", "2", "--json"]
@@ -501,11 +472,6 @@ class TestCheck:
             reports.append({**json.loads(capsys.readouterr().out), "seconds": None})
         assert reports[0] == reports[1] != reports[2]
         assert sum(reports[0]["counts"].values()) == 2
-
-    def test_a_scheme_and_a_bar(self, capsys):
-        words = ["check", "net:loss", "--grad", "net:grad", "--x", "x.npy", "--scheme", "central4", "--progress"]
-        assert main(words) == 0
-        assert "call/s" in capsys.readouterr().err
 
     @pytest.mark.libraries(lambda lib: lib.name in libraries.names())
     def test_every_library(self, lib, capsys):
@@ -518,9 +484,10 @@ class TestCheck:
         assert main(["check", "net:loss", "--grad", "g.npy", *words]) == 0
         assert capsys.readouterr().err == ""
 
-    def test_what_the_gradient_raises_is_the_users(self, capsys):
-        assert main(["check", "net:loss", "--grad", "net:fails", "--x", "x.npy"]) == 2
-        assert "\nKeyError: 'layer 3'\n" in capsys.readouterr().err
+    def test_no_matplotlib(self, monkeypatch, capsys):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        said = refused(capsys, "check", "net:loss", "--grad", "net:grad", "--x", "x.npy", "--plot", "c.png")
+        assert said == "--plot needs matplotlib, which is not installed: pip install matplotlib"
 
     @pytest.mark.parametrize(
         ("words", "expected"),
@@ -532,38 +499,42 @@ class TestCheck:
             (["--grad", "net:grad", "--directions", "0"], "directions is 0"),
             (["--grad", "net:grad", "--directions", "few"], "argument --directions: invalid int value: 'few'"),
             (["--grad", "net:grad", "--rtol", "-1"], "rtol is -1.0"),
-            (["--grad", "net:grad", "--seed", "-1"], "'-1' was given, but 0 or a positive integer was expected"),
+            (["--grad", "net:grad", "--seed", "-1"], "seed is -1, but an integer of 0 or more was expected"),
             (["--grad", "net:grad", "--plot", "nosuch/c.png"], "there is no folder nosuch"),
         ],
     )
     def test_refusals(self, words, expected, capsys):
         assert expected in refused(capsys, "check", "net:loss", "--x", "x.npy", *words)
 
-    def test_a_picture_without_matplotlib(self, monkeypatch, capsys):
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
-        said = refused(capsys, "check", "net:loss", "--grad", "net:grad", "--x", "x.npy", "--plot", "c.png")
-        assert said == "--plot needs matplotlib, which is not installed: pip install matplotlib"
 
-
-class TestBackends:
-    def test_a_table_with_a_row_for_each_library(self, monkeypatch, capsys):
-        monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
-        assert main(["backends"]) == 0
-        head, *rows, other = capsys.readouterr().out.splitlines()
-        assert head.split() == ["library", "version", "array", "API", "devices"]
-        assert [row.split()[0] for row in rows] == list(libraries.names())
-        assert re.fullmatch(rf"numpy +{re.escape(np.__version__)} +20\d\d.\d\d +cpu", rows[0])
-        assert re.fullmatch(r"cupy +- +- +not installed: pip install cupy.*", rows[1])
-        assert other.startswith("Arrays of any other library")
-
-    def test_the_same_as_json(self, monkeypatch, capsys):
-        monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
-        assert main(["backends", "--json"]) == 0
-        numpy, cupy, *_ = json.loads(capsys.readouterr().out)
-        assert (numpy["name"], numpy["version"], numpy["devices"]) == ("numpy", np.__version__, ["cpu"])
-        assert numpy["obstacle"] is None
+@pytest.mark.parametrize("as_json", [False, True], ids=["table", "JSON"])
+def test_backends_has_an_entry_for_each_library(as_json, monkeypatch, capsys):
+    monkeypatch.setattr(libraries, "find_spec", lambda name: name == "numpy" or None)
+    assert main(["backends", *(["--json"] if as_json else [])]) == 0
+    shown = capsys.readouterr().out
+    if as_json:
+        numpy, cupy, *_ = entries = json.loads(shown)
+        assert [entry["name"] for entry in entries] == list(libraries.names())
+        assert (numpy["version"], numpy["devices"], numpy["obstacle"]) == (np.__version__, ["cpu"], None)
         assert (cupy["version"], cupy["devices"]) == (None, [])
         assert cupy["obstacle"].startswith("not installed")
+        return
+    head, *rows, other = shown.splitlines()
+    assert head.split() == ["library", "version", "array", "API", "devices"]
+    assert [row.split()[0] for row in rows] == list(libraries.names())
+    assert re.fullmatch(rf"numpy +{re.escape(np.__version__)} +20\d\d.\d\d +cpu", rows[0])
+    assert re.fullmatch(r"cupy +- +- +not installed: pip install cupy.*", rows[1])
+    assert other.startswith("Arrays of any other library")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), [(["--version"], anygrad.__version__), (["check", "--help"], "--directions")]
+)
+def test_help_and_version(words, shown, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 0
+    assert shown in capsys.readouterr().out
 
 
 class TestProcesses:
@@ -580,12 +551,6 @@ class TestProcesses:
             **{"stdout": subprocess.PIPE, **options},
         )
 
-    def test_a_check_by_its_exit_status(self):
-        for grad, status in ("net:grad", 0), ("net:slip", 1), ("net:nosuch", 2):
-            process = self.process("check", "net:loss", "--grad", grad, "--x", "x.npy")
-            process.communicate()
-            assert process.returncode == status
-
     def test_what_programs_print_that_f_starts_is_none_of_the_output(self):
         process = self.process("gradient", "net:spoken", "--x", "[1.0]")
         assert process.communicate() == ("[2.]\n", "from a program\n" * 2)
@@ -598,7 +563,7 @@ class TestProcesses:
 
     @pytest.mark.parametrize("name", ["torch", "sparse", "test", "two words", "a.b"])
     def test_a_file_of_any_name(self, name, folder):
-        (folder / f"{name}.py").write_text(NETWORK)
+        (folder / f"{name}.py").write_text(f"{NETWORK}\nassert __name__ not in ('torch', 'sparse')")
         process = self.process("check", f"{name}.py:loss", "--grad", f"{name}.py:grad", "--x", "x.npy")
         _, told = process.communicate()
         assert (process.returncode, told) == (0, "")
@@ -615,16 +580,9 @@ class TestProcesses:
         shown, told = process.communicate()
         assert process.returncode == status
         if closed == 1:
-            assert "mistake in anygrad" not in told
+            assert "bug in anygrad" not in told
         else:
             assert shown == ("[6. 8.]\n" if status == 0 else "")
-
-    def test_help_and_version(self):
-        shown, _ = (process := self.process("--version")).communicate()
-        assert (process.returncode, shown) == (0, f"anygrad {anygrad.__version__}\n")
-        shown, _ = (process := self.process("check", "--help")).communicate()
-        assert process.returncode == 0
-        assert "--directions" in shown
 
     def test_ctrl_c(self):
         process = self.process("gradient", "net:slow", "--x", "x.npy")

@@ -161,9 +161,10 @@ class DumbError(Exception):
         (lambda: IrreducibleError("shut"), "IrreducibleError: shut"),
         (lambda: DumbError(1), "DumbError: <exception str() failed>"),
     ],
+    ids=["other arguments", "an OSError of other arguments", "a lock", "no reduction", "no text"],
 )
-def test_exceptions_that_cannot_be_pickled_say_what_they_said(engine, error, text):
-    raised = raised_by(engine, error)
+def test_exceptions_that_cannot_be_pickled_say_what_they_said(forked, error, text):
+    raised = raised_by(forked, error)
     assert type(raised) is RuntimeError
     assert text in str(raised)
     assert "f was evaluated with x[" in raised.__notes__[0]  # whichever comes first
@@ -184,7 +185,7 @@ def test_f_that_leaves(engine):
 
     with pytest.raises(SystemExit) as raised:
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(engine))
-    assert raised.value.code == 3
+    assert raised.value.args == (3,)
 
 
 def count(folder: Path, what: str) -> int:
@@ -252,7 +253,7 @@ def test_what_always_dies_is_named(name, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", ["loky", "fork", "spawn"])
+@pytest.mark.parametrize("name", ["loky", "fork"])
 def test_an_executor_of_the_users_that_breaks(name, tmp_path):
     with (
         ENGINES[name]() as executor,
@@ -336,24 +337,27 @@ def test_what_arrives_but_cannot_be_opened(forked):
         anygrad.numerical_gradient(lambda x: x @ x * (handle is not None), X, evaluator=anygrad.Pool(forked))
 
 
-def test_functions_that_cannot_be_sent(forked):
-    lock = threading.Lock()
-
-    def inner(x):
+def with_lock(lock):
+    def f(x):
         with lock:
             return x @ x
 
-    with pytest.raises(TypeError, match=r"'lock', which f refers to, of type lock, cannot be sent.*ThreadPoolExecutor"):
-        anygrad.numerical_gradient(lambda x: inner(x) + 1, X, evaluator=anygrad.Pool(forked))
+    return f
 
 
-def test_an_x_that_cannot_be_sent(forked):
-    class Stubborn(np.ndarray):
-        def __reduce__(self):
-            raise TypeError("cannot pickle this")
+class Stubborn(np.ndarray):
+    def __reduce__(self):
+        raise TypeError("cannot pickle this")
 
-    with pytest.raises(TypeError, match=r"x, of type .*Stubborn, cannot be sent.*ThreadPoolExecutor"):
-        anygrad.numerical_gradient(np.sum, X.view(Stubborn), evaluator=anygrad.Pool(forked))
+
+@pytest.mark.parametrize(
+    ("f", "x", "why"),
+    [(with_lock(threading.Lock()), X, "lock"), (np.sum, X.view(Stubborn), "cannot pickle this")],
+    ids=["f", "x"],
+)
+def test_what_cannot_be_sent(forked, f, x, why):
+    with pytest.raises(TypeError, match=rf"cannot be sent to worker processes \(.*{why}.*\).*ThreadPoolExecutor"):
+        anygrad.numerical_gradient(f, x, evaluator=anygrad.Pool(forked))
 
 
 def test_extra_output_that_cannot_be_sent(forked):
@@ -443,14 +447,6 @@ def test_functions_like_map(method):
             assert np.array_equal(gradient, expected)
         with pytest.raises(ZeroDivisionError, match=r"x\[0\]"):
             anygrad.numerical_gradient(lambda x: 1 // 0, X, evaluator=evaluator)
-
-
-def test_what_unpacks_the_items_is_not_like_map():
-    with (
-        multiprocessing.get_context("fork").Pool(1) as pool,
-        pytest.raises(TypeError, match=r"2 arguments .* as starmap does, .*: write Pool\(pool\.map\)"),
-    ):
-        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(pool.starmap))
 
 
 def test_more_problems_than_a_worker_remembers():
@@ -609,19 +605,3 @@ def test_the_script_in_the_docs(tmp_path):
     script.write_text(next(script for script in scripts(page) if "MPIPoolExecutor" in script))
     run = run_by_mpi(script)
     assert (run.returncode, run.stdout.strip()) == (0, "True"), run.stderr
-
-
-@pytest.mark.parametrize(
-    "mixed_up",
-    [
-        lambda f, items: [f(item) for item in items][::-1],
-        lambda f, items: [f(item) for item in items][:-1],
-        lambda f, items: None,
-        lambda f, items: {item: f(item) for item in items},
-    ],
-    ids=["in another order", "one too few", "nothing", "a dictionary"],
-)
-def test_what_is_like_map_has_to_keep_the_order(mixed_up):
-    x = np.array([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="imap instead of imap_unordered"):
-        anygrad.numerical_gradient(lambda x: (x**2).sum(), x, evaluator=anygrad.Pool(mixed_up, chunk=2))

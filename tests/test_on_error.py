@@ -142,13 +142,20 @@ def test_what_stops_a_program_is_no_nan(evaluator, error):
     assert np.array_equal(x, X)
 
 
-def test_an_exception_says_which_element_was_set_to_what_and_how_to_go_on():
+@pytest.mark.parametrize(
+    ("evaluator", "where"),
+    [
+        (anygrad.Loop(), "x[0, 1] = 2.0001"),
+        (anygrad.Batch(max_bytes=16), "x[0, 1] = 2.0001"),
+        (anygrad.Batch(), "x[0, 0] = 1.0001, and at 3 other points"),
+    ],
+    ids=["Loop", "Batch of one point", "Batch of all points"],
+)
+def test_an_exception_says_which_element_was_set_to_what_and_how_to_go_on(evaluator, where):
     x = np.array([[1.0, 2.0]])
     with pytest.raises(ValueError, match="domain") as caught:
-        anygrad.numerical_gradient(lambda x: math.sqrt(2.0 - x[0, 1]), x)
-    assert caught.value.__notes__ == [
-        "f was evaluated with x[0, 1] = 2.0001; Loop(on_error='nan') counts such a point as NaN"
-    ]
+        anygrad.numerical_gradient(lambda x: np.vectorize(math.sqrt)(2.0 - x[..., 1]).sum(-1), x, evaluator=evaluator)
+    assert caught.value.__notes__ == [f"f was evaluated with {where}; with on_error='nan', such a point counts as NaN"]
 
 
 def test_our_own_errors_are_no_nan():

@@ -30,29 +30,11 @@ class Description:
     obstacle: str | None = None
 
 
-@dataclass(frozen=True)
-class Library:
-    """An array library, and what copies an array of NumPy's to its default device, in the same dtype if it has that."""
-
-    module: Any
-    asarray: Callable[[NDArray[Any]], Array]
-
-
-class _NoDeviceError(Exception):
-    """A library has been imported, and finds nothing to compute on."""
-
-
 def _cupy_devices(cupy: Any) -> Sequence[str]:
     runtime = cupy.cuda.runtime
-    try:
-        if not runtime.driverGetVersion():
-            raise _NoDeviceError("no CUDA driver is installed")
-        count = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        raise _NoDeviceError(f"CUDA fails: {_in_one_line(error)}") from None
-    if not count:
-        raise _NoDeviceError("the CUDA driver finds no device")
-    return [f"cuda:{i} ({runtime.getDeviceProperties(i)['name'].decode()})" for i in range(count)]
+    if not runtime.driverGetVersion():
+        raise RuntimeError("no CUDA driver is installed")
+    return [f"cuda:{i} ({runtime.getDeviceProperties(i)['name'].decode()})" for i in range(runtime.getDeviceCount())]
 
 
 def _torch_devices(torch: Any) -> Sequence[str]:
@@ -61,17 +43,16 @@ def _torch_devices(torch: Any) -> Sequence[str]:
 
 
 def _jax_devices(jax: Any) -> Sequence[str]:
-    found = _asked(jax.devices, "device")
-    return [f"{own.platform}:{own.id}" + f" ({own.device_kind})" * (own.device_kind != own.platform) for own in found]
+    kinds = [(f"{device.platform}:{device.id}", device.device_kind, device.platform) for device in jax.devices()]
+    return [name if kind == platform else f"{name} ({kind})" for name, kind, platform in kinds]
 
 
 def _dpnp_devices(dpnp: Any) -> Sequence[str]:
-    _asked(lambda: dpnp.empty(0), "SYCL device")
     return [f"{device.filter_string} ({device.name})" for device in import_module("dpctl").get_devices()]
 
 
-# By the name of a library, which is also that of its package: what pip calls it, a module of it to be imported, what
-# makes an array of NumPy's one of its own, and where arrays can be.
+# By the name of a library, which is also that of its package: its name for pip, the module to import, a function that
+# copies an array of NumPy, and one that lists its devices.
 _LIBRARIES: dict[str, tuple[str, str, Callable[[Any, Any], Any], Callable[[Any], Sequence[str]]]] = {
     "numpy": ("numpy", "numpy", lambda numpy, x: numpy.array(x, order="K"), lambda _: ["cpu"]),
     "cupy": ("cupy-cuda12x, or cupy-cuda13x for CUDA 13", "cupy", lambda cupy, x: cupy.array(x), _cupy_devices),
@@ -89,47 +70,39 @@ def names() -> tuple[str, ...]:
     return tuple(_LIBRARIES)
 
 
-def load(name: str) -> Library:
-    """Import a library; raise ValueError if no library is called that, ImportError if it cannot be used here."""
+def load(name: str) -> Callable[[NDArray[Any]], Array]:
+    """Return what copies an array of NumPy's to a library's default device, in the same dtype if the library has that.
+
+    Raises
+    ------
+    ValueError, ImportError
+        If no library is called that, or it cannot be used here.
+    """
     if name not in _LIBRARIES:
         raise ValueError(f"no array library is called {name!r} here, but one of {', '.join(names())} was expected")
-    library, found = _examined(name)
-    if library is None or found.obstacle is not None:
-        raise ImportError(f"{name} cannot be used here ({found.obstacle})")
-    return library
+    if obstacle := describe(name).obstacle:
+        raise ImportError(f"{name} cannot be used here ({obstacle})")
+    return partial(_LIBRARIES[name][2], sys.modules[name])
 
 
 def describe(name: str) -> Description:
     """Return what there is of a library here, which is imported for it."""
-    return _examined(name)[1]
-
-
-def _examined(name: str) -> tuple[Library | None, Description]:
     requirement, needed, asarray, devices = _LIBRARIES[name]
+    version = None
     with _without_current_folder():
         try:
             if find_spec(name) is None:
-                return None, Description(name, obstacle=f"not installed: pip install {requirement}")
+                return Description(name, obstacle=f"not installed: pip install {requirement}")
             import_module(needed)
             module = import_module(name)
+            version = getattr(module, "__version__", None)
+            if not (found := tuple(devices(module))):
+                raise RuntimeError("no device is found")
+            standard = getattr(array_namespace(asarray(module, np.zeros(1))), "__array_api_version__", None)
         except (Exception, SystemExit) as error:  # a broken installation, or a program of that name, may raise anything
-            return None, Description(name, obstacle=f"it cannot be imported: {_in_one_line(error)}")
-        library, version = Library(module, partial(asarray, module)), getattr(module, "__version__", None)
-        try:
-            found = tuple(devices(module))
-            standard = getattr(array_namespace(library.asarray(np.zeros(1))), "__array_api_version__", None)
-        except _NoDeviceError as error:
-            return library, Description(name, version, obstacle=str(error))
-        except Exception as error:  # likewise
-            return library, Description(name, version, obstacle=f"it fails: {_in_one_line(error)}")
-    return library, Description(name, version, standard, found)
-
-
-def _asked(ask: Callable[[], Any], what: str) -> Any:
-    try:
-        return ask()
-    except Exception as error:  # of several classes
-        raise _NoDeviceError(f"it finds no {what}: {_in_one_line(error)}") from None
+            why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            return Description(name, version, obstacle=f"it fails: {why}")
+    return Description(name, version, standard, found)
 
 
 @contextmanager
@@ -145,8 +118,3 @@ def _without_current_folder() -> Iterator[None]:
         yield
     finally:
         sys.path[:0] = removed
-
-
-def _in_one_line(error: BaseException) -> str:
-    """Return the first line of an exception's message; its class, if it has none."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""The file of a journal: SQLite, which keeps what is committed whatever happens to the process or the machine."""
+"""The file of a journal: SQLite keeps committed rows even if the process is killed or the machine loses power."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import hashlib
 import io
 import json
 import pickle
-import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,12 @@ from numpy.typing import NDArray
 from anygrad._stacklevel import stacklevel
 from anygrad.backends.base import resolve
 
-Facts = dict[str, list[str]]  # from a label to what is shown of a fact, and its hash
+if TYPE_CHECKING:
+    import sqlite3
 
-# "anyg" tells a file of ours from other SQLite databases; the version tells what is in it.
+Facts = dict[str, list[str]]  # from a label to a fact's text and hash
+
+# "anyg" distinguishes our files from other SQLite databases; the version is that of the tables.
 _APPLICATION, _VERSION = 0x616E7967, 3
 _NEW = (
     "CREATE TABLE points (key BLOB PRIMARY KEY, content BLOB, pickled BLOB, checksum BLOB)",
@@ -53,8 +55,9 @@ class Row(NamedTuple):
     def is_like(self, value: NDArray[Any], rtol: float) -> bool:
         """Return whether the value has the same bits; or is as near to it as ``rtol``, if that is not 0."""
         own = self.value()
-        near = (own.shape, own.dtype) == (value.shape, value.dtype) and rtol > 0
-        return digest(own) == digest(value) or (near and np.allclose(value, own, rtol, 0.0, equal_nan=True))
+        if (own.shape, own.dtype) != (value.shape, value.dtype):
+            return False
+        return np.allclose(value, own, rtol, 0.0, equal_nan=True) if rtol else hashed(own) == hashed(value)
 
 
 class Store:
@@ -71,7 +74,7 @@ class Store:
             self._connection.close()
 
     def claim(self, facts: Facts) -> bool:
-        """Let a new file be of what ``facts`` say, and return whether it is new; raise if it is of something else."""
+        """Write the facts into a new file, and return whether it is new; raise if the file has other facts."""
         own = Row(b"facts", json.dumps(facts).encode())
         self._derivative = hashed(own.content)
         [row] = self.add([own])
@@ -87,12 +90,12 @@ class Store:
         return hashed(self._derivative, *point)
 
     def read(self, keys: Sequence[bytes]) -> list[Row | None]:
-        """Return what is known of f at points; None as well where that is damaged."""
+        """Return the rows with some keys; None where there is no row, or a damaged one."""
         with self._transaction() as connection:
             return [self._row(connection, key) for key in keys]
 
     def add(self, rows: Sequence[Row]) -> list[Row]:
-        """Keep rows, and return them; in the place of one that another run has been faster with, that of the other."""
+        """Write rows and return them. Where another run has written one in the meantime, return that one."""
         with self._transaction() as connection:
             there = [self._row(connection, row.key) for row in rows]
             kept = [row if old is None or old.failed else old for row, old in zip(rows, there, strict=True)]
@@ -101,7 +104,7 @@ class Store:
         return kept
 
     def row(self, key: bytes, found: NDArray[Any] | tuple[str, ...], more: object) -> Row:
-        """Return a value, or how f failed, as a row; with ``more``, if that is to be pickled and can be."""
+        """Return a row with f's value or failure. If the file is trusted, it also has ``more``, pickled."""
         buffer, pickled = io.BytesIO(), None
         if isinstance(found, np.ndarray):
             np.save(buffer, found, allow_pickle=False)
@@ -113,7 +116,7 @@ class Store:
         return Row(key, buffer.getvalue(), pickled)
 
     def unpickled(self, row: Row) -> Any:
-        """Return what was pickled; None if there is nothing, it cannot be read, or the user does not trust the file."""
+        """Return the object that was pickled; None if there is none, it cannot be read, or the file is not trusted."""
         with suppress(Exception):
             return pickle.loads(row.pickled) if self._trust and row.pickled is not None else None
 
@@ -141,7 +144,7 @@ class Store:
         return None
 
     def prepare(self) -> None:
-        """Make the tables of a new file; raise if the file is none of ours, or damaged."""
+        """Make the tables of a new file; raise if the file is not a journal, or damaged."""
         with self._transaction() as connection:
 
             def asked(query: str) -> Any:
@@ -155,15 +158,17 @@ class Store:
             if asked("PRAGMA user_version") != _VERSION:
                 raise ValueError(f"the journal {self.path} is of another version of anygrad: give another path")
             if (found := asked("PRAGMA quick_check(1)")) != "ok":
-                raise sqlite3.DatabaseError(" ".join(found.split()))
+                raise connection.DatabaseError(" ".join(found.split()))
             connection.execute("COMMIT")
             connection.execute("PRAGMA synchronous = FULL")
-            with suppress(sqlite3.OperationalError):  # another run has the file open: writing is slower until it ends
+            with suppress(connection.OperationalError):  # another run has the file open: writing is slower
                 connection.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all or nothing, while no other run writes; put SQLite's errors into words."""
+        """Open a transaction, during which no other run writes; raise SQLite's errors with a remedy."""
+        import sqlite3  # noqa: PLC0415 - importing it takes half as long as NumPy
+
         connection = self._connection
         try:
             if connection is None:
@@ -186,12 +191,6 @@ class Store:
                 connection.rollback()
 
 
-def fact(value: object) -> list[str]:
-    """Return what is shown of a thing, and the hash of all of it."""
-    text = " ".join(_repr(value).split())
-    return [text if len(text) <= 60 else f"{text[:60]}...", digest(value).hex()]
-
-
 def digest(value: Any) -> bytes:
     """Return a hash that is the same in every process, of arrays' bits."""
     if (backend := resolve(value)) is not None:
@@ -204,27 +203,25 @@ def digest(value: Any) -> bytes:
         value = sorted(value.items(), key=repr)
     if isinstance(value, np.ndarray):
         return hashed(value.dtype.str, value.shape, value)
-    return hashed(*map(digest, value)) if isinstance(value, (tuple, list)) else hashed(_repr(value))
-
-
-def _repr(value: object) -> str:
-    text = repr(value)
-    return type(value).__qualname__ if " at 0x" in text else text  # an address is another one in every process
+    return hashed(*map(digest, value)) if isinstance(value, (tuple, list)) else hashed(value)
 
 
 def hashed(*parts: object) -> bytes:
     """Return the hash of bytes, of arrays' bits, and of what repr tells apart, each with its length."""
     total = hashlib.blake2b(digest_size=16)
     for part in parts:
-        bits = exact(part) if isinstance(part, np.ndarray) else part
-        data = bits if isinstance(bits, bytes) else repr(part).encode()
+        if isinstance(part, np.ndarray):  # of long doubles, which have padding, the digits
+            data = repr(part.tolist()).encode() if part.dtype.char in "gG" else part.tobytes()
+        else:
+            data = part if isinstance(part, bytes) else shown(part).encode()
         total.update(b"%d:" % len(data) + data)
     return total.digest()
 
 
-def exact(numbers: NDArray[Any]) -> bytes:
-    """Return the bits of an array; of long doubles, which have padding, the digits."""
-    return repr(numbers.tolist()).encode() if numbers.dtype.char in "gG" else numbers.tobytes()
+def shown(value: object) -> str:
+    """Return the repr of a value; its class where the repr has an address, which is another one in every process."""
+    text = repr(value)
+    return type(value).__qualname__ if " at 0x" in text else text
 
 
 def _differences(there: Facts, here: Facts) -> str:

@@ -8,16 +8,15 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anygrad._typing import Array, PyTree
 from anygrad.backends.base import Points
 from anygrad.backends.modes import after_fork, under
-from anygrad.evaluators.loop import LoopCalls
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
@@ -29,110 +28,80 @@ class Task:
 
     start: int
     points: Points
-    complete: bool = False  # whether f and x are to be sent with it, whatever the worker knows
+    complete: bool = False  # whether f and x are sent with it in any case
     deaths: int = 0  # of workers that had it
 
 
 @dataclass(eq=False)
 class Answer:
-    """The values of a task, as `Calls.evaluate` yields them. An exception from another process is pickled."""
+    """The values of a task, as `Calls.evaluate` yields them."""
 
     start: int
-    pieces: Sequence[tuple[slice, Array | BaseException | bytes]]
+    pieces: Sequence[tuple[slice, Array | BaseException]]
     seconds: float
     output: PyTree | None = None  # arrays of the shapes that f returned, if the worker has just learned these
 
 
-@dataclass(frozen=True)
-class WorkerLoop:
-    """The evaluator of a worker: a loop, under NumPy's settings and the libraries' modes of the caller."""
+@dataclass(eq=False)
+class Worker:
+    """One problem in one process."""
 
-    in_place: bool
-    tolerant: bool
-    settings: Mapping[str, Any]
-    modes: Mapping[str, object]
-    leading: ClassVar[bool] = False
+    make: Callable[[], Problem]
+    settings: Mapping[str, Any]  # NumPy's error settings of the caller,
+    modes: Mapping[str, object]  # and the modes of libraries
+    # Opened problems, one for each task at a time: each task needs an x of its own.
+    free: list[Problem] = field(default_factory=list)
 
-    def open(self, problem: Problem) -> LoopCalls:
-        memory = problem.open_memory(in_place=self.in_place)
-        return LoopCalls(problem, memory, tolerant=self.tolerant, evaluator="Pool")
+    def answer(self, task: Task) -> Answer:
+        try:
+            problem = self.free.pop()
+        except IndexError:
+            problem = self._opened()
+        function, start = problem.function, time.perf_counter()
+        known = function.shapes
+        with self._surroundings(problem):
+            try:
+                pieces: list[Any] = list(problem.calls.evaluate(task.points))
+                problem.calls.close(failed=False)
+            except (Exception, SystemExit) as error:  # some executors would wait for ever for a worker that exits
+                pieces = [(slice(0, len(task.points)), error)]
+        self.free.append(problem)  # not after an interrupt, which leaves x as it happens to be
+        learned = function.rebuilt(map(np.empty, function.shapes)) if function.shapes and not known else None
+        return Answer(task.start, pieces, time.perf_counter() - start, learned)
+
+    def _opened(self) -> Problem:
+        problem = self.make()
+        with self._surroundings(problem):
+            problem.calls = problem.options.evaluator.open(problem)
+        problem.memory = problem.calls.memory
+        return problem
 
     @contextmanager
-    def surroundings(self, problem: Problem) -> Iterator[None]:
+    def _surroundings(self, problem: Problem) -> Iterator[None]:
         with under(self.modes), problem.parameters.context(), np.errstate(**self.settings):
             yield
 
 
-class WorkerState:
-    """A problem with an x of its own, for one task at a time."""
-
-    def __init__(self, problem: Problem) -> None:
-        self._problem, self._loop = problem, cast(WorkerLoop, problem.options.evaluator)
-        with self._loop.surroundings(problem):
-            self._calls = problem.calls = self._loop.open(problem)
-        problem.memory = self._calls.memory
-
-    def answer(self, task: Task) -> Answer:
-        function, start = self._problem.function, time.perf_counter()
-        known = function.shapes
-        with self._loop.surroundings(self._problem):
-            try:
-                pieces: list[Any] = list(self._calls.evaluate(task.points))
-                self._calls.close(failed=False)
-            except (Exception, SystemExit) as error:  # some executors would wait for ever for a worker that exits
-                pieces = [(slice(0, len(task.points)), error)]
-        learned = function.rebuilt(map(np.empty, function.shapes)) if function.shapes and not known else None
-        return Answer(task.start, pieces, time.perf_counter() - start, learned)
-
-
-class WorkerStates:
-    """The states for one problem in one process: as many as it has tasks at a time."""
-
-    def __init__(self, opened: Callable[[], Problem]) -> None:
-        self._opened = opened
-        self._free: list[WorkerState] = []
-
-    def answer(self, task: Task) -> Answer:
-        try:
-            state = self._free.pop()
-        except IndexError:
-            state = WorkerState(self._opened())
-        answer = state.answer(task)
-        self._free.append(state)  # not after an interrupt, which leaves x as it happens to be
-        return answer
-
-
 # Module state: a task comes with a key, and f and x with the first of them only. The oldest problems are forgotten.
 _MOST = 3
-_known: OrderedDict[str, WorkerStates] = OrderedDict()
+_known: OrderedDict[str, Worker] = OrderedDict()
 _lock = threading.Lock()
 
 
-def answer_elsewhere(key: str, sent: bytes | None, task: Task) -> Answer | None:
-    """Answer a task in another process; return None if f and x are needed and not ``sent``."""
+def answer_elsewhere(key: str, sent: bytes | None, task: Task) -> bytes | None:
+    """Answer a task in another process, in a pickle; return None if f and x are needed and not ``sent``."""
     with _lock:
         if key not in _known and sent is not None:
-            _known[key] = WorkerStates(lambda: _unpickled(sent))  # each unpickles its own: threads must not share an x
+            _known[key] = pickle.loads(sent)
             while len(_known) > _MOST:
                 _known.popitem(last=False)
-        states = _known.get(key)
-        if states is None:
+        worker = _known.get(key)
+        if worker is None:
             return None
         _known.move_to_end(key)
-    answer = states.answer(task)
-    pieces = [(span, _pickled_error(v) if isinstance(v, BaseException) else v) for span, v in answer.pieces]
-    return replace(answer, pieces=pieces, output=None if answer.output is None else pickled(answer.output))
-
-
-def answer_mapped(*items: tuple[Callable[..., Answer | None], tuple[Any, ...]]) -> Answer | None:
-    """Answer a task that a function like map passes on."""
-    if len(items) != 1:
-        raise TypeError(
-            f"Pool was given a function that passes {len(items)} arguments for each item, as starmap does, but one like"
-            " map was expected, which passes the item as it is: write Pool(pool.map)"
-        )
-    [(function, arguments)] = items
-    return function(*arguments)
+    answer = worker.answer(task)
+    pieces = [(span, _sendable(v) if isinstance(v, BaseException) else v) for span, v in answer.pieces]
+    return pickled(replace(answer, pieces=pieces))
 
 
 def pickled(value: Any) -> bytes:
@@ -148,16 +117,16 @@ def pickled(value: Any) -> bytes:
     return data
 
 
-def _unpickled(sent: bytes) -> Problem:
+def arrived(context: Callable[[], AbstractContextManager[object]], sent: bytes) -> Problem:
+    """Make the problem that was sent to this process."""
     import multiprocessing.context  # noqa: PLC0415 - for processes alone
 
     forked: Any = getattr(multiprocessing.context, "ForkProcess", ())  # not on Windows
     if isinstance(multiprocessing.current_process(), forked):
         after_fork()
     try:
-        arrival, inner = pickle.loads(sent)
-        with arrival():
-            problem: Problem = pickle.loads(inner)()
+        with context():
+            problem: Problem = pickle.loads(sent)()
             return problem
     except Exception as error:
         raise RuntimeError(
@@ -166,19 +135,14 @@ def _unpickled(sent: bytes) -> Problem:
         ) from None
 
 
-def _pickled_error(error: BaseException) -> bytes:
-    """Pickle what f has raised; as a RuntimeError with its text if it cannot be pickled."""
-    frames, notes = error.__traceback__, error.__dict__.pop("__notes__", [])
-    while (
-        frames is not None and frames.tb_next and str(frames.tb_frame.f_globals.get("__name__")).startswith("anygrad.")
-    ):
-        frames = frames.tb_next
-    trace = "".join(traceback.format_exception(type(error), error, frames))
+def _sendable(error: BaseException) -> BaseException:
+    """Return an exception of f with its traceback as a note; a RuntimeError with its text if it cannot be pickled."""
+    notes = error.__dict__.pop("__notes__", [])
     alike = RuntimeError("".join(traceback.format_exception_only(error)).strip())
-    error.__notes__ = alike.__notes__ = [*notes, f"in the worker:\n{trace}"]
+    error.__notes__ = alike.__notes__ = [*notes, f"in the worker:\n{''.join(traceback.format_exception(error))}"]
+    error.__traceback__ = None
     try:
-        data = pickled(error.with_traceback(None))
-        travels = type(pickle.loads(data)).__qualname__ == type(error).__qualname__
+        same = type(pickle.loads(pickled(error))).__qualname__ == type(error).__qualname__
     except Exception:  # of pickling, or of the exception's own code
-        travels = False
-    return data if travels else pickled(alike)
+        return alike
+    return error if same else alike

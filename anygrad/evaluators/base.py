@@ -20,12 +20,12 @@ class Calls(Protocol):
     memory
         x, opened for perturbation.
     in_place
-        Whether f sees x change through a closure too: whether it is x itself that is perturbed, or another process's
-        likeness of it. Arrays that share memory with x then change with it.
+        Whether x itself, or a worker's copy of it, is perturbed, so that f sees the change through a closure too.
+        Arrays that share memory with x then change with it.
     together
-        How many elements are to be asked for at a time at least, for their points to be evaluated side by side.
+        The least number of elements to ask for at a time, so that all workers are busy.
     tolerant
-        Whether an exception that f raises at a point is returned, and is no error.
+        Whether an exception of f at a point is returned instead of raised.
     """
 
     memory: Memory
@@ -34,15 +34,15 @@ class Calls(Protocol):
     tolerant: bool
 
     def evaluate(self, points: Points) -> Iterable[tuple[slice, Array | Exception]]:
-        """Return f's values at some of the points after the other, (k,) or (k, p), in any order.
+        """Return f's values, (k,) or (k, p), at one slice of the points after another, in any order.
 
-        Points are reported to `Problem.count` as they are evaluated. f is not called by a generator, which would make
-        another exception of a StopIteration that it raises.
+        Points are reported to `Problem.count` as they are evaluated. f is not called inside a generator, which would
+        turn a StopIteration of f into a RuntimeError.
         """
         ...
 
     def close(self, *, failed: bool) -> None:
-        """End what was opened. x is as it was, however often this is interrupted."""
+        """Put x back, however often this is interrupted, and end what was opened."""
         ...
 
 
@@ -64,6 +64,14 @@ class Evaluator(Protocol):
 
 
 def require_on_error(evaluator: str, on_error: object) -> None:
-    """Raise unless that is one of the two things that can happen where f raises."""
+    """Raise unless ``on_error`` is ``"raise"`` or ``"nan"``."""
     if on_error not in ("raise", "nan"):
         raise ValueError(f"{evaluator}(on_error={on_error!r:.60}): on_error must be 'raise' or 'nan'")
+
+
+def note_points(error: Exception, problem: Problem, points: Points) -> None:
+    """Add a note to an exception of f: the points at which f was evaluated, and how to go on in spite of it."""
+    others = f", and at {len(points) - 1} other points" if len(points) > 1 else ""
+    may_go_on = points.width and hasattr(problem.options.evaluator, "on_error")
+    hint = "; with on_error='nan', such a point counts as NaN" if may_go_on else ""
+    error.add_note(f"f was evaluated with {problem.describe(points, 0)}{others}{hint}")

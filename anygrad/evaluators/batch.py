@@ -42,7 +42,7 @@ class Batch:
     Raises
     ------
     TypeError, ValueError
-        If ``max_bytes`` is no positive integer; when used, if it is less than one point takes.
+        If ``max_bytes`` is not a positive integer; when used, if one point takes more.
         If f does not return one value for each point, or if the value of a point depends on the others.
 
     Notes
@@ -136,7 +136,7 @@ def _differs(memory: Memory, values: Array, single: Array) -> bool:
         return True
     difference = _largest(memory, xp.where(finite, first - single, 0.0))
     matter = min(_largest(memory, values - first), _largest(memory, first))
-    # Values far below 1 may be what is left of terms that cancel.
+    # Values far below 1 may be the rest of terms that cancel.
     rounding = 1000 * memory.eps * max(1.0, _largest(memory, values))
     return difference > 0.1 * matter + rounding
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anygrad._stacklevel import raised_here
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points, modified
+from anygrad.evaluators.base import note_points
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
@@ -92,7 +93,12 @@ class ChunkCalls:
         return [piece for i in range(span.start, span.stop) for piece in self._tolerantly(points, slice(i, i + 1))]
 
     def _chunk(self, points: Points, *, last: bool) -> Array:
-        value, given = self._call(points)
+        try:
+            value, given = self._call(points)
+        except Exception as error:
+            if not (self.tolerant or raised_here(error)):
+                note_points(error, self._problem, points)
+            raise
         self._problem.count(len(points), 1)
         values = self._read(value, len(points))
         if given is not None and (last or not self._looked):

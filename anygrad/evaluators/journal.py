@@ -17,16 +17,16 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.base import Points
+from anygrad.evaluators._journal_store import Facts, Row, Store, digest, shown
 from anygrad.evaluators.base import Calls, Evaluator, require_on_error
 from anygrad.evaluators.chunking import ChunkCalls
 from anygrad.evaluators.loop import Loop, LoopCalls
 
 if TYPE_CHECKING:
-    from anygrad.evaluators._journal_store import Facts, Row, Store
     from anygrad.problem.function import Function
     from anygrad.problem.problem import Problem
 
-# At how many stored points f is still to be compared, by file. An operator may open several problems of one function.
+# How many comparisons of f with stored values are left, by file. An operator may open several problems of one f.
 _LEFT: WeakKeyDictionary[Function, dict[str, int]] = WeakKeyDictionary()
 
 
@@ -40,7 +40,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Journal:
-    """Keep every value of f in a file, and take from it what is already there.
+    """Store every value of f in a file, and read from it those that it already has.
 
     For functions that take minutes. A run that is killed, at any moment, goes on where it was when the same call is
     made again, and gives the same bits: only the evaluations in flight are repeated.
@@ -104,8 +104,6 @@ class Journal:
         return self.inner.leading
 
     def open(self, problem: Problem) -> Calls:
-        from anygrad.evaluators._journal_store import Store, digest  # noqa: PLC0415 - sqlite3 is as slow as half of NumPy
-
         inner: Any = self.inner
         if self.on_error == "nan" and hasattr(inner, "on_error"):
             inner = replace(inner, on_error="nan")
@@ -114,7 +112,7 @@ class Journal:
             calls = inner.open(problem)
             undo.callback(calls.close, failed=True)
             if calls.memory.lazy:
-                raise TypeError("x is lazy or traced, and f's values are no numbers yet to be kept: compute x first")
+                raise TypeError("x is lazy or traced, so that f has no values yet to be stored: compute x first")
             facts, place = _facts(problem, self.key), Path(self.path)
             if os.fspath(self.path).endswith(("/", os.sep)):
                 place.mkdir(parents=True, exist_ok=True)
@@ -127,17 +125,15 @@ class Journal:
         return JournalCalls(problem, calls, store)
 
     def failures(self) -> list[Failure]:
-        """Return what f has raised, the earliest first."""
+        """Return the failures of f, the earliest first."""
         return [Failure(*json.loads(row.content)) for store in self._existing() for row in store.failures()]
 
     def forget_failures(self) -> None:
-        """Forget what f has raised, so that the next run evaluates those points again."""
+        """Delete the failures of f, so that the next run evaluates those points again."""
         for store in self._existing():
             store.forget_failures()
 
     def _existing(self) -> Iterator[Store]:
-        from anygrad.evaluators._journal_store import Store  # noqa: PLC0415 - as above
-
         place = Path(self.path)
         if not place.exists():
             raise FileNotFoundError(f"there is no journal {place}: it is made by the first evaluation")
@@ -159,17 +155,18 @@ class JournalCalls:
         keys = self._keys(points)
         rows = self._read(keys, range(len(keys)))
         self._compare(points, rows)
-        pieces = self._values(rows)
+        pieces = self._known(rows)
         missing = [i for i in range(len(keys)) if i not in rows]
         # Loop yields nothing before it has evaluated all points: it is asked for one at a time.
         loop = isinstance(self._inner, LoopCalls)
         for chosen in [[i] for i in missing] if loop else [missing] if missing else []:
             # While f was evaluated here, another run may have come to this point.
             there = self._read(keys, chosen) if loop else {}
-            pieces += self._values(there)
+            pieces += self._known(there)
             for span, found in self._inner.evaluate(self._selected(points, chosen)) if not there else ():
                 added = self._add(points, keys, chosen[span], found)
-                pieces += self._values(added, found if isinstance(found, Exception) else None)
+                # An exception is returned as it is, and not as what the file has of it.
+                pieces += [(own, found) for own, _ in added] if isinstance(found, Exception) else added
         return pieces
 
     def close(self, *, failed: bool) -> None:
@@ -192,21 +189,24 @@ class JournalCalls:
         return Points(points.each[np.asarray(chosen)].reshape(-1), numbers, points.part)
 
     def _read(self, keys: Sequence[bytes], chosen: Sequence[int]) -> dict[int, Row]:
-        """Return what is known of f at points, by number; not where it has failed, and is to be called again."""
+        """Return the stored rows of points, by number; without failures if f is to be called again at these."""
         rows = zip(chosen, self._store.read([keys[i] for i in chosen]), strict=True)
         return {i: row for i, row in rows if row is not None and (self.tolerant or not row.failed)}
 
-    def _values(self, rows: Mapping[int, Row], error: Exception | None = None) -> list[tuple[slice, Any]]:
+    def _known(self, rows: Mapping[int, Row]) -> list[tuple[slice, Any]]:
+        """Report that values are known, and return them; where f has failed, the exception."""
         self._problem.progress(len(rows))
-        return [(slice(i, i + 1), self._value(row) if error is None else error) for i, row in rows.items()]
+        return [(slice(i, i + 1), self._value(row)) for i, row in rows.items()]
 
     def _value(self, row: Row) -> Any:
         if not row.failed:
             return self.memory.from_host(row.value()[None])
         return self._store.unpickled(row) or RuntimeError(Failure(*json.loads(row.content)).error)
 
-    def _add(self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception) -> dict[int, Row]:
-        """Store f's values, or what it raised, at some of the points."""
+    def _add(
+        self, points: Points, keys: list[bytes], chosen: list[int], found: Array | Exception
+    ) -> list[tuple[slice, Any]]:
+        """Store f's values, or its exception, at some of the points, and return what is stored."""
         function, more = self._problem.function, found
         values: list[Any]
         if isinstance(found, Exception):
@@ -217,12 +217,12 @@ class JournalCalls:
             values = [np.asarray(value) for value in self.memory.to_host(found)]
             more = (function.aux,) if function.has_aux and not points.width else None
         rows = [self._store.row(keys[i], value, more) for i, value in zip(chosen, values, strict=True)]
-        return dict(zip(chosen, self._store.add(rows), strict=True))
+        return self._known(dict(zip(chosen, self._store.add(rows), strict=True)))
 
     def _compare(self, points: Points, rows: Mapping[int, Row]) -> None:
         """Evaluate f at some of the stored points; raise if a value is another one.
 
-        This also shows the structure of what f returns, and its extra output at x.
+        These calls also show the structure of f's result, and its extra output at x.
         """
         function, left, path = self._problem.function, _LEFT[self._problem.function], self._store.path
         known = [i for i, row in rows.items() if not row.failed]
@@ -253,14 +253,12 @@ class JournalCalls:
 
 def _facts(problem: Problem, key: object) -> Facts:
     """Return what a derivative is known by."""
-    from anygrad.evaluators._journal_store import digest, fact  # noqa: PLC0415 - as above
-
     options, leaves, f = problem.options, problem.parameters.leaves, problem.function.f
     while isinstance(f, functools.partial):
         f = f.func
     named = {"operator": options.operator, **options.also, "scheme": options.scheme, "bounds": options.bounds}
     named |= {"f": getattr(f, "__qualname__", type(f).__qualname__), "key": key}
-    facts = {label: fact(value) for label, value in named.items()}
+    facts = {label: [f"{' '.join(shown(value).split()):.60}", digest(value).hex()] for label, value in named.items()}
     for name, array, backend in zip(leaves.tree.names, leaves.arrays, leaves.backends, strict=True):
         facts[name] = [f"{backend.name} {array.dtype} of shape {tuple(array.shape)}", digest(array).hex()]
     return facts

@@ -11,7 +11,7 @@ import numpy as np
 from anygrad._stacklevel import raised_here
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points, modified, restored
-from anygrad.evaluators.base import Calls, require_on_error
+from anygrad.evaluators.base import Calls, note_points, require_on_error
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
@@ -94,11 +94,10 @@ class LoopCalls:
 
     together = 1
 
-    def __init__(self, problem: Problem, memory: Memory, *, tolerant: bool = False, evaluator: str = "Loop") -> None:
+    def __init__(self, problem: Problem, memory: Memory, *, tolerant: bool = False) -> None:
         self.memory = memory
         self.in_place = memory.in_place
         self.tolerant = tolerant
-        self._evaluator = evaluator
         self._problem = problem
         self._vector = problem.vector
         self._f = problem.of_point(memory)
@@ -114,8 +113,7 @@ class LoopCalls:
                 values = [(slice(0, count), self.memory.evaluate(self._f, points, vector=self._vector))]
             except Exception as error:
                 if self.memory.reached < count and not raised_here(error):
-                    hint = f"; {self._evaluator}(on_error='nan') counts such a point as NaN" if points.width else ""
-                    error.add_note(f"f was evaluated with {problem.describe(points, self.memory.reached)}{hint}")
+                    note_points(error, problem, points[self.memory.reached : self.memory.reached + 1])
                 raise
         if not problem.reports:
             problem.count(count)

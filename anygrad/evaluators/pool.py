@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,25 +19,18 @@ from anygrad._stacklevel import raised_in
 from anygrad._typing import Array
 from anygrad.backends.base import Points
 from anygrad.backends.modes import modes
-from anygrad.evaluators._pool_worker import (
-    Answer,
-    Task,
-    WorkerLoop,
-    WorkerStates,
-    answer_elsewhere,
-    answer_mapped,
-    pickled,
-)
+from anygrad.evaluators._pool_worker import Answer, Task, Worker, answer_elsewhere, arrived, pickled
 from anygrad.evaluators.base import Calls, require_on_error
-from anygrad.evaluators.loop import LoopCalls
+from anygrad.evaluators.loop import Loop, LoopCalls
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
 
 # Tasks for each worker at a time: one that it has, and one that it finds when it is done. More would only be cancelled.
 _IN_FLIGHT = 2
-# A task is to take so long at least, for what sending it costs, and at most, for what cancelling it costs; and the last
-# ones are to be small, so that all workers end together: what remains is split into so many parts for each of them.
+# The seconds that a task takes: at least this, as sending it costs time; at most that, as it cannot be cancelled while
+# it runs. The remaining points are split into four tasks for each worker, so that all workers end at about the same
+# time.
 _LEAST_SECONDS, _MOST_SECONDS, _PARTS = 0.01, 0.2, 4
 # How many points are named in a message.
 _NAMED = 4
@@ -56,47 +50,36 @@ class Pool:
         ``ProcessPoolExecutor``, loky's, mpi4py's ``MPIPoolExecutor``; a ``dask.distributed.Client``; or a function like
         ``map``, as SciPy's ``workers`` takes.
     chunk
-        How many points are sent to a worker at a time. By default one, and then as many as f takes a fifth of a second
-        for.
+        How many points are sent to a worker at a time. By default one, and then as many as f takes up to a fifth of a
+        second for.
     retries
-        How often points are evaluated again whose worker has died. What had been finished is kept.
+        How often points are evaluated again when their worker has died. Finished points are kept.
     restart
         A function that makes an executor, as in ``Pool(restart=lambda: ProcessPoolExecutor(4))``. It is called at the
-        start, if there is no ``executor``, and when workers have died and the executor is broken. What it makes is shut
-        down at the end. An int needs none.
+        start, if there is no ``executor``, and whenever the executor is broken because a worker has died. The executors
+        that it makes are shut down at the end. An int needs none.
     on_error
         As in `Loop`. A worker that dies is an error all the same.
 
     Raises
     ------
     TypeError, ValueError
-        If an option makes no sense; if x is lazy or traced; if f or x cannot be pickled, for processes; if x is on a
-        device, or of JAX, and processes are forked; if a function like ``map`` does not return a result for each item.
+        If an option makes no sense; if x is lazy or traced; for processes, if f or x cannot be pickled, and for forked
+        ones, if x is on a device or of JAX; if a function like ``map`` does not return a result for each item.
     RuntimeError
-        If workers have died at a point more than ``retries`` times, or one of an executor that cannot be made again;
-        if f and x cannot be opened where they arrive.
+        If workers have died at a point more than ``retries`` times, or the executor cannot be made again.
     ImportError
-        If loky is not installed, for a number of processes; or cloudpickle, for any processes.
+        If loky is missing, for a number of processes, or cloudpickle, for any.
 
     Notes
     -----
-    Threads are given private copies of x, and help where f waits, or computes in a library that releases Python's lock.
+    Threads are given private copies of x. Processes are sent f and x once each, in one pickle, and after that only
+    numbers: an f that reads x through a closure (``lambda W: net.loss(images, labels)``) is differentiated, as the
+    worker perturbs the copy of x that its f reads. It is not if f finds x in a module that the worker imports anew.
 
-    To processes, f and x are sent once for each worker, by cloudpickle, and after that only numbers. They are sent
-    together: an f that ignores its argument and reads x through a closure (``lambda W: net.loss(images, labels)``) is
-    differentiated, as the worker perturbs its own copy of that very array. It is not if f finds x in a module that the
-    worker imports anew, or as part of a larger array: its values then never change, and a `ConstantFunctionWarning` is
-    issued.
-
-    Forked processes, those of ``ProcessPoolExecutor`` on Linux before Python 3.14, compute in one thread with PyTorch,
-    on the CPU. Devices and JAX need processes that are started anew, by ``Pool(2)`` or with an ``mp_context`` that
-    spawns: an x of these is refused, but an f of NumPy arrays that uses them is not recognised, and may wait for ever.
-
-    f runs as it would here, under NumPy's error settings (where these call a function, processes warn), PyTorch's
-    ``no_grad``, ``inference_mode`` and ``autocast`` (of the CPU and CUDA), and JAX's ``enable_x64``.
-
-    An exception that f raises is raised here as well, with a note of the point, and the other tasks are cancelled. One
-    that cannot be pickled becomes a RuntimeError with its text.
+    f runs under NumPy's error settings, PyTorch's ``no_grad``, ``inference_mode`` and ``autocast``, and JAX's
+    ``enable_x64`` of the caller. An exception that f raises is raised here, with a note of the point, and the other
+    tasks are cancelled; one that cannot be pickled becomes a RuntimeError with its text.
 
     Examples
     --------
@@ -122,9 +105,11 @@ class Pool:
                 f"restart is {self.restart!r:.60}, but a function that makes an executor was expected: write"
                 " Pool(restart=lambda: ProcessPoolExecutor(4))"
             )
+        if isinstance(self.executor, int):
+            _require_integer("executor", self.executor, 1)
         if self.chunk is not None:
-            _require_integer("chunk", self.chunk, 1, "a number of points, or None for what suits f")
-        _require_integer("retries", self.retries, 0, "how often points are evaluated again whose worker has died")
+            _require_integer("chunk", self.chunk, 1)
+        _require_integer("retries", self.retries, 0)
         require_on_error("Pool", self.on_error)
 
     @property
@@ -149,21 +134,18 @@ class PoolCalls:
             )
         self.tolerant = pool.on_error == "nan"
         self._pool, self._problem = pool, problem
-        self._here = LoopCalls(problem, self.memory, evaluator="Pool")
-        self._seconds: float | None = None  # that f takes at a point
-        self._heard = False  # whether any worker has answered
-        self._own: list[Any] = []  # executors that are ours to end
-        self._start(pool.executor)
+        self._here = LoopCalls(problem, self.memory)
+        self._seconds: float | None = None  # that f takes at a point, when a worker has answered
+        # What makes an executor that is ours to end; None if there is only the user's.
+        self._make = partial(_loky, pool.executor) if isinstance(pool.executor, int) else pool.restart
+        ours = pool.executor is None or isinstance(pool.executor, int)
+        self._use(self._make() if ours and self._make is not None else pool.executor, ours=ours)
         self._in_threads = _has_threads(self._executor)
         parameters = problem.parameters
         arrays = list(zip(parameters.backends, parameters.arrays, strict=True))
         # Processes write to their x where that could be done to the one here.
         self.in_place = not self._in_threads and all(backend.writable(array) for backend, array in arrays)
-        if (
-            not self._in_threads
-            and _forks(self._executor)
-            and not all(backend.forkable(array) for backend, array in arrays)
-        ):
+        if _forks(self._executor) and not all(backend.forkable(array) for backend, array in arrays):
             self.close(failed=True)
             raise ValueError(
                 f"x is an array of {parameters.library} on a device or with threads that forked processes cannot use,"
@@ -173,8 +155,8 @@ class PoolCalls:
         settings: dict[str, Any] = {**np.geterr(), "call": np.geterrcall()}
         if not self._in_threads:  # processes warn where NumPy would call a function here
             settings = {kind: "warn" if action in ("call", "log") else action for kind, action in np.geterr().items()}
-        self._opened = problem.for_worker(WorkerLoop(self.in_place, self.tolerant, settings, modes()))
-        self._states = WorkerStates(self._opened)
+        make = problem.for_worker(Loop(self.in_place, on_error=pool.on_error))
+        self._worker = Worker(make, settings, modes())
         self._key, self._sent = os.urandom(16).hex(), b""
 
     def evaluate(self, points: Points) -> Iterable[tuple[slice, Array | Exception]]:
@@ -187,63 +169,49 @@ class PoolCalls:
         answers = self._answers if hasattr(self._executor, "submit") else self._mapped
         for task, answer in answers(self._tasks(points)):
             if answer.output is not None:
-                problem.function.unpack(_loaded(answer.output))  # the shapes are learned, or compared with the known
+                problem.function.unpack(answer.output)  # the shapes are learned, or compared with the known
             seconds = answer.seconds / len(task.points)
             self._seconds = seconds if self._seconds is None else (self._seconds + seconds) / 2
             problem.count(len(task.points))
-            for span, piece in answer.pieces:
-                value = _loaded(piece)
+            for span, value in answer.pieces:
                 if isinstance(value, BaseException) and not (self.tolerant and isinstance(value, Exception)):
                     raise value
                 yield slice(task.start + span.start, task.start + span.stop), value
 
     def close(self, *, failed: bool) -> None:
-        """End the executors that are ours; at once if something has failed, whatever their workers do."""
-        for executor in self._own:
-            if failed:
-                _kill(executor)
-            elif not isinstance(self._pool.executor, int):  # loky's own are used again, or end by themselves
-                executor.shutdown(wait=True)
-        self._own = []
+        """End the executor if it is ours; if something has failed, without waiting for its workers."""
+        if self._ours and failed:
+            _kill(self._executor)
+        elif self._ours and not isinstance(self._pool.executor, int):  # loky's are used again, or end by themselves
+            self._executor.shutdown(wait=True)
 
-    def _start(self, given: Any) -> None:
-        """Use what the user gave, or make an executor."""
-        if isinstance(given, int):
-            self._own.append(executor := _loky(given))
-        elif given is None:
-            assert self._pool.restart is not None
-            self._own.append(executor := self._pool.restart())
-            if not hasattr(executor, "submit"):
-                self._own.pop()
-                raise TypeError(f"restart returned {executor!r:.60}, but an executor was expected")
-        else:
-            executor = given.get_executor(pure=False) if hasattr(given, "get_executor") else given
-        self._executor = executor
+    def _use(self, executor: Any, *, ours: bool) -> None:
+        if hasattr(executor, "get_executor"):  # a client of Dask
+            executor = executor.get_executor(pure=False)
+        if ours and not hasattr(executor, "submit"):
+            raise TypeError(f"restart returned {executor!r:.60}, but an executor was expected")
+        self._executor, self._ours = executor, ours
         self._workers = self._unsent = _workers_of(executor)
         self.together = 4 * self._workers
 
     def _tasks(self, points: Points) -> Iterator[Task]:
-        """Yield the points in tasks, of a size that suits what is known of f by then."""
-        start = 0
+        """Yield the points in tasks, whose size depends on the time that f has taken so far."""
+        start, size = 0, self._pool.chunk or math.ceil(len(points) / (_PARTS * self._workers))
         while start < len(points):
-            at_once = not hasattr(self._executor, "submit")  # a function like map is given all tasks
-            size = math.ceil((len(points) - (0 if at_once else start)) / (_PARTS * self._workers))
-            if self._pool.chunk is not None:
-                size = self._pool.chunk
-            elif not at_once:
+            if self._pool.chunk is None and hasattr(self._executor, "submit"):  # a function like map is given all tasks
                 seconds = math.inf if self._seconds is None else max(self._seconds, 1e-9)
                 least, most = (max(1, int(limit / seconds)) for limit in (_LEAST_SECONDS, _MOST_SECONDS))
-                size = max(least, min(size, most))
+                size = max(least, min(math.ceil((len(points) - start) / (_PARTS * self._workers)), most))
             yield Task(start, points[start : start + size])
             start += size
 
-    def _call(self, task: Task) -> tuple[Callable[..., Answer | None], tuple[Any, ...]]:
+    def _to_call(self, task: Task) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Return the function that a worker is to call, and its arguments."""
         if self._in_threads:
-            return self._states.answer, (task,)
-        self._sent = self._sent or _packed(self._problem, self._opened)
-        # Nobody says which worker will have a task: f and x go with the first ones, and with those of which a worker
-        # says that it lacks them.
+            return self._worker.answer, (task,)
+        self._sent = self._sent or _packed(self._problem, self._worker)
+        # It is not known which worker gets a task. f and x go with the first tasks, and again with those that are
+        # returned because their worker does not have them.
         complete = task.complete or self._unsent > 0
         self._unsent -= complete
         numbers = task.points.numbers  # a copy, as some libraries pickle the whole of what they are a view of
@@ -253,19 +221,18 @@ class PoolCalls:
     def _mapped(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield the answers to all tasks, by a function like map; to some of them only at the second time."""
         tasks, missed = list(tasks), []
-        answers = self._executor(answer_mapped, [self._call(task) for task in tasks])
+        answers = self._executor(_call, [self._to_call(task) for task in tasks])
         answered = iter(answers if isinstance(answers, Iterable) else ())
         for task in tasks:
-            answer = next(answered, task)
+            answer = _loaded(next(answered, task))
             if answer is None and not (task.complete or self._in_threads):
                 missed.append(replace(task, complete=True))
             elif isinstance(answer, Answer) and answer.start == task.start:
                 yield task, answer
             else:
                 raise ValueError(
-                    "Pool was given a function like map that did not return one result for each item, in the order of"
-                    " the items: give it one that does, such as multiprocessing.Pool().map, or imap instead of"
-                    " imap_unordered"
+                    "Pool was given a function like map that did not return one result for each item, in their order:"
+                    " give it one that does, such as multiprocessing.Pool().map, or imap instead of imap_unordered"
                 )
         if missed:
             yield from self._mapped(missed)
@@ -273,7 +240,7 @@ class PoolCalls:
     def _answers(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield the answers of an executor as they come; tasks whose worker has died are sent again."""
         again: list[Task] = []
-        flying: dict[Future[Answer | None], Task] = {}
+        flying: dict[Future[Any], Task] = {}
         try:
             while True:
                 while len(flying) < _IN_FLIGHT * self._workers and (
@@ -282,68 +249,72 @@ class PoolCalls:
                     flying[self._submit(task)] = task
                 if not flying:
                     return
-                lost: list[tuple[Task, BaseException]] = []
+                lost: list[Task] = []
                 for future in _done(flying):
                     task, error = flying.pop(future), future.exception()
-                    if error is not None:
-                        lost.append((replace(task, complete=True, deaths=task.deaths + 1), error))
-                    elif (answer := future.result()) is None:
+                    if error is not None and _is_death(error):
+                        lost.append(replace(task, complete=True, deaths=task.deaths + 1))
+                        cause = error
+                    elif (answer := _loaded(future.result())) is None:
                         again.append(replace(task, complete=True))
                     else:
-                        self._heard = True
                         yield task, answer
-                again = [*self._repeated(lost), *again]
+                if lost:
+                    self._recover(lost, cause)
+                again = [*lost, *again]
         finally:
             for future in flying:
                 future.cancel()
 
-    def _submit(self, task: Task) -> Future[Answer | None]:
-        function, arguments = self._call(task)
+    def _submit(self, task: Task) -> Future[Any]:
+        function, arguments = self._to_call(task)
         try:
-            future: Future[Answer | None] = self._executor.submit(function, *arguments)
+            return self._executor.submit(function, *arguments)  # type: ignore[no-any-return]
         except BrokenExecutor as error:
-            future = Future()
+            future = Future[Any]()
             future.set_exception(error)
-        return future
+            return future
 
-    def _repeated(self, failed: Sequence[tuple[Task, BaseException]]) -> list[Task]:
-        """Return the tasks that are sent again, to workers that are started anew; raise if they have died too often."""
-        own = isinstance(self._pool.executor, int)
-        broken, restarts = False, True
-        for _, cause in failed:
-            if isinstance(cause, BrokenExecutor):
-                broken, restarts = True, own or self._pool.restart is not None
-            elif not _lost_by_dask(cause):
-                raise cause
-        given_up = [task for task, _ in failed if task.deaths > self._pool.retries or not restarts]
-        if given_up:
-            raise self._death(given_up, restarts=restarts) from failed[0][1]
-        if broken:
-            self._start(self._pool.executor if own else None)
-        return [task for task, _ in failed]
+    def _recover(self, lost: Sequence[Task], cause: BaseException) -> None:
+        """Start workers anew if the executor is broken; raise if they have died too often, or cannot be."""
+        broken = isinstance(cause, BrokenExecutor)
+        final = broken and self._make is None
+        if given_up := [task for task in lost if final or task.deaths > self._pool.retries]:
+            raise self._death(given_up, final=final) from cause
+        if broken and self._make is not None:
+            self.close(failed=True)
+            self._use(self._make(), ours=True)
 
-    def _death(self, lost: Sequence[Task], *, restarts: bool) -> RuntimeError:
+    def _death(self, lost: Sequence[Task], *, final: bool) -> RuntimeError:
         """Return the error for workers that have died with these tasks."""
-        more = sum(len(task.points) for task in lost) - _NAMED
-        named = [self._problem.describe(task.points, i) for task in lost for i in range(min(_NAMED, len(task.points)))]
-        name = type(self._executor).__name__
-        text = f"a worker of {name} died (of a crash, a signal, or for want of memory)"
-        text += f" {lost[0].deaths} times" if restarts else ""
-        text += f" while f was evaluated with {', or with '.join(named[:_NAMED])}"
-        text += f", or at {more} others" if more > 0 else ""
-        if not self._heard:
-            text += (
-                ". No worker has answered at all: look for an initializer that fails, for a script that lacks"
+        points = [self._problem.describe(task.points, i) for task in lost for i in range(len(task.points))]
+        others = f", or at {len(points) - _NAMED} others" if len(points) > _NAMED else ""
+        name, where = type(self._executor).__name__, f"{', or with '.join(points[:_NAMED])}{others}"
+        hints = []
+        if self._seconds is None:
+            hints.append(
+                "No worker has answered at all: look for an initializer that fails, for a script that lacks"
                 ' if __name__ == "__main__", or for an anygrad that workers cannot import'
             )
-        if restarts and len(named) > 1:
-            text += ". To find out at which of these: Pool(1, chunk=1)"
-        if not restarts:
-            text += (
-                f". The executor is broken: let Pool make another, as in Pool(restart=lambda: {name}(...)); and"
+        if final:
+            hints.append(
+                f"The executor is broken: let Pool make another, as in Pool(restart=lambda: {name}(...)); and"
                 " Journal(path, Pool(...)) keeps the values that are known, so that the same call goes on from there"
             )
-        return RuntimeError(text)
+        elif len(points) > 1:
+            hints.append("To find out at which of these: Pool(1, chunk=1)")
+        text = f"a worker of {name} died (of a crash, a signal, or for want of memory)"
+        times = "" if final else f" {lost[0].deaths} times"
+        return RuntimeError(". ".join([f"{text}{times} while f was evaluated with {where}", *hints]))
+
+
+def _call(item: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
+    function, arguments = item
+    return function(*arguments)
+
+
+def _loaded(answer: Any) -> Any:
+    return pickle.loads(answer) if isinstance(answer, bytes) else answer
 
 
 def _done(flying: Mapping[Future[Any], Task]) -> list[Future[Any]]:
@@ -354,27 +325,25 @@ def _done(flying: Mapping[Future[Any], Task]) -> list[Future[Any]]:
     return sorted(done, key=lambda future: flying[future].start)
 
 
-def _require_executor(executor: object) -> None:
+def _require_executor(executor: Any) -> None:
     """Raise unless tasks can be given to it."""
-    expected = (
-        "an executor was expected: a number of processes, as in Pool(4); a ThreadPoolExecutor() or"
-        " ProcessPoolExecutor() of concurrent.futures; a dask.distributed Client; or a function like map"
-    )
-    if isinstance(executor, type) and executor is not map:
-        raise TypeError(f"executor is the class {executor.__name__}, but {expected}: write {executor.__name__}()")
-    if isinstance(executor, int) and not isinstance(executor, bool):
-        if executor < 1:
-            raise ValueError(f"executor is {executor}, but a number of processes must be 1 or more")
-    elif isinstance(executor, bool) or not (
-        hasattr(executor, "submit") or hasattr(executor, "get_executor") or callable(executor)
-    ):
-        hint = ": write Pool(pool.map)" if hasattr(executor, "imap_unordered") else ""
-        raise TypeError(f"executor is {executor!r:.60}, but {expected}{hint}")
+    is_number = isinstance(executor, int) and not isinstance(executor, bool)
+    is_class = isinstance(executor, type) and executor is not map
+    takes_tasks = hasattr(executor, "submit") or hasattr(executor, "get_executor") or callable(executor)
+    if is_class or not (is_number or takes_tasks):
+        given = f"the class {executor.__name__}" if is_class else f"{executor!r:.60}"
+        hint = f": write {executor.__name__}()" if is_class else ""
+        hint = ": write Pool(pool.map)" if hasattr(executor, "imap_unordered") else hint
+        raise TypeError(
+            f"executor is {given}, but an executor was expected: a number of processes, as in Pool(4); a"
+            " ThreadPoolExecutor() or ProcessPoolExecutor() of concurrent.futures; a dask.distributed Client; or a"
+            f" function like map{hint}"
+        )
 
 
-def _require_integer(name: str, value: object, least: int, meaning: str) -> None:
+def _require_integer(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r:.60}, but an integer of {least} or more was expected: {meaning}")
+        raise ValueError(f"{name} is {value!r:.60}, but an integer of {least} or more was expected")
 
 
 def _has_threads(executor: object) -> bool:
@@ -385,7 +354,7 @@ def _has_threads(executor: object) -> bool:
 
 
 def _forks(executor: object) -> bool:
-    """Return whether workers are forked from this process, with whatever state a GPU's library has here."""
+    """Return whether workers are forked from this process, and inherit the state of a GPU's library."""
     owner = getattr(executor, "__self__", executor)
     context = getattr(owner, "_mp_context", None) or getattr(owner, "_context", None) or getattr(owner, "_ctx", None)
     method = getattr(context, "get_start_method", None)
@@ -415,7 +384,7 @@ def _loky(workers: int) -> Any:
 
 
 def _kill(executor: Any) -> None:
-    """End an executor at once, whatever its workers do."""
+    """End an executor without waiting for its workers."""
     if type(executor).__module__.startswith("loky."):
         executor.shutdown(wait=True, kill_workers=True)
         return
@@ -427,51 +396,27 @@ def _kill(executor: Any) -> None:
         process.join()
 
 
-def _lost_by_dask(error: BaseException) -> bool:
-    """Return whether Dask has lost workers with one task, and can be given it again.
+def _is_death(error: BaseException) -> bool:
+    """Return whether workers have died, and their task can be given to others.
 
     If a worker dies after its answer has come, Dask takes the answer for an exception, and fails at taking it apart.
     """
-    dask, frame = sys.modules.get("distributed"), raised_in(error)
-    lost = isinstance(error, TypeError) and frame is not None and frame.f_code.co_name == "_cascade_future"
-    return lost or (dask is not None and isinstance(error, dask.KilledWorker))
+    frame, dask = raised_in(error), sys.modules.get("distributed")
+    lost_by_dask = frame is not None and frame.f_code.co_name == "_cascade_future"
+    deaths = (BrokenExecutor,) if dask is None else (BrokenExecutor, dask.KilledWorker)
+    return lost_by_dask or isinstance(error, deaths)
 
 
-def _packed(problem: Problem, opened: Callable[[], Problem]) -> bytes:
+def _packed(problem: Problem, worker: Worker) -> bytes:
     """Pickle f and x together, so that an x which f reads through a closure is the worker's own x there, too."""
     try:
         # What makes the context is apart from the rest, which may need it to arrive as it is.
-        return pickled((problem.parameters.arrival(), pickled(opened)))
+        make = partial(arrived, problem.parameters.arrival(), pickled(worker.make))
+        return pickled(replace(worker, make=make))
     except ImportError:  # cloudpickle itself
         raise
     except Exception as error:
-        parts = {**problem.parameters.by_name, "f": problem.function.f}
-        culprit = next((found for name, part in parts.items() if (found := _culprit(part, name))), "f")
         raise TypeError(
-            f"{culprit} cannot be sent to worker processes ({error}): leave it out of what f refers to, or give Pool a"
-            " concurrent.futures.ThreadPoolExecutor(), whose threads need no copy of it"
+            f"f, or what it refers to, or x cannot be sent to worker processes ({error}): give Pool a"
+            " concurrent.futures.ThreadPoolExecutor(), whose threads need no copy"
         ) from error
-
-
-def _culprit(value: Any, name: str, depth: int = 5) -> str | None:
-    """Name what cannot be pickled, and if it is a function, the innermost variable that it refers to."""
-    import inspect  # noqa: PLC0415 - for this message alone
-
-    try:
-        pickled(value)
-    except Exception:
-        inner = getattr(value, "func", value)  # of a functools.partial
-        variables = getattr(getattr(inner, "__self__", inner), "__dict__", {}) if depth else {}
-        if inspect.isfunction(inner) and depth:
-            referred = inspect.getclosurevars(inner)
-            variables = {**referred.globals, **referred.nonlocals}
-        found = (_culprit(own, f"{key!r}, which f refers to", depth - 1) for key, own in variables.items())
-        return next(filter(None, found), f"{name}, of type {type(value).__qualname__},")
-    return None
-
-
-def _loaded(value: Any) -> Any:
-    loaded = pickle.loads(value) if isinstance(value, bytes) else value
-    if isinstance(loaded, SystemExit) and len(loaded.args) == 1:
-        loaded.code = loaded.args[0]  # tblib, which Dask pickles exceptions with, leaves it behind
-    return loaded

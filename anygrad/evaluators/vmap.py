@@ -36,7 +36,7 @@ class Vmap:
     Raises
     ------
     TypeError, ValueError
-        If ``max_bytes`` is no positive integer; when used, if it is less than one point takes.
+        If ``max_bytes`` is not a positive integer; when used, if one point takes more.
         If the library has no ``vmap``, or f cannot be traced by it.
 
     Notes

@@ -270,7 +270,7 @@ def _argument(argument: Any, tensors: list[torch.Tensor]) -> Callable[[Tensors],
             places[position] = len(tensors)
             tensors.append(leaf)
     if not places:
-        return lambda _: argument  # itself, whatever it is
+        return lambda _: argument  # the very object
     rebuild = tree.rebuild
     others = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in tree.leaves]
     return lambda given: rebuild(
@@ -279,7 +279,7 @@ def _argument(argument: Any, tensors: list[torch.Tensor]) -> Callable[[Tensors],
 
 
 def _tensor_of(returned: object) -> torch.Tensor:
-    """Return what f returned as a tensor: of float64 or complex128, if it was none."""
+    """Return f's result as a tensor; of float64 or complex128, if it was not one."""
     import torch
 
     if not isinstance(returned, torch.Tensor):

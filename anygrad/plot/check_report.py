@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from anygrad.plot.figure import pyplot
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -77,10 +75,12 @@ class Row:
 
 def draw_report(report: Any) -> Figure:
     """Return a figure of a `CheckReport`, with a scatter plot and a map for each array, the worst first."""
+    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is drawn
+
     rows = sorted(_rows(report), key=lambda row: row.gravity)
     chosen, others = rows[:_ROWS], rows[_ROWS:]
     figure: Figure
-    figure, axes = pyplot().subplots(
+    figure, axes = pyplot.subplots(
         len(chosen), 2, figsize=(10, 4.2 * len(chosen)), squeeze=False, layout="constrained", width_ratios=(1, 1.25)
     )
     worst = max(float(np.max(row.decades, initial=1.0)) for row in chosen)
@@ -104,7 +104,7 @@ def _rows(report: Any) -> list[Row]:
 
 
 def _left_out(others: Sequence[Row], total: int) -> Iterator[str]:
-    """Say which arrays there is no room for."""
+    """Describe the arrays that are left out."""
     if others:
         verdicts = [row.verdict for row in others]
         counts = [f"{verdict}: {verdicts.count(verdict):,}" for verdict in _VERDICTS if verdict in verdicts]

@@ -12,7 +12,6 @@ import numpy as np
 from anygrad.backends.base import Points
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.gradient import numerical_gradient_2d
-from anygrad.plot.figure import pyplot
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options, reference_scheme, require_callable, require_count
 from anygrad.problem.parameters import Parameters
@@ -29,7 +28,6 @@ _TITLES = {"descent": "negative gradient", "ascent": "gradient"}
 _LEVELS = 14  # of contours
 _LONGEST = 1.1  # arrow, in distances between two of them
 _CUT = 2.0  # times the length that nine of ten do not exceed: near a pole, all others would be dots
-_SQUARED = (1e-100, 1e100)  # matplotlib squares arrows: between these that is a number
 _ARROWS = {"color": "#16262e", "width": 0.0035, "headwidth": 3.6}
 
 
@@ -100,19 +98,20 @@ def gradient_field(
     ...     lambda x: x[0] ** 2 + x[1] ** 2, (-2, 2), (-2, 2)
     ... )  # doctest: +SKIP
     """
+    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is drawn
+
     require_callable(f)
     _require_one_of(direction, "direction", [*_DIRECTIONS])
     _require_one_of(lengths, "lengths", ["proportional", "equal"])
     across, upwards = _interval(xlim, "xlim"), _interval(ylim, "ylim")
     require_count(points, "points")
     require_count(contours, "contours", zero=True)
-    drawing = pyplot()
     tails, fine = (_Grid(np.linspace(*across, n), np.linspace(*upwards, n)) for n in (points, contours))
     with np.errstate(all="ignore"):  # where f is not defined, there is nothing to draw
         gradient = numerical_gradient_2d(f, tails.points, scheme=scheme, evaluator=evaluator)
         values = _values(f, fine, evaluator) if contours else None
     if ax is None:
-        _, ax = drawing.subplots(figsize=(6, 6), layout="constrained")
+        _, ax = pyplot.subplots(figsize=(6, 6), layout="constrained")
     if values is not None:
         _draw_contours(ax, fine, values)
     arrows = _DIRECTIONS[direction] * gradient
@@ -171,10 +170,9 @@ def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray) -> None:
     """Draw arrows, none of which is much longer than the distance of two points."""
     lengths = _lengths(grid, arrows)
     longest = _longest(lengths[np.isfinite(lengths)])
-    unit = 1.0 if _SQUARED[0] < longest < _SQUARED[1] else longest
     with np.errstate(all="ignore"):
-        shown = np.ma.masked_invalid(arrows / unit * np.where(lengths > longest, longest / lengths, 1.0))
-    scale = longest / unit / _LONGEST
+        shown = np.ma.masked_invalid(arrows * np.where(lengths > longest, longest / lengths, 1.0))
+    scale = longest / _LONGEST
     ax.quiver(*grid.points.T, *shown.T, angles="xy", scale_units="xy", scale=scale, zorder=3, **_ARROWS)
 
 

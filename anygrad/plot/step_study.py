@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from array_api_compat import array_namespace
 
 from anygrad._typing import Array
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.plot.figure import pyplot
 from anygrad.problem.function import Function
 from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Options, require_callable, require_count
@@ -111,10 +110,11 @@ def step_study(
     >>> import anygrad
     >>> ax = anygrad.plot.step_study(lambda x: np.exp(x).sum(), np.array([0.5]))  # doctest: +SKIP
     """
-    drawing = pyplot()
+    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is drawn
+
     studies = study(f, x, scheme=scheme, elements=elements, evaluator=evaluator, points=points)
     if ax is None:
-        _, ax = drawing.subplots(figsize=(7, 4.5), layout="constrained")
+        _, ax = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
     for number, own in enumerate(studies):
         color = f"C{number}"
         least = max(own.certainty / 10, 1e-300)  # no error of 0 on a logarithmic scale
@@ -204,29 +204,25 @@ def _flat(elements: Sequence[int | tuple[int, ...]] | None, shape: tuple[int, ..
     if elements is None:
         count = min(size, _AT_MOST)
         return [i * (size - 1) // max(1, count - 1) for i in range(count)]
-    given: object = elements
-    if not isinstance(given, Sequence) or not all(map(_is_index, given)):
+    try:
+        flat = [_flat_index(element, shape) for element in elements]
+    except TypeError:
         raise TypeError(
             f"elements is {elements!r:.60}, but a list of integers or multi-indices was expected, as in [(0, 1)]"
-        )
-    flat = [_flat_index(element, shape) if isinstance(element, tuple) else int(element) for element in elements]
-    for element in flat:
-        if not 0 <= element < size:
-            raise IndexError(f"x has the elements 0 to {size - 1}, but element {element} was asked for")
+        ) from None
+    if not all(0 <= element < size for element in flat):
+        raise IndexError(f"x has the shape {shape}, but of its elements {elements!r:.60} were asked for")
     return flat
 
 
-def _is_index(element: object) -> bool:
-    parts = element if isinstance(element, tuple) else (element,)
-    return all(isinstance(part, numbers.Integral) and not isinstance(part, bool) for part in parts)
-
-
-def _flat_index(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    if len(index) != len(shape) or any(not 0 <= i < length for i, length in zip(index, shape, strict=False)):
-        raise IndexError(f"x has the shape {shape}, but its element {index} was asked for")
-    return int(np.ravel_multi_index(index, shape)) if shape else 0
+def _flat_index(element: int | tuple[int, ...], shape: tuple[int, ...]) -> int:
+    if not isinstance(element, tuple):
+        return operator.index(element)
+    try:
+        return int(np.ravel_multi_index(element, shape)) if element else 0
+    except ValueError:  # it lies outside, or has another number of dimensions
+        return -1
 
 
 def _multi_index(element: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the multi-index of a flat index."""
     return tuple(int(i) for i in np.unravel_index(element, shape)) if shape else ()

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -192,7 +192,8 @@ class Problem:
 
     def for_worker(self, evaluator: Evaluator) -> Callable[[], Problem]:
         """Return a maker of the same problem for another thread or, pickled, for another process."""
-        options = Options(self.options.operator, self.options.scheme, evaluator)
+        # All that f is called with; what only the caller needs, which may be large or impossible to pickle, stays here.
+        options = replace(self.options, evaluator=evaluator, bounds=None, f0=None, progress=False, also={})
         return partial(_of_worker, self.function.f, self.function, self.parameters, options)
 
     def count(self, points: int, calls: int | None = None) -> None:
