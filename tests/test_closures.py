@@ -1,4 +1,4 @@
-"""The book's idiom, a loss that reads the parameters through a closure: it works in place, and elsewhere one is warned."""
+"""The book's idiom, a loss that reads the parameters through a closure: seen in place, and warned of elsewhere."""
 
 from __future__ import annotations
 
