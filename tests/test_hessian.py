@@ -44,31 +44,16 @@ def rounding(lib, magnitude):
 
 @BY_SCHEME
 @pytest.mark.parametrize("problem", SECOND, ids=str)
-def test_a_hessian_is_symmetric_to_the_last_bit_in_its_values_errors_and_flags(lib, problem, tried):
+def test_a_hessian_is_symmetric_to_the_last_bit(lib, problem, tried):
     bounded = (float(problem.x.min()), None)
     every = [None, bounded]
     if lib.slow:  # one at a time is varied: the case with more to decide, of one scheme
         every = [bounded if tried.scheme == anygrad.Central() else None]
     for bounds in [None] if tried.samples_complex else every:
         x = lib.asarray(problem.x, "float32")
-        result = anygrad.hessian(problem.on(lib), x, scheme=tried.scheme, bounds=bounds, full_output=True)
-        for part in (result.value, result.error, *result.flags.values()):
-            if part is not None:
-                square = lib.numpy(part).reshape(problem.x.size, problem.x.size)
-                assert np.array_equal(square, square.T)
-
-
-@pytest.mark.parametrize("operator", [anygrad.hessian, lambda f, x, **o: anygrad.hessian(None, x, grad=f, **o)])
-def test_the_flags_of_a_kink_are_symmetric(operator):
-    """Those of the derivatives of a gradient as well, of which each entry has been found from two sides."""
-
-    def f(x):
-        folded = abs(x[0] - 1.5) * x[1] ** 2
-        return folded if operator is anygrad.hessian else np.stack([folded, x[1] * abs(x[0] - 1.5), x[2]])
-
-    flags = operator(f, X.copy(), scheme=anygrad.Adaptive(), full_output=True).flags
-    assert all(np.array_equal(flag, flag.T) for flag in flags.values())
-    assert np.any([flag.any() for flag in flags.values()])
+        hessian = lib.numpy(anygrad.hessian(problem.on(lib), x, scheme=tried.scheme, bounds=bounds))
+        square = hessian.reshape(problem.x.size, problem.x.size)
+        assert np.array_equal(square, square.T)
 
 
 @BY_SCHEME
@@ -141,14 +126,6 @@ def test_a_product_with_a_vector_is_the_product_with_the_matrix(lib, seed):
     assert np.allclose(lib.numpy(anygrad.hvp(None, x, v, grad=cubic_gradient(lib))), expected, atol=tolerance)
 
 
-def test_a_product_of_more_than_a_block_of_elements_is_right():
-    x, v = np.linspace(1, 2, 4200), np.zeros(4200)
-    v[[0, -1]] = 1.0, -2.0
-    value = anygrad.hvp(lambda x: x[0] ** 3 + x[0] * x[-1] ** 2, x, v)
-    assert np.allclose(value[[0, -1]], [6 * x[0] - 4 * x[-1], 2 * x[-1] - 4 * x[0]], atol=1e-3)
-    assert np.allclose(value[1:-1], 0, atol=1e-3)
-
-
 @pytest.mark.parametrize("size", [1, 2, 10])
 def test_the_number_of_calls_of_second_derivatives(lib, size):
     x, f = lib.asarray(np.ones(size), "float32"), lambda x: lib.xp.sum(x**2)
@@ -164,7 +141,7 @@ def test_the_number_of_calls_of_second_derivatives(lib, size):
     assert calls(anygrad.hessian, f, x) == size * (size + 1) + 1
 
 
-def test_the_laplacian_is_one_number_and_its_error_the_sum_over_its_terms(lib):
+def test_the_laplacian_is_one_number_with_one_flag_each(lib):
     x = lib.asarray(X, widest(lib))
     result = anygrad.laplacian(cubic, x, full_output=True)
     assert lib.numpy(result.value) == pytest.approx(np.trace(cubic_hessian(X)), abs=float(rounding(lib, 30)))

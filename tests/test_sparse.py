@@ -404,14 +404,6 @@ def test_nothing_is_detected_in_lazy_arrays(lib):
         anygrad.jacobian(lambda x: x, lib.asarray(np.ones(2), "float32"), sparsity="detect")
 
 
-@pytest.mark.libraries(lambda lib: lib.name == "jax")
-def test_inside_jit(lib):
-    import jax
-
-    jacobian = jax.jit(lambda x: anygrad.jacobian(lambda x: x**2, x, sparsity=np.eye(3)))(lib.xp.arange(3.0))
-    assert np.allclose(jacobian.todense(), np.diag([0, 2, 4]), atol=1e-2)
-
-
 @pytest.mark.parametrize("library", ["networkx", "scipy.sparse"])
 def test_what_is_not_installed_is_named(library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)

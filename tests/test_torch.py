@@ -1,8 +1,7 @@
-"""What only PyTorch has: tensors that require grad, and layouts that hide memory."""
+"""What only PyTorch has: tensors that require grad, layouts that hide memory, modes, and numbers that are widened."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import pickle
 import subprocess
@@ -11,6 +10,7 @@ import textwrap
 import threading
 import weakref
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -115,16 +115,6 @@ def test_the_graph_of_an_earlier_loss_survives(torch, leaf):
     assert torch.equal(leaf.grad, 2 * leaf.detach())
 
 
-def test_f_uses_autograd(lib, torch, leaf):
-    def squared_slope(x):
-        x = x.detach().requires_grad_()
-        (slope,) = torch.autograd.grad((x**3).sum(), x)
-        return (slope**2).sum()
-
-    gradient = anygrad.numerical_gradient(squared_slope, leaf)
-    assert np.allclose(lib.numpy(gradient), 36 * np.array([1.0, 2.0, 3.0]) ** 3, rtol=1e-6)
-
-
 def test_f_differentiates_by_x_itself(lib, torch, leaf):
     def squared_slope(x):
         (slope,) = torch.autograd.grad((x**3).sum(), x)
@@ -168,16 +158,15 @@ def test_tensors_without_dense_memory(lib, torch):
         torch.func.grad(lambda x: anygrad.numerical_gradient(lambda x: x.sum(), x).sum())(torch.ones(2))
 
 
-def test_f_gives_x_other_memory(lib, torch, leaf):
-    """As p.data = ..., vector_to_parameters and module.half() do."""
-    before, place = lib.bits(leaf), leaf.data_ptr()
+def with_other_memory(x):
+    """Give x other memory, as p.data = ..., vector_to_parameters and module.half() do."""
+    x.data = x.data.clamp(-10, 10)
+    return (x**2).sum()
 
-    def f(x):
-        x.data = x.data.clamp(-10, 10)
-        return (x**2).sum()
 
-    calls = iter(range(99))
-    for modifying in (f, lambda x: f(x) if next(calls) > 2 else (x**2).sum()):
+def test_an_f_that_gives_x_other_memory_is_refused(lib, leaf):
+    before, place, calls = lib.bits(leaf), leaf.data_ptr(), iter(range(99))
+    for modifying in (with_other_memory, lambda x: with_other_memory(x) if next(calls) > 2 else (x**2).sum()):
         with pytest.raises(ValueError, match="modifies its argument"):
             anygrad.numerical_gradient(modifying, leaf)
         assert (lib.bits(leaf), leaf.data_ptr()) == (before, place)
@@ -243,14 +232,13 @@ class TestTheWayOfTheGPU:
     @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
     def test_gradients(self, lib, problem):
         for name in ("contiguous", "transposed", "strided"):
-            for dtype in ("float32", "float64"):
-                x = LAYOUTS[name](lib, problem.x, dtype)
-                before = lib.bits(x)
-                result = anygrad.numerical_gradient(problem.on(lib), x, full_output=True)
-                bound = problem.bound(lib.numpy(result.step), np.finfo(dtype).eps)
-                assert np.all(np.abs(lib.numpy(result.value) - problem.gradient(problem.x)) <= bound)
-                assert result.value.dtype == x.dtype
-                assert lib.bits(x) == before
+            x = LAYOUTS[name](lib, problem.x, "float32").requires_grad_()
+            before = lib.bits(x)
+            result = anygrad.numerical_gradient(problem.on(lib), x, full_output=True)
+            bound = problem.bound(lib.numpy(result.step), np.finfo(np.float32).eps)
+            assert np.all(np.abs(lib.numpy(result.value) - problem.gradient(problem.x)) <= bound)
+            assert (result.value.dtype, result.value.requires_grad) == (x.dtype, False)
+            assert lib.bits(x) == before
 
     def test_complex_numbers(self, lib, complex_dtype):
         z = lib.asarray(np.array([1 + 2j, np.inf - 1j]), complex_dtype)
@@ -261,29 +249,14 @@ class TestTheWayOfTheGPU:
         assert np.allclose(lib.numpy(real), [2 + 4j, 0], atol=0.1)
         assert lib.bits(z) == before
 
-    def test_f_gives_x_other_memory(self, lib, leaf):
-        before = lib.bits(leaf)
-
-        def f(x):
-            x.data = x.data.clamp(-10, 10)
-            return (x**2).sum()
-
-        with pytest.raises(ValueError, match="modifies its argument"):
-            anygrad.numerical_gradient(f, leaf)
-        assert lib.bits(leaf) == before
-
-    def test_no_graph_is_gathered(self, leaf):
-        gradient = anygrad.numerical_gradient(lambda x: (x**2).sum(), leaf)
-        assert not gradient.requires_grad
-        assert gradient.tolist() == pytest.approx([2, 4, 6])
-
     def test_views_and_exceptions(self, lib):
         x = lib.asarray(np.array([1.0, 2.0]), "float32")
         assert np.allclose(lib.numpy(anygrad.numerical_gradient(lambda x: x[1], x)), [0, 1], atol=1e-3)
         with pytest.raises(IndexError):
             anygrad.numerical_gradient(lambda x: x[2], x)
-        with pytest.raises(ValueError, match="modifies its argument"):
-            anygrad.numerical_gradient(lambda x: x.mul_(2).sum(), x)
+        for modifying in (lambda x: x.mul_(2).sum(), with_other_memory):
+            with pytest.raises(ValueError, match="modifies its argument"):
+                anygrad.numerical_gradient(modifying, x)
         assert x.tolist() == [1, 2]
 
 
@@ -311,18 +284,10 @@ class Elsewhere(Executor):
         return future
 
 
-@contextlib.contextmanager
-def inferring(torch):
-    with torch.inference_mode(), torch.enable_grad():
-        yield
-
-
 MODES = {
-    "none": lambda torch: contextlib.nullcontext(),
+    "none": lambda torch: nullcontext(),
     "no_grad": lambda torch: torch.no_grad(),
     "inference_mode": lambda torch: torch.inference_mode(),
-    "enable_grad in inference_mode": inferring,
-    "autocast": lambda torch: torch.autocast("cpu"),
     "autocast to float16": lambda torch: torch.autocast("cpu", dtype=torch.float16),
 }
 
@@ -390,3 +355,123 @@ def test_forked_processes_do_without_the_threads_that_were_left_behind(lib):
         [sys.executable, "-c", textwrap.dedent(FORKED)], capture_output=True, text=True, check=False, timeout=300
     )
     assert run.stdout.split() == ["True"] * 6, run.stderr
+
+
+# --- f in a wider dtype than its own tensors are in: these are widened with x --------------------------------------
+
+ROW = np.array([0.5, -1.25, 2.0, 3.0])
+
+
+def remarks(report):
+    return " ".join(report.remarks)
+
+
+@pytest.mark.parametrize("narrow", ["float32", "float16", "bfloat16"])
+def test_a_network_is_asked_in_float64(lib, torch, narrow):
+    torch.manual_seed(0)
+    own = {"dtype": getattr(torch, narrow)}
+    network = torch.nn.Sequential(
+        torch.nn.Linear(4, 5, **own), torch.nn.Tanh(), torch.nn.LayerNorm(5, **own), torch.nn.Linear(5, 3, **own)
+    ).to(lib.device)  # whose random numbers are others
+    targets = torch.tensor([2, 0], device=lib.device)
+
+    def f(x):
+        return torch.nn.functional.cross_entropy(network(x), targets)
+
+    def grad(x):
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(f(x), x)[0]
+
+    before = [lib.bits(parameter.detach()) for parameter in network.parameters()]
+    x = lib.asarray(np.stack([ROW, ROW[::-1]]), narrow)
+    report = anygrad.check_gradient(f, grad, x)
+    assert report.verdict == "agrees", report
+    assert "float64" in remarks(report)
+    wrong = anygrad.check_gradient(f, lambda x: grad(x) * (1 + 400 * torch.finfo(x.dtype).eps), x)
+    assert wrong.verdict == "wrong", wrong
+    assert [lib.bits(parameter.detach()) for parameter in network.parameters()] == before
+
+
+def in_a_buffer(torch, x):
+    buffer = torch.zeros(4, device=x.device)
+    buffer[0] = x[0]
+    buffer[1:].copy_(x[1:])
+    buffer += x
+    return buffer.mul_(x).sum()
+
+
+CASES = {
+    "casts by name": (lambda torch, x: (x.float() + x.half() + x.bfloat16()).sum(), lambda x: 3 * x.sum()),
+    "casts to dtypes": (
+        lambda torch, x: x.to(torch.float16).sum(dtype=torch.float32) + x.type(torch.bfloat16).sum(),
+        lambda x: 2 * x.sum(),
+    ),
+    "lists": (
+        lambda torch, x: torch.cat([x, torch.ones(1, device=x.device)]) @ torch.stack([x[0], *x]),
+        lambda x: np.append(x, 1.0) @ np.append(x[0], x),
+    ),
+    "complex": (
+        lambda torch, x: torch.abs(torch.complex(x, torch.zeros(4, device=x.device)).cfloat() * torch.tensor(1j)).sum(),
+        lambda x: np.abs(x).sum(),
+    ),
+    "a buffer": (in_a_buffer, lambda x: (2 * x * x).sum()),
+}
+
+
+@pytest.mark.parametrize("function", CASES)
+def test_no_digit_is_lost_on_the_way(lib, torch, function):
+    f, exact = CASES[function]
+    x = lib.asarray(ROW + 1e-9, "float64")
+    promoting = anygrad.backends.resolve(x).promoting(lambda x: f(torch, x), x)
+    assert float(promoting(x)) == pytest.approx(exact(ROW + 1e-9), rel=1e-14)
+
+
+def test_an_f_that_differentiates_by_its_own_tensors(lib, torch):
+    """They are the ones that autograd knows, not copies of them."""
+    power = torch.tensor(3.0, device=lib.device, requires_grad=True)
+
+    def f(x):
+        return torch.autograd.grad((x**2).sum() * power, power)[0]
+
+    x = lib.asarray(ROW, "float32")
+    assert anygrad.check_gradient(f, lambda x: 2 * x, x).verdict == "agrees"
+    assert anygrad.check_gradient(f, lambda x: 4 * x, x).verdict == "wrong"
+
+
+def test_an_f_that_writes_what_is_its_own(lib, torch):
+    """What is rounded in it is recognised: f is asked in x's dtype."""
+    workspace = torch.zeros(4, device=lib.device)
+
+    def f(x):
+        workspace[:2] = x[:2]
+        workspace[2:].copy_(x[2:])
+        return (workspace**2).sum()
+
+    x = lib.asarray(ROW, "float32")
+    report = anygrad.check_gradient(f, lambda x: 2 * x, x)
+    assert (report.verdict, report.remarks) == ("agrees", ())
+    assert anygrad.check_gradient(f, lambda x: 4 * x, x).verdict == "wrong"
+
+
+def by_vmap():
+    return nullcontext(anygrad.Vmap())
+
+
+@contextmanager
+def by_threads():
+    with ThreadPoolExecutor(2) as executor:
+        yield anygrad.Pool(executor)
+
+
+@pytest.mark.parametrize("evaluated", [by_vmap, by_threads])
+def test_where_f_is_evaluated_elsewhere(lib, evaluated):
+    weight = lib.asarray(np.outer(ROW, ROW), "float32")
+
+    def f(x):
+        return (weight @ x).pow(2).sum()
+
+    with evaluated() as evaluator:
+        x = lib.asarray(ROW, "float32")
+        report = anygrad.check_gradient(f, lambda x: 2 * weight.T @ (weight @ x), x, evaluator=evaluator)
+    assert report.verdict == "agrees", report
+    assert "float64" in remarks(report)
