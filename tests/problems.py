@@ -79,7 +79,6 @@ def like(xp: Any, a: np.ndarray, x: Array) -> Array:
 
 _KERNEL = grid(3, seed=2)
 _WEIGHTS = grid(2, 3, 2, 2, seed=3)
-_T = np.abs(grid(6, seed=4))
 
 
 def _book(xp: Any, x: Array) -> Array:
@@ -120,22 +119,6 @@ def _convolution_gradient(x: np.ndarray) -> np.ndarray:
 
 def _four_dimensions(xp: Any, x: Array) -> Array:
     return xp.sum(like(xp, _WEIGHTS, x) * xp.sin(x))
-
-
-def _fit(xp: Any, x: Array) -> Array:
-    """Least squares of a decaying exponential, as in a laboratory."""
-    t = like(xp, _T, x)
-    return xp.sum((x[0] * xp.exp(-x[1] * t) - t) ** 2)
-
-
-def _fit_gradient(x: np.ndarray) -> np.ndarray:
-    decay = np.exp(-x[1] * _T)
-    residual = x[0] * decay - _T
-    return np.array([np.sum(2 * residual * decay), np.sum(-2 * residual * x[0] * _T * decay)])
-
-
-def _length(xp: Any, x: Array) -> Array:
-    return xp.sqrt(xp.sum(x**2))
 
 
 # --- the book's network -------------------------------------------------------------------------------------------
@@ -191,7 +174,6 @@ def _net_gradient(w1: np.ndarray) -> np.ndarray:
 _GRADIENTS = [
     # name, f, x, gradient, third, magnitude, operations
     ("book's x0**2 + x1**2", _book, np.array([3.0, 4.0]), lambda x: 2 * x, 0, 25, 3),
-    ("sum of squares", lambda xp, x: xp.sum(x**2), grid(3, 4, seed=10), lambda x: 2 * x, 0, 20, 13),
     ("sum of cubes", lambda xp, x: xp.sum(x * x * x), grid(7, seed=11), lambda x: 3 * x**2, 6, 15, 16),
     ("sine of a 0-d array", lambda xp, x: xp.sin(x), np.array(0.5), np.cos, 1, 1, 4),
     ("Rosenbrock", _rosenbrock, grid(8, seed=12), _rosenbrock_gradient, 4000, 3000, 40),
@@ -199,9 +181,7 @@ _GRADIENTS = [
     ("two-layer net", _net_loss, TwoLayerNet.start()["W1"], _net_gradient, 2, 20, 60),
     ("convolution", _convolution, grid(9, seed=14), _convolution_gradient, 0, 80, 30),
     ("4-d array", _four_dimensions, grid(2, 3, 2, 2, seed=15), lambda x: _WEIGHTS * np.cos(x), 1.25, 30, 30),
-    ("length", _length, grid(2, 3, seed=18, low=32), lambda x: x / np.sqrt(np.sum(x**2)), 3, 10, 10),
     ("log barrier", lambda xp, x: -xp.sum(xp.log(x)), grid(6, seed=19, low=48), lambda x: -1 / x, 5, 5, 16),
-    ("exponential fit", _fit, np.array([1.5, 0.75]), _fit_gradient, 60, 30, 40),
 ]
 PROBLEMS = [
     Problem(name=name, f=f, x=x, gradient=gradient, third=third, magnitude=magnitude, operations=operations)

@@ -188,7 +188,7 @@ def test_rows_of_x_are_called_one_by_one(lib):
 
 @pytest.mark.libraries(lambda lib: not on_a_graph(lib))
 def test_a_library_without_graphs_calls_f_at_every_point(lib):
-    x = lib.asarray(X[:20], "float32")
+    x = lib.asarray(X, "float32")
     with pytest.warns(RuntimeWarning, match="not on a CUDA device"):
         gradient = anygrad.numerical_gradient(lambda x: waves(lib, x), x, evaluator=GRAPH)
     assert np.array_equal(lib.numpy(gradient), lib.numpy(anygrad.numerical_gradient(lambda x: waves(lib, x), x)))

@@ -60,14 +60,6 @@ def test_every_bit_of_complex_numbers_comes_back(lib, complex_dtype):
     assert lib.bits(x) == before
 
 
-def test_every_bit_comes_back_in_foreign_byte_order():
-    x = special_values("float64").astype(">f8")
-    values = x.tobytes()
-    gradient = anygrad.numerical_gradient(lambda x: x[1] * 3, x)
-    assert (x.tobytes(), gradient.dtype) == (values, x.dtype)
-    assert gradient[1] == pytest.approx(3)
-
-
 @pytest.mark.parametrize("dtype_name", ["float16", "float64", "complex64", ">f8"])
 def test_unaligned_memory_comes_back_with_what_is_around_it(dtype_name):
     packed = np.zeros(3, dtype=[("tag", "u1"), ("value", dtype_name)])
@@ -76,20 +68,6 @@ def test_unaligned_memory_comes_back_with_what_is_around_it(dtype_name):
     before = packed.tobytes()
     assert np.allclose(anygrad.numerical_gradient(lambda x: (x**2).sum(), x), [2, 4, 6], rtol=0.01)
     assert packed.tobytes() == before
-
-
-@WRITABLE
-def test_a_sign_of_zero_that_f_loses_comes_back(lib):
-    x = vector(lib, -0.0, 1.0)
-    before = lib.bits(x)
-
-    def f(x):
-        x += 0.0
-        return lib.xp.sum(x**2)
-
-    with suppress(ValueError):  # "f modifies its argument", where bits can be compared
-        anygrad.numerical_gradient(f, x)
-    assert lib.bits(x) == before
 
 
 # --- interrupts ---------------------------------------------------------------------------------------------------

@@ -167,34 +167,12 @@ def test_a_linear_function_is_exact_at_every_magnitude(lib, scheme):
         assert np.allclose(gradient, [1, -0.5], rtol=1e-7 if scheme is None or magnitude else 1e-6)
 
 
-def test_every_dtype_reaches_the_accuracy_that_it_can(lib, dtype):
-    values = np.array([0.5, -1.25, 2.0])
-    x = lib.asarray(values, dtype)
-    result = anygrad.numerical_gradient(lambda x: lib.xp.sum(x**3) / 8, x, full_output=True)
-    assert (result.value.dtype, result.value.shape) == (x.dtype, x.shape)
-    eps = {"bfloat16": 2.0**-7}.get(dtype) or float(np.finfo(dtype).eps)
-    step = lib.numpy(result.step).astype(float)
-    # Truncation, six roundings of numbers up to 2, and the rounding of the result.
-    bound = step**2 / 8 + 6 * eps * 2 / (2 * step) + 2 * eps
-    assert np.all(np.abs(lib.numpy(result.value) - 3 * values**2 / 8) <= bound)
-
-
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant <= 52, reason="longdouble is float64 on this machine")
 def test_longdouble_is_not_narrowed():
     x = np.array([1.0, 2.0], dtype=np.longdouble)
     gradient = anygrad.numerical_gradient(lambda x: np.exp(x).sum(), x, scheme=anygrad.Central(order=8))
     assert gradient.dtype == np.longdouble
     assert np.all(np.abs(gradient / np.exp(x) - 1) < 2e-15)  # float64 reaches 1e-13
-
-
-@pytest.mark.libraries(lambda lib: lib.name in {"numpy", "torch"})
-def test_an_array_of_about_a_block_is_no_special_case(lib):
-    for size in (2047, 2048, 2049, 4097):
-        x = lib.asarray(np.linspace(0.0, 1.0, size), "float64")
-        for scheme in (None, anygrad.Forward(order=2)):
-            result = anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), x, scheme=scheme, full_output=True)
-            assert np.allclose(lib.numpy(result.value), 2 * lib.numpy(x), atol=1e-5)
-            assert result.ncalls == (2 * size if scheme is None else scheme.calls(size))
 
 
 # --- large x ------------------------------------------------------------------------------------------------------
@@ -235,12 +213,6 @@ def test_mixed_derivatives_are_right_at_large_x():
     x = np.array([1e4, 3e5])
     hessian = anygrad.hessian(lambda x: np.log(x[0]) * np.log(x[1]), x) * x[:, None] * x
     assert np.allclose(hessian, [[-np.log(x[1]), 1], [1, -np.log(x[0])]], rtol=1e-5)
-
-
-def test_the_hessian_in_single_precision_is_right_at_large_x():
-    x = np.array([1e3, 1e5], dtype="float32")
-    hessian = anygrad.hessian(lambda x: np.log(x).sum(), x)
-    assert np.allclose(np.diag(hessian) * x.astype("float64") ** 2, -1, rtol=0.02)
 
 
 @pytest.mark.parametrize("order", [2, 4, 6])
@@ -343,12 +315,6 @@ def test_a_tree_of_steps(lib):
     assert np.allclose(lib.numpy(gradient["a"]), 3 * X[:2] ** 2 + np.square(STEPS[:2]), rtol=1e-5)
 
 
-def test_a_step_is_broadcast_to_x():
-    scheme = anygrad.Central(step=np.array(STEPS))
-    result = anygrad.numerical_gradient(np.sum, np.ones((2, 3)), scheme=scheme, full_output=True)
-    assert np.array_equal(result.step, [STEPS, STEPS])
-
-
 def test_along_a_direction_the_step_is_that_of_the_element_that_changes_most(lib):
     x = lib.asarray(X, "float32")
     result = anygrad.jvp(lambda x: x**3, x, [0.0, 8.0, 4.0], scheme=anygrad.Central(step=0.25), full_output=True)
@@ -380,14 +346,6 @@ def test_what_is_divided_by_is_the_step_that_the_dtype_takes(make, at, step, dty
         anygrad.jvp(f, both, np.array([1.0, 0.0], dtype), **options)[0],
     ]
     assert np.allclose(found, 2, rtol=1e-6 if dtype == "float32" else 1e-13, atol=0)
-
-
-@pytest.mark.parametrize("value", [1.0, 300.0, 1500.0])
-def test_an_h_that_the_dtype_cannot_take_is_not_divided_by(lib, value):
-    """In float32 1000 + 1e-4 is 1000.00012."""
-    x = lib.asarray(np.array([value, -value]), "float32")
-    gradient = anygrad.numerical_gradient(lambda x: float(lib.numpy(x).astype(np.float64).sum()), x, 1e-4)
-    assert np.allclose(lib.numpy(gradient), 1, rtol=1e-6)
 
 
 def test_the_books_h_is_divided_by_as_it_was_given():
@@ -446,16 +404,13 @@ def test_steps_that_are_no_steps_are_refused(make, step, error, message):
     assert np.array_equal(x, X)
 
 
-@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.hessian])
-def test_a_tree_of_steps_that_lacks_an_array_is_refused(operator):
-    with pytest.raises(ValueError, match=r"the step is .*x consists of x\['a'\], x\['b'\]"):
-        operator(lambda p: p["a"].sum(), {"a": X.copy(), "b": X.copy()}, scheme=anygrad.Central(step={"a": 0.1}))
-
-
-@pytest.mark.parametrize("step", [np.array(STEPS), STEPS], ids=["array", "list"])
-def test_several_steps_along_a_direction_are_refused(step):
-    with pytest.raises(TypeError, match=r"along a direction there is one step.*give one number"):
-        anygrad.jvp(np.sum, X.copy(), np.ones(3), scheme=anygrad.Central(step=step))
+def test_steps_that_lack_an_array_or_are_too_many_for_a_direction_are_refused():
+    for operator in (anygrad.numerical_gradient, anygrad.hessian):
+        with pytest.raises(ValueError, match=r"the step is .*x consists of x\['a'\], x\['b'\]"):
+            operator(lambda p: p["a"].sum(), {"a": X.copy(), "b": X.copy()}, scheme=anygrad.Central(step={"a": 0.1}))
+    for step in (np.array(STEPS), STEPS):
+        with pytest.raises(TypeError, match=r"along a direction there is one step.*give one number"):
+            anygrad.jvp(np.sum, X.copy(), np.ones(3), scheme=anygrad.Central(step=step))
 
 
 @DOUBLE

@@ -10,7 +10,7 @@ import textwrap
 import threading
 import weakref
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -34,42 +34,12 @@ def leaf(lib):
     return lib.asarray(np.array([1.0, 2.0, 3.0]), "float64").requires_grad_()
 
 
-def test_a_leaf_that_requires_grad(lib, torch, leaf):
+def test_a_leaf_that_requires_grad_is_left_as_it_was(lib, torch, leaf):
     gradient = anygrad.numerical_gradient(lambda x: (x**3).sum(), leaf)
     assert np.allclose(lib.numpy(gradient), [3, 12, 27], atol=1e-6)
     assert not gradient.requires_grad
     assert leaf.grad is None
     assert leaf.is_leaf
-
-
-def test_a_parameter_and_a_module(lib, torch):
-    layer = torch.nn.Linear(3, 2, dtype=torch.float64, device=lib.device)
-    x = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float64")
-
-    def loss(_):
-        return (layer(x) ** 2).sum()
-
-    loss(None).backward()
-    for parameter in layer.parameters():
-        gradient = anygrad.numerical_gradient(loss, parameter)
-        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
-
-
-def test_a_check_of_gradients_that_no_call_sets_to_zero(lib, torch):
-    layer = torch.nn.Linear(3, 2, device=lib.device)
-    data = lib.asarray(np.array([[1.0, 2.0, 3.0]]), "float32")
-    parameters = dict(layer.named_parameters())
-
-    def loss(_):
-        return (layer(data) ** 2).sum()
-
-    def forgetful(_):
-        loss(None).backward()
-        return {name: parameter.grad for name, parameter in parameters.items()}
-
-    report = anygrad.check_gradient(loss, forgetful, parameters)
-    assert report.verdict == "nondeterministic"
-    assert "optimizer.zero_grad()" in report.hints[0]
 
 
 def test_a_module_is_no_array_and_what_is_written_instead(lib, torch):
@@ -115,16 +85,17 @@ def test_the_graph_of_an_earlier_loss_survives(torch, leaf):
     assert torch.equal(leaf.grad, 2 * leaf.detach())
 
 
-def test_f_differentiates_by_x_itself(lib, torch, leaf):
+@pytest.mark.parametrize("in_place", [True, False])
+def test_f_may_use_autograd_with_respect_to_x_itself(lib, torch, leaf, in_place):
     def squared_slope(x):
         (slope,) = torch.autograd.grad((x**3).sum(), x)
         return (slope**2).sum()
 
-    gradient = anygrad.numerical_gradient(squared_slope, leaf)
+    gradient = anygrad.numerical_gradient(squared_slope, leaf, evaluator=anygrad.Loop(in_place=in_place))
     assert np.allclose(lib.numpy(gradient), 36 * np.array([1.0, 2.0, 3.0]) ** 3, rtol=1e-6)
 
 
-def test_under_no_grad_and_inference_mode(lib, torch, leaf):
+def test_gradients_under_no_grad_and_inference_mode(lib, torch, leaf):
     for mode in (torch.no_grad, torch.inference_mode):
         with mode():
             x = leaf.detach().clone()
@@ -172,7 +143,7 @@ def test_an_f_that_gives_x_other_memory_is_refused(lib, leaf):
         assert (lib.bits(leaf), leaf.data_ptr()) == (before, place)
 
 
-def test_another_default_device(lib, torch):
+def test_another_default_device_changes_nothing(lib, torch):
     x = lib.asarray(np.array([1.0, 2.0]), "float64")
     with torch.device("meta"):
         gradient = anygrad.numerical_gradient(lambda x: float((x**2).sum()), x)
@@ -190,7 +161,7 @@ def test_a_dtype_that_numpy_has_nothing_like(lib, torch):
         anygrad.numerical_gradient(lambda x: x[0], lib.asarray(np.ones(2), "float32").to(torch.complex32))
 
 
-def test_tied_weights(lib, torch):
+def test_tied_weights_are_refused_and_parts_of_one_buffer_are_not(lib, torch):
     w = lib.asarray(np.array([[1.0, 2.0]]), "float64")
     with pytest.raises(ValueError, match=r"x\['dec'\] and x\['enc'\] share memory"):
         anygrad.numerical_gradient(lambda p: (p["enc"] @ p["dec"]).sum(), {"enc": w, "dec": w.t()})
@@ -200,15 +171,6 @@ def test_tied_weights(lib, torch):
     gradient = anygrad.numerical_gradient(lambda p: p["a"].sum() * p["b"].sum(), {"a": flat[:2], "b": flat[2:]})
     assert np.allclose(lib.numpy(gradient["a"]), [7, 7])
     assert np.allclose(lib.numpy(gradient["b"]), [3, 3])
-
-
-def test_copies_require_grad_as_x_does(lib, torch, leaf):
-    def slope(x):
-        (slope,) = torch.autograd.grad((x**3).sum(), x)
-        return slope.sum()
-
-    gradient = anygrad.numerical_gradient(slope, leaf, evaluator=anygrad.Loop(in_place=False))
-    assert np.allclose(lib.numpy(gradient), [6, 12, 18], atol=1e-5)
 
 
 def test_eight_bit_floats_come_back(lib, torch):
@@ -221,49 +183,44 @@ def test_eight_bit_floats_come_back(lib, torch):
 
 @pytest.fixture
 def as_on_a_gpu(torch, monkeypatch):
-    """Take the way of tensors on a GPU for those on the CPU: device-side writes and gathers."""
+    """Take the way of tensors on a GPU for those on the CPU, as much as can be seen of it without one."""
     monkeypatch.setattr(anygrad.backends.load("torch"), "on_host", lambda x: False)
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-class TestTheWayOfTheGPU:
-    """What can be seen without a GPU of the code that is meant for it."""
-
-    @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
-    def test_gradients(self, lib, problem):
-        for name in ("contiguous", "transposed", "strided"):
-            x = LAYOUTS[name](lib, problem.x, "float32").requires_grad_()
-            before = lib.bits(x)
-            result = anygrad.numerical_gradient(problem.on(lib), x, full_output=True)
-            bound = problem.bound(lib.numpy(result.step), np.finfo(np.float32).eps)
-            assert np.all(np.abs(lib.numpy(result.value) - problem.gradient(problem.x)) <= bound)
-            assert (result.value.dtype, result.value.requires_grad) == (x.dtype, False)
-            assert lib.bits(x) == before
-
-    def test_complex_numbers(self, lib, complex_dtype):
-        z = lib.asarray(np.array([1 + 2j, np.inf - 1j]), complex_dtype)
-        before = lib.bits(z)
-        holomorphic = anygrad.numerical_gradient(lambda z: z[0] ** 2, z)
-        real = anygrad.numerical_gradient(lambda z: z[0].abs() ** 2, z)
-        assert np.allclose(lib.numpy(holomorphic), [2 + 4j, 0], atol=0.1)
-        assert np.allclose(lib.numpy(real), [2 + 4j, 0], atol=0.1)
-        assert lib.bits(z) == before
-
-    def test_views_and_exceptions(self, lib):
-        x = lib.asarray(np.array([1.0, 2.0]), "float32")
-        assert np.allclose(lib.numpy(anygrad.numerical_gradient(lambda x: x[1], x)), [0, 1], atol=1e-3)
-        with pytest.raises(IndexError):
-            anygrad.numerical_gradient(lambda x: x[2], x)
-        for modifying in (lambda x: x.mul_(2).sum(), with_other_memory):
-            with pytest.raises(ValueError, match="modifies its argument"):
-                anygrad.numerical_gradient(modifying, x)
-        assert x.tolist() == [1, 2]
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_gradients_by_the_way_of_the_gpu(lib, problem):
+    for name in ("contiguous", "transposed", "strided"):
+        x = LAYOUTS[name](lib, problem.x, "float32").requires_grad_()
+        before = lib.bits(x)
+        result = anygrad.numerical_gradient(problem.on(lib), x, full_output=True)
+        bound = problem.bound(lib.numpy(result.step), np.finfo(np.float32).eps)
+        assert np.all(np.abs(lib.numpy(result.value) - problem.gradient(problem.x)) <= bound)
+        assert (result.value.dtype, result.value.requires_grad) == (x.dtype, False)
+        assert lib.bits(x) == before
 
 
-def test_a_sparse_pattern_whose_rows_are_dense(lib):
-    eye = lib.asarray(np.eye(3), "float32")
-    found = anygrad.jacobian(lambda x: x**2, lib.asarray(np.ones(3), "float32"), sparsity=eye.to_sparse(1))
-    assert np.allclose(lib.numpy(found.to_dense()), 2 * np.eye(3), rtol=1e-2)
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_complex_numbers_by_the_way_of_the_gpu(lib, complex_dtype):
+    z = lib.asarray(np.array([1 + 2j, np.inf - 1j]), complex_dtype)
+    before = lib.bits(z)
+    holomorphic = anygrad.numerical_gradient(lambda z: z[0] ** 2, z)
+    real = anygrad.numerical_gradient(lambda z: z[0].abs() ** 2, z)
+    assert np.allclose(lib.numpy(holomorphic), [2 + 4j, 0], atol=0.1)
+    assert np.allclose(lib.numpy(real), [2 + 4j, 0], atol=0.1)
+    assert lib.bits(z) == before
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_views_and_exceptions_by_the_way_of_the_gpu(lib):
+    x = lib.asarray(np.array([1.0, 2.0]), "float32")
+    assert np.allclose(lib.numpy(anygrad.numerical_gradient(lambda x: x[1], x)), [0, 1], atol=1e-3)
+    with pytest.raises(IndexError):
+        anygrad.numerical_gradient(lambda x: x[2], x)
+    for modifying in (lambda x: x.mul_(2).sum(), with_other_memory):
+        with pytest.raises(ValueError, match="modifies its argument"):
+            anygrad.numerical_gradient(modifying, x)
+    assert x.tolist() == [1, 2]
 
 
 class Elsewhere(Executor):
@@ -314,18 +271,6 @@ def test_f_runs_in_a_pool_under_the_callers_modes(lib, torch, mode, own, executo
     assert np.array_equal(lib.numpy(found), lib.numpy(expected))
 
 
-@pytest.mark.libraries(lambda lib: lib.name == "torch")
-def test_modes_that_threads_have_of_their_own_are_not_the_callers(lib, torch):
-    w = lib.asarray(np.ones(2), "float64").requires_grad_()
-
-    def f(x):
-        assert (w @ x).requires_grad
-        return w @ x
-
-    with ThreadPoolExecutor(1, initializer=lambda: torch.set_grad_enabled(False)) as executor:
-        anygrad.numerical_gradient(f, lib.asarray(np.ones(2), "float64"), evaluator=anygrad.Pool(executor))
-
-
 # SIGALRM ends a process that waits for ever, so that what fails here fails, and leaves none behind.
 FORKED = """
     import multiprocessing, signal
@@ -342,7 +287,7 @@ FORKED = """
     expected = anygrad.numerical_gradient(f, x)  # which starts the threads
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(2, mp_context=fork) as executor, fork.Pool(2) as pool:
-        for workers in (executor, pool.map, lambda f, items: pool.map(f, items)):
+        for workers in (executor, pool.map):
             for given in (torch.from_numpy(x), x):
                 found = anygrad.numerical_gradient(f, given, evaluator=anygrad.Pool(workers, retries=0))
                 print(np.allclose(found, expected))
@@ -354,7 +299,7 @@ def test_forked_processes_do_without_the_threads_that_were_left_behind(lib):
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FORKED)], capture_output=True, text=True, check=False, timeout=300
     )
-    assert run.stdout.split() == ["True"] * 6, run.stderr
+    assert run.stdout.split() == ["True"] * 4, run.stderr
 
 
 # --- f in a wider dtype than its own tensors are in: these are widened with x --------------------------------------
@@ -426,18 +371,6 @@ def test_no_digit_is_lost_on_the_way(lib, torch, function):
     assert float(promoting(x)) == pytest.approx(exact(ROW + 1e-9), rel=1e-14)
 
 
-def test_an_f_that_differentiates_by_its_own_tensors(lib, torch):
-    """They are the ones that autograd knows, not copies of them."""
-    power = torch.tensor(3.0, device=lib.device, requires_grad=True)
-
-    def f(x):
-        return torch.autograd.grad((x**2).sum() * power, power)[0]
-
-    x = lib.asarray(ROW, "float32")
-    assert anygrad.check_gradient(f, lambda x: 2 * x, x).verdict == "agrees"
-    assert anygrad.check_gradient(f, lambda x: 4 * x, x).verdict == "wrong"
-
-
 def test_an_f_that_writes_what_is_its_own(lib, torch):
     """What is rounded in it is recognised: f is asked in x's dtype."""
     workspace = torch.zeros(4, device=lib.device)
@@ -453,25 +386,11 @@ def test_an_f_that_writes_what_is_its_own(lib, torch):
     assert anygrad.check_gradient(f, lambda x: 4 * x, x).verdict == "wrong"
 
 
-def by_vmap():
-    return nullcontext(anygrad.Vmap())
-
-
-@contextmanager
-def by_threads():
-    with ThreadPoolExecutor(2) as executor:
-        yield anygrad.Pool(executor)
-
-
-@pytest.mark.parametrize("evaluated", [by_vmap, by_threads])
-def test_where_f_is_evaluated_elsewhere(lib, evaluated):
-    weight = lib.asarray(np.outer(ROW, ROW), "float32")
-
-    def f(x):
-        return (weight @ x).pow(2).sum()
-
-    with evaluated() as evaluator:
-        x = lib.asarray(ROW, "float32")
-        report = anygrad.check_gradient(f, lambda x: 2 * weight.T @ (weight @ x), x, evaluator=evaluator)
+@pytest.mark.parametrize("evaluator", [anygrad.Vmap, lambda: anygrad.Pool(ThreadPoolExecutor(2))], ids=["Vmap", "Pool"])
+def test_numbers_are_widened_where_f_is_evaluated_elsewhere(lib, evaluator):
+    weight, x = lib.asarray(np.outer(ROW, ROW), "float32"), lib.asarray(ROW, "float32")
+    report = anygrad.check_gradient(
+        lambda x: (weight @ x).pow(2).sum(), lambda x: 2 * weight.T @ (weight @ x), x, evaluator=evaluator()
+    )
     assert report.verdict == "agrees", report
     assert "float64" in remarks(report)
