@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ def _torch_on(device: str) -> Library:
     import array_api_compat.torch as xp
     import torch
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("PyTorch finds no CUDA device")
+
     def asarray(a: np.ndarray, dtype: str) -> Array:
         return (
             torch.as_tensor(np.ascontiguousarray(a), device=device).reshape(a.shape).to(getattr(torch, dtype)).clone()
@@ -93,18 +97,6 @@ def _torch_on(device: str) -> Library:
         device=torch.device(device),
         other_device=(lambda: torch.ones((), device="meta")) if device == "cpu" else (lambda: torch.ones(())),
     )
-
-
-def _torch() -> Library:
-    return _torch_on("cpu")
-
-
-def _torch_cuda() -> Library:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise RuntimeError("PyTorch finds no CUDA device")
-    return _torch_on("cuda")
 
 
 def _jax() -> Library:
@@ -174,14 +166,6 @@ def _strict_on(name: str, device: str) -> Library:
     )
 
 
-def _strict() -> Library:
-    return _strict_on("strict", "CPU_DEVICE")
-
-
-def _strict_device() -> Library:
-    return _strict_on("strict-device1", "device1")
-
-
 def _cupy() -> Library:
     import array_api_compat.cupy as xp
     import cupy
@@ -209,11 +193,11 @@ def _dpnp() -> Library:
 # From what --backend takes to the libraries that it stands for.
 LIBRARIES: dict[str, tuple[Callable[[], Library], ...]] = {
     "numpy": (_numpy,),
-    "torch": (_torch,),
-    "torch-cuda": (_torch_cuda,),
+    "torch": (partial(_torch_on, "cpu"),),
+    "torch-cuda": (partial(_torch_on, "cuda"),),
     "jax": (_jax,),
     "dask": (_dask,),
-    "strict": (_strict, _strict_device),
+    "strict": (partial(_strict_on, "strict", "CPU_DEVICE"), partial(_strict_on, "strict-device1", "device1")),
     "cupy": (_cupy,),
     "dpnp": (_dpnp,),
 }

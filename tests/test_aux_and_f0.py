@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tried import TRIED
+from tried import OF_ARRAYS, OF_NUMBERS, TRIED
 
 import anygrad
 
 X = np.array([1.0, 2.0])
-OF_NUMBERS = {
-    "numerical_gradient": anygrad.numerical_gradient,
-    "hessian": anygrad.hessian,
-    "laplacian": anygrad.laplacian,
-    "hvp": lambda f, x, **options: anygrad.hvp(f, x, x, **options),
-}
-OF_ARRAYS = {
-    "jacobian": anygrad.jacobian,
-    "jvp": lambda f, x, **options: anygrad.jvp(f, x, x, **options),
-    "derivative": anygrad.derivative,
-}
 OPERATORS = OF_NUMBERS | OF_ARRAYS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from problems import PROBLEMS, SECOND, VECTOR
+from tried import OF_ARRAYS, OF_NUMBERS
 
 import anygrad
 from anygrad.backends import device
@@ -140,14 +141,7 @@ def test_the_complex_step_does_not_narrow_longdouble():
     assert np.all(np.abs(gradient / np.exp(x) - 1) < 4 * np.finfo(np.longdouble).eps)
 
 
-OPERATORS = {
-    "numerical_gradient": anygrad.numerical_gradient,
-    "jacobian": anygrad.jacobian,
-    "hessian": anygrad.hessian,
-    "laplacian": anygrad.laplacian,
-    "jvp": lambda f, x, **options: anygrad.jvp(f, x, [1.0, 1.0, 1.0], **options),
-    "hvp": lambda f, x, **options: anygrad.hvp(f, x, [1.0, 1.0, 1.0], **options),
-}
+OPERATORS = OF_NUMBERS | {name: OF_ARRAYS[name] for name in ("jacobian", "jvp")}
 DROPPING = {
     "abs": lambda xp, x: xp.sum(xp.abs(x) ** 2),
     "abs beside what is analytic": lambda xp, x: x[0] ** 2 + xp.sum(xp.abs(x) ** 2),

@@ -6,29 +6,12 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from problems import grid
-from random_examples import examples
 
 import anygrad
 
 
 def squares(x):
     return x**2
-
-
-@examples(25)
-@given(rows=st.integers(1, 3), seed=st.integers(0, 999), order=st.sampled_from([2, 4]))
-def test_a_jvp_is_the_product_of_the_jacobian_and_the_direction(lib, rows, seed, order):
-    """Of squares, 2 x v: central differences of any order are exact but for rounding."""
-    dtype = "float64" if "float64" in lib.real else "float32"
-    x, v = (lib.asarray(grid(rows, 2, seed=seed + i), dtype) for i in range(2))
-    result = anygrad.jvp(squares, x, v, scheme=anygrad.Central(order=order), full_output=True)
-    eps, step, longest = np.finfo(dtype).eps, float(lib.numpy(result.step)), np.max(np.abs(lib.numpy(v)))
-    bound = 4 * eps * 2.25**2 * longest / step + 4 * eps
-    assert np.all(np.abs(lib.numpy(result.value) - 2 * lib.numpy(x) * lib.numpy(v)) <= bound)
-    assert result.ncalls == order
 
 
 @pytest.mark.parametrize("size", [1, 1000])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from problems import SECOND, TwoLayerNet, grid
-from random_examples import examples
+from problems import SECOND, TwoLayerNet
 from tried import TRIED
 
 import anygrad
@@ -114,16 +111,6 @@ def test_products_are_in_the_dtype_of_each_array_of_x(full):
         assert np.allclose(value["b"], [6, 8 + 4], atol=0.05)
     found = anygrad.hessian(None, np.array(2.0), grad=lambda x: 3 * x**2, full_output=full)
     assert isinstance(found.value if full else found, np.ndarray)
-
-
-@examples(20)
-@given(seed=st.integers(0, 999))
-def test_a_product_with_a_vector_is_the_product_with_the_matrix(lib, seed):
-    x, v = (lib.asarray(grid(3, seed=seed + i), widest(lib)) for i in range(2))
-    expected = cubic_hessian(lib.numpy(x)) @ lib.numpy(v)
-    tolerance = rounding(lib, 10 * (1 + float(np.max(np.abs(lib.numpy(v))))))
-    assert np.allclose(lib.numpy(anygrad.hvp(cubic, x, v)), expected, atol=tolerance)
-    assert np.allclose(lib.numpy(anygrad.hvp(None, x, v, grad=cubic_gradient(lib))), expected, atol=tolerance)
 
 
 @pytest.mark.parametrize("size", [1, 2, 10])

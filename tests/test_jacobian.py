@@ -6,32 +6,11 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from problems import grid, like
-from random_examples import examples
+from problems import grid
 
 import anygrad
 
 Point = namedtuple("Point", ["x", "y"])
-
-
-@examples(25)
-@given(columns=st.integers(0, 4), rows=st.integers(1, 4), seed=st.integers(0, 999), order=st.sampled_from([2, 4]))
-def test_the_jacobian_of_a_linear_map_is_its_matrix(lib, columns, rows, seed, order):
-    dtype = "float64" if "float64" in lib.real else "float32"
-    matrix, x = grid(rows, columns, seed=seed), lib.asarray(grid(columns, seed=seed + 1), dtype)
-
-    def f(x):
-        return like(lib.xp, matrix, x) @ x if columns else like(lib.xp, np.ones(rows), x)
-
-    result = anygrad.jacobian(f, x, scheme=anygrad.Central(order=order), full_output=True)
-    # There is no truncation error: f is rounded, in at most 2 * columns operations, and divided by the step.
-    step, eps = lib.numpy(result.step).astype(float), np.finfo(dtype).eps
-    rounding = 4 * columns * eps * np.abs(matrix) @ (np.abs(lib.numpy(x).astype(float)) + 1) + eps * 2
-    assert result.value.shape == (rows, columns)
-    assert np.all(np.abs(lib.numpy(result.value) - matrix) <= rounding[:, None] / np.min(step, initial=1.0))
-    assert result.ncalls == (order * columns or 1)
 
 
 def test_the_shape_of_f_is_followed_by_that_of_x(lib):

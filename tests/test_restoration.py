@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from layouts import LAYOUTS, strided
+from tried import OF_ARRAYS, OF_NUMBERS
 
 import anygrad
 
@@ -162,27 +163,19 @@ def test_x_comes_back_where_no_memory_is_left_to_compare_it(monkeypatch, operato
 
 # --- an f that modifies its argument ------------------------------------------------------------------------------
 
-OF_NUMBERS = {
-    "numerical_gradient": anygrad.numerical_gradient,
-    "hessian": anygrad.hessian,
-    "laplacian": anygrad.laplacian,
-    "hvp": lambda f, x: anygrad.hvp(f, x, x),
+IN_TREES = {
     "gradient of a tree": lambda f, x: anygrad.numerical_gradient(lambda p: f(p["x"]), {"y": x + 1, "x": x}),
     "hessian of a tree": lambda f, x: anygrad.hessian(lambda p: f(p["x"]), {"x": x}),
 }
-OF_ARRAYS = {
-    "jacobian": anygrad.jacobian,
-    "derivative": anygrad.derivative,
-    "jvp": lambda f, x: anygrad.jvp(f, x, x),
-}
+WRITTEN_TO = OF_NUMBERS | IN_TREES | OF_ARRAYS
 
 
 @WRITABLE
 @pytest.mark.parametrize("made", [LAYOUTS["contiguous"], strided], ids=["contiguous", "strided"])
-@pytest.mark.parametrize("name", [*OF_NUMBERS, *OF_ARRAYS])
+@pytest.mark.parametrize("name", WRITTEN_TO)
 def test_an_f_that_writes_to_x_at_any_one_call_is_noticed(lib, made, name):
     values = np.array([1.0, 2.0, 3.0])
-    differentiate = (OF_NUMBERS | OF_ARRAYS)[name]
+    differentiate = WRITTEN_TO[name]
     calls = 0
 
     def f(x):
@@ -190,7 +183,7 @@ def test_an_f_that_writes_to_x_at_any_one_call_is_noticed(lib, made, name):
         calls += 1
         if calls == fatal:
             x[element] = 9.0
-        return lib.xp.sum(x) if name in OF_NUMBERS else 2 * x
+        return 2 * x if name in OF_ARRAYS else lib.xp.sum(x)
 
     fatal = element = 0
     differentiate(f, made(lib, values, "float32"))
@@ -218,10 +211,10 @@ def test_an_f_that_modifies_an_argument_of_which_all_elements_change_is_noticed(
             x *= 2
         return x**2
 
-    for operator in (anygrad.derivative, lambda f, x, **options: anygrad.jvp(f, x, 0 * x + 1, **options)):
+    for name in ("derivative", "jvp"):
         calls = 0
         with pytest.raises(ValueError, match=MODIFIES):
-            operator(f, x, scheme=scheme)
+            OF_ARRAYS[name](f, x, scheme=scheme)
         assert lib.bits(x) == bits
 
 
@@ -382,20 +375,16 @@ def test_a_private_copy_has_the_axes_of_x_in_the_same_order_in_memory(lib):
         seen.add(strides(x))
         return lib.xp.sum(x**2)
 
-    for operator in (anygrad.numerical_gradient, anygrad.hessian, lambda f, x, **kw: anygrad.jvp(f, x, x, **kw)):
+    for operator in (*OF_NUMBERS.values(), OF_ARRAYS["jvp"]):
         operator(f, x, evaluator=anygrad.Loop(in_place=False))
     assert seen == {strides(x)}
 
 
-OPERATORS = {
-    "numerical_gradient": anygrad.numerical_gradient,
-    "numerical_gradient by default": lambda f, x, scheme, **kw: anygrad.numerical_gradient(f, x, **kw),
+UNDER_SETTINGS = OF_NUMBERS | {
+    "numerical_gradient by default": lambda f, x, scheme, **options: anygrad.numerical_gradient(f, x, **options),
     "jacobian": anygrad.jacobian,
-    "jvp": lambda f, x, **kw: anygrad.jvp(f, x, np.ones(x.shape), **kw),
-    "hessian": anygrad.hessian,
-    "hvp": lambda f, x, **kw: anygrad.hvp(f, x, np.ones(x.shape), **kw),
-    "laplacian": anygrad.laplacian,
-    "derivative": lambda f, x, **kw: anygrad.derivative(lambda x: f(x[..., None]), x, **kw),
+    "jvp": OF_ARRAYS["jvp"],
+    "derivative": lambda f, x, **options: anygrad.derivative(lambda x: f(x[..., None]), x, **options),
 }
 SETTINGS = [
     {"divide": "raise", "over": "warn", "under": "print", "invalid": "raise"},
@@ -403,7 +392,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", UNDER_SETTINGS)
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive()], ids=repr)
 @pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Loop(in_place=False), anygrad.Batch()], ids=repr)
 def test_f_runs_under_the_callers_error_settings(name, scheme, evaluator):
@@ -417,6 +406,6 @@ def test_f_runs_under_the_callers_error_settings(name, scheme, evaluator):
 
         with np.errstate(**settings):
             for _ in range(2):  # seen before, f may be called another way
-                OPERATORS[name](f, np.array([1.0, 2.0]), scheme=scheme, evaluator=evaluator)
+                UNDER_SETTINGS[name](f, np.array([1.0, 2.0]), scheme=scheme, evaluator=evaluator)
         assert seen
         assert all(own == settings for own in seen)
