@@ -22,7 +22,8 @@ class Library:
     """One array library on one device.
 
     ``asarray`` makes an array of the named dtype from NumPy's; ``numpy`` reads any array or scalar of the library back.
-    ``slow`` says that an operation takes so long, or so long to compile, that not all combinations are tried.
+    ``slow`` says that an operation takes so long, or so long to compile, that not all combinations are tried;
+    ``compiled`` makes one operation of a function, where that takes less time than all of its operations.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Library:
     strides: bool = True
     negative_strides: bool = True
     complex_powers: bool = True  # whether those of numbers left of the imaginary axis keep their imaginary part
+    compiled: Callable[[Any], Any] = lambda f: f
     device: Any = None
     other_device: Callable[[], Array] | None = None
 
@@ -119,6 +121,7 @@ def _jax() -> Library:
         writable=False,
         slow=True,
         strides=False,
+        compiled=jax.jit,
     )
 
 
