@@ -19,7 +19,6 @@ from problems import CUBES, WAVES
 import anygrad
 
 Params = Mapping[str, Any]
-ON_SQUARES = (WAVES, CUBES)
 # The operators that the others are made like, and the values of single parameters that are usual.
 LIKE_OTHERS = {"numerical_gradient", "jacobian", "hessian"}
 USUAL = {"layout": "contiguous", "within": "from one of them"}
@@ -37,10 +36,7 @@ def is_left_out(lib: Library, params: Params) -> bool:
         lib.slow and getattr(params.get("mistake"), "kind", ZEROS) != ZEROS,
         lib.slow and _unusual_axes(params) > 1,
         # Evaluators see points, and no operators: those of one problem will do.
-        lib.slow
-        and "called" in params
-        and "case" in params
-        and all(params["case"][1] is not square for square in ON_SQUARES),
+        lib.slow and "called" in params and "case" in params and not _is_on_a_square(params["case"][1]),
         # What is lazy shows by operator and evaluator.
         lib.lazy and (scheme or problem),
         # Without float64, other arrays are made and read by JAX, but schemes compute in NumPy's float64 as ever.
@@ -68,6 +64,10 @@ def _unusual_axes(params: Params) -> int:
     return sum(unusual) + sum(_is_unusual(params, name) for name in USUAL)
 
 
+def _is_on_a_square(problem: Any) -> bool:
+    return problem is WAVES or problem is CUBES
+
+
 def _is_unusual(params: Params, name: str) -> bool:
     return params.get(name, USUAL[name]) != USUAL[name]
 
@@ -81,7 +81,7 @@ def _has_unusual_scheme(params: Params) -> bool:
 def _has_unusual_problem(params: Params) -> bool:
     """Return whether the problem is not on a square, or the operator is one that is made like another."""
     operator, problem = params.get("case", (params.get("operator"), params.get("problem", WAVES)))
-    usual = any(problem is square for square in ON_SQUARES) and getattr(operator, "name", "jacobian") in LIKE_OTHERS
+    usual = _is_on_a_square(problem) and getattr(operator, "name", "jacobian") in LIKE_OTHERS
     return not usual or params.get("name", "numerical_gradient") != "numerical_gradient"
 
 
