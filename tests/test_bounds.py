@@ -97,7 +97,7 @@ def test_the_order_of_the_scheme_stays_within_bounds(lib, order):
 @examples(60)
 @given(data=st.data(), tried=st.sampled_from(REAL), name=st.sampled_from(sorted(OPERATORS)))
 def test_no_bound_is_ever_crossed(data, tried, name):
-    """Of whatever size and sign, on both sides, with any step; where there is no room at all, it is said."""
+    """The bounds are of any size and sign, and the step is any; where there is no room at all, an error says so."""
     exponents = st.floats(-12, 3).map(lambda exponent: 10.0**exponent)
     x = np.array(data.draw(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3)))
     room = np.array([[data.draw(st.one_of(st.just(0.0), exponents)) for _ in x] for _ in range(2)])

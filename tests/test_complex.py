@@ -93,7 +93,7 @@ ANALYTIC = [problem for problem in PROBLEMS if problem.name not in {"logsumexp",
 @HAS_POWERS
 @pytest.mark.parametrize("problem", ANALYTIC, ids=str)
 def test_gradients_by_the_complex_step_are_exact_to_rounding(lib, problem):
-    """As many roundings as f has, and no truncation: as if the step were 1, and the third derivative 0."""
+    """The error is that of the roundings of f: there is no truncation."""
     x = lib.asarray(problem.x, "float64")
     f = lib.compiled(problem.on(lib))
     result = anygrad.numerical_gradient(f, x, scheme=COMPLEX, full_output=True)

@@ -128,7 +128,7 @@ def test_an_empty_x_has_an_empty_derivative(lib):
     ids=["exp", "sin", "1/x"],
 )
 def test_high_derivatives_that_drown_in_rounding_are_flagged(f, exact):
-    """Those that are not flagged are not as far off as they are large, and their errors cover that."""
+    """A value that is not flagged is off by less than its size, and its error covers that."""
     x = np.array([0.1, 0.5, 1.0, 2.0, -1.5, 10.0])
     for n in (14, 18, 22, 30, 36):
         with np.errstate(over="ignore"):

@@ -55,7 +55,7 @@ def test_a_hessian_is_symmetric_to_the_last_bit(lib, problem, tried):
 
 @BY_SCHEME
 def test_the_derivative_of_a_gradient_is_as_exact_as_a_first_one(lib, tried):
-    """And f is not called."""
+    """f is not called."""
     x = lib.asarray(X, widest(lib))
     result = anygrad.hessian(None, x, grad=cubic_gradient(lib), scheme=tried.scheme, full_output=True)
     # grad is below 40 within 1 of x, and computed in at most 6 operations.

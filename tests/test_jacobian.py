@@ -37,7 +37,7 @@ def test_a_tree_that_f_returns_is_what_the_result_looks_like(lib):
 
 
 def test_a_tree_of_values_by_a_tree_of_arrays_is_a_tree_of_trees(lib):
-    """As with jax.jacobian; so are the flags, and the steps are a tree like x."""
+    """The structure is that of jax.jacobian; the flags have it too, and the steps are a tree like x."""
     x = Point(lib.asarray(np.array([1.0, 2.0]), "float32"), {"z": lib.asarray(np.array(3.0), "float32")})
     result = anygrad.jacobian(lambda p: [p.x * p.y["z"], p.y["z"] ** 2], x, full_output=True)
     first, second = result.value

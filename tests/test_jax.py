@@ -16,7 +16,7 @@ import anygrad
 from anygrad.backends import load
 
 pytestmark = pytest.mark.libraries(lambda lib: lib.name == "jax")
-# Of what does not depend on which dtypes there are.
+# For tests that do not depend on which dtypes there are.
 once = pytest.mark.libraries(lambda lib: "float64" in lib.real)
 
 
@@ -85,7 +85,7 @@ def test_eight_bit_floats(jax):
 
 
 def test_float64_arrives_in_processes_where_it_is_not_enabled(lib, jax):
-    """As in the workers of a pool, to which what has enabled it here need not be known."""
+    """The workers of a pool are such processes."""
     backend = load("jax")
     with jax.enable_x64(True):
         x = jax.numpy.asarray(np.array([0.1, 0.2]))
@@ -223,7 +223,7 @@ def test_arrays_on_several_devices(jax):
 
 
 def test_arrays_that_the_host_does_not_have(lib, jax, monkeypatch):
-    """As those on a GPU: JAX computes with them, and inside of a compiled function traces that, whatever x is."""
+    """Arrays on a GPU are such: JAX computes with them, and inside of a compiled function it traces that."""
     monkeypatch.setattr(anygrad.backends.load("jax"), "on_host", lambda x: False)
     x = lib.asarray(np.array([1.0, 2.0]), "float32")
 

@@ -80,7 +80,7 @@ def test_read_only_memory_on_a_device(lib):
 
 @DPNP
 def test_the_complex_step_is_exact_without_powers_and_an_error_with_them(lib):
-    """Of (-1 + ih)**2, dpnp has an imaginary part that is all rounding."""
+    """The imaginary part of (-1 + ih)**2 is all rounding on dpnp."""
     x = lib.asarray(np.array([-1.0, 0.5]), "float64")
     gradient = anygrad.numerical_gradient(lambda x: (x * x * lib.xp.exp(x)).sum(), x, scheme=anygrad.Complex())
     assert np.allclose(lib.numpy(gradient), [-np.exp(-1), 1.25 * np.exp(0.5)], rtol=1e-15, atol=0)

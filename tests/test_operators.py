@@ -341,7 +341,7 @@ def same_gradient(lib, called, f, x, bound, **options):
 
 
 def test_evaluators_in_every_dtype(lib, called, dtype):
-    """As no step is exact in all of them, and sums are not: by the loop's numbers."""
+    """The numbers are compared with the loop's, as no step is exact in every dtype."""
     eps = {"bfloat16": 2.0**-7}.get(dtype) or float(np.finfo(dtype).eps)
     x = lib.asarray(np.array([1.0, -2.0, 0.5]), dtype)
     same_gradient(lib, called, lambda x: x[0] * x[1] + x[2], x, 4 * eps ** (1 / 3))

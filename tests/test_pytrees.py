@@ -178,7 +178,7 @@ def test_views_that_do_not_overlap_may_lie_in_the_same_memory():
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_memory_that_any_two_arrays_share_is_refused_before_f_is_called(operator):
-    """Those between which other arrays lie, of other dtypes, and read-only views of one that is written too."""
+    """Other arrays may lie between the two, their dtypes may differ, and one may be a read-only view."""
     v, frozen, calls = np.ones(4), np.ones(4), 0
     frozen.flags.writeable = False
     view = v.view()

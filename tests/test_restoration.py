@@ -200,7 +200,7 @@ def test_an_f_that_writes_to_x_at_any_one_call_is_noticed(lib, made, name):
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive()], ids=repr)
 @pytest.mark.parametrize("times", [1, 99])
 def test_an_f_that_modifies_an_argument_of_which_all_elements_change_is_noticed(lib, n, scheme, times):
-    """Whether it is called for f(x) first, last or never; and whether it does so at its first call alone."""
+    """f(x) itself is evaluated first, last or never; and f modifies x at its first call alone, or at every one."""
     x = lib.asarray(np.linspace(1, 2, n), "float32")
     bits, calls = lib.bits(x), 0
 
@@ -396,7 +396,7 @@ SETTINGS = [
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive()], ids=repr)
 @pytest.mark.parametrize("evaluator", [anygrad.Loop(), anygrad.Loop(in_place=False), anygrad.Batch()], ids=repr)
 def test_f_runs_under_the_callers_error_settings(name, scheme, evaluator):
-    """Which are other ones while it is not f that runs."""
+    """anygrad's own arithmetic runs under others."""
     for settings in SETTINGS:
         seen = []
 

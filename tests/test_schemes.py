@@ -37,7 +37,7 @@ WEIGHTS = {
 
 @pytest.mark.parametrize("scheme", WEIGHTS, ids=repr)
 def test_weights_are_fornbergs(scheme):
-    """Those of a function that is 1 at one point of the stencil, and 0 elsewhere."""
+    """The derivative of a function that is 1 at one point of the stencil, and 0 elsewhere, is a weight."""
     measured = {
         offset: float(anygrad.numerical_gradient(lambda x: float(x[0] == 0.5 * offset), np.zeros(1), scheme=scheme)[0])
         for offset in range(-5, 6)
@@ -270,7 +270,7 @@ STEPS = [0.125, 0.25, 0.5]  # held by every dtype, and so are X plus these
 
 @BY_KIND
 def test_a_step_for_each_element(lib, make):
-    """Of a cube, the difference quotients with a step h are known: 3 x^2 + h^2, and 3 x^2 +- 3 x h + h^2."""
+    """The difference quotients of a cube with a step h are 3 x^2 + h^2, and 3 x^2 +- 3 x h + h^2."""
     x, h = lib.asarray(X, "float32"), np.array(STEPS)
     side = {anygrad.Central: 0, anygrad.Forward: 1, anygrad.Backward: -1}[make]
     order = {} if make is anygrad.Central else {"order": 1}
@@ -329,7 +329,7 @@ def test_along_a_direction_the_step_is_that_of_the_element_that_changes_most(lib
     [(1000.3, 1e-8, "float64"), (1e6 + 0.1, 1e-6, "float64"), (77.7, 1e-4, "float32"), (-5e4, 0.05, "float32")],
 )
 def test_what_is_divided_by_is_the_step_that_the_dtype_takes(make, at, step, dtype):
-    """Of a line, no quotient is off by more than the rounding of f, which is exact here."""
+    """The quotients of a line are off by the rounding of f only, which is exact here."""
     x, one, options = np.array([at], dtype), np.ones(1, dtype), {"scheme": make(step=step)}
     both = np.array([at, 2.0], dtype)
 
@@ -373,7 +373,7 @@ class Stretched(anygrad.Central):
 @CONCRETE
 @pytest.mark.parametrize("scheme", [anygrad.Central(step=Eighth()), Stretched(step=0.0625)], ids=["rule", "scheme"])
 def test_every_evaluator_takes_the_steps_of_the_users_own_rule(lib, called: Called, scheme):
-    """Of a cube, the central difference quotient with a step h is 3 x^2 + h^2."""
+    """The central difference quotient of a cube with a step h is 3 x^2 + h^2."""
     f = called.of(lib, lambda x: lib.xp.sum(x**3))
     x = lib.asarray(np.array([1.0, 2.0]), "float64")
     for _ in range(2):  # a function that has been seen before takes a shorter way

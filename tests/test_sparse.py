@@ -91,7 +91,7 @@ def test_a_tridiagonal_jacobian_costs_what_one_of_three_elements_does(scheme):
     if isinstance(scheme, (anygrad.Central, anygrad.Forward, anygrad.Backward)):
         assert result.ncalls == scheme.calls(3 + 1)
     else:
-        # Of Complex, each group with a zero is looked at along the real axis, too.
+        # Complex looks along the real axis, too, at each group with a zero.
         assert result.ncalls <= 4 * (5 if scheme.samples_complex else 30)
         assert result.error is None or np.all(abs(result.value - jacobian(x)) <= result.error.toarray() + 1e-300)
     assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-6, atol=1e-6)

@@ -51,7 +51,7 @@ def test_a_user_of_pytest_sees_the_report_and_nothing_of_our_code(tmp_path):
 
 
 def test_the_module_is_there_when_anygrad_is_imported():
-    """As are the other names that are imported when they are asked for; an import of anygrad pays for none of them."""
+    """So are the other names that are imported when they are asked for; an import of anygrad pays for none of them."""
     code = (
         "import sys, anygrad\n"
         "assert not {'anygrad.testing', 'anygrad.check', 'anygrad.plot', 'anygrad.interop'} & set(sys.modules)\n"

@@ -254,7 +254,7 @@ MODES = {
 @pytest.mark.parametrize("own", [True, False], ids=["of x", "of NumPy's x"])
 @pytest.mark.parametrize("executor", [lambda: ThreadPoolExecutor(2), Elsewhere], ids=["threads", "elsewhere"])
 def test_f_runs_in_a_pool_under_the_callers_modes(lib, torch, mode, own, executor):
-    """Those are kept for each thread. They are times x what f returns, and so they are the gradient."""
+    """The modes are kept for each thread. f returns them times x, and so they are the gradient."""
     x = np.array([1.0, 2.0])
 
     def f(x):

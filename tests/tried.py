@@ -85,8 +85,8 @@ def _ones(x: Any) -> Any:
     return optree.tree_map(lambda leaf: np.ones(leaf.shape), x)
 
 
-# Of f and x alone, for an f that returns one number and for one that returns as many as x has; along ones, where a
-# direction is asked for.
+# Operators of f and x alone, for an f that returns one number and for one that returns as many as x has. A direction
+# is one of ones.
 OF_NUMBERS = {
     "numerical_gradient": anygrad.numerical_gradient,
     "hessian": anygrad.hessian,
