@@ -27,8 +27,6 @@ OTHERS = nox.project.dependency_groups(PROJECT, "others")
 TORCH = "torch==2.13.0"
 # Products of matrices in as many threads as there are cores are in the way of the other processes.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-# Left by the sessions of single libraries to the one that runs it on all that it has.
-PARITY = ("tests/test_parity.py",)
 # Left by all to the session that installs what the pages import.
 PAGES = "tests/test_docs.py"
 # Many cases of one thing, of which the oldest versions have not to see all; and what does not depend on them.
@@ -40,7 +38,6 @@ BATTERIES = (
     "tests/test_hints.py",
     "tests/test_battery.py",
     "tests/test_rough.py",
-    "tests/test_kept.py",
 )
 OF_OURS_ALONE = ("tests/test_architecture.py", PAGES, "tests/test_journal.py", "tests/test_cli.py")
 BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
@@ -52,7 +49,6 @@ EVERYWHERE = [
     "dask",
     "jax",
     "torch",
-    "parity",
     "examples",
     "docs",
     "bench",
@@ -113,7 +109,7 @@ def possible() -> list[str]:
     obstacles = {"cupy": no_cuda(), "dpnp": no_dpnp(), "engines": no_engines(), "minimums": no_minimums()}
     for name, obstacle in obstacles.items():
         if obstacle is None:
-            sessions.insert(sessions.index("parity"), name)
+            sessions.insert(sessions.index("examples"), name)
         else:
             print(f"nox: {name} is left out: {obstacle}", file=sys.stderr)
     return sessions
@@ -191,7 +187,7 @@ def cupy(session: nox.Session) -> None:
 def torch(session: nox.Session) -> None:
     """PyTorch on the CPU, and on CUDA where there is a device that its build can use."""
     install(session, TORCH, extras="pool")
-    run_tests(session, "torch", ignore=PARITY)
+    run_tests(session, "torch")
     session.run("python", "examples/any_library.py", "torch")
     usable = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
     if usable and usable.strip() == "True":
@@ -202,7 +198,7 @@ def torch(session: nox.Session) -> None:
 def jax(session: nox.Session) -> None:
     """JAX, with and without float64."""
     install(session, extras="jax")
-    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1", **kept_kernels(session)}, ignore=PARITY)
+    run_tests(session, "jax", env={"JAX_ENABLE_X64": "1", **kept_kernels(session)})
     run_tests(session, "jax", env={"JAX_ENABLE_X64": "0", **kept_kernels(session)})
     session.run("python", "examples/any_library.py", "jax")
 
@@ -211,31 +207,21 @@ def jax(session: nox.Session) -> None:
 def dask(session: nox.Session) -> None:
     """Dask arrays, by the generic backend."""
     install(session, extras="dask")
-    run_tests(session, "dask", ignore=PARITY)
+    run_tests(session, "dask")
 
 
 @nox.session
 def dpnp(session: nox.Session) -> None:
     """Intel's SYCL arrays, on the CPU where there is nothing else."""
     install(session, extras="dpnp")
-    run_tests(session, "dpnp", env=kept_kernels(session), ignore=PARITY)
+    run_tests(session, "dpnp", env=kept_kernels(session))
 
 
 @nox.session
 def strict(session: nox.Session) -> None:
     """The array API and nothing but, on two devices, by the generic backend."""
     install(session, "array-api-strict>=2.6")
-    run_tests(session, "strict", ignore=PARITY)
-
-
-@nox.session
-def parity(session: nox.Session) -> None:
-    """Every backend that runs on a CPU, side by side: prints backend x problem x layout."""
-    extras, backends = "jax,dask", ["numpy", "torch", "jax", "dask", "strict"]
-    if no_dpnp() is None:
-        extras, backends = f"{extras},dpnp", [*backends, "dpnp"]
-    install(session, TORCH, "array-api-strict>=2.6", extras=extras)
-    run_tests(session, *backends, env=kept_kernels(session), select=PARITY[0])
+    run_tests(session, "strict")
 
 
 @nox.session

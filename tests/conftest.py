@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections import Counter
 
 import pytest
 from evaluators import EVALUATORS
 from hypothesis import settings
 from layouts import LAYOUTS
 from libraries import LIBRARIES, Library
-from problems import PROBLEMS
 from random_examples import REPEATABLE, THINNED
-from selection import reason_against
+from selection import is_left_out
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "")
@@ -27,7 +25,6 @@ _NEEDS = {
 collect_ignore = [test for test, needed in _NEEDS.items() if not all(map(importlib.util.find_spec, needed))]
 
 _libraries = pytest.StashKey[list[Library]]()
-_CELL = "a cell of the parity matrix"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "libraries(condition): run on those libraries only for which condition(library) holds"
     )
-    config.addinivalue_line("markers", "parity: a cell of the parity matrix, printed at the end")
     config.stash[_libraries] = []
     for name in config.getoption("--backend") or ["numpy"]:
         try:
@@ -106,50 +102,4 @@ def _wanted(item: pytest.Item, *, with_numpy: bool) -> bool:
         return False
     if not all(mark.args[0](library) for mark in item.iter_markers("libraries")):  # those of parameters
         return False
-    return bool(item.get_closest_marker("parity")) or reason_against(library, params) is None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    report = yield
-    if call.when == "call" and item.get_closest_marker("parity"):
-        params = item.callspec.params
-        report.user_properties.append((_CELL, [params["lib"].name, params["problem"].name, params["layout"]]))
-    return report
-
-
-def _cells(terminalreporter) -> Counter[tuple[str, str, str, str]]:
-    """Return how many tests of each library, problem and layout had which outcome, in whatever process they ran."""
-    return Counter(
-        (*cell, outcome)
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, ())
-        for name, cell in getattr(report, "user_properties", ())
-        if name == _CELL
-    )
-
-
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    """Print backend x problem x layout."""
-    cells = _cells(terminalreporter)
-    if not cells:
-        return
-    libraries = [library.name for library in config.stash[_libraries]]
-    seen_problems = {problem for _, problem, *_ in cells}
-    problems = [problem.name for problem in PROBLEMS if problem.name in seen_problems]
-    marks = {layout: layout[0].upper() for layout in LAYOUTS}
-    terminalreporter.section("parity with the reference")
-    legend = ", ".join(f"{mark} {layout}" for layout, mark in marks.items())
-    terminalreporter.write_line(f"{legend}; lower case: failed")
-    width = max(map(len, problems)) + 2
-    terminalreporter.write_line(" " * width + "".join(f"{library:<16}" for library in libraries))
-    for problem in problems:
-        row = ""
-        for library in libraries:
-            seen = [
-                mark if not cells[library, problem, layout, "failed"] else mark.lower()
-                for layout, mark in marks.items()
-                if cells[library, problem, layout, "passed"] or cells[library, problem, layout, "failed"]
-            ]
-            row += f"{''.join(seen):<16}"
-        terminalreporter.write_line(f"{problem:<{width}}{row}")
+    return not is_left_out(library, params)

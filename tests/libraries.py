@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class Library:
     """One array library on one device.
 
     ``asarray`` makes an array of the named dtype from NumPy's; ``numpy`` reads any array or scalar of the library back.
-    ``slow`` says that an operation takes so long, or so long to compile, that not all combinations are tried.
+    ``slow`` says that an operation takes so long, or so long to compile, that not all combinations are tried;
+    ``compiled`` makes one operation of a function, where that takes less time than all of its operations.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Library:
     strides: bool = True
     negative_strides: bool = True
     complex_powers: bool = True  # whether those of numbers left of the imaginary axis keep their imaginary part
+    compiled: Callable[[Any], Any] = lambda f: f
     device: Any = None
     other_device: Callable[[], Array] | None = None
 
@@ -73,6 +76,9 @@ def _torch_on(device: str) -> Library:
     import array_api_compat.torch as xp
     import torch
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("PyTorch finds no CUDA device")
+
     def asarray(a: np.ndarray, dtype: str) -> Array:
         return (
             torch.as_tensor(np.ascontiguousarray(a), device=device).reshape(a.shape).to(getattr(torch, dtype)).clone()
@@ -95,18 +101,6 @@ def _torch_on(device: str) -> Library:
     )
 
 
-def _torch() -> Library:
-    return _torch_on("cpu")
-
-
-def _torch_cuda() -> Library:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise RuntimeError("PyTorch finds no CUDA device")
-    return _torch_on("cuda")
-
-
 def _jax() -> Library:
     import jax
     import jax.numpy as jnp
@@ -127,6 +121,7 @@ def _jax() -> Library:
         writable=False,
         slow=True,
         strides=False,
+        compiled=jax.jit,
     )
 
 
@@ -174,14 +169,6 @@ def _strict_on(name: str, device: str) -> Library:
     )
 
 
-def _strict() -> Library:
-    return _strict_on("strict", "CPU_DEVICE")
-
-
-def _strict_device() -> Library:
-    return _strict_on("strict-device1", "device1")
-
-
 def _cupy() -> Library:
     import array_api_compat.cupy as xp
     import cupy
@@ -209,11 +196,11 @@ def _dpnp() -> Library:
 # From what --backend takes to the libraries that it stands for.
 LIBRARIES: dict[str, tuple[Callable[[], Library], ...]] = {
     "numpy": (_numpy,),
-    "torch": (_torch,),
-    "torch-cuda": (_torch_cuda,),
+    "torch": (partial(_torch_on, "cpu"),),
+    "torch-cuda": (partial(_torch_on, "cuda"),),
     "jax": (_jax,),
     "dask": (_dask,),
-    "strict": (_strict, _strict_device),
+    "strict": (partial(_strict_on, "strict", "CPU_DEVICE"), partial(_strict_on, "strict-device1", "device1")),
     "cupy": (_cupy,),
     "dpnp": (_dpnp,),
 }

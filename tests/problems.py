@@ -1,4 +1,4 @@
-"""Functions with analytic gradients, written once in array API terms, to be differentiated on every library.
+"""Functions with analytic derivatives, written once in array API terms, to be differentiated on every library.
 
 All numbers are multiples of 1/64, so that float64, float32 and bfloat16 hold them exactly and every library
 differentiates the same function at the same point.
@@ -14,11 +14,12 @@ import numpy as np
 from array_api_compat import device
 
 Array = Any
+Derivative = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A function with its gradient.
+    """A function with its derivatives.
 
     Attributes
     ----------
@@ -26,24 +27,28 @@ class Problem:
         ``f(xp, x)``: the function, in terms of the array API namespace ``xp``.
     x
         Where to differentiate it.
-    gradient
-        The analytic gradient, in NumPy.
-    third
-        A bound on the magnitude of the third derivative by each element, near x.
+    gradient, hessian, jacobian
+        The analytic derivatives at an x, in NumPy, of shape ``x.shape``, ``x.shape + x.shape`` and
+        ``f(x).shape + x.shape``; None where a list of problems has no use for them.
     magnitude, operations
-        f is computed in at most ``operations`` roundings, of numbers whose magnitudes sum up to ``magnitude``.
+        f is computed in at most ``operations`` roundings, of numbers whose magnitudes sum up to ``magnitude``. In
+        `SECOND` and `VECTOR` that also bounds |f| for all complex arguments whose elements are within 1 of those of x.
+    third
+        A bound on the third derivative with respect to each element, near x.
     """
 
     name: str
     f: Callable[[Any, Array], Array]
     x: np.ndarray
-    gradient: Callable[[np.ndarray], np.ndarray]
-    third: float
+    gradient: Derivative | None = None
+    hessian: Derivative | None = None
+    jacobian: Derivative | None = None
     magnitude: float
-    operations: int
+    operations: int = 40
+    third: float = 0.0
 
     def __repr__(self) -> str:
-        return self.name
+        return self.name.replace(" ", "-")
 
     def on(self, lib: Any) -> Callable[[Array], Array]:
         """Return the function of one library's arrays."""
@@ -72,10 +77,8 @@ def like(xp: Any, a: np.ndarray, x: Array) -> Array:
 
 # --- functions ----------------------------------------------------------------------------------------------------
 
-_A = grid(5, 5, seed=1)
 _KERNEL = grid(3, seed=2)
 _WEIGHTS = grid(2, 3, 2, 2, seed=3)
-_T = grid(6, seed=4)
 
 
 def _book(xp: Any, x: Array) -> Array:
@@ -116,32 +119,6 @@ def _convolution_gradient(x: np.ndarray) -> np.ndarray:
 
 def _four_dimensions(xp: Any, x: Array) -> Array:
     return xp.sum(like(xp, _WEIGHTS, x) * xp.sin(x))
-
-
-def _quadratic_form(xp: Any, x: Array) -> Array:
-    return xp.sum(x * (like(xp, _A, x) @ x))
-
-
-def _fit(xp: Any, x: Array) -> Array:
-    """Least squares of a decaying exponential, as in a laboratory."""
-    t = like(xp, np.abs(_T), x)
-    return xp.sum((x[0] * xp.exp(-x[1] * t) - t) ** 2)
-
-
-def _fit_gradient(x: np.ndarray) -> np.ndarray:
-    t = np.abs(_T)
-    decay = np.exp(-x[1] * t)
-    residual = x[0] * decay - t
-    return np.array([np.sum(2 * residual * decay), np.sum(-2 * residual * x[0] * t * decay)])
-
-
-def _himmelblau(xp: Any, x: Array) -> Array:
-    return (x[0] ** 2 + x[1] - 11.0) ** 2 + (x[0] + x[1] ** 2 - 7.0) ** 2
-
-
-def _himmelblau_gradient(x: np.ndarray) -> np.ndarray:
-    a, b = x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7
-    return np.array([4 * x[0] * a + 2 * b, 2 * a + 4 * x[1] * b])
 
 
 # --- the book's network -------------------------------------------------------------------------------------------
@@ -192,30 +169,130 @@ def _net_gradient(w1: np.ndarray) -> np.ndarray:
     return TwoLayerNet.gradient(TwoLayerNet.start() | {"W1": w1})["W1"]
 
 
-# --- the list -----------------------------------------------------------------------------------------------------
+# --- gradients ----------------------------------------------------------------------------------------------------
 
-PROBLEMS = [
-    Problem("book's x0**2 + x1**2", _book, np.array([3.0, 4.0]), lambda x: 2 * x, 0, 25, 3),
-    Problem("sum of squares", lambda xp, x: xp.sum(x**2), grid(3, 4, seed=10), lambda x: 2 * x, 0, 20, 13),
-    Problem("sum of cubes", lambda xp, x: xp.sum(x * x * x), grid(7, seed=11), lambda x: 3 * x**2, 6, 15, 16),
-    Problem("sin of a 0-d array", lambda xp, x: xp.sin(x), np.array(0.5), np.cos, 1, 1, 4),
-    Problem("Rosenbrock", _rosenbrock, grid(8, seed=12), _rosenbrock_gradient, 4000, 3000, 40),
-    Problem("Himmelblau", _himmelblau, np.array([2.5, 1.5]), _himmelblau_gradient, 80, 400, 14),
-    Problem("logsumexp", _logsumexp, grid(6, seed=13), _softmax, 1, 20, 20),
-    Problem("two-layer net", _net_loss, TwoLayerNet.start()["W1"], _net_gradient, 2, 20, 60),
-    Problem("convolution", _convolution, grid(9, seed=14), _convolution_gradient, 0, 80, 30),
-    Problem("4-d array", _four_dimensions, grid(2, 3, 2, 2, seed=15), lambda x: _WEIGHTS * np.cos(x), 1.25, 30, 30),
-    Problem("quadratic form", _quadratic_form, grid(5, seed=16), lambda x: (_A + _A.T) @ x, 0, 40, 30),
-    Problem("product", lambda xp, x: xp.prod(x), grid(5, seed=17, low=32), lambda x: np.prod(x) / x, 0, 4, 5),
-    Problem(
-        "length",
-        lambda xp, x: xp.sqrt(xp.sum(x**2)),
-        grid(2, 3, seed=18, low=32),
-        lambda x: x / np.sqrt(np.sum(x**2)),
-        3,
-        10,
-        10,
-    ),
-    Problem("log barrier", lambda xp, x: -xp.sum(xp.log(x)), grid(6, seed=19, low=48), lambda x: -1 / x, 5, 5, 16),
-    Problem("exponential fit", _fit, np.array([1.5, 0.75]), _fit_gradient, 60, 30, 40),
+_GRADIENTS = [
+    # name, f, x, gradient, third, magnitude, operations
+    ("book's x0**2 + x1**2", _book, np.array([3.0, 4.0]), lambda x: 2 * x, 0, 25, 3),
+    ("sum of cubes", lambda xp, x: xp.sum(x * x * x), grid(7, seed=11), lambda x: 3 * x**2, 6, 15, 16),
+    ("sine of a 0-d array", lambda xp, x: xp.sin(x), np.array(0.5), np.cos, 1, 1, 4),
+    ("Rosenbrock", _rosenbrock, grid(8, seed=12), _rosenbrock_gradient, 4000, 3000, 40),
+    ("logsumexp", _logsumexp, grid(6, seed=13), _softmax, 1, 20, 20),
+    ("two-layer net", _net_loss, TwoLayerNet.start()["W1"], _net_gradient, 2, 20, 60),
+    ("convolution", _convolution, grid(9, seed=14), _convolution_gradient, 0, 80, 30),
+    ("4-d array", _four_dimensions, grid(2, 3, 2, 2, seed=15), lambda x: _WEIGHTS * np.cos(x), 1.25, 30, 30),
+    ("log barrier", lambda xp, x: -xp.sum(xp.log(x)), grid(6, seed=19, low=48), lambda x: -1 / x, 5, 5, 16),
 ]
+PROBLEMS = [
+    Problem(name=name, f=f, x=x, gradient=gradient, third=third, magnitude=magnitude, operations=operations)
+    for name, f, x, gradient, third, magnitude, operations in _GRADIENTS
+]
+
+# --- second derivatives and functions of several values -----------------------------------------------------------
+
+_A = grid(4, 4, seed=31)
+_W = grid(2, 2, seed=32)
+_B = grid(3, 4, seed=33)
+_SQUARE = grid(2, 2, seed=34)
+_LINE = grid(4, seed=35)
+_PAIR = np.array([2.5, 1.5])
+_POSITIVE = grid(3, seed=36, low=32)
+_FAR = np.cosh(1.0)  # of |sin| and |cos|, within 1 of the real axis
+_IDENTITY = np.eye(4).reshape(2, 2, 2, 2)
+
+
+def _himmelblau(xp: Any, x: Array) -> Array:
+    return (x[0] ** 2 + x[1] - 11.0) ** 2 + (x[0] + x[1] ** 2 - 7.0) ** 2
+
+
+def _himmelblau_gradient(x: np.ndarray) -> np.ndarray:
+    a, b = x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7
+    return np.array([4 * x[0] * a + 2 * b, 2 * a + 4 * x[1] * b])
+
+
+def _himmelblau_hessian(x: np.ndarray) -> np.ndarray:
+    mixed = 4 * x[0] + 4 * x[1]
+    return np.array([[12 * x[0] ** 2 + 4 * x[1] - 42, mixed], [mixed, 4 * x[0] + 12 * x[1] ** 2 - 26]])
+
+
+def _waves(xp: Any, x: Array) -> Array:
+    """Every element matters by itself, and together with every other."""
+    return xp.sum(like(xp, _W, x) * xp.sin(x)) + xp.sum(x) ** 2 / 8
+
+
+SECOND = [
+    Problem(
+        name="quadratic form",
+        f=lambda xp, x: xp.sum(x * (like(xp, _A, x) @ x)),
+        x=_LINE,
+        gradient=lambda x: (_A + _A.T) @ x,
+        hessian=lambda x: _A + _A.T,
+        magnitude=float((np.abs(_LINE) + 1) @ np.abs(_A) @ (np.abs(_LINE) + 1)),
+    ),
+    Problem(
+        name="Himmelblau",
+        f=_himmelblau,
+        x=_PAIR,
+        gradient=_himmelblau_gradient,
+        hessian=_himmelblau_hessian,
+        magnitude=1000,
+    ),
+    Problem(
+        name="waves on a square",
+        f=_waves,
+        x=_SQUARE,
+        gradient=lambda x: _W * np.cos(x) + np.sum(x) / 4,
+        hessian=lambda x: 0.25 - (_W * np.sin(x))[..., None, None] * _IDENTITY,
+        magnitude=float(np.sum(np.abs(_W)) * _FAR + (np.sum(np.abs(_SQUARE) + 1)) ** 2 / 8),
+    ),
+    Problem(
+        name="product",
+        f=lambda xp, x: xp.prod(x),
+        x=_POSITIVE,
+        gradient=lambda x: np.prod(x) / x,
+        hessian=lambda x: np.prod(x) / np.outer(x, x) * (1 - np.eye(len(x))),
+        magnitude=float(np.prod(_POSITIVE + 1)),
+    ),
+    Problem(
+        name="sine of a 0-d array",
+        f=lambda xp, x: xp.sin(x),
+        x=np.array(0.5),
+        gradient=np.cos,
+        hessian=lambda x: -np.sin(x),
+        magnitude=_FAR,
+    ),
+]
+WAVES = SECOND[2]
+
+VECTOR = [
+    Problem(
+        name="linear map",
+        f=lambda xp, x: like(xp, _B, x) @ x,
+        x=_LINE,
+        jacobian=lambda x: _B,
+        magnitude=float(np.max(np.abs(_B) @ (np.abs(_LINE) + 1))),
+    ),
+    Problem(
+        name="polar coordinates",
+        f=lambda xp, x: xp.stack([x[0] * xp.cos(x[1]), x[0] * xp.sin(x[1])]),
+        x=_PAIR,
+        jacobian=lambda x: np.array([[np.cos(x[1]), -x[0] * np.sin(x[1])], [np.sin(x[1]), x[0] * np.cos(x[1])]]),
+        magnitude=3.5 * _FAR,
+    ),
+    Problem(
+        name="cubes of a square, transposed",
+        # CuPy's x**3 of complex numbers left of the imaginary axis loses what Complex adds to them.
+        f=lambda xp, x: xp.permute_dims(x * x * x, (1, 0)),
+        x=_SQUARE,
+        jacobian=lambda x: np.einsum("kl,klij->lkij", 3 * x**2, _IDENTITY),
+        magnitude=float(np.max(np.abs(_SQUARE) + 1) ** 3),
+    ),
+    Problem(
+        name="sine of a 0-d array",
+        f=lambda xp, x: xp.sin(x),
+        x=np.array(0.5),
+        jacobian=np.cos,
+        magnitude=_FAR,
+    ),
+]
+CUBES = VECTOR[2]

@@ -13,7 +13,7 @@ from pages import PAGES, ROOT, can_run, scripts, sessions
 import anygrad
 
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-# Of what is not installed, examples are left out: the session docs has all.
+# Examples of libraries that are not installed are left out: the session docs has all.
 WITH_SESSIONS = [page for page in PAGES if (code := sessions(page.read_text(encoding="utf-8"))) and can_run(code)]
 SCRIPTS = [
     pytest.param(script, id=f"{page.name}-{number}")

@@ -46,10 +46,6 @@ def arrow(n):
     return pattern
 
 
-def blocks(n, length):
-    return np.kron(np.eye(n // length), np.ones((length, length))).astype(bool)
-
-
 def problem(pattern, seed=0):
     """Return a function of NumPy arrays with this pattern, and its Jacobian."""
     matrix = sp.csr_array(np.where(pattern, np.random.default_rng(seed).uniform(0.5, 2, pattern.shape), 0.0))
@@ -61,12 +57,9 @@ def problem(pattern, seed=0):
 
 
 PATTERNS = [
-    ("tridiagonal", banded(1000), 3),
-    ("banded", banded(500, 3), 7),
-    ("block diagonal", blocks(500, 5), 5),
-    ("arrow", arrow(200), 200),
-    ("long arrow", arrow(700), 700),
-    ("diagonal", np.eye(300, dtype=bool), 1),
+    ("tridiagonal", banded(300), 3),
+    ("block diagonal", np.kron(np.eye(100), np.ones((5, 5))).astype(bool), 5),
+    ("arrow", arrow(700), 700),
     ("one row", np.ones((1, 20), dtype=bool), 20),
     ("one column", np.ones((20, 1), dtype=bool), 1),
     ("nothing", np.zeros((20, 30), dtype=bool), 0),
@@ -92,18 +85,15 @@ def test_the_calls_of_f(pattern, groups):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
-def test_schemes(scheme):
-    """A tridiagonal Jacobian of any size costs what one of three elements does, and one direction."""
-    f, jacobian = problem(banded(1000))
-    x = grid(1000, seed=1)
-    result = anygrad.jacobian(f, x, sparsity=banded(1000), scheme=scheme, full_output=True)
+def test_a_tridiagonal_jacobian_costs_what_one_of_three_elements_does(scheme):
+    (f, jacobian), x = problem(banded(300)), grid(300, seed=1)
+    result = anygrad.jacobian(f, x, sparsity=banded(300), scheme=scheme, full_output=True)
     if isinstance(scheme, (anygrad.Central, anygrad.Forward, anygrad.Backward)):
         assert result.ncalls == scheme.calls(3 + 1)
     else:
-        # Of Complex, each group with a zero is looked at along the real axis, too.
+        # Complex looks along the real axis, too, at each group with a zero.
         assert result.ncalls <= 4 * (5 if scheme.samples_complex else 30)
-    if isinstance(scheme, anygrad.Adaptive):
-        assert np.all(np.abs(result.value.toarray() - jacobian(x)) <= result.error.toarray() + 1e-300)
+        assert result.error is None or np.all(abs(result.value - jacobian(x)) <= result.error.toarray() + 1e-300)
     assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-6, atol=1e-6)
 
 
@@ -140,8 +130,7 @@ def test_random_patterns_give_the_dense_jacobian(shape, density, seed, scheme, b
     assert np.array_equal(detected.toarray() != 0, pattern) or shape[1] == 1
 
 
-def test_libraries(lib, dtype):
-    """The entries are those of the dense Jacobian, whatever the library and its dtypes."""
+def test_entries_are_those_of_the_dense_jacobian_in_every_library_and_dtype(lib, dtype):
     n, pattern = 9, banded(9)
     x = lib.asarray(np.linspace(-1.0, 2.0, n), dtype)
 
@@ -163,7 +152,7 @@ def test_libraries(lib, dtype):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-def test_detection_in_libraries(lib, dtype):
+def test_a_pattern_is_detected_in_every_library_and_dtype(lib, dtype):
     x = lib.asarray(np.linspace(-1.0, 2.0, 20), dtype)
     result = anygrad.jacobian(lambda x: x[1:] * 2 - x[:-1], x, sparsity="detect", full_output=True)
     want = np.eye(19, 20, 1) * 2 - np.eye(19, 20)
@@ -173,7 +162,7 @@ def test_detection_in_libraries(lib, dtype):
     assert result.ncalls < 40
 
 
-def test_types(lib):
+def test_the_result_is_a_sparse_array_of_the_library(lib):
     x = lib.asarray(np.ones(3), "float32")
     result = anygrad.jacobian(lambda x: x * x, x, sparsity=np.eye(3, dtype=bool), full_output=True)
     kinds = {
@@ -191,11 +180,6 @@ def test_types(lib):
     assert type(result.flags["nonfinite"]) is kind
 
 
-def test_dtypes_that_scipy_lacks():
-    x = np.ones(3, dtype=np.float16)
-    assert anygrad.jacobian(lambda x: x * x, x, sparsity=np.eye(3)).dtype == np.float32
-
-
 @pytest.mark.libraries(lambda lib: not lib.lazy and lib.name != "strict-device1")  # whose arrays NumPy cannot read
 def test_a_pattern_of_the_library_and_a_jacobian_as_a_pattern(lib):
     x = lib.asarray(np.array([1.0, 2.0, 3.0]), "float32")
@@ -211,23 +195,14 @@ def test_a_pattern_of_the_library_and_a_jacobian_as_a_pattern(lib):
     assert np.allclose(dense(lib, second.value), [[0, 0, 0], [2, 1, 0], [0, 0, 1]], atol=1e-2)
 
 
-@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array, sp.coo_array, sp.lil_array, sp.csr_matrix, sp.dok_array])
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array, sp.coo_array, sp.csr_matrix, sp.dok_array])
 def test_the_format_is_that_of_the_pattern(kind):
-    f, jacobian = problem(banded(6))
-    x = grid(6, seed=2)
+    (f, jacobian), x = problem(banded(6)), grid(6, seed=2)
+    half = anygrad.jacobian(f, x.astype("float16"), sparsity=kind(banded(6)))  # which SciPy has not
+    assert half.dtype == np.float32
     result = anygrad.jacobian(f, x, sparsity=kind(banded(6)), full_output=True)
     assert type(result.value) is type(result.flags["nonfinite"]) is kind
     assert np.allclose(result.value.toarray(), jacobian(x))
-
-
-def test_lists_several_dimensions_and_empty_arrays():
-    x = grid(2, 3, seed=3)
-    jacobian = anygrad.jacobian(lambda x: (x**2).T, x, sparsity=np.eye(6)[[0, 3, 1, 4, 2, 5]].tolist())
-    assert np.allclose(jacobian.toarray(), anygrad.jacobian(lambda x: (x**2).T, x).reshape(6, 6))
-    assert anygrad.jacobian(lambda x: [x[0], 2.0], [1.0, 2.0], sparsity="detect").nnz == 1
-    for sparsity in (np.ones((2, 0)), "detect"):
-        assert anygrad.jacobian(lambda x: np.ones(2), np.ones(0), sparsity=sparsity).shape == (2, 0)
-    assert anygrad.jacobian(lambda x: x[:0], np.ones(2), sparsity="detect").shape == (0, 2)
 
 
 def test_functions_that_ignore_their_argument():
@@ -243,20 +218,17 @@ def test_functions_that_ignore_their_argument():
         anygrad.jacobian(lambda _: x[1:] * x[:-1], x, sparsity="detect")
 
 
-def test_f0_aux_and_progress():
-    seen = []
-    (result, aux), x = (
-        anygrad.jacobian(
-            lambda x: (x**2, "aux"),
-            np.arange(1.0, 5.0),
-            sparsity=np.eye(4),
-            scheme=anygrad.Forward(),
-            f0=(np.arange(1.0, 5.0) ** 2, "known"),
-            has_aux=True,
-            progress=lambda done, total: seen.append((done, total)),
-            full_output=True,
-        ),
-        np.arange(1.0, 5.0),
+def test_a_known_value_aux_and_progress_of_a_sparse_jacobian():
+    seen, x = [], np.arange(1.0, 5.0)
+    result, aux = anygrad.jacobian(
+        lambda x: (x**2, "aux"),
+        x,
+        sparsity=np.eye(4),
+        scheme=anygrad.Forward(),
+        f0=(x**2, "known"),
+        has_aux=True,
+        progress=lambda *counts: seen.append(counts),
+        full_output=True,
     )
     assert aux == "known"
     assert result.ncalls == 2
@@ -265,7 +237,7 @@ def test_f0_aux_and_progress():
 
 
 @pytest.mark.parametrize("part", [abs, lambda z: z], ids=["real", "holomorphic"])
-def test_complex_x(part):
+def test_a_sparse_jacobian_of_complex_x(part):
     x = grid(6, seed=5) + 1j * grid(6, seed=6)
 
     def f(x):
@@ -276,7 +248,7 @@ def test_complex_x(part):
     assert np.allclose(anygrad.jacobian(f, x, sparsity="detect").toarray(), got.toarray(), atol=1e-12)
 
 
-def test_steps_and_errors():
+def test_steps_are_those_of_the_elements():
     f, jacobian = problem(banded(30))
     x, steps = grid(30, seed=7), np.linspace(1e-6, 1e-4, 30)
     result = anygrad.jacobian(f, x, sparsity=banded(30), scheme=anygrad.Central(step=steps), full_output=True)
@@ -305,21 +277,28 @@ def test_a_column_at_its_bound_leaves_the_others_alone():
     assert bound.ncalls <= 2 * 3 + 3 * 2 + 3
 
 
-@pytest.mark.parametrize("missing", [(5, 6), (0, 0), (39, 38)])
+@pytest.mark.parametrize("missing", [(5, 6), (0, 0), (39, 38)], ids=str)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
 def test_a_missing_entry_is_noticed(scheme, missing):
-    f, _ = problem(banded(40))
-    pattern = banded(40)
+    (f, _), pattern = problem(banded(40)), banded(40)
     pattern[missing] = False
-    x = grid(40, seed=9)
-    with pytest.raises(
-        ValueError, match=rf"sparsity lacks entries of the Jacobian: .* of element {missing[0]} of f\(x\)"
-    ):
-        anygrad.jacobian(f, x, sparsity=pattern, scheme=scheme)
+    lacking = rf"sparsity lacks entries of the Jacobian: .* of element {missing[0]} of f\(x\)"
+    with pytest.raises(ValueError, match=lacking):
+        anygrad.jacobian(f, grid(40, seed=9), sparsity=pattern, scheme=scheme)
+
+
+def test_a_pattern_is_a_list_of_x_and_f_in_c_order():
+    x = grid(2, 3, seed=3)
+    jacobian = anygrad.jacobian(lambda x: (x**2).T, x, sparsity=np.eye(6)[[0, 3, 1, 4, 2, 5]].tolist())
+    assert np.allclose(jacobian.toarray(), anygrad.jacobian(lambda x: (x**2).T, x).reshape(6, 6))
+    assert anygrad.jacobian(lambda x: [x[0], 2.0], [1.0, 2.0], sparsity="detect").nnz == 1
+    for sparsity in (np.ones((2, 0)), "detect"):
+        assert anygrad.jacobian(lambda x: np.ones(2), np.ones(0), sparsity=sparsity).shape == (2, 0)
+    assert anygrad.jacobian(lambda x: x[:0], np.ones(2), sparsity="detect").shape == (0, 2)
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
-def test_a_missing_entry_is_noticed_in_libraries(lib):
+def test_a_missing_entry_is_noticed_in_every_library(lib):
     x = lib.asarray(np.linspace(1, 2, 6), "float32")
     matrix = np.triu(np.ones((6, 6)))
     with pytest.raises(ValueError, match="lacks entries"):
@@ -379,18 +358,15 @@ def test_a_branch_that_shows_later_is_an_error():
         (np.zeros((3, 4)), ValueError, "sparsity has 3 rows, but f returned 4 elements"),
     ],
 )
-def test_bad_patterns(sparsity, error, message):
+def test_a_pattern_that_does_not_fit_is_refused(sparsity, error, message):
     with pytest.raises(error, match=message):
         anygrad.jacobian(lambda x: x, np.ones(4), sparsity=sparsity)
 
 
-def test_x_is_no_sparse_array():
+def test_an_x_that_is_sparse_and_trees_are_refused():
     for x, numbers in [(sp.csr_array(np.eye(2)), r"data"), (sp.dok_array(np.eye(2)), r"tocsr\(\)\.data")]:
         with pytest.raises(TypeError, match=rf"x is a \w+_array, but an array was expected: write x\.{numbers}, the"):
             anygrad.jacobian(lambda x: x, x)
-
-
-def test_trees_are_to_be_ravelled():
     with pytest.raises(TypeError, match=r"x consists of x\['a'\], but with sparsity= it must be one array: ravel"):
         anygrad.jacobian(lambda x: x["a"], {"a": np.ones(2)}, sparsity=np.eye(2))
     for sparsity in (np.eye(2), "detect"):
@@ -402,14 +378,6 @@ def test_trees_are_to_be_ravelled():
 def test_nothing_is_detected_in_lazy_arrays(lib):
     with pytest.raises(TypeError, match="lazy or traced array, whose values cannot be looked at: give the pattern"):
         anygrad.jacobian(lambda x: x, lib.asarray(np.ones(2), "float32"), sparsity="detect")
-
-
-@pytest.mark.libraries(lambda lib: lib.name == "jax")
-def test_inside_jit(lib):
-    import jax
-
-    jacobian = jax.jit(lambda x: anygrad.jacobian(lambda x: x**2, x, sparsity=np.eye(3)))(lib.xp.arange(3.0))
-    assert np.allclose(jacobian.todense(), np.diag([0, 2, 4]), atol=1e-2)
 
 
 @pytest.mark.parametrize("library", ["networkx", "scipy.sparse"])

@@ -19,18 +19,12 @@ def cubes(x):
     return (x**3).sum()
 
 
-def test_a_right_gradient_passes():
+def test_a_wrong_gradient_fails_with_the_report_and_a_right_one_passes():
     assert_gradient(cubes, lambda x: 3 * x**2, X)
-
-
-def test_a_wrong_one_fails_with_the_report():
-    with pytest.raises(AssertionError, match=r"^Wrong: 1 of 2 elements[\s\S]*x\[1\][\s\S]*Taylor test"):
-        assert_gradient(cubes, lambda x: 3 * x**2 + np.array([0.0, 1.0]), X)
-
-
-def test_options_are_those_of_check_gradient():
     assert_gradient(cubes, lambda x: 3.0001 * x**2, X, rtol=1e-3)
     assert_gradient(lambda x: 2 * x, None, X, jac=2 * np.eye(2), directions=1)
+    with pytest.raises(AssertionError, match=r"^Wrong: 1 of 2 elements[\s\S]*x\[1\][\s\S]*Taylor test"):
+        assert_gradient(cubes, lambda x: 3 * x**2 + np.array([0.0, 1.0]), X)
 
 
 def test_a_user_of_pytest_sees_the_report_and_nothing_of_our_code(tmp_path):
@@ -56,8 +50,8 @@ def test_a_user_of_pytest_sees_the_report_and_nothing_of_our_code(tmp_path):
     assert str(Path("anygrad", "check")) not in run.stdout
 
 
-def test_it_is_there_when_anygrad_is_imported():
-    """As are the other names that are imported when they are asked for; an import of anygrad pays for none of them."""
+def test_the_module_is_there_when_anygrad_is_imported():
+    """So are the other names that are imported when they are asked for; an import of anygrad pays for none of them."""
     code = (
         "import sys, anygrad\n"
         "assert not {'anygrad.testing', 'anygrad.check', 'anygrad.plot', 'anygrad.interop'} & set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""The schemes under test: how exact each is, and how often it calls f."""
+"""The operators under test, and the schemes: how exact each is, and how often it calls f."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import factorial
 from typing import Any
 
 import numpy as np
+import optree
 from libraries import Library
 
 import anygrad
@@ -78,3 +79,22 @@ TRIED = [
     Tried(anygrad.Complex(), 2, first=(1, 0), second=(2, 0), looks=4),
 ]
 REAL = [tried for tried in TRIED if not tried.samples_complex]
+
+
+def _ones(x: Any) -> Any:
+    return optree.tree_map(lambda leaf: np.ones(leaf.shape), x)
+
+
+# Operators of f and x alone, for an f that returns one number and for one that returns as many as x has. A direction
+# is one of ones.
+OF_NUMBERS = {
+    "numerical_gradient": anygrad.numerical_gradient,
+    "hessian": anygrad.hessian,
+    "laplacian": anygrad.laplacian,
+    "hvp": lambda f, x, **options: anygrad.hvp(f, x, _ones(x), **options),
+}
+OF_ARRAYS = {
+    "jacobian": anygrad.jacobian,
+    "jvp": lambda f, x, **options: anygrad.jvp(f, x, _ones(x), **options),
+    "derivative": anygrad.derivative,
+}
