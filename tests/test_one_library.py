@@ -240,12 +240,12 @@ cuda = types.SimpleNamespace(runtime=runtime)
 __version__ = "14.2.0"
 """
 BROKEN = [
-    ("torch", "raise OSError('libtorch.so: cannot open\\nfile')", "'it cannot be imported: libtorch.so: cannot open'"),
-    ("torch", "raise SystemExit(3)", "'it "),
-    ("torch", "__spec__ = None", '"it '),
-    ("cupy", CUPY.format(driver=0, count="raise CUDARuntimeError()"), "'no CUDA driver is installed'"),
-    ("cupy", CUPY.format(driver=13000, count="return 0"), "'the CUDA driver finds no device'"),
-    ("cupy", CUPY.format(driver=13000, count="raise CUDARuntimeError('x')"), "'CUDA fails: x"),
+    ("torch", "raise OSError('libtorch.so: cannot open\\nfile')", "libtorch.so: cannot open'"),
+    ("torch", "raise SystemExit(3)", "3'"),
+    ("torch", "__spec__ = None", ""),
+    ("cupy", CUPY.format(driver=0, count="raise CUDARuntimeError()"), "no CUDA driver is installed'"),
+    ("cupy", CUPY.format(driver=13000, count="return 0"), "no device is found'"),
+    ("cupy", CUPY.format(driver=13000, count="raise CUDARuntimeError('x')"), "x'"),
 ]
 
 
@@ -253,7 +253,7 @@ BROKEN = [
 def test_a_library_that_is_broken_is_described_all_the_same(tmp_path, name, package, obstacle):
     said = described_in_another_process(tmp_path, name, package)
     assert f"version={'None' if name == 'torch' else repr('14.2.0')}" in said
-    assert f"obstacle={obstacle}" in said.replace('obstacle="it ', "obstacle='it ") or f"obstacle={obstacle}" in said
+    assert f"it fails: {obstacle}" in said
 
 
 @pytest.mark.parametrize("name", ["cupy", "dask"])
