@@ -80,24 +80,6 @@ def test_noise_alone_makes_no_kink(size):
             assert report.verdict in {"agrees", "inconclusive", "noisy"}
 
 
-def calls_for_kinks(count):
-    """Return how often f is called about kinks, of which each element has one: the gradient is found twice besides."""
-
-    def f(x):
-        return 1 + np.abs(x).sum() + 1e-9 * noise(x)
-
-    x = np.zeros(count)
-    report = check_gradient(f, np.zeros_like, x)
-    assert report.counts == {"kink": count}
-    return report.ncalls - 2 * numerical_gradient(f, x, scheme=Adaptive(), full_output=True).ncalls
-
-
-def test_of_many_kinks_some_are_looked_at():
-    some = calls_for_kinks(64)
-    assert calls_for_kinks(300) < 1.5 * some
-    assert calls_for_kinks(8) < some / 3
-
-
 @dataclass(frozen=True)
 class Surely:
     """A scheme that finds kinks everywhere, and derivatives without an error."""

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad.check.report import CheckReport
+from anygrad.check.claim import (
+    Calls,
+    Item,
+    Returned,
+    call_claim,
+    claim_tables,
+    require_structure,
+    with_jvp,
+    with_vjp,
+)
+from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
+from anygrad.check.directions import compare_directions
+from anygrad.check.precision import default_scheme, has_few_digits, wide_claim, widened
+from anygrad.check.report import CheckReport, make_report
+from anygrad.check.task import HostArray, Layout, Probe, Task, on_host, require_holomorphic
+from anygrad.check.taylor import LENGTHS, taylor_of
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.problem.function import Function
 from anygrad.problem.options import Options, require_callable
-from anygrad.problem.parameters import Parameters
-from anygrad.schemes import Scheme
+from anygrad.schemes import Adaptive, Scheme
 
 _NOTHING = "grad is None, and nothing was given in its place, but the gradient to be checked was expected"
 
@@ -29,6 +46,8 @@ def check_gradient(
     jac: Any = None,
     hess: Any = None,
     vjp: Callable[[Any, Any], PyTree] | None = None,
+    jvp: Callable[[Any, Any], PyTree] | None = None,
+    has_aux: bool = False,
     directions: int | None = None,
     rtol: float | None = None,
     seed: int = 0,
@@ -55,6 +74,11 @@ def check_gradient(
     vjp
         The vector-Jacobian product, as backward passes compute it: ``vjp(x, g)`` returns an array or a tree like x, and
         g is like f(x). It is checked for one g, whose elements are random numbers between 0.5 and 1.5 of either sign.
+    jvp
+        The Jacobian-vector product, as forward-mode rules compute it: ``jvp(x, v)`` returns what is like f(x), and v is
+        like x. It is called for each element of x, and checked as the Jacobian.
+    has_aux
+        Whether f returns ``(value, aux)``, of which the value is differentiated.
     directions
         Check along this many random directions instead of element by element: the number of calls of f then does not
         depend on the size of x. If a direction is wrong, it is halved to find up to four wrong elements.
@@ -122,22 +146,132 @@ def check_gradient(
     >>> anygrad.check_gradient(lambda x: W @ x, None, x[:2], jac=W.T).verdict
     'wrong'
     """
-    from anygrad.check.probe import Task, default_scheme  # noqa: PLC0415 - needed for nothing else
-    from anygrad.check.run import run_check  # noqa: PLC0415 - likewise
-
     require_callable(f)
-    claim = _only_claim(grad=grad, jac=jac, hess=hess, vjp=vjp)
-    _require_options(claim[0], directions=directions, rtol=rtol)
-    parameters = Parameters.of(x)
-    options = Options("check_gradient", default_scheme(parameters) if scheme is None else scheme, evaluator, bounds)
+    kind, claim = _only_claim(grad=grad, jac=jac, hess=hess, vjp=vjp, jvp=jvp)
+    _require_options(kind, directions=directions, rtol=rtol)
     started, rng = time.perf_counter(), _generator(seed)
-    task = Task.of(f, x, claim, options, rng, scheme_given=scheme is not None)
+    if grad is True:
+        f, claim = Item(f, 0), Item(f, 1)
+    if has_aux:
+        f = Item(f, 0)
+    options = Options("check_gradient", Adaptive() if scheme is None else scheme, _tolerant(evaluator), bounds)
+    task = Task("grad" if kind in {"vjp", "jvp"} else kind, kind, f, x, claim, options, scheme is not None, np.geterr())
     try:
-        return run_check(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
+        with np.errstate(all="ignore"):
+            return _run(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
     except RuntimeError as error:
         if stop := stopped(error):
             raise stop from None
         raise
+
+
+def _run(
+    task: Task, rng: np.random.Generator, started: float, *, directions: int | None, rtol: float, progress: Any
+) -> CheckReport:
+    task.parameters.require_some()
+    ncalls = 0
+    if task.name in {"vjp", "jvp"}:
+        task, ncalls = (with_vjp if task.name == "vjp" else with_jvp)(task, task.claim, rng)
+    if not task.scheme_given:
+        task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
+    direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)
+    claim = call_claim(task, direction)
+    if task.kind == "grad":  # before f is called
+        require_structure(task, Layout.of(task, Function(task.f)), claim.at_x)
+    probe = task.probe(direction, LENGTHS)
+    layout = Layout.of(task, probe.function)
+    require_structure(task, layout, claim.at_x)
+    seed = int(rng.integers(2**32))
+
+    def compare(task: Task, probe: Probe, wide: Returned | None) -> tuple[Setting, Outcome]:
+        tables = claim_tables(claim, task, layout, probe, wide)
+        setting = Setting(task, probe, layout, tables, rtol, few_digits=has_few_digits(task) and not task.scheme_given)
+        if directions is None or not task.parameters.size:
+            return setting, compare_elements(setting, progress)
+        return setting, compare_directions(setting, directions, np.random.default_rng(seed))
+
+    wider, line, calls = widened(task, probe, direction)
+    ncalls += probe.ncalls + calls + require_holomorphic(task, probe, direction)
+    called = wider is not task and callable(task.claim) and max(claim.at_x.eps, default=0.0) > wider.eps
+    setting, outcome = compare(wider, line, wide_claim(wider) if called else None)
+    ncalls += outcome.ncalls
+    if wider is not task and outcome.wrong:
+        narrow = compare(task, probe, None)
+        ncalls += narrow[1].ncalls
+        if not _agree(outcome, narrow[1]):
+            setting, outcome = narrow
+    test, calls = taylor_of(task, setting.layout, claim.at_x.values, probe, direction, wrong=outcome.wrong)
+    hints, more = _hints(task, claim, setting, outcome, probe, direction)
+    return make_report(
+        setting,
+        outcome,
+        claim,
+        test,
+        hints,
+        own=probe,
+        direction=direction,
+        ncalls=ncalls + calls + more,
+        claim_ncalls=claim.ncalls + called,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _tolerant(evaluator: Any) -> Evaluator:
+    """Return the evaluator that counts points at which f raises as NaN."""
+    own = dataclasses.is_dataclass(evaluator) and hasattr(evaluator, "on_error")
+    tolerant: Evaluator = replace(evaluator, on_error="nan") if own and not isinstance(evaluator, type) else evaluator
+    return tolerant
+
+
+def _agree(wide: Outcome, narrow: Outcome) -> bool:
+    """Return whether the derivatives for which a claim is wrong in float64 are found in x's own dtype, too.
+
+    An f that rounds intermediate results with respect to only some elements may have passed as one that does not.
+    """
+    return not any(
+        np.any(one.wrong & (np.abs(one.numerical - other.numerical) > one.tolerance + other.tolerance))
+        for one, other in zip(wide.comparisons, narrow.comparisons, strict=True)
+    )
+
+
+def _hints(
+    task: Task, claim: Calls, setting: Setting, outcome: Outcome, probe: Probe, direction: HostArray
+) -> tuple[tuple[str, ...], int]:
+    """Return what the mistake may be, and how often f was called to find out."""
+    if claim.accumulates:
+        return (_ACCUMULATES.format(name=task.name),), 0
+    if not outcome.wrong:
+        return (), 0
+    from anygrad.check.hints import hints  # noqa: PLC0415 - needed for wrong gradients alone
+
+    changes = probe.changes
+    if np.any(changes) and not np.any(changes[-3:]) and not any(np.any(one.numerical) for one in outcome.comparisons):
+        return (_STEPS,), 0
+    if outcome.directional:
+        together = (np.stack([getattr(one, part) for one in outcome.comparisons]) for part in _PARTS)
+        return hints([Comparison("along directions", *together)], unused=[not np.any(changes)]), 0
+    unused, ncalls = [], 0
+    for one, (_, columns) in zip(outcome.comparisons, setting.layout.blocks, strict=True):
+        alone = np.zeros(direction.shape)
+        alone[columns] = direction[columns]
+        asked = np.any(one.wrong) and not np.any(one.numerical)
+        along = task.probe(alone, LENGTHS[:3], repeats=1) if asked else None
+        unused.append(along is not None and not np.any(along.changes))
+        ncalls += along.ncalls if along is not None else 0
+    points = [on_host(array, name) for name, array in task.parameters.by_name.items()]
+    return hints(outcome.comparisons, points if task.kind == "grad" else (), unused), ncalls
+
+
+_PARTS = ("claimed", "numerical", "tolerance")
+_ACCUMULATES = (
+    "{name} accumulates: each call at x returns as much more than the one before. Let every call begin at zero:"
+    " in PyTorch by optimizer.zero_grad(), or x.grad = None, before backward(); elsewhere by a new array instead of +="
+    " into one that is kept"
+)
+_STEPS = (
+    "f is flat in steps: it changes along a line, but not next to x, so that its derivative is 0. A straight-through"
+    " gradient is a convention that no difference confirms: check the function before it is rounded"
+)
 
 
 def _only_claim(**claims: Any) -> tuple[str, Any]:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
-from anygrad._typing import Array, PyTree
-from anygrad.check.probe import HostArray, Task, all_on_host, leaves_on_host
-from anygrad.problem.parameters import Parameters
+from anygrad._typing import Array
+from anygrad.check.claim import Claim
+from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, flat, on_host
+from anygrad.operators.hessian import hessian
 from anygrad.problem.result import ConstantFunctionWarning, Result
-from anygrad.problem.tree import flatten
-from anygrad.schemes import Scheme
+from anygrad.problem.tree import flatten, is_number
+from anygrad.schemes import Adaptive, Scheme
+from anygrad.schemes.base import Lines, Slopes
 
 # From the gravest to the least grave; the verdict on an element is the first that holds for it.
 VERDICTS = ("wrong", "nonfinite", "kink", "nondeterministic", "noisy", "inconclusive", "agrees")
 
+# How many estimated errors are tolerated: for functions computed in float32, an estimate is sometimes less than a third
+# of the error.
+CONFIDENCE = 4.0
+# The error at a kink covers the slopes of both sides, to so many digits.
+_BOTH_SLOPES = 1.01
 # An uncertainty that is less than this share of the derivative still tells something.
 _RESOLVED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One array of derivatives as claimed and as found numerically, on the host; all arrays are of its shape.
+    """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape.
 
     Attributes
     ----------
@@ -36,20 +43,12 @@ class Comparison:
         The derivatives, in float64 or complex128.
     tolerance
         How far apart the two may be, given all that is known of the errors of both.
-    rounded
-        The rounding error of the claim; a part of the tolerance.
     """
 
     name: str
     claimed: HostArray
     numerical: HostArray
     tolerance: HostArray
-    rounded: HostArray
-
-    @property
-    def arrays(self) -> tuple[HostArray, HostArray, HostArray, HostArray]:
-        """The arrays, in the order of the attributes."""
-        return self.claimed, self.numerical, self.tolerance, self.rounded
 
     @property
     def difference(self) -> HostArray:
@@ -72,206 +71,387 @@ class Comparison:
             ratio = np.where(self.difference == 0, 0.0, self.difference / self.tolerance)
         return np.nan_to_num(ratio, nan=np.inf, posinf=np.inf)
 
-
-def stack(name: str, comparisons: Sequence[Comparison]) -> Comparison:
-    """Return comparisons of one shape as one, with a leading axis."""
-    return Comparison(name, *map(np.stack, zip(*(one.arrays for one in comparisons), strict=True)))
-
-
-def split(comparison: Comparison, sizes: Sequence[int]) -> list[Comparison]:
-    """Return one comparison as several, of so many elements each."""
-    ends = np.cumsum(sizes)[:-1]
-    tables = [np.split(table, ends) for table in comparison.arrays]
-    return [Comparison(comparison.name, *arrays) for arrays in zip(*tables, strict=True)]
+    def split(self, layout: Layout) -> list[Comparison]:
+        """Return one comparison for each array of the user's tree."""
+        tables = map(layout.arrays, (self.claimed, self.numerical, self.tolerance))
+        return [Comparison(name, *arrays) for name, *arrays in zip(layout.names, *tables, strict=True)]
 
 
-def concatenate(parts: Sequence[Comparison]) -> Comparison:
-    """Return several comparisons as one of one dimension."""
-    return Comparison(parts[0].name, *map(flat, zip(*(part.arrays for part in parts), strict=True)))
+# Two differences: the cheap way
 
 
-# Numerical derivatives
+@dataclass(frozen=True)
+class TwoSteps:
+    """Central differences at a step and at half of it, extrapolated, with an error that their change and rounding give.
 
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """Derivatives found numerically; lists have an entry for each array.
-
-    Attributes
-    ----------
-    names, values, errors
-        The arrays, the expressions that name them, and estimates of the absolute error of each element.
-    steps
-        The steps taken, which can be broadcast to the values; one number for all of them if they are of other shapes.
-    flags
-        The flags of the scheme.
-    is_constant
-        Whether f, given copies of x, always returned the same value.
-    ncalls
-        How often f was called.
+    The flag ``rough`` marks functions that are not smooth within the step, as far as four points and f(x) show it: in a
+    smooth one, what is even about x grows as the square of the step. ``flat`` marks those that do not change at all.
     """
 
-    names: Sequence[str]
-    values: Sequence[HostArray]
-    errors: Sequence[HostArray]
-    steps: Sequence[HostArray]
-    flags: Sequence[Mapping[str, HostArray]]
-    is_constant: bool
-    ncalls: int
+    step: Any
+    samples_complex: ClassVar[bool] = False
+    inspects_values: ClassVar[bool] = True
+
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the longer step of each line."""
+        if is_number(self.step):
+            return lines.xp.full_like(lines.at, float(self.step))
+        return lines.spread(self.step)
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the first derivatives of ``lines``."""
+        xp, at = lines.xp, lines.at
+        far = [lines.nearest(at + steps), lines.nearest(at - steps)]
+        near = [lines.nearest(at + steps / 2), lines.nearest(at - steps / 2)]
+        base = lines.base()
+        up, down, near_up, near_down = lines.sample([*far, *near])
+        slope, near_slope = (up - down) / (far[0] - far[1]), (near_up - near_down) / (near[0] - near[1])
+        # Not a ratio of 4 where the dtype of x has rounded the points.
+        ratio = ((far[0] - far[1]) / (near[0] - near[1])) ** 2
+        value = near_slope + (near_slope - slope) / (ratio - 1.0)
+        size = xp.maximum(xp.maximum(xp.abs(up), xp.abs(down)), xp.abs(base))
+        # The next term is smaller than this one by about as much as this one is smaller than the slope.
+        change = xp.abs(near_slope - slope) * (4.0 / 3.0)
+        truncation = change * xp.minimum(change / xp.maximum(xp.abs(value), lines.tiny), xp.ones_like(change))
+        rounding = _ROUNDINGS * lines.eps * size / steps
+        even, near_even = up + down - 2.0 * base, near_up + near_down - 2.0 * base
+        allowed = _EVEN * lines.eps * size + _SHARE * (change * steps + xp.abs(even))
+        rough = ~(xp.abs(even - ratio * near_even) <= allowed)
+        if lines.lower is not None:
+            rough = rough | (far[1] < lines.lower)
+        if lines.upper is not None:
+            rough = rough | (far[0] > lines.upper)
+        still = (up == base) & (down == base) & (near_up == base) & (near_down == base)
+        flags = {"rough": rough, "flat": still, "nonfinite": ~xp.isfinite(value)}
+        return Slopes(value, steps, truncation + rounding, flags)
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called."""
+        return 1 + 4 * m
 
 
-def estimate(differentiate: Callable[..., Result], scheme: Scheme, name: str, rounding: float, n: int = 1) -> Estimate:
+_ROUNDINGS = 4.0  # of the largest value: the error of the extrapolated difference, times the step
+# What is even about x deviates from a parabola by so many roundings, and by a share of what the function changes.
+_EVEN, _SHARE = 64.0, 0.02
+# A difference settles an element if it is known to this share of itself, and to so many times less in few digits.
+_PRECISE = 16.0
+_LONG = 2.0  # the step, in units of eps**(1/5): the remainder is as large as rounding
+
+
+# Derivatives found numerically
+
+
+def estimate(task: Task, scheme: Scheme, probe: Probe, layout: Layout, progress: Any) -> Estimate:
     """Differentiate by a scheme.
 
     A scheme without an error estimate is used twice, with its own step and with twice that: the error is the change,
-    plus what rounding in values of f, ``rounding`` in each, makes of the n-th derivative.
+    plus what rounding in values of f makes of the n-th derivative.
     """
-    result, is_constant = _differentiate(differentiate, scheme)
-    other = _differentiate(differentiate, _doubled(scheme, result))[0] if result.error is None else None
-    second = result.error if other is None else other.value
-    columns = [flatten(tree).leaves for tree in (result.value, second, *result.flags.values())]
-    tables = [all_on_host(arrays, name) for arrays in zip(*columns, strict=True)]
-    values, errors = [table[0] for table in tables], [table[1] for table in tables]
-    steps = _steps(result.step, values)
-    if other is None:
-        errors = [np.abs(error) for error in errors]  # complex where x is
-    else:
-        errors = [
-            np.abs(value - wide) + 2**n * rounding / step**n
-            for value, wide, step in zip(values, errors, steps, strict=True)
-        ]
+
+    def differentiate(scheme: Scheme) -> Estimate:
+        return _hessian(task, scheme, layout, progress) if task.n > 1 else task.differentiate(scheme, None, progress)
+
+    found = differentiate(scheme)
+    if found.error is not None:
+        return found
+    other = differentiate(doubled(scheme, task.like_x(found.step)))
+    error = error_of_change(scheme, probe.rounding(task.eps), found.value, other.value, found.step, task.n)
+    return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
+
+
+def error_of_change(
+    scheme: Scheme, rounding: float, value: HostArray, other: HostArray, step: HostArray, n: int = 1
+) -> HostArray:
+    """Return the error of a derivative that is another one at twice the step."""
+    # Complex steps take no differences, in which rounding would grow.
+    error: HostArray = np.abs(value - other) + 2**n * (0.0 if scheme.samples_complex else rounding) / step**n
+    return error
+
+
+def doubled(scheme: Scheme, step: Any) -> Scheme:
+    """Return the scheme with twice the steps; the same scheme, if it takes none."""
+    if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
+        return scheme
+    tree = flatten(step)
+    longer: Scheme = dataclasses.replace(scheme, step=tree.rebuild([2 * leaf for leaf in tree.leaves]))
+    return longer
+
+
+def _hessian(task: Task, scheme: Scheme, layout: Layout, progress: Any) -> Estimate:
+    options = task.options
+    with np.errstate(**task.settings):
+        result, is_constant = without_warning(
+            lambda: hessian(
+                task.f, task.x, scheme=scheme, evaluator=options.evaluator, bounds=options.bounds, progress=progress, full_output=True
+            )
+        )
+
+    def table(tree: Any) -> HostArray:
+        return layout.table([on_host(leaf, "the derivative") for leaf in flatten(tree).leaves])
+
+    steps = [np.abs(on_host(leaf, "the step")) for leaf in flatten(result.step).leaves]
+    step = flat(steps) if sum(s.size for s in steps) == layout.table([np.zeros(s) for s in layout.shapes]).shape[1] else np.min(flat(steps), initial=np.inf)
     return Estimate(
-        names=flatten(result.value, name).names,
-        values=values,
-        errors=errors,
-        steps=steps,
-        flags=[dict(zip(result.flags, table[2:], strict=True)) for table in tables],
+        value=table(result.value),
+        error=None if result.error is None else np.abs(table(result.error)),
+        step=step,
+        flags={name: table(flag) != 0 for name, flag in result.flags.items()},
         is_constant=is_constant,
-        ncalls=result.ncalls + (other.ncalls if other else 0),
+        ncalls=result.ncalls,
+        failures=result.failures,
     )
 
 
-def estimate_values(
-    differentiate: Callable[..., Result], scheme: Scheme
-) -> tuple[list[HostArray], list[HostArray], int]:
-    """Return the derivatives by a scheme, without their errors, the steps taken, and the calls of f."""
-    result, _ = _differentiate(differentiate, scheme)
-    values = [value for _, value in leaves_on_host(result.value, "the derivative")]
-    return values, _steps(result.step, values), result.ncalls
-
-
-def _steps(tree: PyTree, values: Sequence[HostArray]) -> list[HostArray]:
-    steps = [np.abs(step) for _, step in leaves_on_host(tree, "the step")]
-    if len(steps) == len(values) and all(map(_fits, steps, values)):
-        return steps
-    smallest = min((float(np.min(step[step > 0], initial=np.inf)) for step in steps), default=np.inf)
-    return [np.asarray(smallest) for _ in values]
-
-
-def _fits(step: HostArray, value: HostArray) -> bool:
-    return step.ndim <= value.ndim and value.shape[value.ndim - step.ndim :] == step.shape
-
-
-def _doubled(scheme: Scheme, result: Result) -> Scheme:
-    """Return the scheme with steps twice as long as those taken; the same scheme, if it takes none."""
-    if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
-        return scheme
-    tree = flatten(result.step, "the step")
-    doubled: Scheme = dataclasses.replace(scheme, step=tree.rebuild([_twice(leaf) for leaf in tree.leaves]))
-    return doubled
-
-
-def _twice(step: Array) -> Array | float:
-    """Return twice a step; along a direction it is a Python number, on no device."""
-    return 2 * step if step.ndim else 2 * float(step)
-
-
-def _differentiate(differentiate: Callable[..., Result], scheme: Scheme) -> tuple[Result, bool]:
-    """Return the result, and whether f was constant: then it is computed a second time, without the warning."""
+def without_warning(differentiate: Callable[[], Result]) -> tuple[Result, bool]:
+    """Return a result, and whether f was constant: then it is computed a second time, without the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConstantFunctionWarning)
         try:
-            return differentiate(scheme=scheme), False
+            return differentiate(), False
         except ConstantFunctionWarning:
             warnings.simplefilter("ignore", ConstantFunctionWarning)
-            return differentiate(scheme=scheme), True
+            return differentiate(), True
 
 
-# Verdicts
+# The comparison
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class Setting:
+    """How f is differentiated: the task, in x's dtype or a wider one, f along a line there, and the claim.
+
+    ``few_digits`` says whether the dtype has too few digits for extrapolation.
+    """
+
+    task: Task
+    probe: Probe
+    layout: Layout
+    claim: Claim
+    rtol: float
+    few_digits: bool = False
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether f and the claim are the same for the same x."""
+        return self.claim.deterministic and not self.probe.spread
+
+    def compared(self, found: Estimate) -> Comparison:
+        """Return the claim beside what was found, with all that is known of the errors of both."""
+        task, claim, value = self.task, self.claim, found.value
+        assert found.error is not None
+        finite = np.isfinite(claim.table) & np.isfinite(value)
+        size = np.where(finite, np.maximum(np.abs(claim.table), np.abs(value)), 0.0)
+        varied = 2 * self.probe.spread / found.step**task.n if self.probe.spread else 0.0
+        smooth = CONFIDENCE * found.error + (4 * task.eps + self.rtol) * size + claim.error + varied
+        tolerance = np.where(found.flag("kink"), _BOTH_SLOPES * found.error + claim.error + varied, smooth)
+        tolerance = tolerance + claim.allowed(value, tolerance)
+        return Comparison("", claim.table, value, np.where(finite, tolerance, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
     """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
 
     Attributes
     ----------
     comparisons, states
-        For each array; along directions, one entry whose elements are the directions.
+        For each array; along directions, one entry for each direction.
+    ncalls, failures
+        How often f was called, and what it has raised.
     located
-        Along directions, the wrong elements: comparisons of one element each, whose name is that of the element.
+        Along directions, the wrong elements: comparisons of one element each, whose name is that of the element; None
+        where they were not looked for.
     directional
         Whether it was checked along directions.
     is_constant
         Whether f, given copies of x, always returned the same value.
-    ncalls
-        How often f was called.
+    is_rounding
+        Whether f changes by no more than its rounding.
     """
 
     comparisons: Sequence[Comparison]
     states: Sequence[HostArray]
     ncalls: int
-    located: Sequence[Comparison] = field(default=())
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+    located: Sequence[Comparison] | None = None
     directional: bool = False
     is_constant: bool = False
+    is_rounding: bool = False
 
     @property
     def wrong(self) -> bool:
         """Whether any element is wrong."""
-        return any(bool(np.any(comparison.wrong)) for comparison in self.comparisons)
+        return any(bool(np.any(state == 0)) for state in self.states)
 
 
-@dataclass(frozen=True, eq=False)
-class Conditions:
-    """Evidence about all elements of an array.
+def cheap_step(setting: Setting) -> float:
+    """Return the longer step as a share of |x|: the shorter, the fewer digits the claim has to be compared in."""
+    eps, eps_of_claim = setting.task.eps, setting.claim.eps
+    return float(np.sqrt(eps / eps_of_claim)) if eps_of_claim > eps else _LONG * eps**0.2
 
-    Attributes
-    ----------
-    flags
-        The flags of the scheme.
-    typical
-        The typical size of such a derivative of f, or 0 if it is unknown: a derivative of 0 is small compared with it.
-    deterministic
-        Whether f and the claim are the same for the same x.
-    bounded
-        Whether bounds may have kept f to one side of x.
+
+def compare_elements(setting: Setting, progress: Any) -> Outcome:
+    """Compare the claim with the numerical derivative, element by element."""
+    task, layout = setting.task, setting.layout
+    cheap = not (task.scheme_given or setting.few_digits or task.n > 1)
+    if cheap:
+        found = task.differentiate(TwoSteps(task.like_x(cheap_step(setting) * task.magnitudes)), None, progress)
+    else:
+        found = estimate(task, task.options.scheme, setting.probe, layout, progress)
+    comparison, ncalls = setting.compared(found), found.ncalls
+    if found.is_constant:
+        states = judge_constant(comparison)
+        return Outcome(comparison.split(layout), layout.arrays(states), ncalls, found.failures, is_constant=True)
+    if rounding := rounding_of_constant(setting, found):
+        comparison = _of_constant(setting, rounding)
+        states = _judge_rounding(setting, comparison)
+        return Outcome(comparison.split(layout), layout.arrays(states), ncalls, found.failures, is_rounding=True)
+    failures = dict(found.failures)
+    if cheap:
+        doubtful = np.flatnonzero(~np.all(is_settled(setting, found, comparison), axis=0))
+        if doubtful.size:
+            again = task.differentiate(task.options.scheme, doubtful, progress)
+            found, ncalls = _merged(found, again, doubtful), ncalls + again.ncalls
+            failures |= again.failures
+            comparison = setting.compared(found)
+
+    def nearer(step: HostArray, elements: HostArray) -> Estimate:
+        return task.differentiate(TwoSteps(task.like_x(step)), elements)
+
+    comparison, calls = confirm(setting, found, comparison, nearer)
+    if np.any(comparison.wrong):
+        comparison, more = zero_in_steps(setting, comparison)
+        calls += more
+    speeds = np.abs(setting.task.magnitudes)
+    typical = setting.probe.typical_slope() / speeds if task.kind == "grad" else np.zeros(found.value.shape[1])
+    states = judge(setting, comparison, found.flags, typical)
+    return Outcome(comparison.split(layout), layout.arrays(states), ncalls + calls, failures)
+
+
+def is_settled(setting: Setting, found: Estimate, comparison: Comparison) -> HostArray:
+    """Return where the cheap difference is exact enough, and the claim agrees with it: all others are looked at again.
+
+    A derivative of 0 is believed only where f does not change at all: it may step over a peak.
     """
+    assert found.error is not None
+    precise = found.error <= np.sqrt(max(setting.task.eps, setting.claim.eps)) / _PRECISE * np.abs(found.value)
+    moves = setting.probe.typical_slope() > 0
+    flat = found.flag("flat") & (comparison.claimed == 0) & moves
+    settled: HostArray = (precise & ~found.flag("rough") & (comparison.difference <= comparison.tolerance)) | flat
+    return settled
 
-    flags: Mapping[str, HostArray]
-    typical: HostArray | float
-    deterministic: bool
-    bounded: bool
+
+def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
+    """Return estimates with those of some elements replaced."""
+
+    def put(of_all: HostArray, some: HostArray) -> HostArray:
+        table = of_all.astype(np.result_type(of_all, some))
+        table[..., elements] = some
+        return table
+
+    assert first.error is not None and second.error is not None
+    nothing = np.zeros(first.value.shape, dtype=bool)
+    return replace(
+        first,
+        value=put(first.value, second.value),
+        error=put(first.error, second.error),
+        step=put(first.step, second.step),
+        flags={name: put(nothing, flag) for name, flag in second.flags.items()},
+    )
 
 
-def judge(comparison: Comparison, conditions: Conditions) -> HostArray:
-    """Return the verdict on each element, as an index into `VERDICTS`."""
-    claimed, numerical = comparison.claimed, comparison.numerical
+# One confirmation
+
+_MOST = 64  # elements that are looked at once more
+_NEARER = (3.0, 30.0, 300.0, 3000.0)
+
+
+def confirm(
+    setting: Setting,
+    found: Estimate,
+    comparison: Comparison,
+    differentiate: Callable[[HostArray, HostArray], Estimate],
+) -> tuple[Comparison, int]:
+    """Look nearer at what is wrong, with shorter steps, until f is smooth; and return how often f was called.
+
+    Where that differs by more than both errors, the first estimate is not what it seems: the tolerance grows by the
+    difference. It never shrinks, and where both agree, nothing changes.
+    """
+    wrong = comparison.wrong & ~found.flag("kink") & ~found.flag("noisy") & np.isfinite(comparison.difference)
+    suspects = np.flatnonzero(np.any(wrong, axis=0))
+    if not suspects.size or setting.task.n > 1 or setting.task.options.scheme.samples_complex:
+        return comparison, 0
+    assert found.error is not None
+    ratio = np.max(np.where(wrong, comparison.ratio, 0.0), axis=0)[suspects]
+    order = suspects[np.argsort(-ratio, kind="stable")]
+    chosen = open_ones = np.unique(np.concatenate([order[: _MOST // 2], order[-_MOST // 2 :]]))
+    tolerance, ncalls = comparison.tolerance.copy(), 0
+    for factor in _NEARER:
+        nearer = differentiate(found.step / factor, open_ones)
+        assert nearer.error is not None
+        ncalls += nearer.ncalls
+        apart = np.abs(nearer.value - found.value[:, open_ones])
+        rough = nearer.flag("rough")
+        doubtful = wrong[:, open_ones] & ~rough & (apart > found.error[:, open_ones] + nearer.error)
+        tolerance[:, open_ones] += np.where(doubtful, apart, 0.0)
+        open_ones = open_ones[np.any(wrong[:, open_ones] & rough, axis=0)]
+        if not open_ones.size:
+            break
+    revised = replace(comparison, tolerance=tolerance)
+    if suspects.size > chosen.size and not np.any(revised.wrong[:, chosen]):
+        # Error estimates do not suit this f, and the other elements prove nothing.
+        revised = replace(revised, tolerance=np.where(wrong, np.fmax(tolerance, comparison.difference), tolerance))
+    return revised, ncalls
+
+
+def zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison, int]:
+    """Return 0 as the derivative of an f that is flat in steps where that is claimed, and how often f was called.
+
+    Such an f has a trend as well, which is known to a few digits at best.
+    """
+    changes, known = setting.probe.changes, comparison.tolerance <= _SURE * np.abs(comparison.numerical)
+    if setting.task.n > 1 or np.any(comparison.claimed) or np.any(changes[-3:]) or np.any(known & comparison.wrong):
+        return comparison, 0
+    step = float(np.abs(setting.probe.t[-1])) * setting.task.magnitudes
+    nearest = setting.task.differentiate(TwoSteps(setting.task.like_x(step)))
+    flat = nearest.flag("flat")
+    return replace(
+        comparison,
+        numerical=np.where(flat, 0.0, comparison.numerical),
+        tolerance=np.where(flat, 0.0, comparison.tolerance),
+    ), nearest.ncalls
+
+
+_SURE = 1e-3
+
+
+# Verdicts
+
+
+def judge(
+    setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray], typical: HostArray
+) -> HostArray:
+    """Return the verdict on each element, as an index into `VERDICTS`.
+
+    ``typical`` is the typical size of such a derivative of f: a derivative of 0 is small compared with it.
+    """
+    claimed = comparison.claimed
 
     def flag(name: str) -> HostArray:
-        flags = conditions.flags
-        return flags[name] if name in flags else np.zeros(claimed.shape, dtype=bool)
+        return flags.get(name, np.zeros(claimed.shape, dtype=bool))
 
-    unresolved = _unresolved(comparison, conditions)
-    state = np.full(claimed.shape, VERDICTS.index("agrees"))
+    unresolved = _unresolved(setting, comparison, typical)
+    by_convention = flag("kink") & ((claimed == 0) | np.isnan(claimed))
     reasons = {
         "inconclusive": unresolved,
         "noisy": unresolved & flag("noisy"),
         "kink": flag("kink"),
-        "nondeterministic": unresolved & (not conditions.deterministic),  # which may have made a kink
+        "nondeterministic": unresolved & (not setting.deterministic),  # which may have made a kink
         # f ends at x, where no bounds say so.
-        "nonfinite": ~np.isfinite(numerical) | (flag("one_sided") & (not conditions.bounded)),
-        "wrong": comparison.wrong,
+        "nonfinite": ~np.isfinite(comparison.numerical) | (flag("one_sided") & (setting.task.options.bounds is None)),
+        "wrong": comparison.wrong & ~by_convention,
     }
+    state = np.full(claimed.shape, VERDICTS.index("agrees"))
     for verdict, holds in reasons.items():
         state = np.where(holds, VERDICTS.index(verdict), state)
     return state
@@ -280,6 +460,59 @@ def judge(comparison: Comparison, conditions: Conditions) -> HostArray:
 def judge_constant(comparison: Comparison) -> HostArray:
     """Return the verdicts where f did not see x change: only a claim of 0 can agree."""
     return np.where(comparison.claimed == 0, VERDICTS.index("agrees"), VERDICTS.index("inconclusive"))
+
+
+def _unresolved(setting: Setting, comparison: Comparison, typical: HostArray) -> HostArray:
+    """Return where the tolerance is so large that any claim as large as derivatives of this f would agree."""
+    claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
+    if not setting.deterministic:  # the derivative found may come from the variation
+        numerical = np.maximum(numerical - comparison.tolerance, 0.0)
+    largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
+    size = np.maximum(claimed, np.maximum(largest, typical))
+    flat = (claimed == 0) & (comparison.numerical == 0)
+    unresolved: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
+    return unresolved
+
+
+# Functions that are constant but for rounding, as the sum of a layer norm
+
+_STILL = 64.0  # times rounding of the largest number that there is
+_GROWS = 32.0  # times as much at a tenth of |x| as at a millionth: then it is no rounding
+_ZERO = 16.0  # times its own rounding: what a claim of 0 is within
+
+
+def rounding_of_constant(setting: Setting, found: Estimate | None = None) -> float:
+    """Return how much f changes, if that is no more than rounding; 0 for all other functions."""
+    task, probe = setting.task, setting.probe
+    changes = probe.changes
+    if setting.few_digits or probe.spread or not changes.size or not np.all(np.isfinite(changes)):
+        return 0.0
+    most = float(np.max(changes))
+    half = changes.size // 2
+    largest = max(1.0, float(np.max(np.abs(probe.repeated))), float(np.max(task.magnitudes, initial=0.0)))
+    rounding = _STILL * task.eps * largest * task.magnitudes.size
+    if not 0 < most <= min(rounding, _GROWS * float(np.max(changes[half:]))):
+        return 0.0
+    moves = found is not None and np.any(np.abs(found.value) * found.step > _ZERO * most)
+    return 0.0 if moves else most
+
+
+def _of_constant(setting: Setting, rounding: float) -> Comparison:
+    """Return the claim beside 0, which is all that rounding leaves of a derivative."""
+    claim, reach = setting.claim, float(np.max(np.abs(setting.probe.t)))
+    tolerance = CONFIDENCE * rounding / (reach * setting.task.magnitudes) + float(np.max(claim.error, initial=0.0))
+    zero = np.zeros(claim.table.shape)
+    tolerance = np.broadcast_to(tolerance, claim.table.shape) + claim.allowed(zero, np.broadcast_to(tolerance, claim.table.shape))
+    return Comparison("", claim.table, zero, tolerance)
+
+
+def _judge_rounding(setting: Setting, comparison: Comparison) -> HostArray:
+    """Return the verdicts on such an f: a claim that its own rounding does not explain is not known to be 0."""
+    size = np.abs(comparison.claimed)
+    small = _ZERO * float(np.max(setting.claim.error, initial=0.0))
+    itself = setting.probe.rounding(1.0) <= _STILL * float(np.max(setting.probe.changes))
+    state = np.where((size <= small) | itself, VERDICTS.index("agrees"), VERDICTS.index("inconclusive"))
+    return np.where(comparison.wrong, VERDICTS.index("wrong"), state)
 
 
 def gravest(states: Sequence[HostArray]) -> str:
@@ -291,71 +524,3 @@ def count_verdicts(states: Sequence[HostArray]) -> dict[str, int]:
     """Return the number of elements with each verdict that occurs."""
     counts = [sum(int(np.sum(state == number)) for state in states) for number in range(len(VERDICTS))]
     return {verdict: count for verdict, count in zip(VERDICTS, counts, strict=True) if count}
-
-
-def _unresolved(comparison: Comparison, conditions: Conditions) -> HostArray:
-    """Return where the tolerance is so large that any claim as large as derivatives of this array would agree."""
-    claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
-    if not conditions.deterministic:  # the derivative found may come from the variation
-        numerical = np.maximum(numerical - comparison.tolerance, 0.0)
-    largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
-    size = np.maximum(claimed, np.maximum(largest, conditions.typical))
-    flat = (claimed == 0) & (comparison.numerical == 0)
-    unresolved: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
-    return unresolved
-
-
-# Tables: along a direction, all of x is one row
-
-
-def as_table(task: Task, arrays: Sequence[HostArray]) -> HostArray:
-    """Return arrays with the structure of a gradient or a Jacobian as one table, with a row for each value of f."""
-    shapes = task.parameters.shapes
-    width = len(shapes)
-    if task.kind == "grad":
-        return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])[None, :]
-    if len(arrays) % width or any(
-        array.shape[array.ndim - len(shape) :] != shape
-        for array, shape in zip(arrays, shapes * (len(arrays) // width), strict=True)
-    ):
-        raise ValueError(
-            f"what is claimed has the shapes {', '.join(str(array.shape) for array in arrays)}, but arrays of"
-            f" f(x).shape + x.shape were expected, where x has {', '.join(map(str, shapes))}"
-        )
-
-    def rows(array: HostArray, shape: tuple[int, ...]) -> HostArray:
-        return array.reshape(math.prod(array.shape[: array.ndim - len(shape)]), math.prod(shape))
-
-    return np.concatenate(
-        [
-            np.concatenate(list(map(rows, arrays[start : start + width], shapes)), axis=1)
-            for start in range(0, len(arrays), width)
-        ]
-    )
-
-
-def root_of_squares(table: HostArray, v: HostArray) -> HostArray:
-    """Return the root of the sum of squares of the terms of ``table @ v``, whose squares may overflow."""
-    with np.errstate(all="ignore"):
-        sizes, lengths = np.abs(table), np.abs(v)
-        most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
-        root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
-    return root
-
-
-def flat(arrays: Sequence[HostArray]) -> HostArray:
-    """Return arrays as one of one dimension."""
-    return np.concatenate([array.reshape(-1) for array in arrays])
-
-
-def split_like_x(parameters: Parameters, v: HostArray) -> list[HostArray]:
-    """Return the numbers of a direction, (n,), as arrays like those of x."""
-    ends = np.cumsum([0, *map(math.prod, parameters.shapes)])
-    return [v[start:stop].reshape(shape) for start, stop, shape in zip(ends, ends[1:], parameters.shapes, strict=False)]
-
-
-def element_name(name: str, element: int, shape: Sequence[int]) -> str:
-    """Return the expression that names an element of an array, given by its flat index."""
-    if not shape:
-        return name
-    return f"{name}[{', '.join(str(int(i)) for i in np.unravel_index(element, tuple(shape)))}]"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anygrad.check.compare import Comparison
-from anygrad.check.probe import HostArray
+from anygrad.check.task import HostArray
 
 Index = tuple[Any, ...]
 

@@ -1,0 +1,428 @@
+"""The question that a check answers: f, x and the claim; f along a line through x, and its derivatives on the host."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from anygrad._typing import PyTree
+from anygrad.backends.base import resolve
+from anygrad.backends.layout import Elements
+from anygrad.operators.partials import completed
+from anygrad.problem.function import Function
+from anygrad.problem.lines import direction_lines, element_lines
+from anygrad.problem.options import Options
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.tree import flatten
+from anygrad.schemes import Scheme
+from anygrad.schemes.base import Slopes
+
+HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+# By how much the derivatives along the real and the imaginary axes differ where f is not holomorphic: a share of the
+# larger one, and so many times rounding. A step so many times shorter must say the same: near a pole the derivative may
+# change as much within one step.
+_DIFFERENT, _ROUNDINGS, _SHORTER = 0.1, 100.0, 16.0
+_NOT_HOLOMORPHIC = (
+    "f returns complex numbers, but it is not holomorphic: along the imaginary axes it changes otherwise than along"
+    " the real ones, so that it has no complex derivative: let it return a real number, or check it as a function"
+    " of real and imaginary part"
+)
+
+
+# Arrays on the host
+
+
+def on_host(leaf: Any, name: str) -> HostArray:
+    """Return an array as a NumPy array of float64 (complex128) or wider; ``name`` is what an error calls it."""
+    backend = resolve(leaf)
+    if backend is not None and "bfloat16" in str(leaf.dtype):  # NumPy lacks it
+        xp = array_namespace(leaf)
+        leaf = xp.astype(leaf, xp.float32)
+    dense = leaf.toarray() if backend is None and hasattr(leaf, "toarray") else leaf  # SciPy's sparse arrays
+    numbers = np.asarray(dense if backend is None else backend.host(leaf))
+    if numbers.dtype.kind not in "biufc":
+        raise TypeError(f"{name} is {leaf!r:.60}, but a number or an array of numbers was expected")
+    return numbers.astype(np.result_type(numbers.dtype, np.float64))
+
+
+def spacing(leaf: Any) -> float:
+    """Return the spacing of numbers at 1 in an array's dtype; float64's if the dtype is not a floating one."""
+    if resolve(leaf) is not None:
+        xp = array_namespace(leaf)
+        if xp.isdtype(leaf.dtype, ("real floating", "complex floating")):
+            return float(xp.finfo(leaf.dtype).eps)
+    return float(np.finfo(np.float64).eps)
+
+
+def root_mean_square(sizes: HostArray) -> float:
+    """Return the root of the mean of squares, which may overflow."""
+    largest = float(np.max(sizes, initial=0.0))
+    return largest * float(np.sqrt(np.mean((sizes / largest) ** 2))) if largest else 0.0
+
+
+def magnitudes(parameters: Parameters) -> list[HostArray]:
+    """Return |x| of each element, in an array for each array; where it is 0, a typical |x| of the same array, or 1."""
+    found = []
+    for name, array in parameters.by_name.items():
+        numbers = on_host(array, name)
+        sizes = np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
+        found.append(np.where(sizes > 0, sizes, root_mean_square(sizes) or 1.0))
+    return found
+
+
+def flat(arrays: Sequence[HostArray]) -> HostArray:
+    """Return arrays as one of one dimension."""
+    return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])
+
+
+# A derivative as a table
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays.
+
+    Attributes
+    ----------
+    names, shapes
+        The arrays of the user's tree, and the expressions that name them.
+    blocks
+        The rows and columns of each.
+    """
+
+    names: list[str]
+    shapes: list[tuple[int, ...]]
+    blocks: list[tuple[slice, slice]]
+
+    @classmethod
+    def of(cls, task: Task, function: Function) -> Layout:
+        """Return the layout of the derivative of f, which has been called."""
+        parameters = task.parameters
+        columns = _spans(parameters.shapes)
+        if task.kind == "grad":
+            return cls(list(parameters.names), parameters.shapes, [(slice(0, 1), span) for span, _ in columns])
+        rows = columns if task.kind == "hess" else function.outputs
+        outer = parameters.rebuild if task.kind == "hess" else function.rebuilt
+        shapes = [(*above, *below) for _, above in rows for _, below in columns]
+        nested = outer([parameters.rebuild([np.broadcast_to(0.0, (*a, *b)) for _, b in columns]) for _, a in rows])
+        return cls(flatten(nested, task.name).names, shapes, [(row, col) for row, _ in rows for col, _ in columns])
+
+    def table(self, arrays: Sequence[HostArray]) -> HostArray:
+        """Return arrays, or numbers for all elements of an array, as a table."""
+        height = max((rows.stop for rows, _ in self.blocks), default=1)
+        width = max((columns.stop for _, columns in self.blocks), default=0)
+        table = np.zeros((height, width), np.result_type(float, *arrays))
+        for array, shape, block in zip(arrays, self.shapes, self.blocks, strict=True):
+            table[block] = np.broadcast_to(array, shape).reshape(table[block].shape)
+        return table
+
+    def arrays(self, table: HostArray) -> list[HostArray]:
+        """Return the arrays of a table."""
+        return [table[block].reshape(shape) for shape, block in zip(self.shapes, self.blocks, strict=True)]
+
+
+def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:
+    ends = np.cumsum([0, *map(math.prod, shapes)]).tolist()
+    return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], shapes, strict=False)]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Derivatives found numerically, with a row for each value of f and a column for each element of x.
+
+    Attributes
+    ----------
+    value, error
+        The derivatives, and an estimate of their errors; None if the scheme makes none.
+    step
+        The steps taken, one for each column.
+    flags
+        The flags of the scheme.
+    is_constant
+        Whether f, given copies of x, always returned the same value.
+    ncalls, failures
+        How often f was called, and what it has raised, by the name of the element.
+    """
+
+    value: HostArray
+    error: HostArray | None
+    step: HostArray
+    flags: Mapping[str, HostArray]
+    is_constant: bool
+    ncalls: int
+    failures: Mapping[str, Exception]
+
+    def flag(self, name: str) -> HostArray:
+        """Return a flag; False where the scheme has no such one."""
+        return self.flags.get(name, np.zeros(self.value.shape, dtype=bool))
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The values of f at x, evaluated several times, (k, p), and at places t on a line, (m,) and (m, p).
+
+    ``cotangent`` are random numbers of the structure that f returns, if they were asked for.
+    """
+
+    repeated: HostArray
+    t: HostArray
+    values: HostArray
+    function: Function
+    ncalls: int
+    cotangent: PyTree = None
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+
+    @property
+    def spread(self) -> float:
+        """How far the values of f at the same x are apart: 0 if f is deterministic."""
+        finite = self.repeated[:, np.all(np.isfinite(self.repeated), axis=0)]
+        return float(np.max(np.abs(finite - finite[:1]), initial=0.0))
+
+    @property
+    def changes(self) -> HostArray:
+        """How far f is from f(x) at each place, (m,)."""
+        changes: HostArray = np.max(np.abs(self.values - self.repeated[0]), axis=1, initial=0.0)
+        return changes
+
+    def rounding(self, eps: float) -> float:
+        """Return the rounding error of a value of f in a dtype of this spacing."""
+        return eps * float(np.max(np.abs(self.repeated[np.isfinite(self.repeated)]), initial=0.0))
+
+    def typical_slope(self) -> float:
+        """Return the typical size of a derivative along the line: how much f changes with t beyond its spread."""
+        changes = self.changes - self.spread
+        finite = np.isfinite(changes)
+        longest = float(np.max(np.abs(self.t[finite]), initial=0.0))
+        return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0
+
+
+# The task
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The question of a check: whether the claim is a derivative of f at x.
+
+    Attributes
+    ----------
+    kind
+        Which derivative: ``grad``, ``jac`` or ``hess``.
+    name
+        The user's name for the claim.
+    f, x, claim
+        As the user gave them; a vector-Jacobian product has been made into a gradient.
+    options
+        How f is differentiated.
+    scheme_given
+        Whether the user chose the scheme.
+    settings
+        NumPy's handling of floating-point errors, under which f and the claim are called.
+    """
+
+    kind: str
+    name: str
+    f: Callable[[Any], Any]
+    x: PyTree
+    claim: Any
+    options: Options
+    scheme_given: bool
+    settings: Mapping[str, Any]
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The arrays of x."""
+        return Parameters.of(self.x)
+
+    @cached_property
+    def magnitudes(self) -> HostArray:
+        """The magnitudes of all elements of x, (n,); see `magnitudes`."""
+        return flat(magnitudes(self.parameters))
+
+    @cached_property
+    def eps(self) -> float:
+        """The largest spacing of numbers at 1 in the dtypes of x."""
+        return max(map(spacing, self.parameters.arrays), default=0.0)
+
+    @property
+    def n(self) -> int:
+        """The order of the derivative, 1 or 2."""
+        return 2 if self.kind == "hess" else 1
+
+    def like_x(self, numbers: HostArray) -> PyTree:
+        """Return numbers for all elements, (n,), as a tree like x."""
+        parameters = self.parameters
+        return parameters.rebuild([numbers[span].reshape(shape) for span, shape in _spans(parameters.shapes)])
+
+    def problem(self, function: Function, parameters: Parameters, options: Options, meter: Any = None) -> Problem:
+        """Return f and x, to be opened; f runs under the user's settings."""
+        with np.errstate(**self.settings):
+            return Problem(function, parameters, options, meter=meter)
+
+    def probe(
+        self,
+        direction: HostArray,
+        t: Sequence[float],
+        *,
+        repeats: int = 2,
+        last: bool = True,
+        cotangent: np.random.Generator | None = None,
+        f: Callable[[Any], Any] | None = None,
+        parameters: Parameters | None = None,
+    ) -> Probe:
+        """Evaluate f at x, and at x + t d; on the other side of x where bounds leave no room for t.
+
+        With ``last``, the repetitions at x come after all else, as slow drift shows more then.
+        """
+        parameters = self.parameters if parameters is None else parameters
+        function = Function(self.f if f is None else f, vector=self.kind == "jac")
+        if any(backend is not parameters.backends[0] for backend in parameters.backends):
+            parameters = parameters.runs()[0]
+        with self.problem(function, parameters, self.options) as problem:
+            memory = problem.memory
+            base = problem.base()
+            lines = direction_lines(problem, range(memory.size), memory.from_host(direction[None, : memory.size]))
+            lengths = _within_bounds(np.asarray(t, dtype=float), lines.lower, lines.upper)
+            again = [0.0] * (repeats - 1)
+            points = [*lengths, *again] if last else [*again, *lengths]
+            samples = lines.sample([memory.xp.full_like(lines.at, float(point)) for point in points]) if points else []
+            first = base if base.ndim == 2 else base[:, None]
+            values = on_host(memory.to_host(memory.xp.concat([first, *samples])), "f(x)")
+            made = None
+            if cotangent is not None:
+                numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])
+                working = memory.from_host(numbers)
+                made = function.rebuilt([memory.assemble([working[own]], shape) for own, shape in function.outputs])
+        moved = np.zeros(len(values), dtype=bool)
+        moved[1 : 1 + len(lengths) if last else 0] = True
+        moved[len(values) if last else repeats :] = True
+        failures = {"several elements at a time": error for error in _failures(problem).values()}
+        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, made, failures)
+
+    def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
+        """Differentiate f, or, of a gradient or a Jacobian, with respect to some elements alone."""
+        options = replace(self.options, scheme=scheme, full_output=True, progress=progress)
+        function = Function(self.f, vector=self.kind == "jac")
+        columns: list[HostArray] = []
+        steps: list[HostArray] = []
+        names: list[str] = []
+        failures: dict[str, Exception] = {}
+        ncalls, start, seen = 0, 0, []
+        count = self.parameters.size if elements is None else elements.size
+        with options.meter(scheme.calls(count)) as meter:
+            for run in self.parameters.runs() if not self.parameters.alone else [self.parameters]:
+                own = np.arange(run.size) if elements is None else elements - start
+                own = own[(own >= 0) & (own < run.size)]
+                start += run.size
+                if not own.size:
+                    continue
+                with self.problem(function, run, options, meter) as problem:
+                    for block in _blocks(problem, range(run.size) if elements is None else own):
+                        table, step, names = _columns(problem, block)
+                        columns.append(table)
+                        steps.append(step)
+                    seen.append(not (problem.saw_copies and problem.is_constant()))
+                    ncalls += problem.ncalls
+                    failures |= {run.element_name(i): error for i, error in _failures(problem).items()}
+        tables = np.concatenate(columns, axis=2) if columns else np.zeros((1, 1, 0))
+        has_error = names[:1] == ["error"] or not columns
+        return Estimate(
+            value=tables[0],
+            error=np.abs(tables[-1 if not columns else 1]) if has_error else None,
+            step=np.concatenate([np.zeros(0), *steps]),
+            flags={name: np.real(table) != 0 for name, table in zip(names, tables[1:], strict=True) if name != "error"},
+            is_constant=bool(seen) and not any(seen),
+            ncalls=ncalls,
+            failures=failures,
+        )
+
+
+def _failures(problem: Problem) -> Mapping[int, Exception]:
+    """Return what f has raised, by element; a StopIteration, which is no failure of f, is raised."""
+    for error in problem.failures.values():
+        if isinstance(error, StopIteration):
+            raise error
+    return problem.failures
+
+
+def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
+    """Yield the elements in blocks; of an f with many values, shorter ones, once it is known how many these are."""
+    memory, least = problem.memory, problem.calls.together
+    length = least if problem.vector and not memory.lazy else memory.block
+    start = 0
+    while start < len(elements):
+        yield elements[start : start + length]
+        start += length
+        if problem.vector:
+            length = max(least, memory.block // max(1, sum(problem.function.sizes)))
+
+
+def _columns(problem: Problem, elements: Elements) -> tuple[HostArray, HostArray, list[str]]:
+    """Return derivatives, and whatever the scheme knows of them, (k, p, m); the steps, (m,); and the k - 1 names."""
+    memory, scheme = problem.memory, problem.scheme
+    xp = memory.xp
+
+    def along(part: int) -> Slopes:
+        lines = element_lines(problem, elements, part)
+        return scheme.differentiate(lines, scheme.steps(lines))
+
+    slopes = completed(problem, along)
+    known = {} if slopes.error is None else {"error": slopes.error}
+    known |= slopes.flags
+    parts = [slopes.value, *(xp.astype(part, slopes.value.dtype) for part in known.values())]
+    numbers = memory.to_host(xp.concat(parts))  # in one transfer: a lazy array is computed only once
+    table = np.moveaxis(numbers.reshape(len(parts), len(elements), -1), 2, 1)
+    return on_host(table, "the derivative"), memory.to_host(slopes.step)[:, 0], list(known)
+
+
+def _within_bounds(t: HostArray, lower: Any, upper: Any) -> HostArray:
+    """Scale lengths that lead out of bounds down, to the side where there is more room."""
+    if lower is None or upper is None or not t.size:
+        return t
+    below, above = -float(lower[0, 0]), float(upper[0, 0])
+    scaled: HostArray = t * min(1.0, max(below, above) / float(np.max(t)))
+    return scaled if above >= below else -scaled
+
+
+# Complex derivatives
+
+
+def require_holomorphic(task: Task, probe: Probe, direction: HostArray) -> int:
+    """Raise if the Cauchy-Riemann equations do not hold for f along a direction; return how often f was called."""
+    parameters = task.parameters
+    is_complex = [array_namespace(array).isdtype(array.dtype, "complex floating") for array in parameters.arrays]
+    if not any(is_complex) or not np.iscomplexobj(probe.values):
+        return 0
+    sizes = [math.prod(shape) for shape in parameters.shapes]
+    along = np.where(np.repeat(is_complex, sizes), direction, 0.0)
+
+    def times(x: PyTree, factor: complex) -> PyTree:
+        tree = flatten(x)
+        return tree.rebuild([leaf * factor if own else leaf for leaf, own in zip(tree.leaves, is_complex, strict=True)])
+
+    # Both are copies, so that an f that reads x through a closure sees neither change.
+    x = parameters.rebuild(parameters.arrays)
+    same, back = (Parameters.of(times(x, factor)) for factor in (1.0, -1j))
+    calls = 0
+
+    def slope(f: Callable[[Any], Any], at: Parameters, step: float) -> HostArray:
+        nonlocal calls
+        pair = task.probe(along, (step, -step), repeats=1, f=f, parameters=at)
+        calls += pair.ncalls
+        derivative: HostArray = (pair.values[0] - pair.values[1]) / (2 * step)
+        return derivative
+
+    for step in (task.eps ** (1 / 3), task.eps ** (1 / 3) / _SHORTER):
+        real, imaginary = slope(task.f, same, step), slope(lambda x: task.f(times(x, 1j)), back, step)
+        noise = _ROUNDINGS * (probe.rounding(task.eps) + probe.spread) / step
+        apart = np.abs(imaginary - 1j * real) > _DIFFERENT * np.maximum(np.abs(real), np.abs(imaginary)) + noise
+        if not np.any(apart):
+            return calls
+    raise ValueError(_NOT_HOLOMORPHIC)
