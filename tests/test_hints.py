@@ -109,14 +109,10 @@ SAID = {
     "sum": (G / 3, G),
     "x: the claimed gradient is 9 times the numerical one, and 9 is the number of elements of x: a sum where f has a "
     "mean": (9 * G, G),
-    "x: the claimed gradient is sqrt(5) times the numerical one, and 5 is the length of x": (np.sqrt(5) * V, V),
+    "x: the claimed gradient is 2.23607 times the numerical one: a constant factor": (np.sqrt(5) * V, V),
     "x: the claimed gradient is 1.7 times the numerical one: a constant factor": (1.7 * G, G),
     "x: the claimed gradient is the numerical one transposed": (G.T, G),
     "x: the claimed gradient is the numerical one reversed": (V[::-1], V),
-    "x: the claimed gradient is the numerical one shifted by 1, around the end: an index is off by 1": (
-        np.roll(V, 1),
-        V,
-    ),
     "x: the claimed gradient is off by one constant, 0.5: a constant term is missing or extra": (G + 0.5, G),
     "x: the claimed gradient is off by a constant per row: a term is missing or extra that is constant there": (
         G + np.array([[0.1], [0.2], [0.4]]),
@@ -369,12 +365,6 @@ def test_a_transpose_of_what_is_symmetric_is_no_mistake():
 
 def test_of_what_is_antisymmetric_the_transpose_is_a_sign():
     assert one((G - G.T).T, G - G.T) == ("x: the claimed gradient is minus the numerical one: a wrong sign",)
-
-
-def test_a_shift_of_rows_that_are_all_the_same_is_along_the_other_axis():
-    rows = np.tile(V, (4, 1))
-    assert "along axis 1" in one(np.roll(rows, 1, 1), rows)[0]
-    assert one(np.roll(rows, 1, 0), rows) == ()
 
 
 def test_one_number_elsewhere_is_no_shift():

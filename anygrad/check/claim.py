@@ -44,7 +44,9 @@ class Item:
         """Return it."""
         returned = self.f(x)
         if not isinstance(returned, tuple) or len(returned) != 2:
-            raise TypeError(f"f returned {returned!r:.60}, but a pair was expected: (value, {('aux', 'gradient')[self.index]})")
+            raise TypeError(
+                f"f returned {returned!r:.60}, but a pair was expected: (value, {('aux', 'gradient')[self.index]})"
+            )
         return returned[self.index]
 
 

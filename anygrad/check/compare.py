@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from anygrad._typing import Array
 from anygrad.check.claim import Claim
 from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, flat, on_host
 from anygrad.operators.hessian import hessian
-from anygrad.problem.result import ConstantFunctionWarning, Result
+from anygrad.problem.result import ConstantFunctionWarning
 from anygrad.problem.tree import flatten, is_number
 from anygrad.schemes import Adaptive, Scheme
 from anygrad.schemes.base import Lines, Slopes
@@ -86,9 +87,11 @@ class TwoSteps:
 
     The flag ``rough`` marks functions that are not smooth within the step, as far as four points and f(x) show it: in a
     smooth one, what is even about x grows as the square of the step. ``flat`` marks those that do not change at all.
+    ``rounding`` is that of a value of f, where it is more than its size says.
     """
 
     step: Any
+    rounding: float = 0.0
     samples_complex: ClassVar[bool] = False
     inspects_values: ClassVar[bool] = True
 
@@ -113,9 +116,9 @@ class TwoSteps:
         # The next term is smaller than this one by about as much as this one is smaller than the slope.
         change = xp.abs(near_slope - slope) * (4.0 / 3.0)
         truncation = change * xp.minimum(change / xp.maximum(xp.abs(value), lines.tiny), xp.ones_like(change))
-        rounding = _ROUNDINGS * lines.eps * size / steps
+        rounding = xp.maximum(lines.eps * size, xp.full_like(size, self.rounding))
         even, near_even = up + down - 2.0 * base, near_up + near_down - 2.0 * base
-        allowed = _EVEN * lines.eps * size + _SHARE * (change * steps + xp.abs(even))
+        allowed = _EVEN * rounding + _SHARE * (change * steps + xp.abs(even))
         rough = ~(xp.abs(even - ratio * near_even) <= allowed)
         if lines.lower is not None:
             rough = rough | (far[1] < lines.lower)
@@ -123,7 +126,7 @@ class TwoSteps:
             rough = rough | (far[0] > lines.upper)
         still = (up == base) & (down == base) & (near_up == base) & (near_down == base)
         flags = {"rough": rough, "flat": still, "nonfinite": ~xp.isfinite(value)}
-        return Slopes(value, steps, truncation + rounding, flags)
+        return Slopes(value, steps, truncation + _ROUNDINGS * rounding / steps, flags)
 
     def calls(self, m: int, n: int = 1) -> int:
         """Return how often f is called."""
@@ -138,79 +141,28 @@ _PRECISE = 16.0
 _LONG = 2.0  # the step, in units of eps**(1/5): the remainder is as large as rounding
 
 
-# Derivatives found numerically
-
-
-def estimate(task: Task, scheme: Scheme, probe: Probe, layout: Layout, progress: Any) -> Estimate:
+def with_error(
+    differentiate: Callable[[Scheme], Estimate],
+    scheme: Scheme,
+    setting: Setting,
+    as_step: Callable[[HostArray], Any],
+) -> Estimate:
     """Differentiate by a scheme.
 
     A scheme without an error estimate is used twice, with its own step and with twice that: the error is the change,
     plus what rounding in values of f makes of the n-th derivative.
     """
-
-    def differentiate(scheme: Scheme) -> Estimate:
-        return _hessian(task, scheme, layout, progress) if task.n > 1 else task.differentiate(scheme, None, progress)
-
     found = differentiate(scheme)
     if found.error is not None:
         return found
-    other = differentiate(doubled(scheme, task.like_x(found.step)))
-    error = error_of_change(scheme, probe.rounding(task.eps), found.value, other.value, found.step, task.n)
-    return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
-
-
-def error_of_change(
-    scheme: Scheme, rounding: float, value: HostArray, other: HostArray, step: HostArray, n: int = 1
-) -> HostArray:
-    """Return the error of a derivative that is another one at twice the step."""
+    longer: Any = scheme
+    if dataclasses.is_dataclass(scheme) and hasattr(scheme, "step"):
+        longer = dataclasses.replace(scheme, step=as_step(2 * found.step))
+    other = differentiate(longer)
     # Complex steps take no differences, in which rounding would grow.
-    error: HostArray = np.abs(value - other) + 2**n * (0.0 if scheme.samples_complex else rounding) / step**n
-    return error
-
-
-def doubled(scheme: Scheme, step: Any) -> Scheme:
-    """Return the scheme with twice the steps; the same scheme, if it takes none."""
-    if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
-        return scheme
-    tree = flatten(step)
-    longer: Scheme = dataclasses.replace(scheme, step=tree.rebuild([2 * leaf for leaf in tree.leaves]))
-    return longer
-
-
-def _hessian(task: Task, scheme: Scheme, layout: Layout, progress: Any) -> Estimate:
-    options = task.options
-    with np.errstate(**task.settings):
-        result, is_constant = without_warning(
-            lambda: hessian(
-                task.f, task.x, scheme=scheme, evaluator=options.evaluator, bounds=options.bounds, progress=progress, full_output=True
-            )
-        )
-
-    def table(tree: Any) -> HostArray:
-        return layout.table([on_host(leaf, "the derivative") for leaf in flatten(tree).leaves])
-
-    steps = [np.abs(on_host(leaf, "the step")) for leaf in flatten(result.step).leaves]
-    step = flat(steps) if sum(s.size for s in steps) == layout.table([np.zeros(s) for s in layout.shapes]).shape[1] else np.min(flat(steps), initial=np.inf)
-    return Estimate(
-        value=table(result.value),
-        error=None if result.error is None else np.abs(table(result.error)),
-        step=step,
-        flags={name: table(flag) != 0 for name, flag in result.flags.items()},
-        is_constant=is_constant,
-        ncalls=result.ncalls,
-        failures=result.failures,
-    )
-
-
-def without_warning(differentiate: Callable[[], Result]) -> tuple[Result, bool]:
-    """Return a result, and whether f was constant: then it is computed a second time, without the warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConstantFunctionWarning)
-        try:
-            return differentiate(), False
-        except ConstantFunctionWarning:
-            warnings.simplefilter("ignore", ConstantFunctionWarning)
-            return differentiate(), True
+    rounding = 0.0 if scheme.samples_complex else setting.probe.rounding(setting.task.eps)
+    error = np.abs(found.value - other.value) + 2**setting.task.n * rounding / found.step**setting.task.n
+    return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
 
 
 # The comparison
@@ -235,6 +187,17 @@ class Setting:
         """Whether f and the claim are the same for the same x."""
         return self.claim.deterministic and not self.probe.spread
 
+    @property
+    def rounding(self) -> float:
+        """The rounding error of a value of f: that of its size, and what f makes of the rounding of x."""
+        of_x = self.probe.typical_slope() if self.task.kind == "grad" else 0.0
+        return self.probe.rounding(self.task.eps) + self.task.eps * of_x
+
+    def two_steps(self, step: HostArray | float) -> TwoSteps:
+        """Return the cheap scheme with a step for all elements, or one along a direction."""
+        own = step if isinstance(step, float) else self.task.like_x(step)
+        return TwoSteps(own, self.rounding if self.task.kind == "grad" else 0.0)
+
     def compared(self, found: Estimate) -> Comparison:
         """Return the claim beside what was found, with all that is known of the errors of both."""
         task, claim, value = self.task, self.claim, found.value
@@ -242,7 +205,9 @@ class Setting:
         finite = np.isfinite(claim.table) & np.isfinite(value)
         size = np.where(finite, np.maximum(np.abs(claim.table), np.abs(value)), 0.0)
         varied = 2 * self.probe.spread / found.step**task.n if self.probe.spread else 0.0
-        smooth = CONFIDENCE * found.error + (4 * task.eps + self.rtol) * size + claim.error + varied
+        rounding = self.rounding / found.step**task.n if not task.options.scheme.samples_complex else 0.0
+        rounding = rounding + found.noise() / found.step**task.n
+        smooth = CONFIDENCE * found.error + rounding + (4 * task.eps + self.rtol) * size + claim.error + varied
         tolerance = np.where(found.flag("kink"), _BOTH_SLOPES * found.error + claim.error + varied, smooth)
         tolerance = tolerance + claim.allowed(value, tolerance)
         return Comparison("", claim.table, value, np.where(finite, tolerance, 0.0))
@@ -290,14 +255,51 @@ def cheap_step(setting: Setting) -> float:
     return float(np.sqrt(eps / eps_of_claim)) if eps_of_claim > eps else _LONG * eps**0.2
 
 
+def _hessian(setting: Setting, scheme: Scheme, progress: Any) -> Estimate:
+    task = setting.task
+    function = partial(
+        hessian,
+        task.f,
+        task.x,
+        scheme=scheme,
+        evaluator=task.options.evaluator,
+        bounds=task.options.bounds,
+        progress=progress,
+        full_output=True,
+    )
+    is_constant = False
+    with np.errstate(**task.settings), warnings.catch_warnings():
+        warnings.simplefilter("error", ConstantFunctionWarning)
+        try:
+            result = function()
+        except ConstantFunctionWarning:
+            warnings.simplefilter("ignore", ConstantFunctionWarning)
+            result, is_constant = function(), True
+
+    def table(tree: Any) -> HostArray:
+        return setting.layout.table([on_host(leaf, "the derivative") for leaf in flatten(tree).leaves])
+
+    known = dict(result.flags) if result.error is None else {"error": result.error, **result.flags}
+    step = flat([np.abs(on_host(leaf, "the step")) for leaf in flatten(result.step).leaves])
+    tables = np.stack([table(result.value), *map(table, known.values())])
+    return Estimate.of(tables, step, list(known), is_constant, result.ncalls, result.failures)
+
+
 def compare_elements(setting: Setting, progress: Any) -> Outcome:
     """Compare the claim with the numerical derivative, element by element."""
     task, layout = setting.task, setting.layout
     cheap = not (task.scheme_given or setting.few_digits or task.n > 1)
     if cheap:
-        found = task.differentiate(TwoSteps(task.like_x(cheap_step(setting) * task.magnitudes)), None, progress)
+        found = task.differentiate(setting.two_steps(cheap_step(setting) * task.magnitudes), None, progress)
     else:
-        found = estimate(task, task.options.scheme, setting.probe, layout, progress)
+        found = with_error(
+            lambda scheme: (
+                _hessian(setting, scheme, progress) if task.n > 1 else task.differentiate(scheme, None, progress)
+            ),
+            task.options.scheme,
+            setting,
+            task.like_x,
+        )
     comparison, ncalls = setting.compared(found), found.ncalls
     if found.is_constant:
         states = judge_constant(comparison)
@@ -316,7 +318,7 @@ def compare_elements(setting: Setting, progress: Any) -> Outcome:
             comparison = setting.compared(found)
 
     def nearer(step: HostArray, elements: HostArray) -> Estimate:
-        return task.differentiate(TwoSteps(task.like_x(step)), elements)
+        return task.differentiate(setting.two_steps(step), elements)
 
     comparison, calls = confirm(setting, found, comparison, nearer)
     if np.any(comparison.wrong):
@@ -413,7 +415,7 @@ def zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison,
     if setting.task.n > 1 or np.any(comparison.claimed) or np.any(changes[-3:]) or np.any(known & comparison.wrong):
         return comparison, 0
     step = float(np.abs(setting.probe.t[-1])) * setting.task.magnitudes
-    nearest = setting.task.differentiate(TwoSteps(setting.task.like_x(step)))
+    nearest = setting.task.differentiate(setting.two_steps(step))
     flat = nearest.flag("flat")
     return replace(
         comparison,
@@ -428,9 +430,7 @@ _SURE = 1e-3
 # Verdicts
 
 
-def judge(
-    setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray], typical: HostArray
-) -> HostArray:
+def judge(setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray], typical: HostArray) -> HostArray:
     """Return the verdict on each element, as an index into `VERDICTS`.
 
     ``typical`` is the typical size of such a derivative of f: a derivative of 0 is small compared with it.
@@ -502,7 +502,9 @@ def _of_constant(setting: Setting, rounding: float) -> Comparison:
     claim, reach = setting.claim, float(np.max(np.abs(setting.probe.t)))
     tolerance = CONFIDENCE * rounding / (reach * setting.task.magnitudes) + float(np.max(claim.error, initial=0.0))
     zero = np.zeros(claim.table.shape)
-    tolerance = np.broadcast_to(tolerance, claim.table.shape) + claim.allowed(zero, np.broadcast_to(tolerance, claim.table.shape))
+    tolerance = np.broadcast_to(tolerance, claim.table.shape) + claim.allowed(
+        zero, np.broadcast_to(tolerance, claim.table.shape)
+    )
     return Comparison("", claim.table, zero, tolerance)
 
 

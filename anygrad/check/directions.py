@@ -15,18 +15,14 @@ from anygrad.check.compare import (
     Comparison,
     Outcome,
     Setting,
-    TwoSteps,
     cheap_step,
     confirm,
-    doubled,
-    error_of_change,
     is_settled,
     judge,
     judge_constant,
-    without_warning,
+    with_error,
 )
 from anygrad.check.task import Estimate, HostArray, flat, on_host
-from anygrad.operators.directional import jvp
 from anygrad.problem.tree import flatten, is_number
 from anygrad.schemes import Scheme
 
@@ -64,7 +60,7 @@ class Directions:
         scheme = _with_one_step(task.options.scheme, v, task.like_x)
         ncalls = 0
         if not (task.scheme_given or self.setting.few_digits):
-            found = self._estimate(v, TwoSteps(cheap_step(self.setting) * self._length(v)))
+            found = self._estimate(v, self.setting.two_steps(cheap_step(self.setting) * self._length(v)))
             comparison = self._compared(v, found)
             if found.is_constant or np.all(is_settled(self.setting, found, comparison)):
                 return Slope(comparison, found, found.ncalls)
@@ -74,7 +70,10 @@ class Directions:
         ncalls += found.ncalls
         if sure and not found.is_constant:
             comparison, calls = confirm(
-                self.setting, found, comparison, lambda step, _: self._estimate(v, TwoSteps(float(step[0])))
+                self.setting,
+                found,
+                comparison,
+                lambda step, _: self._estimate(v, self.setting.two_steps(float(step[0]))),
             )
             ncalls += calls
         return Slope(comparison, found, ncalls)
@@ -89,9 +88,7 @@ class Directions:
         finite = np.nan_to_num(claim.table, posinf=0.0, neginf=0.0)
         ends = np.cumsum([0, *map(np.size, flatten(task.like_x(task.magnitudes)).leaves)])
         spans = [slice(*ends_of) for ends_of in zip(ends, ends[1:], strict=False)]
-        effects = [
-            float(np.max(_root_of_squares(finite[:, own], task.magnitudes[own]), initial=0.0)) for own in spans
-        ]
+        effects = [float(np.max(_root_of_squares(finite[:, own], task.magnitudes[own]), initial=0.0)) for own in spans]
         middle = float(np.median([effect for effect in effects if effect] or [1.0]))
         weights = task.magnitudes.copy()
         for own, effect in zip(spans, effects, strict=True):
@@ -101,35 +98,9 @@ class Directions:
         ]
 
     def _estimate(self, v: HostArray, scheme: Scheme) -> Estimate:
-        task = self.setting.task
-
-        def differentiate(scheme: Scheme) -> tuple[Any, bool]:
-            with np.errstate(**task.settings):
-                return without_warning(
-                    lambda: jvp(
-                        task.f,
-                        task.x,
-                        task.like_x(v),
-                        scheme=scheme,
-                        evaluator=task.options.evaluator,
-                        bounds=task.options.bounds,
-                        full_output=True,
-                    )
-                )
-
-        def column(tree: Any) -> HostArray:
-            return flat([on_host(leaf, "the derivative") for leaf in flatten(tree).leaves])[:, None]
-
-        result, is_constant = differentiate(scheme)
-        value, step, ncalls = column(result.value), np.abs(on_host(result.step, "the step")).reshape(1), result.ncalls
-        if result.error is not None:
-            error = np.abs(column(result.error))
-        else:
-            other, _ = differentiate(doubled(scheme, float(step[0])))
-            rounding = self.setting.probe.rounding(task.eps)
-            error, ncalls = error_of_change(scheme, rounding, value, column(other.value), step), ncalls + other.ncalls
-        flags = {name: column(flag) != 0 for name, flag in result.flags.items()}
-        return Estimate(value, error, step, flags, is_constant, ncalls, result.failures)
+        return with_error(
+            lambda scheme: self.setting.task.along(v, scheme), scheme, self.setting, lambda step: float(step[0])
+        )
 
     def _compared(self, v: HostArray, found: Estimate) -> Comparison:
         """Return the claim along v beside what was found."""
@@ -141,7 +112,9 @@ class Directions:
         # Independent roundings add up as the root of the sum of their squares.
         rounded = _root_of_squares(self._uncertainty, v)[:, None]
         size = np.maximum(np.abs(claimed), np.abs(numerical))
-        varied = 2 * setting.probe.spread * float(np.max(np.abs(v))) / float(found.step[0]) if setting.probe.spread else 0
+        varied = (
+            2 * setting.probe.spread * float(np.max(np.abs(v))) / float(found.step[0]) if setting.probe.spread else 0
+        )
         # The effects of all elements add up, or cancel: of 225 directions, one was off by 4.2 times the estimate.
         eps = max(setting.task.eps, claim.eps)
         tolerance = 2 * CONFIDENCE * found.error + rounded + (4 * eps + setting.rtol) * size + varied
@@ -178,7 +151,9 @@ def _with_one_step(scheme: Scheme, v: HostArray, like_x: Callable[[HostArray], A
         return scheme
     shapes = [np.shape(part) for part in flatten(like_x(v)).leaves]
     leaves = flatten(step).leaves
-    steps = flat([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in zip(leaves, shapes, strict=True)])
+    steps = flat(
+        [np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in zip(leaves, shapes, strict=True)]
+    )
     moved = v != 0
     one = float(np.min(steps[moved] / np.abs(v[moved]), initial=1.0) * np.max(np.abs(v)))
     chosen: Scheme = dataclasses.replace(scheme, step=one)

@@ -69,7 +69,9 @@ def widened(task: Task, probe: Probe, direction: HostArray) -> tuple[Task, Probe
     )
     noise = _WIDE_ROUNDINGS * line.rounding(wide.eps)
     near_x = nearest if _size(nearest) > noise / _VALUE_SHARE else nearby
-    same = _same_values(probe, line, task.eps) and _is_smooth(near_x, noise) and _same_slope(near_x, far, task.eps, noise)
+    same = (
+        _same_values(probe, line, task.eps) and _is_smooth(near_x, noise) and _same_slope(near_x, far, task.eps, noise)
+    )
     return (wide, line, found.ncalls) if same else (task, probe, found.ncalls)
 
 

@@ -160,6 +160,32 @@ class Estimate:
     ncalls: int
     failures: Mapping[str, Exception]
 
+    @classmethod
+    def of(
+        cls,
+        tables: HostArray,
+        step: HostArray,
+        names: Sequence[str],
+        is_constant: bool,
+        ncalls: int,
+        failures: Mapping[str, Exception],
+    ) -> Estimate:
+        """Return an estimate of tables, of which the first has the derivatives, and the others have these names."""
+        known = dict(zip(names, tables[1:], strict=True))
+        error = np.abs(known.pop("error")) if "error" in known else None
+        flags = {name: np.real(table) != 0 for name, table in known.items()}
+        return cls(tables[0], error, step, flags, is_constant, ncalls, failures)
+
+    def noise(self) -> float:
+        """Return the noise of f where the scheme has found some, with respect to whatever elements; or 0.
+
+        It is that of f itself, also where the scheme takes frozen values for flat ground.
+        """
+        noisy = self.flag("noisy") & np.isfinite(self.value)
+        if self.error is None or not np.any(noisy):
+            return 0.0
+        return float(np.median((self.error * self.step)[noisy]))
+
     def flag(self, name: str) -> HostArray:
         """Return a flag; False where the scheme has no such one."""
         return self.flags.get(name, np.zeros(self.value.shape, dtype=bool))
@@ -325,23 +351,30 @@ class Task:
                     continue
                 with self.problem(function, run, options, meter) as problem:
                     for block in _blocks(problem, range(run.size) if elements is None else own):
-                        table, step, names = _columns(problem, block)
+                        table, step, names = _to_host(problem, _along_elements(problem, block))
                         columns.append(table)
                         steps.append(step)
                     seen.append(not (problem.saw_copies and problem.is_constant()))
                     ncalls += problem.ncalls
                     failures |= {run.element_name(i): error for i, error in _failures(problem).items()}
-        tables = np.concatenate(columns, axis=2) if columns else np.zeros((1, 1, 0))
-        has_error = names[:1] == ["error"] or not columns
-        return Estimate(
-            value=tables[0],
-            error=np.abs(tables[-1 if not columns else 1]) if has_error else None,
-            step=np.concatenate([np.zeros(0), *steps]),
-            flags={name: np.real(table) != 0 for name, table in zip(names, tables[1:], strict=True) if name != "error"},
-            is_constant=bool(seen) and not any(seen),
-            ncalls=ncalls,
-            failures=failures,
-        )
+        tables = np.concatenate(columns, axis=2) if columns else np.zeros((2, 1, 0))
+        step = np.concatenate([np.zeros(0), *steps])
+        return Estimate.of(tables, step, names or ["error"], bool(seen) and not any(seen), ncalls, failures)
+
+    def along(self, v: HostArray, scheme: Scheme) -> Estimate:
+        """Differentiate f along a direction, (n,); the step is the largest change of an element."""
+        options = replace(self.options, scheme=scheme, full_output=True)
+        function = Function(self.f, vector=self.kind == "jac")
+        length = float(np.max(np.abs(v))) or 1.0
+        with self.problem(function, self.parameters, options) as problem:
+            memory = problem.memory
+            lines = direction_lines(problem, range(memory.size), memory.from_host(v[None, :] / length))
+            tables, step, names = _to_host(problem, scheme.differentiate(lines, scheme.steps(lines)))
+            constant = problem.saw_copies and problem.is_constant()
+            failures = {"several elements at a time": error for error in _failures(problem).values()}
+            ncalls = problem.ncalls
+        scale = np.asarray([length if name in {"value", "error"} else 1.0 for name in ["value", *names]])
+        return Estimate.of(tables * scale[:, None, None], step, names, constant, ncalls, failures)
 
 
 def _failures(problem: Problem) -> Mapping[int, Exception]:
@@ -364,22 +397,25 @@ def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
             length = max(least, memory.block // max(1, sum(problem.function.sizes)))
 
 
-def _columns(problem: Problem, elements: Elements) -> tuple[HostArray, HostArray, list[str]]:
-    """Return derivatives, and whatever the scheme knows of them, (k, p, m); the steps, (m,); and the k - 1 names."""
-    memory, scheme = problem.memory, problem.scheme
-    xp = memory.xp
+def _along_elements(problem: Problem, elements: Elements) -> Slopes:
+    scheme = problem.scheme
 
     def along(part: int) -> Slopes:
         lines = element_lines(problem, elements, part)
         return scheme.differentiate(lines, scheme.steps(lines))
 
-    slopes = completed(problem, along)
+    return completed(problem, along)
+
+
+def _to_host(problem: Problem, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
+    """Return derivatives, and whatever the scheme knows of them, (k, p, m); the steps, (m,); and the k - 1 names."""
+    memory, xp = problem.memory, problem.memory.xp
     known = {} if slopes.error is None else {"error": slopes.error}
     known |= slopes.flags
     parts = [slopes.value, *(xp.astype(part, slopes.value.dtype) for part in known.values())]
     numbers = memory.to_host(xp.concat(parts))  # in one transfer: a lazy array is computed only once
-    table = np.moveaxis(numbers.reshape(len(parts), len(elements), -1), 2, 1)
-    return on_host(table, "the derivative"), memory.to_host(slopes.step)[:, 0], list(known)
+    table = np.moveaxis(numbers.reshape(len(parts), slopes.step.shape[0], -1), 2, 1)
+    return on_host(table, "the derivative"), np.abs(memory.to_host(slopes.step)[:, 0]), list(known)
 
 
 def _within_bounds(t: HostArray, lower: Any, upper: Any) -> HostArray:
