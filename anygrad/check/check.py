@@ -26,9 +26,9 @@ from anygrad.check.claim import (
 )
 from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
 from anygrad.check.directions import compare_directions
-from anygrad.check.precision import default_scheme, has_few_digits, wide_claim, widened
+from anygrad.check.precision import default_scheme, has_few_digits, require_holomorphic, wide_claim, widened
 from anygrad.check.report import CheckReport, make_report
-from anygrad.check.task import HostArray, Layout, Probe, Task, on_host, require_holomorphic
+from anygrad.check.task import HostArray, Layout, Probe, Task, on_host
 from anygrad.check.taylor import LENGTHS, taylor_of
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.problem.function import Function

@@ -12,10 +12,8 @@ from array_api_compat import array_namespace
 from anygrad._typing import PyTree
 from anygrad.check.task import HostArray, Layout, Probe, Task, flat, on_host, spacing
 from anygrad.evaluators import Loop
-from anygrad.problem.function import Function
-from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options
-from anygrad.problem.tree import describe_mismatch, flatten, is_number
+from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
 
 _SUMMED = 8.0  # roundings of the largest element
@@ -270,6 +268,8 @@ class Claim:
         How large rounding errors of its intermediate results may be; 0 where f has no more digits than the claim.
     wide
         The claim computed in the wider dtype in which f is differentiated; None if that is not known.
+    typical
+        How large such a derivative would be if its terms did not cancel; 0 where that is not known.
     """
 
     table: HostArray
@@ -278,6 +278,14 @@ class Claim:
     deterministic: bool
     hidden: HostArray
     wide: HostArray | None = None
+    typical: HostArray | float = 0.0
+
+    def along(self, v: HostArray, eps: float) -> Claim:
+        """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""
+        uncertain = np.hypot(self.error, 4 * max(eps, self.eps) * np.abs(self.table))
+        error, hidden, typical = (root_of_squares(table, v)[:, None] for table in (uncertain, self.hidden, self.table))
+        wide = None if self.wide is None else (self.wide @ v)[:, None]
+        return replace(self, table=(self.table @ v)[:, None], error=error, hidden=hidden, wide=wide, typical=typical)
 
     def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
         """Return the error that rounding explains: none where the claim in a wider dtype is off as well.
@@ -288,6 +296,14 @@ class Claim:
             return self.hidden
         right = np.abs(self.wide - numerical) <= tolerance
         return np.where(right, np.maximum(self.hidden, np.abs(self.table - self.wide)), 0.0)
+
+
+def root_of_squares(table: HostArray, v: HostArray) -> HostArray:
+    """Return the root of the sum of squares of the terms of ``table @ v``, whose squares may overflow."""
+    sizes, lengths = np.abs(table), np.abs(v)
+    most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
+    root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
+    return root
 
 
 def claim_tables(calls: Calls, task: Task, layout: Layout, probe: Probe, wide: Returned | None) -> Claim:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from anygrad._typing import Array
 from anygrad.check.claim import Claim
-from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, flat, on_host
+from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, on_host
 from anygrad.operators.hessian import hessian
-from anygrad.problem.result import ConstantFunctionWarning
+from anygrad.problem.result import ConstantFunctionWarning, Result
 from anygrad.problem.tree import flatten, is_number
-from anygrad.schemes import Adaptive, Scheme
+from anygrad.schemes import Scheme
 from anygrad.schemes.base import Lines, Slopes
 
 # From the gravest to the least grave; the verdict on an element is the first that holds for it.
 VERDICTS = ("wrong", "nonfinite", "kink", "nondeterministic", "noisy", "inconclusive", "agrees")
+INCONCLUSIVE, AGREES = 5, 6
 
 # How many estimated errors are tolerated: for functions computed in float32, an estimate is sometimes less than a third
 # of the error.
@@ -76,6 +75,47 @@ class Comparison:
         """Return one comparison for each array of the user's tree."""
         tables = map(layout.arrays, (self.claimed, self.numerical, self.tolerance))
         return [Comparison(name, *arrays) for name, *arrays in zip(layout.names, *tables, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
+
+    Attributes
+    ----------
+    comparisons, states
+        For each array; along directions, one entry for each direction.
+    ncalls, failures, noise
+        How often f was called, what it has raised, and the noise that the scheme has found in it.
+    is_rounding
+        Whether f changes by no more than its rounding.
+    located
+        Along directions, the wrong elements: comparisons of one element each, whose name is that of the element; None
+        where they were not looked for.
+    directional
+        Whether it was checked along directions.
+    """
+
+    comparisons: Sequence[Comparison]
+    states: Sequence[HostArray]
+    ncalls: int
+    failures: Mapping[str, Exception]
+    noise: float
+    is_rounding: bool = False
+    located: Sequence[Comparison] | None = None
+    directional: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether any element is wrong."""
+        return any(bool(np.any(state == 0)) for state in self.states)
+
+
+def compare_elements(setting: Setting, progress: Any) -> Outcome:
+    """Compare the claim with the numerical derivative, element by element."""
+    one, layout = settle(setting, progress), setting.layout
+    comparisons, states = one.comparison.split(layout), layout.arrays(one.states)
+    return Outcome(comparisons, states, one.ncalls, one.failures, one.noise, one.is_rounding)
 
 
 # Two differences: the cheap way
@@ -141,38 +181,22 @@ _PRECISE = 16.0
 _LONG = 2.0  # the step, in units of eps**(1/5): the remainder is as large as rounding
 
 
-def with_error(
-    differentiate: Callable[[Scheme], Estimate],
-    scheme: Scheme,
-    setting: Setting,
-    as_step: Callable[[HostArray], Any],
-) -> Estimate:
-    """Differentiate by a scheme.
-
-    A scheme without an error estimate is used twice, with its own step and with twice that: the error is the change,
-    plus what rounding in values of f makes of the n-th derivative.
-    """
-    found = differentiate(scheme)
-    if found.error is not None:
-        return found
-    longer: Any = scheme
-    if dataclasses.is_dataclass(scheme) and hasattr(scheme, "step"):
-        longer = dataclasses.replace(scheme, step=as_step(2 * found.step))
-    other = differentiate(longer)
-    # Complex steps take no differences, in which rounding would grow.
-    rounding = 0.0 if scheme.samples_complex else setting.probe.rounding(setting.task.eps)
-    error = np.abs(found.value - other.value) + 2**setting.task.n * rounding / found.step**setting.task.n
-    return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
-
-
-# The comparison
-
-
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """How f is differentiated: the task, in x's dtype or a wider one, f along a line there, and the claim.
+    """How f is differentiated, and what it is compared with.
 
-    ``few_digits`` says whether the dtype has too few digits for extrapolation.
+    Attributes
+    ----------
+    task, probe
+        f and x, in x's dtype or a wider one, and f along a line there.
+    layout
+        How tables are made of arrays.
+    claim
+        What is claimed: with respect to all elements, or along ``direction``, of which the largest element is 1.
+    rtol
+        The relative difference to be tolerated besides.
+    few_digits
+        Whether the dtype has too few digits for extrapolation.
     """
 
     task: Task
@@ -181,6 +205,7 @@ class Setting:
     claim: Claim
     rtol: float
     few_digits: bool = False
+    direction: HostArray | None = None
 
     @property
     def deterministic(self) -> bool:
@@ -188,15 +213,61 @@ class Setting:
         return self.claim.deterministic and not self.probe.spread
 
     @property
+    def scheme(self) -> Scheme:
+        """The user's scheme, or the default one; along a direction with the longest step that no element forbids."""
+        scheme, v = self.task.options.scheme, self.direction
+        step = getattr(scheme, "step", None)
+        if v is None or step is None or is_number(step) or hasattr(step, "steps"):
+            return scheme
+        moved, steps = v != 0, self.task.numbers_like_x(step)
+        one: Scheme = replace(scheme, step=float(np.min(steps[moved] / np.abs(v[moved]), initial=1.0)))  # type: ignore[type-var]
+        return one
+
+    @property
+    def sizes(self) -> HostArray:
+        """How far each element may move at most: by |x|; along a direction, until some element has moved as far."""
+        sizes, v = self.task.magnitudes, self.direction
+        return sizes if v is None else np.min(sizes[v != 0] / np.abs(v[v != 0]), keepdims=True, initial=np.inf)
+
+    @property
     def rounding(self) -> float:
         """The rounding error of a value of f: that of its size, and what f makes of the rounding of x."""
         of_x = self.probe.typical_slope() if self.task.kind == "grad" else 0.0
         return self.probe.rounding(self.task.eps) + self.task.eps * of_x
 
-    def two_steps(self, step: HostArray | float) -> TwoSteps:
-        """Return the cheap scheme with a step for all elements, or one along a direction."""
-        own = step if isinstance(step, float) else self.task.like_x(step)
-        return TwoSteps(own, self.rounding if self.task.kind == "grad" else 0.0)
+    def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
+        """Differentiate f with respect to all elements, to some, or along the direction."""
+        if self.direction is not None:
+            return self.task.along(self.direction, scheme)
+        if self.task.n > 1:
+            return _hessian(self, scheme, progress)
+        return self.task.differentiate(scheme, elements, progress)
+
+    def two_steps(self, step: HostArray, elements: HostArray | None = None, progress: Any = False) -> Estimate:
+        """Differentiate f the cheap way."""
+        own = float(step[0]) if self.direction is not None else self.task.like_x(step)
+        rounding = self.rounding if self.task.kind == "grad" else 0.0
+        return self.differentiate(TwoSteps(own, rounding), elements, progress)
+
+    def with_error(self, progress: Any) -> Estimate:
+        """Differentiate by the user's scheme.
+
+        A scheme without an error estimate is used twice, with its own step and with twice that: the error is the
+        change, plus what rounding in values of f makes of the n-th derivative.
+        """
+        scheme, n = self.scheme, self.task.n
+        found = self.differentiate(scheme, None, progress)
+        if found.error is not None:
+            return found
+        longer: Any = scheme
+        if hasattr(scheme, "step"):
+            twice = 2 * found.step
+            longer = replace(longer, step=float(twice[0]) if self.direction is not None else self.task.like_x(twice))
+        other = self.differentiate(longer)
+        # Complex steps take no differences, in which rounding would grow.
+        rounding = 0.0 if scheme.samples_complex else self.probe.rounding(self.task.eps)
+        error = np.abs(found.value - other.value) + 2**n * rounding / found.step**n
+        return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
 
     def compared(self, found: Estimate) -> Comparison:
         """Return the claim beside what was found, with all that is known of the errors of both."""
@@ -204,143 +275,88 @@ class Setting:
         assert found.error is not None
         finite = np.isfinite(claim.table) & np.isfinite(value)
         size = np.where(finite, np.maximum(np.abs(claim.table), np.abs(value)), 0.0)
-        varied = 2 * self.probe.spread / found.step**task.n if self.probe.spread else 0.0
-        rounding = self.rounding / found.step**task.n if not task.options.scheme.samples_complex else 0.0
-        rounding = rounding + found.noise() / found.step**task.n
-        smooth = CONFIDENCE * found.error + rounding + (4 * task.eps + self.rtol) * size + claim.error + varied
-        tolerance = np.where(found.flag("kink"), _BOTH_SLOPES * found.error + claim.error + varied, smooth)
+        of_values = 2 * self.probe.spread + found.noise()
+        of_values += 0.0 if task.options.scheme.samples_complex else self.rounding
+        tolerance = claim.error + of_values / found.step**task.n
+        # Along a direction the effects of all elements add up, or cancel: one of 225 was off by 4.2 estimated errors.
+        smooth = CONFIDENCE * (1 if self.direction is None else 2) * found.error + (4 * task.eps + self.rtol) * size
+        tolerance = tolerance + np.where(found.flag("kink"), _BOTH_SLOPES * found.error, smooth)
         tolerance = tolerance + claim.allowed(value, tolerance)
         return Comparison("", claim.table, value, np.where(finite, tolerance, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
+class Settled:
+    """The comparison of a table, the verdicts on its elements as indices into `VERDICTS`, and the calls of f.
 
-    Attributes
-    ----------
-    comparisons, states
-        For each array; along directions, one entry for each direction.
-    ncalls, failures
-        How often f was called, and what it has raised.
-    located
-        Along directions, the wrong elements: comparisons of one element each, whose name is that of the element; None
-        where they were not looked for.
-    directional
-        Whether it was checked along directions.
-    is_constant
-        Whether f, given copies of x, always returned the same value.
-    is_rounding
-        Whether f changes by no more than its rounding.
+    ``is_rounding`` says whether f changes by no more than its rounding.
     """
 
-    comparisons: Sequence[Comparison]
-    states: Sequence[HostArray]
-    ncalls: int
+    comparison: Comparison
+    states: HostArray
+    ncalls: int = 0
     failures: Mapping[str, Exception] = field(default_factory=dict)
-    located: Sequence[Comparison] | None = None
-    directional: bool = False
-    is_constant: bool = False
+    noise: float = 0.0
     is_rounding: bool = False
 
-    @property
-    def wrong(self) -> bool:
-        """Whether any element is wrong."""
-        return any(bool(np.any(state == 0)) for state in self.states)
+
+def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Settled:
+    """Compare the claim with the numerical derivative; if ``sure``, what seems wrong is looked at more nearly."""
+    task, claim = setting.task, setting.claim
+    if setting.probe.is_constant:  # only a claim of 0 can agree where f did not see x change
+        zero = np.zeros(claim.table.shape)
+        return Settled(Comparison("", claim.table, zero, zero), np.where(claim.table == 0, AGREES, INCONCLUSIVE))
+    cheap = not (task.scheme_given or setting.few_digits or task.n > 1)
+    if cheap:
+        # The fewer digits the claim has to be compared in, the shorter the step may be.
+        share = float(np.sqrt(task.eps / claim.eps)) if claim.eps > task.eps else _LONG * task.eps**0.2
+        found = setting.two_steps(share * setting.sizes, None, progress)
+    else:
+        found = setting.with_error(progress)
+    comparison, ncalls = setting.compared(found), found.ncalls
+    if setting.direction is None and (rounding := rounding_of_constant(setting, found)):
+        return _settle_rounding(setting, rounding, found)
+    failures = dict(found.failures)
+    if cheap:
+        doubtful = np.flatnonzero(~np.all(_is_settled(setting, found, comparison), axis=0))
+        if doubtful.size:
+            again = setting.differentiate(setting.scheme, doubtful, progress)
+            found, ncalls, failures = _merged(found, again, doubtful), ncalls + again.ncalls, failures | again.failures
+            comparison = setting.compared(found)
+    if sure and np.any(comparison.wrong):
+        comparison, calls = _confirm(setting, found, comparison)
+        comparison, more = _zero_in_steps(setting, comparison)
+        ncalls += calls + more
+    return Settled(comparison, judge(setting, comparison, found.flags), ncalls, failures, found.noise())
 
 
-def cheap_step(setting: Setting) -> float:
-    """Return the longer step as a share of |x|: the shorter, the fewer digits the claim has to be compared in."""
-    eps, eps_of_claim = setting.task.eps, setting.claim.eps
-    return float(np.sqrt(eps / eps_of_claim)) if eps_of_claim > eps else _LONG * eps**0.2
+def _is_settled(setting: Setting, found: Estimate, comparison: Comparison) -> HostArray:
+    """Return where the cheap difference is exact enough, and the claim agrees with it: all others are looked at again.
+
+    A derivative of 0 is believed only where f does not change at all: the difference may step over a peak.
+    """
+    assert found.error is not None
+    precise = found.error <= np.sqrt(max(setting.task.eps, setting.claim.eps)) / _PRECISE * np.abs(found.value)
+    agrees = precise & ~found.flag("rough") & (comparison.difference <= comparison.tolerance)
+    flat = found.flag("flat") & (comparison.claimed == 0) & (setting.probe.typical_slope() > 0)
+    settled: HostArray = agrees | flat
+    return settled
 
 
 def _hessian(setting: Setting, scheme: Scheme, progress: Any) -> Estimate:
-    task = setting.task
-    function = partial(
-        hessian,
-        task.f,
-        task.x,
-        scheme=scheme,
-        evaluator=task.options.evaluator,
-        bounds=task.options.bounds,
-        progress=progress,
-        full_output=True,
-    )
-    is_constant = False
+    task, evaluator, bounds = setting.task, setting.task.options.evaluator, setting.task.options.bounds
     with np.errstate(**task.settings), warnings.catch_warnings():
-        warnings.simplefilter("error", ConstantFunctionWarning)
-        try:
-            result = function()
-        except ConstantFunctionWarning:
-            warnings.simplefilter("ignore", ConstantFunctionWarning)
-            result, is_constant = function(), True
+        warnings.simplefilter("ignore", ConstantFunctionWarning)
+        result: Result = hessian(
+            task.f, task.x, scheme=scheme, evaluator=evaluator, bounds=bounds, progress=progress, full_output=True
+        )
 
     def table(tree: Any) -> HostArray:
         return setting.layout.table([on_host(leaf, "the derivative") for leaf in flatten(tree).leaves])
 
     known = dict(result.flags) if result.error is None else {"error": result.error, **result.flags}
-    step = flat([np.abs(on_host(leaf, "the step")) for leaf in flatten(result.step).leaves])
     tables = np.stack([table(result.value), *map(table, known.values())])
-    return Estimate.of(tables, step, list(known), is_constant, result.ncalls, result.failures)
-
-
-def compare_elements(setting: Setting, progress: Any) -> Outcome:
-    """Compare the claim with the numerical derivative, element by element."""
-    task, layout = setting.task, setting.layout
-    cheap = not (task.scheme_given or setting.few_digits or task.n > 1)
-    if cheap:
-        found = task.differentiate(setting.two_steps(cheap_step(setting) * task.magnitudes), None, progress)
-    else:
-        found = with_error(
-            lambda scheme: (
-                _hessian(setting, scheme, progress) if task.n > 1 else task.differentiate(scheme, None, progress)
-            ),
-            task.options.scheme,
-            setting,
-            task.like_x,
-        )
-    comparison, ncalls = setting.compared(found), found.ncalls
-    if found.is_constant:
-        states = judge_constant(comparison)
-        return Outcome(comparison.split(layout), layout.arrays(states), ncalls, found.failures, is_constant=True)
-    if rounding := rounding_of_constant(setting, found):
-        comparison = _of_constant(setting, rounding)
-        states = _judge_rounding(setting, comparison)
-        return Outcome(comparison.split(layout), layout.arrays(states), ncalls, found.failures, is_rounding=True)
-    failures = dict(found.failures)
-    if cheap:
-        doubtful = np.flatnonzero(~np.all(is_settled(setting, found, comparison), axis=0))
-        if doubtful.size:
-            again = task.differentiate(task.options.scheme, doubtful, progress)
-            found, ncalls = _merged(found, again, doubtful), ncalls + again.ncalls
-            failures |= again.failures
-            comparison = setting.compared(found)
-
-    def nearer(step: HostArray, elements: HostArray) -> Estimate:
-        return task.differentiate(setting.two_steps(step), elements)
-
-    comparison, calls = confirm(setting, found, comparison, nearer)
-    if np.any(comparison.wrong):
-        comparison, more = zero_in_steps(setting, comparison)
-        calls += more
-    speeds = np.abs(setting.task.magnitudes)
-    typical = setting.probe.typical_slope() / speeds if task.kind == "grad" else np.zeros(found.value.shape[1])
-    states = judge(setting, comparison, found.flags, typical)
-    return Outcome(comparison.split(layout), layout.arrays(states), ncalls + calls, failures)
-
-
-def is_settled(setting: Setting, found: Estimate, comparison: Comparison) -> HostArray:
-    """Return where the cheap difference is exact enough, and the claim agrees with it: all others are looked at again.
-
-    A derivative of 0 is believed only where f does not change at all: it may step over a peak.
-    """
-    assert found.error is not None
-    precise = found.error <= np.sqrt(max(setting.task.eps, setting.claim.eps)) / _PRECISE * np.abs(found.value)
-    moves = setting.probe.typical_slope() > 0
-    flat = found.flag("flat") & (comparison.claimed == 0) & moves
-    settled: HostArray = (precise & ~found.flag("rough") & (comparison.difference <= comparison.tolerance)) | flat
-    return settled
+    return Estimate.of(tables, np.abs(task.numbers_like_x(result.step)), list(known), result.ncalls, result.failures)
 
 
 def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
@@ -364,16 +380,14 @@ def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
 
 # One confirmation
 
-_MOST = 64  # elements that are looked at once more
+_LOOKED_AT = 64  # elements that are looked at once more
 _NEARER = (3.0, 30.0, 300.0, 3000.0)
+# In few digits steps are long, and several waves of f may fit in one: all of these are looked at.
+_OTHERS = (0.5, 2.0, 3.0, 7.0)
+_SURE = 1e-3  # a trend that is known to this part of itself
 
 
-def confirm(
-    setting: Setting,
-    found: Estimate,
-    comparison: Comparison,
-    differentiate: Callable[[HostArray, HostArray], Estimate],
-) -> tuple[Comparison, int]:
+def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple[Comparison, int]:
     """Look nearer at what is wrong, with shorter steps, until f is smooth; and return how often f was called.
 
     Where that differs by more than both errors, the first estimate is not what it seems: the tolerance grows by the
@@ -386,18 +400,18 @@ def confirm(
     assert found.error is not None
     ratio = np.max(np.where(wrong, comparison.ratio, 0.0), axis=0)[suspects]
     order = suspects[np.argsort(-ratio, kind="stable")]
-    chosen = open_ones = np.unique(np.concatenate([order[: _MOST // 2], order[-_MOST // 2 :]]))
+    chosen = left = np.unique(np.concatenate([order[: _LOOKED_AT // 2], order[-_LOOKED_AT // 2 :]]))
     tolerance, ncalls = comparison.tolerance.copy(), 0
-    for factor in _NEARER:
-        nearer = differentiate(found.step / factor, open_ones)
-        assert nearer.error is not None
-        ncalls += nearer.ncalls
-        apart = np.abs(nearer.value - found.value[:, open_ones])
-        rough = nearer.flag("rough")
-        doubtful = wrong[:, open_ones] & ~rough & (apart > found.error[:, open_ones] + nearer.error)
-        tolerance[:, open_ones] += np.where(doubtful, apart, 0.0)
-        open_ones = open_ones[np.any(wrong[:, open_ones] & rough, axis=0)]
-        if not open_ones.size:
+    for factor in _OTHERS if setting.few_digits else _NEARER:
+        other = setting.two_steps(found.step / factor, left)
+        assert other.error is not None
+        ncalls += other.ncalls
+        apart = np.abs(other.value - found.value[:, left])
+        rough = other.flag("rough") & (not setting.few_digits)
+        doubtful = wrong[:, left] & ~rough & (apart > found.error[:, left] + other.error)
+        tolerance[:, left] += np.where(doubtful, apart, 0.0)
+        left = left if setting.few_digits else left[np.any(wrong[:, left] & rough, axis=0)]
+        if not left.size:
             break
     revised = replace(comparison, tolerance=tolerance)
     if suspects.size > chosen.size and not np.any(revised.wrong[:, chosen]):
@@ -406,41 +420,31 @@ def confirm(
     return revised, ncalls
 
 
-def zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison, int]:
+def _zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison, int]:
     """Return 0 as the derivative of an f that is flat in steps where that is claimed, and how often f was called.
 
     Such an f has a trend as well, which is known to a few digits at best.
     """
-    changes, known = setting.probe.changes, comparison.tolerance <= _SURE * np.abs(comparison.numerical)
-    if setting.task.n > 1 or np.any(comparison.claimed) or np.any(changes[-3:]) or np.any(known & comparison.wrong):
+    known = comparison.wrong & (comparison.tolerance <= _SURE * np.abs(comparison.numerical))
+    if np.any(comparison.claimed) or np.any(setting.probe.changes[-3:]) or np.any(known) or setting.task.n > 1:
         return comparison, 0
-    step = float(np.abs(setting.probe.t[-1])) * setting.task.magnitudes
-    nearest = setting.task.differentiate(setting.two_steps(step))
+    nearest = setting.two_steps(float(np.abs(setting.probe.t[-1])) * setting.sizes)
     flat = nearest.flag("flat")
-    return replace(
-        comparison,
-        numerical=np.where(flat, 0.0, comparison.numerical),
-        tolerance=np.where(flat, 0.0, comparison.tolerance),
-    ), nearest.ncalls
-
-
-_SURE = 1e-3
+    numerical, tolerance = (np.where(flat, 0.0, table) for table in (comparison.numerical, comparison.tolerance))
+    return Comparison("", comparison.claimed, numerical, tolerance), nearest.ncalls
 
 
 # Verdicts
 
 
-def judge(setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray], typical: HostArray) -> HostArray:
-    """Return the verdict on each element, as an index into `VERDICTS`.
-
-    ``typical`` is the typical size of such a derivative of f: a derivative of 0 is small compared with it.
-    """
+def judge(setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray]) -> HostArray:
+    """Return the verdict on each element, as an index into `VERDICTS`."""
     claimed = comparison.claimed
 
     def flag(name: str) -> HostArray:
         return flags.get(name, np.zeros(claimed.shape, dtype=bool))
 
-    unresolved = _unresolved(setting, comparison, typical)
+    unresolved = _unresolved(setting, comparison)
     by_convention = flag("kink") & ((claimed == 0) | np.isnan(claimed))
     reasons = {
         "inconclusive": unresolved,
@@ -451,24 +455,21 @@ def judge(setting: Setting, comparison: Comparison, flags: Mapping[str, HostArra
         "nonfinite": ~np.isfinite(comparison.numerical) | (flag("one_sided") & (setting.task.options.bounds is None)),
         "wrong": comparison.wrong & ~by_convention,
     }
-    state = np.full(claimed.shape, VERDICTS.index("agrees"))
+    state = np.full(claimed.shape, AGREES)
     for verdict, holds in reasons.items():
         state = np.where(holds, VERDICTS.index(verdict), state)
     return state
 
 
-def judge_constant(comparison: Comparison) -> HostArray:
-    """Return the verdicts where f did not see x change: only a claim of 0 can agree."""
-    return np.where(comparison.claimed == 0, VERDICTS.index("agrees"), VERDICTS.index("inconclusive"))
-
-
-def _unresolved(setting: Setting, comparison: Comparison, typical: HostArray) -> HostArray:
+def _unresolved(setting: Setting, comparison: Comparison) -> HostArray:
     """Return where the tolerance is so large that any claim as large as derivatives of this f would agree."""
     claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
     if not setting.deterministic:  # the derivative found may come from the variation
         numerical = np.maximum(numerical - comparison.tolerance, 0.0)
+    # A derivative of 0 is small compared with what is typical of f.
+    typical = setting.probe.typical_slope() / setting.sizes if setting.task.kind == "grad" else 0.0
     largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
-    size = np.maximum(claimed, np.maximum(largest, typical))
+    size = np.maximum(np.maximum(claimed, setting.claim.typical), np.maximum(largest, typical))
     flat = (claimed == 0) & (comparison.numerical == 0)
     unresolved: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
     return unresolved
@@ -497,29 +498,19 @@ def rounding_of_constant(setting: Setting, found: Estimate | None = None) -> flo
     return 0.0 if moves else most
 
 
-def _of_constant(setting: Setting, rounding: float) -> Comparison:
-    """Return the claim beside 0, which is all that rounding leaves of a derivative."""
+def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Settled:
+    """Compare the claim with 0, which is all that rounding leaves of a derivative.
+
+    A claim that its own rounding does not explain is not known to be 0, unless f itself is nothing but rounding.
+    """
     claim, reach = setting.claim, float(np.max(np.abs(setting.probe.t)))
-    tolerance = CONFIDENCE * rounding / (reach * setting.task.magnitudes) + float(np.max(claim.error, initial=0.0))
+    uncertain = float(np.max(claim.error, initial=0.0))
     zero = np.zeros(claim.table.shape)
-    tolerance = np.broadcast_to(tolerance, claim.table.shape) + claim.allowed(
-        zero, np.broadcast_to(tolerance, claim.table.shape)
-    )
-    return Comparison("", claim.table, zero, tolerance)
-
-
-def _judge_rounding(setting: Setting, comparison: Comparison) -> HostArray:
-    """Return the verdicts on such an f: a claim that its own rounding does not explain is not known to be 0."""
-    size = np.abs(comparison.claimed)
-    small = _ZERO * float(np.max(setting.claim.error, initial=0.0))
-    itself = setting.probe.rounding(1.0) <= _STILL * float(np.max(setting.probe.changes))
-    state = np.where((size <= small) | itself, VERDICTS.index("agrees"), VERDICTS.index("inconclusive"))
-    return np.where(comparison.wrong, VERDICTS.index("wrong"), state)
-
-
-def gravest(states: Sequence[HostArray]) -> str:
-    """Return the gravest verdict of all."""
-    return VERDICTS[min((int(np.min(state)) for state in states if state.size), default=len(VERDICTS) - 1)]
+    tolerance = CONFIDENCE * rounding / (reach * setting.sizes) + uncertain + zero
+    comparison = Comparison("", claim.table, zero, tolerance + claim.allowed(zero, tolerance))
+    explained = (np.abs(claim.table) <= _ZERO * uncertain) | (setting.probe.rounding(1.0) <= _STILL * rounding)
+    states = np.where(comparison.wrong, VERDICTS.index("wrong"), np.where(explained, AGREES, INCONCLUSIVE))
+    return Settled(comparison, states, found.ncalls, found.failures, is_rounding=True)
 
 
 def count_verdicts(states: Sequence[HostArray]) -> dict[str, int]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from anygrad.check.claim import Returned
+from anygrad.check.compare import TwoSteps
+from anygrad.check.task import Estimate, HostArray, Probe, Task, magnitudes, root_mean_square
 from anygrad.check.taylor import LENGTHS
-from anygrad.check.task import HostArray, Probe, Task, magnitudes, root_mean_square
-from anygrad.problem.parameters import Parameters
 from anygrad.schemes import Adaptive, Central, Scheme
 
 _DOUBLE = float(np.finfo(np.float64).eps)
@@ -20,14 +20,19 @@ _FEW_DIGITS = 1e-4
 _SHARE = 0.2
 
 # How far apart values of the same function in two dtypes may be: so many roundings of the largest value, and of what f
-# makes of the rounding of x; and such a share of how much it varies.
-_VALUE_ROUNDINGS = 16.0
-_VALUE_SHARE = 0.02
-_WIDE_ROUNDINGS = 4.0  # the error of a value in the wider dtype, in roundings of that
-# So many points, at each of two distances, are so close to x that the narrower dtype cannot tell them apart; these are
-# so far from x, in its spacings, that it can.
-_NEAR = 6
-_RESOLVED = (4.0, 8.0)
+# makes of the rounding of x; and such a share of how much it varies. Slopes may differ by such a share as well.
+_ROUNDINGS, _SHARE_OF_CHANGE = 16.0, 0.02
+_RESOLVED = 8.0  # spacings of the narrower dtype from x, it can tell points apart
+
+# By how much the derivatives along the real and the imaginary axes differ where f is not holomorphic: a share of the
+# larger one, and so many times rounding. A step so many times shorter must say the same: near a pole the derivative may
+# change as much within one step.
+_DIFFERENT, _TIMES_ROUNDING, _SHORTER = 0.1, 100.0, 16.0
+_NOT_HOLOMORPHIC = (
+    "f returns complex numbers, but it is not holomorphic: along the imaginary axes it changes otherwise than along"
+    " the real ones, so that it has no complex derivative: let it return a real number, or check it as a function"
+    " of real and imaginary part"
+)
 
 
 def has_few_digits(task: Task) -> bool:
@@ -54,25 +59,17 @@ def widened(task: Task, probe: Probe, direction: HostArray) -> tuple[Task, Probe
     wide = _in_wider_dtype(task)
     if wide.eps >= task.eps:  # the library or the device has no wider dtype
         return task, probe, 0
-    near = float(np.cbrt(task.eps**2 * wide.eps)), task.eps / 2
-    units = [distance / _NEAR * (k + 1) for distance in near for k in range(_NEAR)]
+    length = float(np.max(np.abs(direction), initial=0.0)) or 1.0
+    # So close to x that the narrower dtype cannot tell points apart, and so far away that it can.
+    distances = length * float(np.cbrt(task.eps**2 * wide.eps)), length * _RESOLVED * task.eps
     try:
-        found = wide.probe(direction, (*LENGTHS, *units, *(task.eps * k for k in _RESOLVED)))
+        line = wide.probe(direction, LENGTHS)
+        near, far = (wide.along(direction / length, TwoSteps(distance)) for distance in distances)
     except Exception:  # whatever a function raises that was written for another dtype
         return task, probe, 1
-    if found.failures:
-        return task, probe, found.ncalls
-    ends = (0, *(len(LENGTHS) + k * _NEAR for k in range(3)), None)
-    line, nearest, nearby, far = (
-        replace(found, t=found.t[start:stop], values=found.values[start:stop])
-        for start, stop in zip(ends, ends[1:], strict=False)
-    )
-    noise = _WIDE_ROUNDINGS * line.rounding(wide.eps)
-    near_x = nearest if _size(nearest) > noise / _VALUE_SHARE else nearby
-    same = (
-        _same_values(probe, line, task.eps) and _is_smooth(near_x, noise) and _same_slope(near_x, far, task.eps, noise)
-    )
-    return (wide, line, found.ncalls) if same else (task, probe, found.ncalls)
+    ncalls = line.ncalls + near.ncalls + far.ncalls
+    same = not line.failures and _same_values(probe, line, task.eps) and _same_slope(near, far)
+    return (wide, line, ncalls) if same else (task, probe, ncalls)
 
 
 def wide_claim(task: Task) -> Returned | None:
@@ -106,38 +103,38 @@ def _same_values(probe: Probe, wide: Probe, eps: float) -> bool:
         return False
     varies = float(np.max(np.abs(one - one[:1]), initial=0.0))
     steepest = float(np.max(wide.changes / np.abs(wide.t), initial=0.0)) if np.all(wide.t) else 0.0
-    allowed = _VALUE_ROUNDINGS * eps * (float(np.max(np.abs(one), initial=0.0)) + steepest) + _VALUE_SHARE * varies
+    allowed = _ROUNDINGS * eps * (float(np.max(np.abs(one), initial=0.0)) + steepest) + _SHARE_OF_CHANGE * varies
     return float(np.max(np.abs(one - other), initial=0.0)) <= allowed
 
 
-def _is_smooth(near: Probe, noise: float) -> bool:
-    """Return whether f changes evenly from point to point: it does not if it rounds, or reads another x."""
-    changes = _changes(near)
-    if not np.all(np.isfinite(changes)):
-        return False
-    uneven = float(np.linalg.norm(changes - np.mean(changes, axis=0)))
-    return _size(near) > 4 * noise and uneven < _VALUE_SHARE * _size(near) + noise
+def _same_slope(near: Estimate, far: Estimate) -> bool:
+    """Return whether f is smooth near x, with the slope that it has a little further away.
+
+    It is not if it rounds, or reads another x; nor is the slope the same if it rounds intermediate results.
+    """
+    assert near.error is not None and far.error is not None
+    size = np.abs(near.value)
+    rough = near.flag("rough") & (size > _SHARE_OF_CHANGE * np.max(size, initial=0.0))
+    apart, uncertain = near.value - far.value, np.linalg.norm(near.error + far.error)
+    allowed = _SHARE_OF_CHANGE * np.linalg.norm(size) + uncertain
+    return not (np.any(rough) or np.all(near.flag("flat"))) and bool(np.linalg.norm(apart) <= allowed)
 
 
-def _same_slope(near: Probe, far: Probe, eps: float, noise: float) -> bool:
-    """Return whether the slope near x is that a little further away: it is not if f rounds intermediate results."""
-    if np.any(np.abs(far.t) < _RESOLVED[0] * eps / 2):  # bounds leave no room
-        return False
-    *_, slope = _secants(near)
-    first, second = _secants(far)
-    allowed = _VALUE_SHARE * np.linalg.norm(slope) + 2 * np.linalg.norm(second - first) + noise / abs(near.t[-1])
-    return float(np.linalg.norm(slope - first)) <= float(allowed)
-
-
-def _changes(near: Probe) -> HostArray:
-    changes: HostArray = np.diff(np.concatenate([near.repeated[:1], near.values]), axis=0)
-    return changes
-
-
-def _size(near: Probe) -> float:
-    return float(np.linalg.norm(_changes(near)))
-
-
-def _secants(probe: Probe) -> HostArray:
-    secants: HostArray = (probe.values - probe.repeated[0]) / probe.t[:, None]
-    return secants
+def require_holomorphic(task: Task, probe: Probe, direction: HostArray) -> int:
+    """Raise if the Cauchy-Riemann equations do not hold for f along a direction; return how often f was called."""
+    complex_ones = task.numbers_like_x(
+        task.parameters.rebuild(["complex" in str(a.dtype) for a in task.parameters.arrays])
+    )
+    along = np.where(complex_ones, direction, 0.0)
+    if not (np.any(complex_ones) and np.iscomplexobj(probe.values) and np.any(along)):
+        return 0
+    length, ncalls = float(np.max(np.abs(along))), 0
+    for share in (1.0, 1 / _SHORTER):
+        step = length * task.eps ** (1 / 3) * share
+        real, imaginary = (task.along(way * along / length, TwoSteps(step)) for way in (1, 1j))
+        ncalls += real.ncalls + imaginary.ncalls
+        noise = _TIMES_ROUNDING * (probe.rounding(task.eps) + probe.spread) / step
+        size = np.maximum(np.abs(real.value), np.abs(imaginary.value))
+        if not np.any(np.abs(imaginary.value - 1j * real.value) > _DIFFERENT * size + noise):
+            return ncalls
+    raise ValueError(_NOT_HOLOMORPHIC)

@@ -307,7 +307,9 @@ def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, se
             f"f raised {type(error).__name__} ({error}) at some points around x, which counts as NaN there: the points"
             f" changed {', '.join(names[:_NAMED])}{others}."
         )
-    if outcome.is_constant:
+    if outcome.noise:
+        remarks.append(f"f has noise of about {outcome.noise:.0e} in its values, which the tolerance allows for.")
+    if setting.probe.is_constant:
         remarks.append(_CONSTANT)
     if outcome.located:
         remarks.append(

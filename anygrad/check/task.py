@@ -26,17 +26,6 @@ from anygrad.schemes.base import Slopes
 
 HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-# By how much the derivatives along the real and the imaginary axes differ where f is not holomorphic: a share of the
-# larger one, and so many times rounding. A step so many times shorter must say the same: near a pole the derivative may
-# change as much within one step.
-_DIFFERENT, _ROUNDINGS, _SHORTER = 0.1, 100.0, 16.0
-_NOT_HOLOMORPHIC = (
-    "f returns complex numbers, but it is not holomorphic: along the imaginary axes it changes otherwise than along"
-    " the real ones, so that it has no complex derivative: let it return a real number, or check it as a function"
-    " of real and imaginary part"
-)
-
-
 # Arrays on the host
 
 
@@ -146,8 +135,6 @@ class Estimate:
         The steps taken, one for each column.
     flags
         The flags of the scheme.
-    is_constant
-        Whether f, given copies of x, always returned the same value.
     ncalls, failures
         How often f was called, and what it has raised, by the name of the element.
     """
@@ -156,7 +143,6 @@ class Estimate:
     error: HostArray | None
     step: HostArray
     flags: Mapping[str, HostArray]
-    is_constant: bool
     ncalls: int
     failures: Mapping[str, Exception]
 
@@ -166,7 +152,6 @@ class Estimate:
         tables: HostArray,
         step: HostArray,
         names: Sequence[str],
-        is_constant: bool,
         ncalls: int,
         failures: Mapping[str, Exception],
     ) -> Estimate:
@@ -174,7 +159,7 @@ class Estimate:
         known = dict(zip(names, tables[1:], strict=True))
         error = np.abs(known.pop("error")) if "error" in known else None
         flags = {name: np.real(table) != 0 for name, table in known.items()}
-        return cls(tables[0], error, step, flags, is_constant, ncalls, failures)
+        return cls(tables[0], error, step, flags, ncalls, failures)
 
     def noise(self) -> float:
         """Return the noise of f where the scheme has found some, with respect to whatever elements; or 0.
@@ -195,7 +180,8 @@ class Estimate:
 class Probe:
     """The values of f at x, evaluated several times, (k, p), and at places t on a line, (m,) and (m, p).
 
-    ``cotangent`` are random numbers of the structure that f returns, if they were asked for.
+    ``cotangent`` are random numbers of the structure that f returns, if they were asked for. ``is_constant`` says
+    whether f was given copies of x, and returned the same value for all of them.
     """
 
     repeated: HostArray
@@ -203,6 +189,7 @@ class Probe:
     values: HostArray
     function: Function
     ncalls: int
+    is_constant: bool = False
     cotangent: PyTree = None
     failures: Mapping[str, Exception] = field(default_factory=dict)
 
@@ -287,6 +274,11 @@ class Task:
         parameters = self.parameters
         return parameters.rebuild([numbers[span].reshape(shape) for span, shape in _spans(parameters.shapes)])
 
+    def numbers_like_x(self, tree: PyTree) -> HostArray:
+        """Return numbers for all elements, (n,), of a tree like x, whose arrays are broadcast to those of x."""
+        leaves = zip(self.parameters.leaves_of(tree, "the step"), self.parameters.shapes, strict=True)
+        return flat([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
+
     def problem(self, function: Function, parameters: Parameters, options: Options, meter: Any = None) -> Problem:
         """Return f and x, to be opened; f runs under the user's settings."""
         with np.errstate(**self.settings):
@@ -326,11 +318,12 @@ class Task:
                 numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])
                 working = memory.from_host(numbers)
                 made = function.rebuilt([memory.assemble([working[own]], shape) for own, shape in function.outputs])
+            constant = problem.saw_copies and problem.is_constant()
         moved = np.zeros(len(values), dtype=bool)
         moved[1 : 1 + len(lengths) if last else 0] = True
         moved[len(values) if last else repeats :] = True
-        failures = {"several elements at a time": error for error in _failures(problem).values()}
-        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, made, failures)
+        failures = _together(problem)
+        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, constant, made, failures)
 
     def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
         """Differentiate f, or, of a gradient or a Jacobian, with respect to some elements alone."""
@@ -340,7 +333,7 @@ class Task:
         steps: list[HostArray] = []
         names: list[str] = []
         failures: dict[str, Exception] = {}
-        ncalls, start, seen = 0, 0, []
+        ncalls, start = 0, 0
         count = self.parameters.size if elements is None else elements.size
         with options.meter(scheme.calls(count)) as meter:
             for run in self.parameters.runs() if not self.parameters.alone else [self.parameters]:
@@ -354,27 +347,23 @@ class Task:
                         table, step, names = _to_host(problem, _along_elements(problem, block))
                         columns.append(table)
                         steps.append(step)
-                    seen.append(not (problem.saw_copies and problem.is_constant()))
                     ncalls += problem.ncalls
                     failures |= {run.element_name(i): error for i, error in _failures(problem).items()}
         tables = np.concatenate(columns, axis=2) if columns else np.zeros((2, 1, 0))
         step = np.concatenate([np.zeros(0), *steps])
-        return Estimate.of(tables, step, names or ["error"], bool(seen) and not any(seen), ncalls, failures)
+        return Estimate.of(tables, step, names or ["error"], ncalls, failures)
 
     def along(self, v: HostArray, scheme: Scheme) -> Estimate:
-        """Differentiate f along a direction, (n,); the step is the largest change of an element."""
+        """Differentiate f along a direction, (n,), whose largest element is 1."""
         options = replace(self.options, scheme=scheme, full_output=True)
         function = Function(self.f, vector=self.kind == "jac")
-        length = float(np.max(np.abs(v))) or 1.0
         with self.problem(function, self.parameters, options) as problem:
             memory = problem.memory
-            lines = direction_lines(problem, range(memory.size), memory.from_host(v[None, :] / length))
+            lines = direction_lines(problem, range(memory.size), memory.from_host(v[None, :]))
             tables, step, names = _to_host(problem, scheme.differentiate(lines, scheme.steps(lines)))
-            constant = problem.saw_copies and problem.is_constant()
-            failures = {"several elements at a time": error for error in _failures(problem).values()}
+            failures = _together(problem)
             ncalls = problem.ncalls
-        scale = np.asarray([length if name in {"value", "error"} else 1.0 for name in ["value", *names]])
-        return Estimate.of(tables * scale[:, None, None], step, names, constant, ncalls, failures)
+        return Estimate.of(tables, step, names, ncalls, failures)
 
 
 def _failures(problem: Problem) -> Mapping[int, Exception]:
@@ -383,6 +372,10 @@ def _failures(problem: Problem) -> Mapping[int, Exception]:
         if isinstance(error, StopIteration):
             raise error
     return problem.failures
+
+
+def _together(problem: Problem) -> dict[str, Exception]:
+    return {"several elements at a time": error for error in list(_failures(problem).values())[:1]}  # noqa: B035
 
 
 def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
@@ -425,40 +418,3 @@ def _within_bounds(t: HostArray, lower: Any, upper: Any) -> HostArray:
     below, above = -float(lower[0, 0]), float(upper[0, 0])
     scaled: HostArray = t * min(1.0, max(below, above) / float(np.max(t)))
     return scaled if above >= below else -scaled
-
-
-# Complex derivatives
-
-
-def require_holomorphic(task: Task, probe: Probe, direction: HostArray) -> int:
-    """Raise if the Cauchy-Riemann equations do not hold for f along a direction; return how often f was called."""
-    parameters = task.parameters
-    is_complex = [array_namespace(array).isdtype(array.dtype, "complex floating") for array in parameters.arrays]
-    if not any(is_complex) or not np.iscomplexobj(probe.values):
-        return 0
-    sizes = [math.prod(shape) for shape in parameters.shapes]
-    along = np.where(np.repeat(is_complex, sizes), direction, 0.0)
-
-    def times(x: PyTree, factor: complex) -> PyTree:
-        tree = flatten(x)
-        return tree.rebuild([leaf * factor if own else leaf for leaf, own in zip(tree.leaves, is_complex, strict=True)])
-
-    # Both are copies, so that an f that reads x through a closure sees neither change.
-    x = parameters.rebuild(parameters.arrays)
-    same, back = (Parameters.of(times(x, factor)) for factor in (1.0, -1j))
-    calls = 0
-
-    def slope(f: Callable[[Any], Any], at: Parameters, step: float) -> HostArray:
-        nonlocal calls
-        pair = task.probe(along, (step, -step), repeats=1, f=f, parameters=at)
-        calls += pair.ncalls
-        derivative: HostArray = (pair.values[0] - pair.values[1]) / (2 * step)
-        return derivative
-
-    for step in (task.eps ** (1 / 3), task.eps ** (1 / 3) / _SHORTER):
-        real, imaginary = slope(task.f, same, step), slope(lambda x: task.f(times(x, 1j)), back, step)
-        noise = _ROUNDINGS * (probe.rounding(task.eps) + probe.spread) / step
-        apart = np.abs(imaginary - 1j * real) > _DIFFERENT * np.maximum(np.abs(real), np.abs(imaginary)) + noise
-        if not np.any(apart):
-            return calls
-    raise ValueError(_NOT_HOLOMORPHIC)
