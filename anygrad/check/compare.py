@@ -35,14 +35,8 @@ _RESOLVED = 0.5
 class Comparison:
     """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape.
 
-    Attributes
-    ----------
-    name
-        The array in the user's words: ``x``, or ``x['W1']``.
-    claimed, numerical
-        The derivatives, in float64 or complex128.
-    tolerance
-        How far apart the two may be, given all that is known of the errors of both.
+    ``tolerance`` is how far apart the two may be, given all that is known of the errors of both; ``name`` is the array
+    in the user's words, ``x`` or ``x['W1']``.
     """
 
     name: str
@@ -81,26 +75,16 @@ class Comparison:
 class Outcome:
     """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
 
-    Attributes
-    ----------
-    comparisons, states
-        For each array; along directions, one entry for each direction.
-    ncalls, failures, noise
-        How often f was called, what it has raised, and the noise that the scheme has found in it.
-    is_rounding
-        Whether f changes by no more than its rounding.
-    located
-        Along directions, the wrong elements: comparisons of one element each, whose name is that of the element; None
-        where they were not looked for.
-    directional
-        Whether it was checked along directions.
+    There is one for each array, or for each direction. ``noise`` is what the scheme has found in f; ``is_rounding``
+    says whether f changes by no more than its rounding. ``located`` are the wrong elements along a direction, None
+    where they were not looked for.
     """
 
     comparisons: Sequence[Comparison]
     states: Sequence[HostArray]
-    ncalls: int
-    failures: Mapping[str, Exception]
-    noise: float
+    ncalls: int = 0
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+    noise: float = 0.0
     is_rounding: bool = False
     located: Sequence[Comparison] | None = None
     directional: bool = False
@@ -114,8 +98,7 @@ class Outcome:
 def compare_elements(setting: Setting, progress: Any) -> Outcome:
     """Compare the claim with the numerical derivative, element by element."""
     one, layout = settle(setting, progress), setting.layout
-    comparisons, states = one.comparison.split(layout), layout.arrays(one.states)
-    return Outcome(comparisons, states, one.ncalls, one.failures, one.noise, one.is_rounding)
+    return replace(one, comparisons=one.comparisons[0].split(layout), states=layout.arrays(one.states[0]))
 
 
 # Two differences: the cheap way
@@ -185,18 +168,9 @@ _LONG = 2.0  # the step, in units of eps**(1/5): the remainder is as large as ro
 class Setting:
     """How f is differentiated, and what it is compared with.
 
-    Attributes
-    ----------
-    task, probe
-        f and x, in x's dtype or a wider one, and f along a line there.
-    layout
-        How tables are made of arrays.
-    claim
-        What is claimed: with respect to all elements, or along ``direction``, of which the largest element is 1.
-    rtol
-        The relative difference to be tolerated besides.
-    few_digits
-        Whether the dtype has too few digits for extrapolation.
+    f and x may be in a wider dtype than the user's; ``probe`` has f along a line there. The claim is with respect to
+    all elements, or along ``direction``, of which the largest element is 1. ``few_digits`` says whether the dtype has
+    too few digits for extrapolation.
     """
 
     task: Task
@@ -215,13 +189,12 @@ class Setting:
     @property
     def scheme(self) -> Scheme:
         """The user's scheme, or the default one; along a direction with the longest step that no element forbids."""
-        scheme, v = self.task.options.scheme, self.direction
-        step = getattr(scheme, "step", None)
+        scheme: Any = self.task.options.scheme
+        step, v = getattr(scheme, "step", None), self.direction
         if v is None or step is None or is_number(step) or hasattr(step, "steps"):
             return scheme
-        moved, steps = v != 0, self.task.numbers_like_x(step)
-        one: Scheme = replace(scheme, step=float(np.min(steps[moved] / np.abs(v[moved]), initial=1.0)))  # type: ignore[type-var]
-        return one
+        steps = self.task.numbers_like_x(step)[v != 0] / np.abs(v[v != 0])
+        return replace(scheme, step=float(np.min(steps, initial=1.0)))
 
     @property
     def sizes(self) -> HostArray:
@@ -285,27 +258,12 @@ class Setting:
         return Comparison("", claim.table, value, np.where(finite, tolerance, 0.0))
 
 
-@dataclass(frozen=True, eq=False)
-class Settled:
-    """The comparison of a table, the verdicts on its elements as indices into `VERDICTS`, and the calls of f.
-
-    ``is_rounding`` says whether f changes by no more than its rounding.
-    """
-
-    comparison: Comparison
-    states: HostArray
-    ncalls: int = 0
-    failures: Mapping[str, Exception] = field(default_factory=dict)
-    noise: float = 0.0
-    is_rounding: bool = False
-
-
-def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Settled:
-    """Compare the claim with the numerical derivative; if ``sure``, what seems wrong is looked at more nearly."""
+def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Outcome:
+    """Compare a table with the numerical derivatives; if ``sure``, what seems wrong is looked at more nearly."""
     task, claim = setting.task, setting.claim
     if setting.probe.is_constant:  # only a claim of 0 can agree where f did not see x change
         zero = np.zeros(claim.table.shape)
-        return Settled(Comparison("", claim.table, zero, zero), np.where(claim.table == 0, AGREES, INCONCLUSIVE))
+        return Outcome([Comparison("", claim.table, zero, zero)], [np.where(claim.table == 0, AGREES, INCONCLUSIVE)])
     cheap = not (task.scheme_given or setting.few_digits or task.n > 1)
     if cheap:
         # The fewer digits the claim has to be compared in, the shorter the step may be.
@@ -327,7 +285,7 @@ def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Set
         comparison, calls = _confirm(setting, found, comparison)
         comparison, more = _zero_in_steps(setting, comparison)
         ncalls += calls + more
-    return Settled(comparison, judge(setting, comparison, found.flags), ncalls, failures, found.noise())
+    return Outcome([comparison], [judge(setting, comparison, found.flags)], ncalls, failures, found.noise())
 
 
 def _is_settled(setting: Setting, found: Estimate, comparison: Comparison) -> HostArray:
@@ -502,7 +460,7 @@ def rounding_of_constant(setting: Setting, found: Estimate | None = None) -> flo
     return 0.0 if moves else most
 
 
-def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Settled:
+def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Outcome:
     """Compare the claim with 0, which is all that rounding leaves of a derivative.
 
     A claim that its own rounding does not explain is not known to be 0, unless f itself is nothing but rounding.
@@ -514,7 +472,7 @@ def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Sett
     comparison = Comparison("", claim.table, zero, tolerance + claim.allowed(zero, tolerance))
     explained = (np.abs(claim.table) <= _ZERO * uncertain) | (setting.probe.rounding(1.0) <= _STILL * rounding)
     states = np.where(comparison.wrong, VERDICTS.index("wrong"), np.where(explained, AGREES, INCONCLUSIVE))
-    return Settled(comparison, states, found.ncalls, found.failures, is_rounding=True)
+    return Outcome([comparison], [states], found.ncalls, found.failures, is_rounding=True)
 
 
 def count_verdicts(states: Sequence[HostArray]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anygrad.check.claim import root_of_squares
-from anygrad.check.compare import Comparison, Outcome, Setting, Settled, settle
+from anygrad.check.compare import Comparison, Outcome, Setting, settle
 from anygrad.check.task import HostArray
 from anygrad.problem.tree import flatten
 
@@ -27,8 +27,8 @@ def compare_directions(setting: Setting, count: int, rng: np.random.Generator) -
     found = [settle(along(setting, v)) for v in directions]
     ncalls = sum(one.ncalls for one in found)
     failures = {name: error for one in found for name, error in one.failures.items()}
-    comparisons = [column(one.comparison, f"direction {i + 1}") for i, one in enumerate(found)]
-    states = [one.states[:, 0] for one in found]
+    comparisons = [column(one.comparisons[0], f"direction {i + 1}") for i, one in enumerate(found)]
+    states = [one.states[0][:, 0] for one in found]
     located = None
     ratios = [np.max(one.ratio * (state == 0), initial=0.0) for one, state in zip(comparisons, states, strict=True)]
     worst = int(np.argmax(ratios))
@@ -88,7 +88,7 @@ class Span:
         return float(np.max(np.nan_to_num(np.abs(self.difference) / self.tolerance, nan=np.inf), initial=0.0))
 
 
-def locate(setting: Setting, v: HostArray, whole: Settled) -> tuple[Sequence[Comparison], int]:
+def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Comparison], int]:
     """Return wrong elements, found by halving: the derivative along one half of a direction tells the other's, too."""
     ncalls = 0
 
@@ -100,13 +100,13 @@ def locate(setting: Setting, v: HostArray, whole: Settled) -> tuple[Sequence[Com
         part[start:stop] = v[start:stop] / length
         found = settle(along(setting, part), sure=sure)
         ncalls += found.ncalls
-        return column(found.comparison, ""), length
+        return column(found.comparisons[0], ""), length
 
     def span(start: int, stop: int, one: Comparison, length: float) -> Span:
         return Span(start, stop, length * (one.claimed - one.numerical), length * one.tolerance)
 
     elements: list[Comparison] = []
-    spans = [span(0, v.size, column(whole.comparison, ""), 1.0)]
+    spans = [span(0, v.size, column(whole.comparisons[0], ""), 1.0)]
     while spans and len(elements) < _LOCATED:
         outer = spans.pop()
         if outer.stop - outer.start == 1:

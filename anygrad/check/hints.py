@@ -41,6 +41,7 @@ class ArrayComparison:
 
     @classmethod
     def of(cls, one: Comparison, point: HostArray | None = None, *, unused: bool = False) -> ArrayComparison:
+        """Return a prepared comparison."""
         claimed, numerical, tolerance = map(np.atleast_1d, (one.claimed, one.numerical, one.tolerance))
         finite = np.isfinite(claimed) & np.isfinite(numerical) & np.isfinite(tolerance)
         zeros = np.where(finite, claimed, 0.0), np.where(finite, numerical, 0.0), np.where(finite, tolerance, np.inf)
@@ -48,16 +49,19 @@ class ArrayComparison:
         return cls(one.name, *zeros, real, unused)
 
     def part(self, name: str, index: Index) -> ArrayComparison:
+        """Return a part as an array of its own."""
         point = None if self.point is None else self.point[index]
         return ArrayComparison(name, self.claimed[index], self.numerical[index], self.tolerance[index], point)
 
     @cached_property
     def difference(self) -> HostArray:
+        """The claimed derivatives minus the numerical ones."""
         difference: HostArray = self.claimed - self.numerical
         return difference
 
     @cached_property
     def wrong(self) -> HostArray:
+        """Where the difference is beyond the tolerance."""
         wrong: HostArray = ~(np.abs(self.difference) <= self.tolerance)
         return wrong
 
@@ -467,33 +471,15 @@ def _multiple(term: Callable[[HostArray], HostArray], words: str, array: ArrayCo
 
 
 def constant_term(search: Search) -> Iterator[Explanation]:
-    """Find differences that are constant along axes."""
+    """Find differences that are constant."""
     for array in search.unexplained:
-        long = [axis for axis, length in enumerate(array.claimed.shape) if length > 1]
-        axes = [axis for axis in long if _is_constant(array, axis)]
-        if axes:
-            yield Explanation(array, array.name, f"the claimed gradient is off by {_constant(array, axes, long)}")
-
-
-def _is_constant(array: ArrayComparison, axis: int) -> bool:
-    """Return whether the differences are constant along an axis, and hardly by chance."""
-    best = np.expand_dims(np.argmin(array.tolerance, axis=axis), axis)
-    allowed = array.tolerance + np.take_along_axis(array.tolerance, best, axis)
-    if not array.fits(array.numerical + np.take_along_axis(array.difference, best, axis), allowed):
-        return False
-    others = array.wrong.copy()
-    np.put_along_axis(others, best, False, axis)
-    return _is_unlikely(_coincidence(np.abs(array.difference[others]), allowed[others], array.unit))
-
-
-def _constant(array: ArrayComparison, axes: Sequence[int], long: Sequence[int]) -> str:
-    if len(axes) == len(long):
-        off = _number(array.difference[array.at][0].item(), float(array.tolerance[array.at][0]))
-        return f"one constant, {off}: a constant term is missing or extra"
-    if array.claimed.ndim == 2:
-        return f"a constant per {('column', 'row')[axes[0]]}: a term is missing or extra that is constant there"
-    along = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
-    return f"what is constant along {along}: such a term is missing or extra"
+        best = int(np.argmin(array.tolerance[array.at]))
+        off, error = array.difference[array.at][best].item(), float(array.tolerance[array.at][best])
+        allowed = array.tolerance + error
+        odds = np.delete(array.odds(allowed), best)
+        if array.wrong.size > 1 and array.fits(array.numerical + off, allowed) and _is_unlikely(odds):
+            says = f"off by one constant, {_number(off, error)}: a constant term is missing or extra"
+            yield Explanation(array, array.name, f"the claimed gradient is {says}")
 
 
 # Chance

@@ -31,20 +31,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Element:
-    """One derivative that was checked.
+    """One derivative that was checked: as claimed, as found, and how far apart the two may be.
 
-    Attributes
-    ----------
-    name
-        The element, as in ``x['W'][0, 3]``.
-    verdict
-        The verdict on it, one of those of `CheckReport`.
-    claimed, numerical
-        The derivative as claimed and as found numerically.
-    error
-        The tolerance: how far apart the two may be, given the errors of both.
-    ratio
-        How far apart they are, as a multiple of the tolerance.
+    ``name`` is the element, as in ``x['W'][0, 3]``; ``error`` is the tolerance, and ``ratio`` the difference as a
+    multiple of it.
     """
 
     name: str
@@ -62,29 +52,24 @@ class CheckReport:
     Attributes
     ----------
     findings
-        What was found, a sentence each: first what it means for the claim, the gravest verdict first; then anything
-        else worth knowing.
+        What was found, a sentence each: what it means for the claim, the gravest verdict first; then anything else.
     worst
         The elements with the gravest verdicts, the worst first.
-    counts
-        The number of elements with each verdict; along directions, the number of directions.
-    arrays
-        The same for each array, by its name; empty along directions, which go through all arrays.
+    counts, arrays
+        The number of elements with each verdict, in all and for each array by its name; along directions, the number
+        of directions.
     hints
         What the mistake may be, if it looks like a common one.
     taylor
         The Taylor test along a random direction; None for a Hessian, or where f is not finite.
-    comparisons
-        All derivatives that were compared, an entry for each array; along directions, for each direction.
-    states
-        The verdict on each element of these: 0 for ``wrong``, 1 for ``nonfinite``, 2 for ``kink``, 3 for
-        ``nondeterministic``, 4 for ``noisy``, 5 for ``inconclusive``, 6 for ``agrees``.
+    comparisons, states
+        All derivatives that were compared, an entry for each array; along directions, for each direction. The verdict
+        on each: 0 for ``wrong``, 1 for ``nonfinite``, 2 for ``kink``, 3 for ``nondeterministic``, 4 for ``noisy``, 5
+        for ``inconclusive``, 6 for ``agrees``.
     directional
         Whether it was checked along directions.
-    ncalls, claim_ncalls
-        How often f and the claim were called.
-    seconds
-        How long it took.
+    ncalls, claim_ncalls, seconds
+        How often f and the claim were called, and how long it took.
 
     Examples
     --------
@@ -145,30 +130,18 @@ class CheckReport:
             "worst": [
                 {**asdict(one), "claimed": _json(one.claimed), "numerical": _json(one.numerical)} for one in self.worst
             ],
-            "counts": dict(self.counts),
-            "arrays": {name: dict(counts) for name, counts in self.arrays.items()},
-            "hints": list(self.hints),
             "remarks": list(self.remarks),
             "taylor": None if self.taylor is None else asdict(self.taylor),
-            "ncalls": self.ncalls,
-            "claim_ncalls": self.claim_ncalls,
-            "seconds": self.seconds,
+            **{
+                name: getattr(self, name) for name in ("counts", "arrays", "hints", "ncalls", "claim_ncalls", "seconds")
+            },
         }
 
     def plot(self) -> Figure:
-        """Draw the claim over the numerical derivative, and the error over each array, or the four worst of many.
+        """Return a matplotlib figure: the claim over the numerical derivative, and the difference over each array.
 
-        The colours stand for the verdicts. For complex numbers, real and imaginary parts are drawn.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            The figure; ``report.plot().savefig("check.png")`` saves it.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
+        The colours stand for the verdicts. Of many arrays, the four worst are drawn. It takes matplotlib (ImportError).
+        ``report.plot().savefig("check.png")`` saves it.
         """
         from anygrad.plot.check_report import draw_report  # noqa: PLC0415 - pictures are wanted rarely
 
@@ -213,6 +186,9 @@ _NO_TANGENT = (
 )
 
 
+_NOT_LOCATED = "looked for by halving the direction, and not found: each is off by less than the errors along a part"
+
+
 def make_report(
     setting: Setting,
     outcome: Outcome,
@@ -230,9 +206,9 @@ def make_report(
     counts = count_verdicts(outcome.states)
     findings = _on_claim(outcome, counts, claim)
     gravest = next(iter(counts), "agrees")
-    if gravest == "agrees" and taylor is not None and taylor.right is False:
-        if not outcome.directional and taylor.remainder > _tangent_error(setting, outcome, direction):
-            findings = [Finding(_NO_TANGENT.format(all=_agree(outcome, counts)), "kink")]
+    smooth = taylor is None or taylor.right is not False or outcome.directional or gravest != "agrees"
+    if not smooth and taylor is not None and taylor.remainder > _tangent_error(setting, outcome, direction):
+        findings = [Finding(_NO_TANGENT.format(all=_agree(outcome, sum(counts.values()))), "kink")]
     findings += map(Finding, _remarks(setting, outcome, claim, own, settled=gravest == "agrees"))
     if not outcome.directional and setting.task.n == 1 and (ncalls > _MANY_CALLS or seconds > _LONG):
         findings.append(Finding("With directions=3, the number of calls does not depend on the size of x."))
@@ -256,29 +232,33 @@ def make_report(
 
 def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: Calls) -> list[Finding]:
     """Return a finding for each verdict that occurs, the gravest first."""
-    total = sum(counts.values())
-    noun = "direction" if outcome.directional else "element"
+    total, noun = sum(counts.values()), "direction" if outcome.directional else "element"
     findings = []
     for verdict, count in counts.items() or {"agrees": 0}.items():
-        share = f"the only {noun}" if total == 1 else f"{count:,} of {total:,} {noun}s"
-        sentence = _SENTENCES[verdict].format(
-            share=share,
+        sentence = _SENTENCES[verdict]
+        if verdict == "kink" and count == total > 1:
+            sentence = _EVERY_KINK
+        elif verdict == "agrees" and outcome.is_rounding:
+            sentence = _ROUNDING
+        told = sentence.format(
+            share=f"the only {noun}" if total == 1 else f"{count:,} of {total:,} {noun}s",
             differ="differs" if count == 1 else "differ",
-            all=_agree(outcome, counts),
+            all=_agree(outcome, total),
+            total=total,
             seed="" if claim.accumulates else " Fix the random numbers: a seed for each call, no dropout.",
         )
-        if verdict == "kink" and count == total > 1:
-            sentence = _EVERY_KINK.format(total=total)
-        if verdict == "agrees" and outcome.is_rounding:
-            sentence = _ROUNDING
-        findings.append(Finding(sentence, verdict))
+        findings.append(Finding(told, verdict))
     return findings
 
 
-def _agree(outcome: Outcome, counts: Mapping[str, int]) -> str:
-    total = sum(counts.values())
+def _agree(outcome: Outcome, total: int) -> str:
     noun = "direction" if outcome.directional else "element"
     return f"the only {noun} agrees" if total == 1 else f"all {total:,} {noun}s agree"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> list[str]:
@@ -290,37 +270,29 @@ def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, se
     if spread and not claim.accumulates:
         remarks.append(f"The claim is not deterministic: it differs by {spread:.1e} from call to call at x.")
     large = [one.tolerance[(one.tolerance > np.abs(one.numerical)) & (one.claimed != 0)] for one in outcome.comparisons]
-    large = [part for part in large if part.size]
-    if settled and large and not outcome.is_rounding:
-        most, count = max(float(np.max(part)) for part in large), sum(part.size for part in large)
+    count, most = sum(part.size for part in large), max((float(np.max(part, initial=0.0)) for part in large), default=0)
+    if settled and count and not outcome.is_rounding:
         remarks.append(
-            f"The tolerance is larger than the derivative for {count:,}, up to {most:.1e}: a smaller mistake does not show."
+            f"The tolerance is larger than the derivative for {count:,}, up to {most:.1e}: a smaller mistake does not"
+            " show."
         )
     if setting.task.eps < max(claim.eps, default=0.0) and setting.probe is not own:
         dtypes = " and ".join(setting.task.parameters.dtypes)
         remarks.append(f"f was differentiated in {dtypes}, where it is the same function with more digits.")
     failures = {**own.failures, **outcome.failures}
     if failures:
-        names, error = list(failures), next(iter(failures.values()))
-        others = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        error = next(iter(failures.values()))
         remarks.append(
             f"f raised {type(error).__name__} ({error}) at some points around x, which counts as NaN there: the points"
-            f" changed {', '.join(names[:_NAMED])}{others}."
+            f" changed {_listed(list(failures))}."
         )
     if outcome.noise:
         remarks.append(f"f has noise of about {outcome.noise:.0e} in its values, which the tolerance allows for.")
     if setting.probe.is_constant:
         remarks.append(_CONSTANT)
-    if outcome.located:
-        remarks.append(
-            "The wrong elements were found by halving a direction: others may be wrong as well. Without directions=,"
-            " every element is checked."
-        )
-    elif outcome.located is not None:
-        remarks.append(
-            "The wrong elements were looked for by halving the direction, and not found: each is off by less than the"
-            " errors along a part of it. Without directions=, every element is checked."
-        )
+    if outcome.located is not None:
+        found = "found by halving a direction: others may be wrong as well" if outcome.located else _NOT_LOCATED
+        remarks.append(f"The wrong elements were {found}. Without directions=, every element is checked.")
     return remarks
 
 
@@ -400,11 +372,7 @@ def _arrays(report: CheckReport) -> list[str]:
         gravest, total = next(iter(counts), "agrees"), sum(counts.values())
         share = "" if counts.get(gravest, 0) == total else f" ({counts[gravest]:,} of {total:,})"
         by_verdict.setdefault(gravest, []).append(name + share)
-    parts = []
-    for verdict in (verdict for verdict in VERDICTS if verdict in by_verdict):
-        names = by_verdict[verdict]
-        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-        parts.append(f"{verdict}: {', '.join(names[:_NAMED])}{more}")
+    parts = [f"{verdict}: {_listed(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
     return [f"Array by array: {'; '.join(parts)}."]
 
 

@@ -26,7 +26,7 @@ from anygrad.schemes.base import Slopes
 
 HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_TOLD, _NEAREST = 16.0, 3
+_TOLD, _NEAREST = 16.0, 2
 
 # Arrays on the host
 

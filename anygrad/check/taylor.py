@@ -10,13 +10,13 @@ import numpy as np
 
 from anygrad.check.task import HostArray, Layout, Probe, Task
 
-# From a tenth of |x| down, each a quarter of the one before.
-LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
+# From a tenth of |x| down, each an eighth of the one before.
+LENGTHS = tuple(0.1 * 8.0**-k for k in range(7))
 # For an f that varies on a smaller scale than |x|: for others, rounding hides the remainder at many of these.
 SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
 _ABOVE_ROUNDING = 100.0
 # A parabola is fitted to so many of the shortest lengths: its residual is noise.
-_SHORTEST = 6
+_SHORTEST = 5
 # At a cusp the remainder is a power of the length between these, and log-log points lie as straight as this.
 _CUSPS = (0.1, 0.95)
 _STRAIGHT = 0.05
