@@ -16,11 +16,9 @@ from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, ProgressCallback, PyTree
 from anygrad.check.claim import (
     Calls,
+    Claim,
     Item,
-    Returned,
     call_claim,
-    claim_tables,
-    require_structure,
     with_jvp,
     with_vjp,
 )
@@ -175,32 +173,31 @@ def _run(
     if not task.scheme_given:
         task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
     direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)
-    claim = call_claim(task, direction)
-    if task.kind == "grad":  # before f is called
-        require_structure(task, Layout.of(task, Function(task.f)), claim.at_x)
+    # What a gradient claims is read before f is called; other derivatives have the shapes of f.
+    claim = call_claim(task, Layout.of(task, Function(task.f)), direction) if task.kind == "grad" else None
     probe = task.probe(direction, LENGTHS)
     layout = Layout.of(task, probe.function)
-    require_structure(task, layout, claim.at_x)
+    claim = claim or call_claim(task, layout, direction)
     seed = int(rng.integers(2**32))
 
-    def compare(task: Task, probe: Probe, wide: Returned | None) -> tuple[Setting, Outcome]:
-        tables = claim_tables(claim, task, layout, probe, wide)
-        setting = Setting(task, probe, layout, tables, rtol, few_digits=has_few_digits(task) and not task.scheme_given)
+    def compare(task: Task, probe: Probe, wide: HostArray | None) -> tuple[Setting, Outcome]:
+        own = Claim.of(claim, task, layout, probe, wide)
+        setting = Setting(task, probe, layout, own, rtol, few_digits=has_few_digits(task) and not task.scheme_given)
         if directions is None or not task.parameters.size:
             return setting, compare_elements(setting, progress)
         return setting, compare_directions(setting, directions, np.random.default_rng(seed))
 
     wider, line, calls = widened(task, probe, direction)
     ncalls += probe.ncalls + calls + require_holomorphic(task, probe, direction)
-    called = wider is not task and callable(task.claim) and max(claim.at_x.eps, default=0.0) > wider.eps
-    setting, outcome = compare(wider, line, wide_claim(wider) if called else None)
+    called = wider is not task and callable(task.claim) and claim.coarsest > wider.eps
+    setting, outcome = compare(wider, line, wide_claim(wider, layout, claim.coarsest) if called else None)
     ncalls += outcome.ncalls
     if wider is not task and outcome.wrong:
         narrow = compare(task, probe, None)
         ncalls += narrow[1].ncalls
         if not _agree(outcome, narrow[1]):
             setting, outcome = narrow
-    test, calls = taylor_of(task, setting.layout, claim.at_x.values, probe, direction, wrong=outcome.wrong)
+    test, calls = taylor_of(task, claim.table, probe, direction, wrong=outcome.wrong)
     hints, more = _hints(task, claim, setting, outcome, probe, direction)
     return make_report(
         setting,

@@ -110,82 +110,63 @@ def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
     return replace(task, claim=jacobian), probe.ncalls
 
 
-# What is claimed
+# What is claimed, as tables with a row for each value of f and a column for each element of x
 
 
-@dataclass(frozen=True, eq=False)
-class Returned:
-    """What the claim returned for one x: its arrays, their names, and the spacings at 1 of their dtypes."""
-
-    names: list[str]
-    values: list[HostArray]
-    eps: list[float]
-
-    @classmethod
-    def of(cls, task: Task, tree: PyTree) -> Returned:
-        """Take apart what was returned; None stands for zeros where x has an array."""
-        name = f"{task.name}(x)" if callable(task.claim) else task.name
-        if tree is None:
-            raise TypeError(f"{name} is None, but derivatives were expected: is a return statement missing?")
-        none_is_leaf = task.kind == "grad" and not task.parameters.alone
-        parts = flatten(tree, name, none_is_leaf=none_is_leaf)
-        names = ["x" + n.removeprefix(name) if task.kind == "grad" else n.replace("(x)", "", 1) for n in parts.names]
-        shapes = dict(zip(task.parameters.names, task.parameters.shapes, strict=True)) if none_is_leaf else {}
-        kept = [
-            (own, np.zeros(shapes[own]) if leaf is None else on_host(leaf, place), spacing(leaf))
-            for own, place, leaf in zip(names, parts.names, parts.leaves, strict=True)
-            if leaf is not None or own in shapes
-        ]
-        return cls(*(list(column) for column in zip(*kept, strict=True))) if kept else cls([], [], [])
-
-    def distance(self, others: Sequence[Returned]) -> list[HostArray]:
-        """Return the largest distance of any of the others, for each element; NaN counts as no distance."""
-        for other in others:
-            if cause := describe_mismatch(other.names, self.names, _shapes(other.values), _shapes(self.values)):
-                raise ValueError(f"the claim differs from one call to the next: it has {cause} from the first call")
-        return [
-            np.max([_finite(other.values[i] - value) for other in others], axis=0, initial=0.0)
-            for i, value in enumerate(self.values)
-        ]
-
-
-def _shapes(arrays: Sequence[HostArray]) -> list[tuple[int, ...]]:
-    return [array.shape for array in arrays]
-
-
-def _finite(difference: HostArray) -> HostArray:
-    distance: HostArray = np.nan_to_num(np.abs(difference), nan=0.0, posinf=0.0)
-    return distance
+def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, HostArray]:
+    """Return what was claimed, and the spacing at 1 of its dtypes, as tables; None stands for an array of zeros."""
+    name = f"{task.name}(x)" if callable(task.claim) else task.name
+    if tree is None:
+        raise TypeError(f"{name} is None, but derivatives were expected: is a return statement missing?")
+    parts = flatten(tree, name, none_is_leaf=True)
+    names = ["x" + n.removeprefix(name) if task.kind == "grad" else n.replace("(x)", "", 1) for n in parts.names]
+    shapes = dict(zip(layout.names, layout.shapes, strict=True))
+    found = [
+        (own, np.zeros(shapes[own]) if leaf is None else on_host(leaf, place), spacing(leaf))
+        for own, place, leaf in zip(names, parts.names, parts.leaves, strict=True)
+        if leaf is not None or own in shapes
+    ]
+    given = [array.shape for _, array, _ in found]
+    cause = describe_mismatch([own for own, _, _ in found], layout.names, given, layout.shapes)
+    if cause is None:
+        return layout.table([array for _, array, _ in found]), layout.table([np.asarray(eps) for *_, eps in found])
+    if layout.names == ["x"] and [own for own, _, _ in found] == ["x[0]"]:
+        cause = f"is a tuple or list of one array: return its element [0], an array of shape {layout.shapes[0]}"
+    elif len(layout.names) == len(found) == 1:
+        cause = f"has the shape {given[0]}, but {layout.shapes[0]} was expected: {_STRUCTURES[task.kind]}"
+    else:
+        cause = f"has {cause}; {_STRUCTURES[task.kind]}"
+    raise ValueError(f"{name} {cause}")
 
 
 @dataclass(frozen=True, eq=False)
 class Calls:
     """What the claim returned at x, how far other calls at x and beside it were from that, and how often it was called.
 
-    ``eps`` are the spacings at 1 of its dtypes, or of x's arrays where these are coarser: it may have been computed in
-    those. ``accumulates`` says whether each call at x added the same to the result of the one before.
+    ``eps`` are the spacings at 1 of its dtypes, or of x's where these are coarser: it may have been computed in those.
+    ``accumulates`` says whether each call at x added the same to the result of the one before.
     """
 
-    at_x: Returned
-    eps: list[float]
-    spread: list[HostArray]
-    rounding: list[HostArray]
+    table: HostArray
+    eps: HostArray
+    spread: HostArray
+    rounding: HostArray
     ncalls: int
     accumulates: bool = False
 
     @property
-    def deterministic(self) -> bool:
-        """Whether the claim was the same for the same x."""
-        return not any(np.any(spread) for spread in self.spread)
+    def coarsest(self) -> float:
+        """The largest of the spacings."""
+        return float(np.max(self.eps, initial=0.0))
 
 
-def call_claim(task: Task, direction: HostArray) -> Calls:
+def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
     """Call the claim three times at x, and twice at x changed by a few roundings along a direction."""
+    of_x = layout.table([np.asarray(spacing(a)) for a in task.parameters.arrays]) if task.kind == "grad" else task.eps
     if not callable(task.claim):
-        given = Returned.of(task, task.claim)
-        zeros = [np.zeros(value.shape) for value in given.values]
-        return Calls(given, _coarser(task, given), zeros, zeros, 0)
-    seen: list[Returned] = []
+        table, eps = read_claim(task, layout, task.claim)
+        return Calls(table, np.maximum(eps, of_x), np.zeros(table.shape), np.zeros(table.shape), 0)
+    seen: list[tuple[HostArray, HostArray]] = []
 
     def record(x: Any) -> float:
         """Keep the claim at x; the number that is returned does not matter."""
@@ -196,25 +177,25 @@ def call_claim(task: Task, direction: HostArray) -> Calls:
                 f"{task.name} modifies its argument: let it work on a copy, as in lambda x: {task.name}(x.copy()); x"
                 " has been put back to what it was"
             )
-        own = Returned.of(task, returned)
-        seen.append(replace(own, values=[value.copy() for value in own.values]))
+        seen.append(read_claim(task, layout, returned))
         return 0.0
 
     alone = replace(task, kind="grad", options=Options("check_gradient", Central(), Loop(), task.options.bounds))
     alone.probe(direction, (2 * task.eps, 4 * task.eps), repeats=3, last=False, f=record)
-    at_x, beside = seen[:3], seen[3:5]
-    if (coarser := max(seen[0].eps, default=0.0)) > task.eps:  # computed in another dtype than x is in, it rounds more
-        alone.probe(direction, (2 * coarser, 4 * coarser), repeats=1, f=record)
-        beside += seen[6:]
-    eps = _coarser(task, seen[0])
-    spread, rounding = seen[0].distance(at_x[1:]), seen[0].distance(beside)
-    return Calls(seen[0], eps, spread, rounding, len(seen), _accumulates(at_x, max(eps, default=task.eps)))
+    eps = np.maximum(seen[0][1], of_x)
+    if (coarsest := float(np.max(eps, initial=0.0))) > task.eps:  # in another dtype than x is in, it rounds more
+        alone.probe(direction, (2 * coarsest, 4 * coarsest), repeats=1, f=record)
+    table, *others = (table for table, _ in seen)
+    repeated, beside = others[:2], others[2:4] + others[5:]
+    accumulates = len(repeated) == 2 and _accumulates(table, *repeated, coarsest)
+    return Calls(table, eps, _distance(table, repeated), _distance(table, beside), len(seen), accumulates)
 
 
-def _coarser(task: Task, returned: Returned) -> list[float]:
-    of_x = list(map(spacing, task.parameters.arrays))
-    alike = task.kind == "grad" and len(of_x) == len(returned.eps)
-    return [max(pair) for pair in zip(returned.eps, of_x if alike else [task.eps] * len(returned.eps), strict=True)]
+def _distance(table: HostArray, others: Sequence[HostArray]) -> HostArray:
+    """Return the largest distance of any of the others, for each element; NaN counts as no distance."""
+    distances = [np.nan_to_num(np.abs(other - table), nan=0.0, posinf=0.0) for other in others]
+    largest: HostArray = np.max(distances, axis=0) if distances else np.zeros(table.shape)
+    return largest
 
 
 def _bytes(x: PyTree) -> list[bytes]:
@@ -222,44 +203,20 @@ def _bytes(x: PyTree) -> list[bytes]:
     return [on_host(leaf, name).tobytes() for name, leaf in zip(parts.names, parts.leaves, strict=True)]
 
 
-def _accumulates(at_x: Sequence[Returned], eps: float) -> bool:
-    if len(at_x) < 3:  # for an empty array there is only one call
-        return False
-    first, second, third = (flat(one.values) for one in at_x)
+def _accumulates(first: HostArray, second: HostArray, third: HostArray, eps: float) -> bool:
     added, size = second - first, float(np.max(np.abs(third), initial=0.0))
     uneven = float(np.max(np.abs(third - second - added), initial=0.0))
     return uneven <= _EVENLY * eps * size and float(np.max(np.abs(added), initial=0.0)) > _ADDED * size
 
 
-def require_structure(task: Task, layout: Layout, returned: Returned) -> None:
-    """Raise unless the claim has the structure and the shapes that a derivative of its kind has here."""
-    shapes = _shapes(returned.values)
-    cause = describe_mismatch(returned.names, layout.names, shapes, layout.shapes)
-    if cause is None:
-        return
-    name = f"{task.name}(x)" if callable(task.claim) else task.name
-    if layout.names == ["x"] and returned.names == ["x[0]"]:
-        cause = f"is a tuple or list of one array: return its element [0], an array of shape {layout.shapes[0]}"
-    elif len(layout.names) == len(returned.names) == 1:
-        cause = f"has the shape {shapes[0]}, but {layout.shapes[0]} was expected: {_STRUCTURES[task.kind]}"
-    else:
-        cause = f"has {cause}; {_STRUCTURES[task.kind]}"
-    raise ValueError(f"{name} {cause}")
-
-
-# The claim as a table, for a dtype in which f is differentiated
-
-
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """The claim as tables with a row for each value of f and a column for each element of x.
+    """The claim, for the dtype in which f is differentiated.
 
     Attributes
     ----------
-    table
-        The derivatives.
-    error
-        How far off it may be for what rounding and variation have shown.
+    table, error
+        The derivatives, and how far off they may be for what rounding and variation have shown.
     eps
         The largest spacing at 1 of its dtypes.
     deterministic
@@ -267,7 +224,7 @@ class Claim:
     hidden
         How large rounding errors of its intermediate results may be; 0 where f has no more digits than the claim.
     wide
-        The claim computed in the wider dtype in which f is differentiated; None if that is not known.
+        The claim computed in the dtype of f, where that is wider; None if that is not known.
     typical
         How large such a derivative would be if its terms did not cancel; 0 where that is not known.
     """
@@ -279,6 +236,20 @@ class Claim:
     hidden: HostArray
     wide: HostArray | None = None
     typical: HostArray | float = 0.0
+
+    @classmethod
+    def of(cls, calls: Calls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:
+        """Return the claim for a task, in which x may have a wider dtype than the claim."""
+        narrow = calls.coarsest > task.eps and task.kind != "hess"
+        size = np.where(np.isfinite(calls.table), np.abs(calls.table), 0.0)
+        # All of an array varies as much as its most variable element.
+        error = 4 * calls.rounding + 2 * layout.largest(calls.spread) + 4 * calls.eps * size
+        # An element may be the sum of larger, rounded numbers.
+        error = error + _SUMMED * np.where(calls.eps > task.eps, calls.eps, 0.0) * layout.largest(size)
+        # It may be small because larger numbers cancel: these are taken to be as large as f divided by x.
+        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if narrow else 0.0)
+        deterministic = not np.any(calls.spread)
+        return cls(calls.table, error, calls.coarsest, deterministic, hidden, wide if narrow else None)
 
     def along(self, v: HostArray, eps: float) -> Claim:
         """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""
@@ -304,25 +275,3 @@ def root_of_squares(table: HostArray, v: HostArray) -> HostArray:
     most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
     root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
     return root
-
-
-def claim_tables(calls: Calls, task: Task, layout: Layout, probe: Probe, wide: Returned | None) -> Claim:
-    """Return the claim for a task, in which x may have a wider dtype than the claim."""
-    values = calls.at_x.values
-    errors = [
-        4 * rounding
-        + 2 * float(np.max(spread, initial=0.0))  # all of an array varies as much as its most variable element
-        + 4 * eps * np.where(np.isfinite(value), np.abs(value), 0.0)
-        # An element may be the sum of larger, rounded numbers.
-        + _SUMMED * (eps if eps > task.eps else 0.0) * float(np.max(np.abs(value[np.isfinite(value)]), initial=0.0))
-        for value, rounding, spread, eps in zip(values, calls.rounding, calls.spread, calls.eps, strict=True)
-    ]
-    table, coarsest = layout.table(values), max(calls.eps, default=0.0)
-    hidden = np.zeros(table.shape)
-    narrow = coarsest > task.eps and task.kind != "hess"
-    if narrow:
-        # A derivative may be small because larger numbers cancel: these are taken to be as large as f divided by x.
-        hidden = hidden + probe.rounding(coarsest) / task.magnitudes
-    known = narrow and wide is not None and _shapes(wide.values) == layout.shapes and max(wide.eps) < coarsest
-    wide_table = layout.table(wide.values) if known and wide is not None else None
-    return Claim(table, layout.table(errors), coarsest, calls.deterministic, hidden, wide_table)

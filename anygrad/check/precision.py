@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from anygrad.check.claim import Returned
+from anygrad.check.claim import read_claim
 from anygrad.check.compare import TwoSteps
-from anygrad.check.task import Estimate, HostArray, Probe, Task, magnitudes, root_mean_square
+from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, magnitudes, root_mean_square
 from anygrad.check.taylor import LENGTHS
 from anygrad.schemes import Adaptive, Central, Scheme
 
@@ -72,13 +72,14 @@ def widened(task: Task, probe: Probe, direction: HostArray) -> tuple[Task, Probe
     return (wide, line, ncalls) if same else (task, probe, ncalls)
 
 
-def wide_claim(task: Task) -> Returned | None:
+def wide_claim(task: Task, layout: Layout, coarsest: float) -> HostArray | None:
     """Return the claim in the wider dtype, if it can be computed there."""
     try:
         with task.parameters.context(), np.errstate(**task.settings):
-            return Returned.of(task, task.claim(task.x))
+            table, eps = read_claim(task, layout, task.claim(task.x))
     except Exception:  # whatever a function raises that was written for another dtype
         return None
+    return table if float(np.max(eps, initial=0.0)) < coarsest else None
 
 
 def _in_wider_dtype(task: Task) -> Task:

@@ -264,7 +264,7 @@ def _listed(names: Sequence[str]) -> str:
 def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> list[str]:
     """Return what else is worth knowing, a sentence each."""
     remarks = []
-    spread = max((float(np.max(one, initial=0.0)) for one in claim.spread), default=0.0)
+    spread = float(np.max(claim.spread, initial=0.0))
     if own.spread:
         remarks.append(f"f is not deterministic: its values at x differ by {own.spread:.1e}.")
     if spread and not claim.accumulates:
@@ -276,7 +276,7 @@ def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, se
             f"The tolerance is larger than the derivative for {count:,}, up to {most:.1e}: a smaller mistake does not"
             " show."
         )
-    if setting.task.eps < max(claim.eps, default=0.0) and setting.probe is not own:
+    if setting.task.eps < claim.coarsest and setting.probe is not own:
         dtypes = " and ".join(setting.task.parameters.dtypes)
         remarks.append(f"f was differentiated in {dtypes}, where it is the same function with more digits.")
     failures = {**own.failures, **outcome.failures}

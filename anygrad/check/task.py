@@ -115,6 +115,10 @@ class Layout:
             table[block] = np.broadcast_to(array, shape).reshape(table[block].shape)
         return table
 
+    def largest(self, table: HostArray) -> HostArray:
+        """Return for each element the largest of its array."""
+        return self.table([np.max(array, initial=0.0) for array in self.arrays(table)])
+
     def arrays(self, table: HostArray) -> list[HostArray]:
         """Return the arrays of a table."""
         return [table[block].reshape(shape) for shape, block in zip(self.shapes, self.blocks, strict=True)]

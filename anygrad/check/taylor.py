@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anygrad.check.task import HostArray, Layout, Probe, Task
+from anygrad.check.task import HostArray, Probe, Task
 
 # From a tenth of |x| down, each an eighth of the one before.
 LENGTHS = tuple(0.1 * 8.0**-k for k in range(7))
@@ -46,12 +45,12 @@ class Taylor:
 
 
 def taylor_of(
-    task: Task, layout: Layout, claimed: Sequence[HostArray], probe: Probe, direction: HostArray, *, wrong: bool
+    task: Task, claimed: HostArray, probe: Probe, direction: HostArray, *, wrong: bool
 ) -> tuple[Taylor | None, int]:
     """Return the Taylor test, at shorter lengths if it fails though nothing is wrong, and how often f was called."""
     if task.kind == "hess":
         return None, 0
-    tangent = layout.table(claimed) @ direction
+    tangent = claimed @ direction
     # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
     tangent = tangent if np.iscomplexobj(probe.values) else np.real(tangent)
     test = taylor_test(probe, tangent, task.eps)
