@@ -178,7 +178,7 @@ def _run(
     probe = task.probe(direction, LENGTHS)
     layout = Layout.of(task, probe.function)
     claim = claim or call_claim(task, layout, direction)
-    seed = int(rng.integers(2**32))
+    task, seed = task.knowing(probe), int(rng.integers(2**32))
 
     def compare(task: Task, probe: Probe, wide: HostArray | None) -> tuple[Setting, Outcome]:
         own = Claim.of(claim, task, layout, probe, wide)
@@ -197,7 +197,7 @@ def _run(
         ncalls += narrow[1].ncalls
         if not _agree(outcome, narrow[1]):
             setting, outcome = narrow
-    test, calls = taylor_of(task, claim.table, probe, direction, wrong=outcome.wrong)
+    test, calls = taylor_of(task, claim.table, probe, direction, wrong=outcome.wrong, noise=outcome.noise)
     hints, more = _hints(task, claim, setting, outcome, probe, direction)
     return make_report(
         setting,

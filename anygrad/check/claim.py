@@ -222,7 +222,7 @@ class Claim:
     deterministic
         Whether it was the same for the same x.
     hidden
-        How large rounding errors of its intermediate results may be; 0 where f has no more digits than the claim.
+        How large rounding errors of its intermediate results may be; 0 for a Hessian.
     wide
         The claim computed in the dtype of f, where that is wider; None if that is not known.
     typical
@@ -240,16 +240,16 @@ class Claim:
     @classmethod
     def of(cls, calls: Calls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:
         """Return the claim for a task, in which x may have a wider dtype than the claim."""
-        narrow = calls.coarsest > task.eps and task.kind != "hess"
+        first, narrow = task.kind != "hess", calls.coarsest > task.eps
         size = np.where(np.isfinite(calls.table), np.abs(calls.table), 0.0)
         # All of an array varies as much as its most variable element.
         error = 4 * calls.rounding + 2 * layout.largest(calls.spread) + 4 * calls.eps * size
         # An element may be the sum of larger, rounded numbers.
         error = error + _SUMMED * np.where(calls.eps > task.eps, calls.eps, 0.0) * layout.largest(size)
         # It may be small because larger numbers cancel: these are taken to be as large as f divided by x.
-        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if narrow else 0.0)
+        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if first else 0.0)
         deterministic = not np.any(calls.spread)
-        return cls(calls.table, error, calls.coarsest, deterministic, hidden, wide if narrow else None)
+        return cls(calls.table, error, calls.coarsest, deterministic, hidden, wide if first and narrow else None)
 
     def along(self, v: HostArray, eps: float) -> Claim:
         """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""

@@ -64,6 +64,7 @@ def widened(task: Task, probe: Probe, direction: HostArray) -> tuple[Task, Probe
     distances = length * float(np.cbrt(task.eps**2 * wide.eps)), length * _RESOLVED * task.eps
     try:
         line = wide.probe(direction, LENGTHS, repeats=1)
+        wide = wide.knowing(line)
         near, far = (wide.along(direction / length, TwoSteps(distance)) for distance in distances)
     except Exception:  # whatever a function raises that was written for another dtype
         return task, probe, 1

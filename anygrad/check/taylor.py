@@ -9,16 +9,12 @@ import numpy as np
 
 from anygrad.check.task import HostArray, Probe, Task
 
-# From a tenth of |x| down, each an eighth of the one before.
-LENGTHS = tuple(0.1 * 8.0**-k for k in range(7))
+# From a tenth of |x| down, each a sixteenth of the one before.
+LENGTHS = tuple(0.1 * 16.0**-k for k in range(5))
 # For an f that varies on a smaller scale than |x|: for others, rounding hides the remainder at many of these.
 SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
+CLOSE = tuple(0.1 * 2.0**-k for k in range(10))  # where noise hides it at most
 _ABOVE_ROUNDING = 100.0
-# A parabola is fitted to so many of the shortest lengths: its residual is noise.
-_SHORTEST = 5
-# At a cusp the remainder is a power of the length between these, and log-log points lie as straight as this.
-_CUSPS = (0.1, 0.95)
-_STRAIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,48 +41,39 @@ class Taylor:
 
 
 def taylor_of(
-    task: Task, claimed: HostArray, probe: Probe, direction: HostArray, *, wrong: bool
+    task: Task, claimed: HostArray, probe: Probe, direction: HostArray, *, wrong: bool, noise: float
 ) -> tuple[Taylor | None, int]:
-    """Return the Taylor test, at shorter lengths if it fails though nothing is wrong, and how often f was called."""
+    """Return the Taylor test, and how often f was called for it.
+
+    It is made again at other lengths where f has noise, of which `Adaptive` has told how much, and where it fails
+    though nothing is wrong.
+    """
     if task.kind == "hess":
         return None, 0
     tangent = claimed @ direction
     # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
     tangent = tangent if np.iscomplexobj(probe.values) else np.real(tangent)
-    test = taylor_test(probe, tangent, task.eps)
-    if test is None or test.right is not False or wrong:
+    test = taylor_test(probe, tangent, task.eps, noise)
+    if test is None or not (noise or (test.right is False and not wrong)):
         return test, 0
-    closer = task.probe(direction, SHORTER)
-    return taylor_test(closer, tangent, task.eps), closer.ncalls
+    closer = task.probe(direction, CLOSE if noise else SHORTER)
+    return taylor_test(closer, tangent, task.eps, noise), closer.ncalls
 
 
-def taylor_test(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+def taylor_test(probe: Probe, tangent: HostArray, eps: float, noise: float) -> Taylor | None:
     """Test the claim that f changes by ``t * tangent``, (p,); return None if f is not finite along the line."""
     if not (np.all(np.isfinite(probe.repeated[0])) and np.all(np.isfinite(tangent))):
         return None
-    unit = _power_of_two(probe)
-    small = replace(probe, repeated=probe.repeated / unit, values=probe.values / unit)
-    test = _test_scaled(small, tangent / unit, eps)
-    return None if test is None else replace(test, remainder=unit * test.remainder)
-
-
-def _power_of_two(probe: Probe) -> float:
-    """Return a power of two about as large as f: in units of it, no square overflows."""
     sizes = np.abs(np.concatenate([probe.repeated, probe.values]))
     largest = float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
-    return 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
-
-
-def _test_scaled(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
-    base = probe.repeated[0]
+    unit = 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0  # in units of it, no square overflows
+    base, values, tangent = probe.repeated[0] / unit, probe.values / unit, tangent / unit
     linear = probe.t[:, None] * tangent
-    remainders = np.linalg.norm(probe.values - base - linear, axis=1)
-    sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
-    lengths, rounding = np.abs(probe.t), eps * sizes + probe.spread
-    test = _fit(lengths, remainders, _ABOVE_ROUNDING * rounding)
-    if test is None or test.right is not False or _is_cusp(lengths, remainders):
-        return test
-    return _fit(lengths, remainders, _ABOVE_ROUNDING * (rounding + _noise(probe)))
+    remainders = np.linalg.norm(values - base - linear, axis=1)
+    sizes = np.linalg.norm(base) + np.linalg.norm(values, axis=1) + np.linalg.norm(linear, axis=1)
+    floor = _ABOVE_ROUNDING * (eps * sizes + (probe.spread + noise) / unit)
+    test = _fit(np.abs(probe.t), remainders, floor)
+    return None if test is None else replace(test, remainder=unit * test.remainder)
 
 
 def _fit(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor | None:
@@ -103,24 +90,3 @@ def _fit(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor 
         # It vanishes suddenly: there is a kink or a jump further away.
         return Taylor(None, float(floor[shorter] / lengths[shorter]))
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
-
-
-def _is_cusp(lengths: HostArray, remainders: HostArray) -> bool:
-    """Return whether the remainder is a power of the length, unlike noise; flat pieces leave the first power."""
-    t, left = lengths[-_SHORTEST:], remainders[-_SHORTEST:]
-    if t.size < _SHORTEST or not (np.all(t > 0) and np.all(left > 0) and np.all(np.isfinite(left))):
-        return False
-    power, beyond = np.polyfit(np.log(t), np.log(left).astype(np.float64), 1)
-    straight = np.max(np.abs(np.log(left) - power * np.log(t) - beyond)) < _STRAIGHT
-    return bool(straight and _CUSPS[0] < power < _CUSPS[1])
-
-
-def _noise(probe: Probe) -> float:
-    """Return how far f next to x is from a parabola: smooth functions, and those with kinks, are nearly one there."""
-    t, values = probe.t[-_SHORTEST:], probe.values[-_SHORTEST:] - probe.repeated[0]
-    if t.size < _SHORTEST or not np.all(np.isfinite(values)) or not np.any(t):
-        return 0.0
-    powers = np.vander(t / np.max(np.abs(t)), 3)
-    values = values.astype(complex if np.iscomplexobj(values) else float)  # LAPACK has no others
-    left = values - powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
-    return float(np.linalg.norm(left) / np.sqrt(t.size - 3))
