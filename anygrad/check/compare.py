@@ -272,8 +272,10 @@ def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Out
     else:
         found = setting.with_error(progress)
     comparison, ncalls = setting.compared(found), found.ncalls
-    if setting.direction is None and (rounding := rounding_of_constant(setting, found)):
-        return _settle_rounding(setting, rounding, found)
+    if rounding := _rounding_of_constant(setting, found):
+        constant = _settle_rounding(setting, rounding, found)
+        if not np.any(constant.states[0] == INCONCLUSIVE):
+            return constant
     failures = dict(found.failures)
     if cheap:
         doubtful = np.flatnonzero(~np.all(_is_settled(setting, found, comparison), axis=0))
@@ -444,20 +446,17 @@ _GROWS = 32.0  # times as much at a tenth of |x| as at a millionth: then it is n
 _ZERO = 16.0  # times its own rounding: what a claim of 0 is within
 
 
-def rounding_of_constant(setting: Setting, found: Estimate | None = None) -> float:
+def _rounding_of_constant(setting: Setting, found: Estimate) -> float:
     """Return how much f changes, if that is no more than rounding; 0 for all other functions."""
     task, probe = setting.task, setting.probe
     changes = probe.changes
-    if setting.few_digits or probe.spread or not changes.size or not np.all(np.isfinite(changes)):
+    if setting.direction is not None or setting.few_digits or probe.spread or not np.all(np.isfinite(changes)):
         return 0.0
-    most = float(np.max(changes))
-    half = changes.size // 2
-    largest = max(1.0, float(np.max(np.abs(probe.repeated))), float(np.max(task.magnitudes, initial=0.0)))
-    rounding = _STILL * task.eps * largest * task.magnitudes.size
-    if not 0 < most <= min(rounding, _GROWS * float(np.max(changes[half:]))):
-        return 0.0
-    moves = found is not None and np.any(np.abs(found.value) * found.step > _ZERO * most)
-    return 0.0 if moves else most
+    most = max(float(np.max(changes, initial=0.0)), probe.rounding(task.eps))
+    largest = max(1.0, probe.rounding(1.0), float(np.max(task.magnitudes, initial=0.0)))
+    grows = most > _GROWS * max(float(np.max(changes[changes.size // 2 :], initial=0.0)), probe.rounding(task.eps))
+    moves = np.any(np.abs(found.value) * found.step > _ZERO * most)
+    return 0.0 if grows or moves or most > _STILL * task.eps * largest * task.magnitudes.size else most
 
 
 def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Outcome:

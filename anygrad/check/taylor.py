@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anygrad.check.claim import root_of_squares
 from anygrad.check.task import HostArray, Probe, Task
 
 # From a tenth of |x| down, each a sixteenth of the one before.
@@ -48,16 +49,16 @@ def taylor_of(
     It is made again at other lengths where f has noise, of which `Adaptive` has told how much, and where it fails
     though nothing is wrong.
     """
-    if task.kind == "hess":
-        return None, 0
     tangent = claimed @ direction
     # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
     tangent = tangent if np.iscomplexobj(probe.values) else np.real(tangent)
-    test = taylor_test(probe, tangent, task.eps, noise)
+    # Points are rounded to x's dtype, which f magnifies.
+    rounding = noise + task.eps * float(np.max(root_of_squares(claimed, direction), initial=0.0))
+    test = taylor_test(probe, tangent, task.eps, rounding)
     if test is None or not (noise or (test.right is False and not wrong)):
         return test, 0
     closer = task.probe(direction, CLOSE if noise else SHORTER)
-    return taylor_test(closer, tangent, task.eps, noise), closer.ncalls
+    return taylor_test(closer, tangent, task.eps, rounding), closer.ncalls
 
 
 def taylor_test(probe: Probe, tangent: HostArray, eps: float, noise: float) -> Taylor | None:
