@@ -16,6 +16,7 @@ from anygrad.problem.options import Options
 from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
 
+_COARSE = 1e-10  # with more digits than this, what cancels leaves enough of them
 _SUMMED = 8.0  # roundings of the largest element
 # A claim accumulates if each call adds the same to within so many roundings, and adds at least so large a share of the
 # largest element, as roundings are often equal, too.
@@ -222,7 +223,7 @@ class Claim:
     deterministic
         Whether it was the same for the same x.
     hidden
-        How large rounding errors of its intermediate results may be; 0 for a Hessian.
+        How large rounding errors of its intermediate results may be; 0 where it has digits to spare.
     wide
         The claim computed in the dtype of f, where that is wider; None if that is not known.
     typical
@@ -247,7 +248,8 @@ class Claim:
         # An element may be the sum of larger, rounded numbers.
         error = error + _SUMMED * np.where(calls.eps > task.eps, calls.eps, 0.0) * layout.largest(size)
         # It may be small because larger numbers cancel: these are taken to be as large as f divided by x.
-        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if first else 0.0)
+        coarse = first and calls.coarsest > _COARSE
+        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
         deterministic = not np.any(calls.spread)
         return cls(calls.table, error, calls.coarsest, deterministic, hidden, wide if first and narrow else None)
 

@@ -194,7 +194,7 @@ class Setting:
         if v is None or step is None or is_number(step) or hasattr(step, "steps"):
             return scheme
         steps = self.task.numbers_like_x(step)[v != 0] / np.abs(v[v != 0])
-        return replace(scheme, step=float(np.min(steps, initial=1.0)))
+        return replace(scheme, step=float(np.min(steps)) if steps.size else 1.0)
 
     @property
     def sizes(self) -> HostArray:
@@ -362,8 +362,9 @@ def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple
     order = suspects[np.argsort(-ratio, kind="stable")]
     chosen = left = np.unique(np.concatenate([order[: _LOOKED_AT // 2], order[-_LOOKED_AT // 2 :]]))
     tolerance, ncalls = comparison.tolerance.copy(), 0
+    nearest = np.minimum(found.step, setting.sizes)  # further away than |x|, f may be flat
     for factor in _OTHERS if setting.few_digits else _NEARER:
-        other = setting.two_steps(found.step / factor, left)
+        other = setting.two_steps(nearest / factor, left)
         assert other.error is not None
         ncalls += other.ncalls
         apart = np.abs(other.value - found.value[:, left])
@@ -450,7 +451,8 @@ def _rounding_of_constant(setting: Setting, found: Estimate) -> float:
     """Return how much f changes, if that is no more than rounding; 0 for all other functions."""
     task, probe = setting.task, setting.probe
     changes = probe.changes
-    if setting.direction is not None or setting.few_digits or probe.spread or not np.all(np.isfinite(changes)):
+    known = np.all(np.isfinite(changes)) and np.all(np.isfinite(found.value))
+    if setting.direction is not None or setting.few_digits or probe.spread or not known:
         return 0.0
     most = max(float(np.max(changes, initial=0.0)), probe.rounding(task.eps))
     largest = max(1.0, probe.rounding(1.0), float(np.max(task.magnitudes, initial=0.0)))

@@ -55,10 +55,13 @@ def taylor_of(
     # Points are rounded to x's dtype, which f magnifies.
     rounding = noise + task.eps * float(np.max(root_of_squares(claimed, direction), initial=0.0))
     test = taylor_test(probe, tangent, task.eps, rounding)
-    if test is None or not (noise or (test.right is False and not wrong)):
-        return test, 0
-    closer = task.probe(direction, CLOSE if noise else SHORTER)
-    return taylor_test(closer, tangent, task.eps, rounding), closer.ncalls
+    ncalls = 0
+    for lengths in [CLOSE, SHORTER] if noise else [SHORTER]:
+        fails = test is not None and test.right is False and not wrong
+        if test is not None and (fails or lengths is CLOSE):
+            closer = task.probe(direction, lengths)
+            test, ncalls = taylor_test(closer, tangent, task.eps, rounding), ncalls + closer.ncalls
+    return test, ncalls
 
 
 def taylor_test(probe: Probe, tangent: HostArray, eps: float, noise: float) -> Taylor | None:
