@@ -169,7 +169,7 @@ def _run(
     task.parameters.require_some()
     ncalls = 0
     if task.name in {"vjp", "jvp"}:
-        task, ncalls = (with_vjp if task.name == "vjp" else with_jvp)(task, task.claim, rng)
+        task, ncalls = with_vjp(task, task.claim, rng) if task.name == "vjp" else with_jvp(task, task.claim)
     if not task.scheme_given:
         task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
     direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)

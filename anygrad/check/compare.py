@@ -344,6 +344,7 @@ _LOOKED_AT = 64  # elements that are looked at once more
 _NEARER = (3.0, 30.0, 300.0, 3000.0)
 # In few digits steps are long, and several waves of f may fit in one: all of these are looked at.
 _OTHERS = (0.5, 2.0, 3.0, 7.0, 20.0)
+_COARSE = 1e-10  # in fewer digits than this, f may seem flat further away than |x|
 _SURE = 1e-3  # a trend that is known to this part of itself
 
 
@@ -362,7 +363,7 @@ def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple
     order = suspects[np.argsort(-ratio, kind="stable")]
     chosen = left = np.unique(np.concatenate([order[: _LOOKED_AT // 2], order[-_LOOKED_AT // 2 :]]))
     tolerance, ncalls = comparison.tolerance.copy(), 0
-    nearest = np.minimum(found.step, setting.sizes)  # further away than |x|, f may be flat
+    nearest, far = np.minimum(found.step, setting.sizes), (found.step > setting.sizes) & (setting.task.eps > _COARSE)
     for factor in _OTHERS if setting.few_digits else _NEARER:
         other = setting.two_steps(nearest / factor, left)
         assert other.error is not None
@@ -370,7 +371,7 @@ def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple
         apart = np.abs(other.value - found.value[:, left])
         rough = other.flag("rough") & (not setting.few_digits)
         doubtful = wrong[:, left] & ~rough & (apart > found.error[:, left] + other.error)
-        tolerance[:, left] += np.where(doubtful, apart, 0.0)
+        tolerance[:, left] += np.where(doubtful, apart, np.where(far[left] & wrong[:, left], other.error, 0.0))
         unknown = doubtful & (apart > _RESOLVED * np.maximum(np.abs(other.value), np.abs(found.value[:, left])))
         difference = comparison.difference[:, left]
         tolerance[:, left] = np.where(unknown, np.maximum(tolerance[:, left], difference), tolerance[:, left])
