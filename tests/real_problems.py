@@ -61,7 +61,6 @@ def wood_slope(x):
     )
 
 
-
 PAIRS = {
     "Rosenbrock": (
         lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(),
@@ -100,8 +99,8 @@ PAIRS = {
     ),
     "Variably dimensioned": (
         lambda x: ((x - 1) ** 2).sum() + (w := (np.arange(1, x.size + 1) * (x - 1)).sum()) ** 2 + w**4,
-        lambda x: 2 * (x - 1) + np.arange(1, x.size + 1) * (
-            2 * (w := (np.arange(1, x.size + 1) * (x - 1)).sum()) + 4 * w**3
+        lambda x: (
+            2 * (x - 1) + np.arange(1, x.size + 1) * (2 * (w := (np.arange(1, x.size + 1) * (x - 1)).sum()) + 4 * w**3)
         ),
         [1 - np.arange(1, 7) / 6, 1 + 0.1 * FIELD, [0.2, 2.0]],
     ),
@@ -116,15 +115,15 @@ PAIRS = {
     ),
     "Chebyquad-like cosines": (
         lambda x: sum((cos(k * x).mean() - 1 / (k * k + 1)) ** 2 for k in range(1, 6)),
-        lambda x: sum(
-            2 * (cos(k * x).mean() - 1 / (k * k + 1)) * (-k * sin(k * x) / x.size) for k in range(1, 6)
-        ),
+        lambda x: sum(2 * (cos(k * x).mean() - 1 / (k * k + 1)) * (-k * sin(k * x) / x.size) for k in range(1, 6)),
         [np.linspace(0.2, 2.5, 7), FIELD, [0.4, 1.7]],
     ),
     "Lennard-Jones": (
         lambda x: (lambda d: (d**-12 - 2 * d**-6).sum())(np.abs(np.subtract.outer(x, x)[np.triu_indices(x.size, 1)])),
         lambda x: (
-            lambda d: np.nansum(np.where(d == 0, 0.0, (-12 * np.abs(d) ** -13 + 12 * np.abs(d) ** -7) * np.sign(d)), axis=1)
+            lambda d: np.nansum(
+                np.where(d == 0, 0.0, (-12 * np.abs(d) ** -13 + 12 * np.abs(d) ** -7) * np.sign(d)), axis=1
+            )
         )(np.subtract.outer(x, x) + np.diag(np.full(x.size, np.inf))),
         [[0.0, 1.1, 2.05, 3.2], [0.1, 1.0, 2.3]],
     ),
@@ -153,7 +152,8 @@ PAIRS = {
     "Softplus network": (
         lambda w: (log(1 + exp(DESIGN @ w[:4])) * w[4] - COUNTS) @ (log(1 + exp(DESIGN @ w[:4])) * w[4] - COUNTS) / 40,
         lambda w: np.append(
-            DESIGN.T @ ((a := 2 * (log(1 + exp(DESIGN @ w[:4])) * w[4] - COUNTS) / 40) * w[4] / (1 + exp(-DESIGN @ w[:4]))),
+            DESIGN.T
+            @ ((a := 2 * (log(1 + exp(DESIGN @ w[:4])) * w[4] - COUNTS) / 40) * w[4] / (1 + exp(-DESIGN @ w[:4]))),
             a @ log(1 + exp(DESIGN @ w[:4])),
         ),
         [[0.3, -0.2, 0.5, 0.1, 1.5], RNG.normal(size=5), 0.1 * RNG.normal(size=5)],
@@ -261,22 +261,20 @@ PAIRS = {
     ),
     "Weibull likelihood": (
         lambda b: (-b[0] + (1 - exp(b[0])) * (log(TIMES) - b[1]) + b[1] + exp(exp(b[0]) * (log(TIMES) - b[1]))).sum(),
-        lambda b: (
-            lambda k, z: np.array(
-                [(-1 - k * z + k * z * exp(k * z)).sum(), (k - k * exp(k * z)).sum()]
-            )
-        )(exp(b[0]), log(TIMES) - b[1]),
+        lambda b: (lambda k, z: np.array([(-1 - k * z + k * z * exp(k * z)).sum(), (k - k * exp(k * z)).sum()]))(
+            exp(b[0]), log(TIMES) - b[1]
+        ),
         [[0.1, 0.7], [-0.4, 1.5], [0.6, 0.2]],
     ),
     "Normal likelihood": (
         lambda b: ((TIMES - b[0]) ** 2).sum() / (2 * b[1] ** 2) + 40 * log(b[1]),
-        lambda b: np.array(
-            [-(TIMES - b[0]).sum() / b[1] ** 2, -((TIMES - b[0]) ** 2).sum() / b[1] ** 3 + 40 / b[1]]
-        ),
+        lambda b: np.array([-(TIMES - b[0]).sum() / b[1] ** 2, -((TIMES - b[0]) ** 2).sum() / b[1] ** 3 + 40 / b[1]]),
         [[2.0, 2.0], [1.0, 0.5], [50.0, 10.0]],
     ),
     "Student likelihood": (
-        *likelihood(lambda z: 2 * log(1 + (COUNTS - z) ** 2 / 3), lambda z: -4 * (COUNTS - z) / (3 + (COUNTS - z) ** 2)),
+        *likelihood(
+            lambda z: 2 * log(1 + (COUNTS - z) ** 2 / 3), lambda z: -4 * (COUNTS - z) / (3 + (COUNTS - z) ** 2)
+        ),
         [[0.1, -0.5, 0.3, 0.2], [1.0, 2.0, 0.3, -1.0], 0.1 * RNG.normal(size=4)],
     ),
     "Probit-like tanh": (

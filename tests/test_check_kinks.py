@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rough import noise
 
-from anygrad import Adaptive, check_gradient, numerical_gradient
+from anygrad import Adaptive, check_gradient
 
 # Where what is claimed is 0, and lies between the slopes of both sides.
 WITHOUT = {

@@ -41,9 +41,7 @@ def one(claimed, numerical, tolerance=EXACT, **kwargs):
     claimed, numerical = np.asarray(claimed), np.asarray(numerical)
     dtype = np.result_type(claimed, numerical, float)
     tolerance = np.broadcast_to(float(tolerance), claimed.shape)
-    return hints(
-        [Comparison("x", claimed.astype(dtype), numerical.astype(dtype), tolerance)], **kwargs
-    )
+    return hints([Comparison("x", claimed.astype(dtype), numerical.astype(dtype), tolerance)], **kwargs)
 
 
 # What is planted is named.

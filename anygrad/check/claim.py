@@ -188,12 +188,11 @@ def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
         alone.probe(direction, (2 * coarsest, 4 * coarsest), repeats=1, f=record)
     table, *others = (table for table, _ in seen)
     repeated, beside = others[:2], others[2:4] + others[5:]
-    accumulates = len(repeated) == 2 and _accumulates(table, *repeated, coarsest)
+    accumulates = len(repeated) == 2 and _accumulates(table, repeated[0], repeated[1], coarsest)
     return Calls(table, eps, _distance(table, repeated), _distance(table, beside), len(seen), accumulates)
 
 
 def _distance(table: HostArray, others: Sequence[HostArray]) -> HostArray:
-    """Return the largest distance of any of the others, for each element; NaN counts as no distance."""
     distances = [np.nan_to_num(np.abs(other - table), nan=0.0, posinf=0.0) for other in others]
     largest: HostArray = np.max(distances, axis=0) if distances else np.zeros(table.shape)
     return largest

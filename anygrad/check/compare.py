@@ -189,12 +189,14 @@ class Setting:
     @property
     def scheme(self) -> Scheme:
         """The user's scheme, or the default one; along a direction with the longest step that no element forbids."""
-        scheme: Any = self.task.options.scheme
+        given = self.task.options.scheme
+        scheme: Any = given
         step, v = getattr(scheme, "step", None), self.direction
         if v is None or step is None or is_number(step) or hasattr(step, "steps"):
-            return scheme
+            return given
         steps = self.task.numbers_like_x(step)[v != 0] / np.abs(v[v != 0])
-        return replace(scheme, step=float(np.min(steps)) if steps.size else 1.0)
+        chosen: Scheme = replace(scheme, step=float(np.min(steps)) if steps.size else 1.0)
+        return chosen
 
     @property
     def sizes(self) -> HostArray:
@@ -281,7 +283,11 @@ def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Out
         doubtful = np.flatnonzero(~np.all(_is_settled(setting, found, comparison), axis=0))
         if doubtful.size:
             again = setting.differentiate(setting.scheme, doubtful, progress)
-            found, ncalls, failures = _merged(found, again, doubtful), ncalls + again.ncalls, failures | again.failures
+            found, ncalls, failures = (
+                _merged(found, again, doubtful),
+                ncalls + again.ncalls,
+                {**failures, **again.failures},
+            )
             comparison = setting.compared(found)
     if sure and np.any(comparison.wrong):
         comparison, calls = _confirm(setting, found, comparison)
@@ -320,14 +326,14 @@ def _hessian(setting: Setting, scheme: Scheme, progress: Any) -> Estimate:
 
 
 def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
-    """Return estimates with those of some elements replaced."""
 
     def put(of_all: HostArray, some: HostArray) -> HostArray:
         table = of_all.astype(np.result_type(of_all, some))
         table[..., elements] = some
         return table
 
-    assert first.error is not None and second.error is not None
+    assert first.error is not None
+    assert second.error is not None
     nothing = np.zeros(first.value.shape, dtype=bool)
     return replace(
         first,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def random_directions(setting: Setting, count: int, rng: np.random.Generator) ->
     room = max(task.eps, claim.eps) ** -0.25
     table = np.nan_to_num(claim.table, posinf=0.0, neginf=0.0)
     ends = np.cumsum([0, *map(np.size, flatten(task.like_x(task.magnitudes)).leaves)])
-    spans = [slice(start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
+    spans = [slice(*span) for span in pairwise(ends)]
     effects = [float(np.max(root_of_squares(table[:, own], task.magnitudes[own]), initial=0.0)) for own in spans]
     middle = float(np.median([effect for effect in effects if effect] or [1.0]))
     weights = task.magnitudes.copy()
@@ -124,7 +125,6 @@ def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Com
 
 
 def _element(setting: Setting, element: int, sign: float, one: Comparison) -> list[Comparison]:
-    """Return the partial derivative of the value of f for which it is most wrong; nothing, if it is right for all."""
     if not np.any(one.wrong):
         return []
     row = int(np.argmax(np.where(one.wrong, one.ratio, -1.0)))

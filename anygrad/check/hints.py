@@ -135,7 +135,6 @@ def hints(
 
 
 def _explanations(arrays: Sequence[ArrayComparison], unexplained: list[ArrayComparison]) -> Iterator[Explanation]:
-    """Find a mistake for each array, or else for the block of it that is wrong, or else say which block that is."""
     counts = _counts(arrays)
     yield from _recognised(_MISTAKES, arrays, unexplained, counts)
     blocks = [(array, *block) for array in unexplained if (block := _wrong_block(array)) is not None]
@@ -155,7 +154,6 @@ def _recognised(
     unexplained: list[ArrayComparison],
     counts: Sequence[tuple[int, str]],
 ) -> Iterator[Explanation]:
-    """Look for one mistake after the other, and remove what they explain from ``unexplained``."""
     for mistake in mistakes:
         for finding in list(mistake(Search(arrays, tuple(unexplained), counts))):
             unexplained.remove(finding.array)
@@ -166,7 +164,6 @@ _SMALLEST = 3  # terms of a mean: over two, the number is too common to be recog
 
 
 def _counts(arrays: Sequence[ArrayComparison]) -> list[tuple[int, str]]:
-    """Return the numbers of terms that a sum or a mean in f may have, each once."""
     words: dict[int, str] = {}
     for array in arrays:
         for axis, length in enumerate(array.claimed.shape):
@@ -177,7 +174,6 @@ def _counts(arrays: Sequence[ArrayComparison]) -> list[tuple[int, str]]:
 
 
 def _sentences(found: Iterable[Explanation], total: int) -> Iterator[str]:
-    """Name each mistake once, for all arrays that have it."""
     places: dict[str, list[Explanation]] = {}
     for finding in found:
         places.setdefault(finding.says, []).append(finding)
@@ -256,7 +252,6 @@ def factor(search: Search) -> Iterator[Explanation]:
 def _jointly_or_each(
     unexplained: Sequence[ArrayComparison], diagnose: Callable[[ArrayComparison], tuple[str, Places] | None]
 ) -> Iterator[Explanation]:
-    """Look for a mistake with the same number in all arrays, as small ones are no evidence alone; or else in each."""
     together = diagnose(_join(unexplained)) if len(unexplained) > 1 else None
     for array in unexplained:
         diagnosis = together or diagnose(array)
@@ -266,15 +261,14 @@ def _jointly_or_each(
 
 
 def _join(arrays: Sequence[ArrayComparison]) -> ArrayComparison:
-    """Return several arrays as one of one dimension."""
-    names = ("claimed", "numerical", "tolerance")
-    joined = [np.concatenate([getattr(array, name).ravel() for array in arrays]) for name in names]
-    points = [array.point.ravel() for array in arrays if array.point is not None]
-    return ArrayComparison("", *joined, np.concatenate(points) if len(points) == len(arrays) else None)
+    def joined(name: str) -> HostArray:
+        return np.concatenate([getattr(array, name).ravel() for array in arrays])
+
+    point = joined("point") if all(array.point is not None for array in arrays) else None
+    return ArrayComparison("", joined("claimed"), joined("numerical"), joined("tolerance"), point)
 
 
 def _diagnose_factor(common: Sequence[tuple[float, str]], array: ArrayComparison) -> tuple[str, Places] | None:
-    """Return the one factor that explains all wrong elements, in words, and what describes where it does."""
     numerical, tolerance = array.numerical[array.at], array.tolerance[array.at]
     relative = np.where(numerical != 0, tolerance / np.abs(numerical), np.inf)
     best = int(np.argmin(relative))
@@ -308,7 +302,6 @@ def _at_factor(value: complex, says: str) -> tuple[str, Places]:
 
 
 def _has_factor(array: ArrayComparison, value: complex, slack: float = 1.0) -> HostArray:
-    """Return where the claim is this many times the numerical derivative."""
     predicted = value * array.numerical
     allowed = array.tolerance * max(1.0, abs(value)) + _ROUNDING * np.abs(predicted)
     fits: HostArray = np.abs(array.claimed - predicted) <= slack * allowed
@@ -316,7 +309,6 @@ def _has_factor(array: ArrayComparison, value: complex, slack: float = 1.0) -> H
 
 
 def _factor_odds(array: ArrayComparison, value: complex) -> tuple[HostArray, HostArray]:
-    """Return the odds of distinct elements to have the factor by chance, without and with their common unit."""
     numerical, tolerance = array.numerical[array.at], array.tolerance[array.at]
     apart = 4 * float(np.max(tolerance, initial=0.0))
     _, chosen = np.unique(np.round(numerical / apart) if apart > 0 else numerical, return_index=True)
@@ -326,20 +318,17 @@ def _factor_odds(array: ArrayComparison, value: complex) -> tuple[HostArray, Hos
 
 
 def _describe_value(value: complex, error: float) -> str:
-    """Describe a factor: a whole number, or one divided by it, comes from a sum or a mean."""
-    for times, tolerance, start, other in (
-        (value, error, "", "a sum over as many for a mean"),
-        (1 / value, error / abs(value) ** 2, "1/", "a mean over as many for a sum"),
-    ):
-        nearest = round(times.real) if abs(times) < _COUNTED else 0
-        if nearest > 2 and tolerance < _CLOSE and abs(times - nearest) <= max(tolerance, _CLOSE * 1e-3):
-            of = "of" if start else "times"
-            return f"{start}{nearest} {of} the numerical one: a constant factor, or {other}"
+    whole, part = abs(value) > 1, abs(value) < 1
+    times, uncertain = (1 / value, error / abs(value) ** 2) if part else (value, error)
+    nearest = round(times.real) if abs(times) < _COUNTED else 0
+    if nearest > 2 and uncertain < _CLOSE and abs(times - nearest) <= max(uncertain, _CLOSE * 1e-3):
+        says = f"{nearest} times" if whole else f"1/{nearest} of"
+        other = "a sum over as many for a mean" if whole else "a mean over as many for a sum"
+        return f"{says} the numerical one: a constant factor, or {other}"
     return f"{_number(value, error)} times the numerical one: a constant factor"
 
 
 def _number(value: complex, error: float) -> str:
-    """Return the shortest decimal of at most six digits that is the same number within its error."""
     if abs(value.imag) <= error:
         value = value.real
     written = [f"{value:.{digits}g}" for digits in range(1, 7)]
@@ -378,7 +367,6 @@ def copied(search: Search) -> Iterator[Explanation]:
 
 
 def _is_gradient_of(array: ArrayComparison, other: ArrayComparison, tries: int = 1) -> bool:
-    """Return whether the claim for one array is the numerical gradient of the other."""
     if array is other or array.claimed.shape != other.claimed.shape:
         return False
     allowed = np.maximum(array.tolerance, other.tolerance)
@@ -451,7 +439,6 @@ def _penalty(search: Search, term: Callable[[HostArray], HostArray], words: str)
 
 
 def _multiple(term: Callable[[HostArray], HostArray], words: str, array: ArrayComparison) -> tuple[str, Places] | None:
-    """Return a diagnosis if all differences are a multiple of one term."""
     assert array.point is not None
     at, terms = array.at, term(array.point)
     relative = np.where(terms[at] != 0, array.tolerance[at] / np.abs(terms[at]), np.inf)
@@ -500,7 +487,6 @@ def _is_unlikely(odds: HostArray, *, spare: int = 0, tries: int = 1, chance: flo
 
 
 def _coincidence(distance: HostArray, allowed: HostArray, unit: float) -> HostArray:
-    """Return the odds that numbers at this distance from the numerical ones agree with others by chance."""
     odds: HostArray = np.clip((allowed + unit) / (distance + unit), 0.0, 1.0)
     return odds
 
@@ -517,7 +503,6 @@ def _moved_odds(array: ArrayComparison, among: HostArray, allowed: HostArray) ->
 
 
 def _common_unit(values: HostArray, tolerance: HostArray) -> float:
-    """Return a number of which all values are multiples, or 0: such multiples are often equal by chance."""
     if np.iscomplexobj(values):
         values, tolerance = np.concatenate([values.real, values.imag]), np.concatenate([tolerance, tolerance])
     for unit in _UNITS:
@@ -535,7 +520,6 @@ _BLOCK = 3  # wrong elements make a block
 
 
 def _describe(array: ArrayComparison, affected: HostArray, indifferent: HostArray) -> str:
-    """Describe the elements that are affected; the indifferent ones may be included."""
     if (affected | indifferent).all():
         return array.name
     for indices in _blocks(affected):
@@ -559,7 +543,6 @@ def _wrong_block(array: ArrayComparison) -> tuple[ArrayComparison, bool] | None:
 
 
 def _blocks(affected: HostArray) -> list[list[HostArray]]:
-    """Return the indices along each axis of blocks around some elements: without gaps, and with, if they are few."""
     axes = range(affected.ndim)
     own = [np.flatnonzero(affected.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
     whole = [np.arange(indices[0], indices[-1] + 1) for indices in own]
@@ -567,7 +550,6 @@ def _blocks(affected: HostArray) -> list[list[HostArray]]:
 
 
 def _subscripts(indices: Sequence[HostArray], shape: Sequence[int]) -> str:
-    """Return indices along each axis as a subscript; nothing if that would be long."""
     words = [_subscript(own, length) for own, length in zip(indices, shape, strict=True)]
     return ", ".join(words) if all(words) and sum("[" in word for word in words) < 2 else ""
 

@@ -99,7 +99,6 @@ def _in_wider_dtype(task: Task) -> Task:
 
 
 def _same_values(probe: Probe, wide: Probe, eps: float) -> bool:
-    """Return whether the values along a line are those of the same function, up to rounding."""
     one, other = (np.concatenate([each.repeated[:1], each.values]) for each in (probe, wide))
     if one.shape != other.shape or not (np.all(np.isfinite(one)) and np.all(np.isfinite(other))) or wide.spread:
         return False
@@ -114,7 +113,8 @@ def _same_slope(near: Estimate, far: Estimate) -> bool:
 
     It is not if it rounds, or reads another x; nor is the slope the same if it rounds intermediate results.
     """
-    assert near.error is not None and far.error is not None
+    assert near.error is not None
+    assert far.error is not None
     size = np.abs(near.value)
     rough = near.flag("rough") & (size > _SHARE_OF_CHANGE * np.max(size, initial=0.0))
     apart, uncertain = near.value - far.value, np.linalg.norm(near.error + far.error)

@@ -148,6 +148,9 @@ class CheckReport:
         return draw_report(self)
 
 
+_PLAIN = ("counts", "arrays", "hints", "ncalls", "claim_ncalls", "seconds")
+
+
 def _json(number: complex) -> float | list[float]:
     return number if isinstance(number, float) else [number.real, number.imag]
 
@@ -231,7 +234,6 @@ def make_report(
 
 
 def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: Calls) -> list[Finding]:
-    """Return a finding for each verdict that occurs, the gravest first."""
     total, noun = sum(counts.values()), "direction" if outcome.directional else "element"
     findings = []
     for verdict, count in counts.items() or {"agrees": 0}.items():
@@ -262,7 +264,6 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> list[str]:
-    """Return what else is worth knowing, a sentence each."""
     remarks = []
     spread = float(np.max(claim.spread, initial=0.0))
     if own.spread:
@@ -297,14 +298,12 @@ def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, se
 
 
 def _tangent_error(setting: Setting, outcome: Outcome, direction: HostArray) -> float:
-    """Return the error of the derivative along a direction if all partial derivatives are within their tolerances."""
     tolerances = setting.layout.table([one.tolerance for one in outcome.comparisons])
     with np.errstate(all="ignore"):
         return float(np.linalg.norm(tolerances @ np.abs(direction)))
 
 
 def _worst(outcome: Outcome) -> tuple[Element, ...]:
-    """Return the elements that do not agree, the gravest and furthest off first."""
     found = []
     for comparison, state in zip(outcome.comparisons, outcome.states, strict=True):
         flat, ratio = state.reshape(-1), comparison.ratio.reshape(-1)
@@ -364,7 +363,6 @@ def _row(element: Element) -> tuple[str, ...]:
 
 
 def _arrays(report: CheckReport) -> list[str]:
-    """Say which arrays agree and which do not, if there are several and they differ."""
     if len(report.counts) < 2 or len(report.arrays) < 2:
         return []
     by_verdict: dict[str, list[str]] = {}

@@ -393,7 +393,6 @@ class Task:
 
 
 def _failures(problem: Problem) -> Mapping[int, Exception]:
-    """Return what f has raised, by element; a StopIteration, which is no failure of f, is raised."""
     for error in problem.failures.values():
         if isinstance(error, StopIteration):
             raise error
@@ -405,7 +404,6 @@ def _together(problem: Problem) -> dict[str, Exception]:
 
 
 def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
-    """Yield the elements in blocks; of an f with many values, shorter ones, once it is known how many these are."""
     memory, least = problem.memory, problem.calls.together
     length = least if problem.vector and not memory.lazy else memory.block
     start = 0
@@ -427,7 +425,6 @@ def _along_elements(problem: Problem, elements: Elements) -> Slopes:
 
 
 def _to_host(problem: Problem, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
-    """Return derivatives, and whatever the scheme knows of them, (k, p, m); the steps, (m,); and the k - 1 names."""
     memory, xp = problem.memory, problem.memory.xp
     known = {} if slopes.error is None else {"error": slopes.error}
     known |= slopes.flags
@@ -438,7 +435,6 @@ def _to_host(problem: Problem, slopes: Slopes) -> tuple[HostArray, HostArray, li
 
 
 def _within_bounds(t: HostArray, lower: Any, upper: Any) -> HostArray:
-    """Scale lengths that lead out of bounds down, to the side where there is more room."""
     if lower is None or upper is None or not t.size:
         return t
     below, above = -float(lower[0, 0]), float(upper[0, 0])

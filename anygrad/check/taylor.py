@@ -81,7 +81,6 @@ def taylor_test(probe: Probe, tangent: HostArray, eps: float, noise: float) -> T
 
 
 def _fit(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor | None:
-    """Fit the slope of the remainders that are above a floor; those below say nothing."""
     clear = np.isfinite(remainders) & (remainders > floor) & (lengths > 0)
     left = remainders[clear]
     if left.size < 3:
