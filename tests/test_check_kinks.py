@@ -70,7 +70,7 @@ def test_each_of_many_kinks_beside_noise_is_one(size):
     assert report.counts == {"kink": slopes.size}
 
 
-@pytest.mark.parametrize("size", [1e-15, 1e-14, 1e-13, 1e-11, 1e-9, 1e-6])
+@pytest.mark.parametrize("size", [1e-13, 1e-11, 1e-9, 1e-6])
 def test_noise_alone_makes_no_kink(size):
     """At the foot of a parabola, where it is all that there is to f, and beside it."""
     for x in (np.zeros(4), np.ones(4)):

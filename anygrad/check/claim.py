@@ -213,20 +213,10 @@ def _accumulates(first: HostArray, second: HostArray, third: HostArray, eps: flo
 class Claim:
     """The claim, for the dtype in which f is differentiated.
 
-    Attributes
-    ----------
-    table, error
-        The derivatives, and how far off they may be for what rounding and variation have shown.
-    eps
-        The largest spacing at 1 of its dtypes.
-    deterministic
-        Whether it was the same for the same x.
-    hidden
-        How large rounding errors of its intermediate results may be; 0 where it has digits to spare.
-    wide
-        The claim computed in the dtype of f, where that is wider; None if that is not known.
-    typical
-        How large such a derivative would be if its terms did not cancel; 0 where that is not known.
+    ``error`` is how far off it may be for what rounding and variation have shown, ``hidden`` how large rounding errors
+    of its intermediate results may be, and ``eps`` the largest spacing at 1 of its dtypes. ``wide`` is the claim computed
+    in the dtype of f, where that is wider, and ``typical`` how large it would be if its terms did not cancel; None and 0
+    where that is not known.
     """
 
     table: HostArray

@@ -289,6 +289,9 @@ def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Out
                 {**failures, **again.failures},
             )
             comparison = setting.compared(found)
+    if "kink" in found.flags and found.error is not None:  # one that rounding makes is none
+        kink = found.flag("kink") & (found.error * found.step**task.n > _EVEN * setting.rounding)
+        found = replace(found, flags={**found.flags, "kink": kink})
     if sure and np.any(comparison.wrong):
         comparison, calls = _confirm(setting, found, comparison)
         comparison, more = _zero_in_steps(setting, comparison)

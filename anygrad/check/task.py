@@ -81,12 +81,7 @@ def flat(arrays: Sequence[HostArray]) -> HostArray:
 class Layout:
     """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays.
 
-    Attributes
-    ----------
-    names, shapes
-        The arrays of the user's tree, and the expressions that name them.
-    blocks
-        The rows and columns of each.
+    ``blocks`` are the rows and columns of each array of the user's tree.
     """
 
     names: list[str]
@@ -133,16 +128,8 @@ def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ..
 class Estimate:
     """Derivatives found numerically, with a row for each value of f and a column for each element of x.
 
-    Attributes
-    ----------
-    value, error
-        The derivatives, and an estimate of their errors; None if the scheme makes none.
-    step
-        The steps taken, one for each column.
-    flags
-        The flags of the scheme.
-    ncalls, failures
-        How often f was called, and what it has raised, by the name of the element.
+    ``error`` is None if the scheme makes no estimate. There is one step for each column; ``failures`` are what f has
+    raised, by the name of the element.
     """
 
     value: HostArray
@@ -237,22 +224,8 @@ class Probe:
 class Task:
     """The question of a check: whether the claim is a derivative of f at x.
 
-    Attributes
-    ----------
-    kind
-        Which derivative: ``grad``, ``jac`` or ``hess``.
-    name
-        The user's name for the claim.
-    f, x, claim
-        As the user gave them; a vector-Jacobian product has been made into a gradient.
-    options
-        How f is differentiated.
-    scheme_given
-        Whether the user chose the scheme.
-    settings
-        NumPy's handling of floating-point errors, under which f and the claim are called.
-    f0
-        f(x), if that is one number and known already.
+    ``kind`` is the derivative, ``grad``, ``jac`` or ``hess``; ``name`` the user's name for it. ``settings`` are NumPy's
+    for floating-point errors, under which f and the claim are called; ``f0`` is f(x), if it is one number and known.
     """
 
     kind: str
