@@ -221,7 +221,8 @@ def _run(
 
 
 def _tolerant(evaluator: Any) -> Evaluator:
-    own = dataclasses.is_dataclass(evaluator) and hasattr(evaluator, "on_error")
+    """Return the evaluator that counts points at which f raises as NaN; a journal keeps what it is told to keep."""
+    own = dataclasses.is_dataclass(evaluator) and hasattr(evaluator, "on_error") and not hasattr(evaluator, "inner")
     tolerant: Evaluator = replace(evaluator, on_error="nan") if own and not isinstance(evaluator, type) else evaluator
     return tolerant
 

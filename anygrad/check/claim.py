@@ -16,6 +16,7 @@ from anygrad.problem.options import Options
 from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
 
+_LOST = 4.0  # times the error that is seen in few calls
 _COARSE = 1e-10  # with more digits than this, what cancels leaves enough of them
 _SUMMED = 8.0  # roundings of the largest element
 # A claim accumulates if each call adds the same to within so many roundings, and adds at least so large a share of the
@@ -214,9 +215,9 @@ class Claim:
     """The claim, for the dtype in which f is differentiated.
 
     ``error`` is how far off it may be for what rounding and variation have shown, ``hidden`` how large rounding errors
-    of its intermediate results may be, and ``eps`` the largest spacing at 1 of its dtypes. ``wide`` is the claim computed
-    in the dtype of f, where that is wider, and ``typical`` how large it would be if its terms did not cancel; None and 0
-    where that is not known.
+    of its intermediate results may be, and ``eps`` the largest spacing at 1 of its dtypes. ``wide`` is the claim
+    computed in the dtype of f, where that is wider, and ``typical`` how large it would be if its terms did not cancel;
+    None and 0 where that is not known.
     """
 
     table: HostArray
@@ -252,12 +253,13 @@ class Claim:
     def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
         """Return the error that rounding explains: none where the claim in a wider dtype is off as well.
 
-        Where that is right, all by which the narrower one differs from it is rounding.
+        Where that is right, the narrower one may differ from it by a few times what a rounding of x makes of it.
         """
         if self.wide is None:
             return self.hidden
         right = np.abs(self.wide - numerical) <= tolerance
-        return np.where(right, np.maximum(self.hidden, np.abs(self.table - self.wide)), 0.0)
+        lost = np.minimum(np.abs(self.table - self.wide), _LOST * self.error)
+        return np.where(right, np.maximum(self.hidden, lost), 0.0)
 
 
 def root_of_squares(table: HostArray, v: HostArray) -> HostArray:

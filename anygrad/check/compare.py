@@ -480,8 +480,14 @@ def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Outc
     uncertain = float(np.max(claim.error, initial=0.0))
     zero = np.zeros(claim.table.shape)
     tolerance = CONFIDENCE * rounding / (reach * setting.sizes) + uncertain + zero
-    comparison = Comparison("", claim.table, zero, tolerance + claim.allowed(zero, tolerance))
-    explained = (np.abs(claim.table) <= _ZERO * uncertain) | (setting.probe.rounding(1.0) <= _STILL * rounding)
+    rounds = np.zeros(zero.shape, dtype=bool)
+    if claim.wide is not None:  # if that is 0, all of the narrower one is rounding
+        rounds = np.abs(claim.wide) <= tolerance
+    comparison = Comparison(
+        "", claim.table, zero, tolerance + claim.hidden + np.where(rounds, np.abs(claim.table), 0.0)
+    )
+    itself = setting.probe.rounding(1.0) <= _STILL * rounding
+    explained = rounds | (np.abs(claim.table) <= _ZERO * uncertain) | itself
     states = np.where(comparison.wrong, VERDICTS.index("wrong"), np.where(explained, AGREES, INCONCLUSIVE))
     return Outcome([comparison], [states], found.ncalls, found.failures, is_rounding=True)
 

@@ -302,7 +302,8 @@ class Task:
         function = Function(self.f if f is None else f, vector=self.kind == "jac")
         if any(backend is not parameters.backends[0] for backend in parameters.backends):
             parameters = parameters.runs()[0]
-        with self.problem(function, parameters, self.options) as problem:
+        options = replace(self.options, also={"v": direction, "t": tuple(t)})
+        with self.problem(function, parameters, options) as problem:
             memory = problem.memory
             base = problem.base()
             lines = direction_lines(problem, range(memory.size), memory.from_host(direction[None, : memory.size]))
@@ -354,7 +355,7 @@ class Task:
 
     def along(self, v: HostArray, scheme: Scheme) -> Estimate:
         """Differentiate f along a direction, (n,), whose largest element is 1."""
-        options = replace(self.options, scheme=scheme, full_output=True)
+        options = replace(self.options, scheme=scheme, full_output=True, also={"v": v})
         function = self._function()
         with self.problem(function, self.parameters, options) as problem:
             memory = problem.memory
