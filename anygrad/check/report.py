@@ -164,7 +164,8 @@ _SENTENCES = {
     "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}, so there is nothing to compare.",
     "kink": "Kink: f has no derivative at x for {share}: the slopes on both sides differ, or f jumps. The claim lies"
     " between them, or is 0 or NaN by convention. Check at another x.",
-    "nondeterministic": "Not deterministic: f or the claim varies too much from call to call to tell for {share}.{seed}",
+    "nondeterministic": "Not deterministic: f or the claim varies too much from call to call to tell for"
+    " {share}.{seed}",
     "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute f more exactly, in a wider"
     " dtype if there is one.",
     "inconclusive": "Inconclusive: the errors are too large to tell for {share}. Compute f more exactly, in a wider"

@@ -23,8 +23,8 @@ class Taylor:
     """How fast |f(x + t d) - f(x) - t g.d| shrinks with t.
 
     ``slope`` is the exponent of t: 2 if g is the gradient (more, if f is nearly linear along d), 1 if it is not; None
-    if the remainder is all rounding. ``remainder`` is the remainder divided by t at the shortest length above rounding: a
-    larger error of g along d would have been noticed.
+    if the remainder is all rounding. ``remainder`` is the remainder divided by t at the shortest length above rounding:
+    a larger error of g along d would have been noticed.
     """
 
     slope: float | None
