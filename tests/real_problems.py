@@ -119,8 +119,8 @@ PAIRS = {
         [np.linspace(0.2, 2.5, 7), FIELD, [0.4, 1.7]],
     ),
     "Lennard-Jones": (
-        lambda x: (lambda d: (d**-12 - 2 * d**-6).sum())(np.abs(np.subtract.outer(x, x)[np.triu_indices(x.size, 1)])),
-        lambda x: (
+        lambda x: (lambda d: (d**-12 - 2 * d**-6).sum())(np.abs(np.subtract.outer(x, x)[np.triu_indices(x.size, 1)])),  # noqa: PLC3002
+        lambda x: (  # noqa: PLC3002
             lambda d: np.nansum(
                 np.where(d == 0, 0.0, (-12 * np.abs(d) ** -13 + 12 * np.abs(d) ** -7) * np.sign(d)), axis=1
             )
@@ -261,7 +261,7 @@ PAIRS = {
     ),
     "Weibull likelihood": (
         lambda b: (-b[0] + (1 - exp(b[0])) * (log(TIMES) - b[1]) + b[1] + exp(exp(b[0]) * (log(TIMES) - b[1]))).sum(),
-        lambda b: (lambda k, z: np.array([(-1 - k * z + k * z * exp(k * z)).sum(), (k - k * exp(k * z)).sum()]))(
+        lambda b: (lambda k, z: np.array([(-1 - k * z + k * z * exp(k * z)).sum(), (k - k * exp(k * z)).sum()]))(  # noqa: PLC3002
             exp(b[0]), log(TIMES) - b[1]
         ),
         [[0.1, 0.7], [-0.4, 1.5], [0.6, 0.2]],
