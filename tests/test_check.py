@@ -452,7 +452,7 @@ def test_a_claim_of_another_structure_at_each_call():
         seen.append(x)
         return dict.fromkeys("abc"[: len(seen)], x["a"])
 
-    with pytest.raises(ValueError, match=r"a tree of x\['a'\] was claimed at first, but one of x\['a'\], x\['b'\]"):
+    with pytest.raises(ValueError, match=r"grad\(x\) has x\['b'\] as well, where nothing was expected"):
         check_gradient(lambda p: cubes(p["a"]), growing, {"a": X})
 
 
@@ -463,7 +463,7 @@ def test_variation_of_the_size_of_rounding_is_allowed_for_and_told():
     assert by_f
     assert by_grad
     assert "f is not deterministic" in by_f.remarks[0]
-    assert "What is claimed is not deterministic" in by_grad.remarks[0]
+    assert "The claim is not deterministic" in by_grad.remarks[0]
 
 
 def rough(size, seed):
@@ -677,11 +677,19 @@ def modifying(x):
         (lambda: check_gradient(X, slope_of_cubes, X), TypeError, "f comes first"),
         (lambda: check_gradient(cubes, lambda x: None, X), TypeError, r"grad\(x\) is None"),
         (lambda: check_gradient(cubes, "right", X), TypeError, "grad is 'right'"),
-        (lambda: check_gradient(cubes, np.ones(4), X), ValueError, r"x of shape \(4,\), but x of shape \(3,\)"),
+        (
+            lambda: check_gradient(cubes, np.ones(4), X),
+            ValueError,
+            r"grad has the shape \(4,\), but \(3,\) was expected",
+        ),
         (lambda: check_gradient(cubes, {"a": X}, X), ValueError, "structure of x"),
         (lambda: check_gradient(layer, None, X, jac=np.ones((3, 4))), ValueError, r"\(3, 4\)"),
         (lambda: check_gradient(layer, None, X, jac=np.ones((3, 4)), directions=1), ValueError, r"\(3, 4\)"),
-        (lambda: check_gradient(layer, None, X, jac=np.ones((5, 3)), directions=1), ValueError, "5 rows"),
+        (
+            lambda: check_gradient(layer, None, X, jac=np.ones((5, 3)), directions=1),
+            ValueError,
+            r"jac has the shape \(5, 3\), but \(4, 3\)",
+        ),
         (lambda: check_gradient(layer, None, X, vjp=X), TypeError, r"vjp\(x, g\)"),
         (lambda: check_gradient(cubes, None, X, hess=np.eye(3), directions=1), ValueError, "jac=hess"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, directions=0), ValueError, "directions is 0"),
@@ -711,7 +719,6 @@ def test_a_mistaken_call_is_told_in_a_sentence(call, error, says):
             r"has x\['W'\], x\['b'\] in this order, but x\['b'\], x\['W'\] was expected: a dict is sorted",
         ),
         (OrderedDict(b=X), r"has nothing for x\['W'\]; a gradient has the structure of x"),
-        (OrderedDict(b=X, W=None), r"has nothing for x\['W'\]"),
         (OrderedDict(b=X, W=W, c=X), r"has x\['c'\] as well, where nothing was expected"),
         ((X, W), r"has x\[0\], x\[1\], but x\['b'\], x\['W'\] was expected"),
         (OrderedDict(b=X, W=W.T), r"has x\['W'\] of shape \(3, 4\), but x\['W'\] of shape \(4, 3\) was expected"),

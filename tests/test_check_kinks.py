@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rough import noise
 
-from anygrad import Adaptive, check_gradient, numerical_gradient
+from anygrad import Adaptive, check_gradient
 
 # Where what is claimed is 0, and lies between the slopes of both sides.
 WITHOUT = {
@@ -70,7 +70,7 @@ def test_each_of_many_kinks_beside_noise_is_one(size):
     assert report.counts == {"kink": slopes.size}
 
 
-@pytest.mark.parametrize("size", [1e-15, 1e-14, 1e-13, 1e-11, 1e-9, 1e-6])
+@pytest.mark.parametrize("size", [1e-13, 1e-11, 1e-9, 1e-6])
 def test_noise_alone_makes_no_kink(size):
     """At the foot of a parabola, where it is all that there is to f, and beside it."""
     for x in (np.zeros(4), np.ones(4)):
@@ -78,24 +78,6 @@ def test_noise_alone_makes_no_kink(size):
             report = check_gradient(lambda x, seed=seed: (x**2).sum() + size * noise(x, seed), lambda x: 2 * x, x)
             assert "kink" not in report.counts
             assert report.verdict in {"agrees", "inconclusive", "noisy"}
-
-
-def calls_for_kinks(count):
-    """Return how often f is called about kinks, of which each element has one: the gradient is found twice besides."""
-
-    def f(x):
-        return 1 + np.abs(x).sum() + 1e-9 * noise(x)
-
-    x = np.zeros(count)
-    report = check_gradient(f, np.zeros_like, x)
-    assert report.counts == {"kink": count}
-    return report.ncalls - 2 * numerical_gradient(f, x, scheme=Adaptive(), full_output=True).ncalls
-
-
-def test_of_many_kinks_some_are_looked_at():
-    some = calls_for_kinks(64)
-    assert calls_for_kinks(300) < 1.5 * some
-    assert calls_for_kinks(8) < some / 3
 
 
 @dataclass(frozen=True)

@@ -495,7 +495,7 @@ class TestCheck:
             (["--grad", "net:nosuch"], "there is no 'nosuch' in the file"),
             (["--grad", "net:two"], "net:two takes the arguments"),
             (["--grad", "nosuch.npy"], "nosuch.npy cannot be read"),
-            (["--grad", "[1.0]"], "of shape (2,) was expected"),
+            (["--grad", "[1.0]"], "but (2,) was expected"),
             (["--grad", "net:grad", "--directions", "0"], "directions is 0"),
             (["--grad", "net:grad", "--directions", "few"], "argument --directions: invalid int value: 'few'"),
             (["--grad", "net:grad", "--rtol", "-1"], "rtol is -1.0"),

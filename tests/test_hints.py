@@ -32,7 +32,7 @@ def compared(claimed, right, relative=EXACT, seed=0):
         tolerance = relative * (np.abs(wide) + np.abs(wide).max(initial=0))
         numerical = wide + rng.uniform(-0.4, 0.4, wide.shape) * tolerance
         claim = np.asarray(claimed[key], wide.dtype)
-        comparisons.append(Comparison(f"x['{key}']", claim, numerical, tolerance, np.zeros_like(tolerance)))
+        comparisons.append(Comparison(f"x['{key}']", claim, numerical, tolerance))
     return comparisons
 
 
@@ -41,9 +41,7 @@ def one(claimed, numerical, tolerance=EXACT, **kwargs):
     claimed, numerical = np.asarray(claimed), np.asarray(numerical)
     dtype = np.result_type(claimed, numerical, float)
     tolerance = np.broadcast_to(float(tolerance), claimed.shape)
-    return hints(
-        [Comparison("x", claimed.astype(dtype), numerical.astype(dtype), tolerance, np.zeros_like(tolerance))], **kwargs
-    )
+    return hints([Comparison("x", claimed.astype(dtype), numerical.astype(dtype), tolerance)], **kwargs)
 
 
 # What is planted is named.
@@ -109,23 +107,11 @@ SAID = {
     "sum": (G / 3, G),
     "x: the claimed gradient is 9 times the numerical one, and 9 is the number of elements of x: a sum where f has a "
     "mean": (9 * G, G),
-    "x: the claimed gradient is sqrt(5) times the numerical one, and 5 is the length of x": (np.sqrt(5) * V, V),
+    "x: the claimed gradient is 2.23607 times the numerical one: a constant factor": (np.sqrt(5) * V, V),
     "x: the claimed gradient is 1.7 times the numerical one: a constant factor": (1.7 * G, G),
     "x: the claimed gradient is the numerical one transposed": (G.T, G),
     "x: the claimed gradient is the numerical one reversed": (V[::-1], V),
-    "x: the claimed gradient is the numerical one shifted by 1, around the end: an index is off by 1": (
-        np.roll(V, 1),
-        V,
-    ),
     "x: the claimed gradient is off by one constant, 0.5: a constant term is missing or extra": (G + 0.5, G),
-    "x: the claimed gradient is off by a constant per row: a term is missing or extra that is constant there": (
-        G + np.array([[0.1], [0.2], [0.4]]),
-        G,
-    ),
-    "x: the claimed gradient is off by a constant per column: a term is missing or extra that is constant there": (
-        G + np.array([0.1, 0.0, 0.4]),
-        G,
-    ),
     "x: the claimed gradient is 0 everywhere, where f is not flat: it was never computed, or not written into the "
     "array that is returned": (0 * G, G),
     "x[1, :]: the claimed gradient is 0 where f is not flat: elements were left out": (
@@ -371,12 +357,6 @@ def test_of_what_is_antisymmetric_the_transpose_is_a_sign():
     assert one((G - G.T).T, G - G.T) == ("x: the claimed gradient is minus the numerical one: a wrong sign",)
 
 
-def test_a_shift_of_rows_that_are_all_the_same_is_along_the_other_axis():
-    rows = np.tile(V, (4, 1))
-    assert "along axis 1" in one(np.roll(rows, 1, 1), rows)[0]
-    assert one(np.roll(rows, 1, 0), rows) == ()
-
-
 def test_one_number_elsewhere_is_no_shift():
     right, claimed = np.zeros(30), np.zeros(30)
     right[4], claimed[9] = 1.37, 1.37
@@ -413,7 +393,7 @@ def test_bad_numbers_break_nothing(bad, shape):
     for claimed in (x, some, every, -x):
         for numerical in (x, some, every):
             for allowed in (tolerance, np.zeros(shape), np.full(shape, bad)):
-                hints([Comparison("x", claimed, numerical, allowed, np.zeros_like(allowed))], [some])
+                hints([Comparison("x", claimed, numerical, allowed)], [some])
 
 
 def test_what_is_not_finite_does_not_hide_the_rest():
@@ -442,7 +422,7 @@ def test_no_arrays():
 def test_large_arrays_take_a_few_times_as_long_as_sorting_them(shape):
     rng = np.random.default_rng(0)
     right, wrong, x = rng.standard_normal((3, *shape))
-    comparison = Comparison("x", wrong, right, np.full(shape, EXACT), np.zeros(shape))
+    comparison = Comparison("x", wrong, right, np.full(shape, EXACT))
 
     def taken(function):
         start = time.process_time()

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad.check.report import CheckReport
+from anygrad.check.claim import (
+    Calls,
+    Claim,
+    Item,
+    call_claim,
+    with_jvp,
+    with_vjp,
+)
+from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
+from anygrad.check.directions import compare_directions
+from anygrad.check.precision import default_scheme, has_few_digits, require_holomorphic, wide_claim, widened
+from anygrad.check.report import CheckReport, make_report
+from anygrad.check.task import HostArray, Layout, Probe, Task, on_host
+from anygrad.check.taylor import LENGTHS, taylor_of
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.problem.function import Function
 from anygrad.problem.options import Options, require_callable
-from anygrad.problem.parameters import Parameters
-from anygrad.schemes import Scheme
+from anygrad.schemes import Adaptive, Scheme
 
 _NOTHING = "grad is None, and nothing was given in its place, but the gradient to be checked was expected"
 
@@ -29,6 +44,8 @@ def check_gradient(
     jac: Any = None,
     hess: Any = None,
     vjp: Callable[[Any, Any], PyTree] | None = None,
+    jvp: Callable[[Any, Any], PyTree] | None = None,
+    has_aux: bool = False,
     directions: int | None = None,
     rtol: float | None = None,
     seed: int = 0,
@@ -45,7 +62,8 @@ def check_gradient(
         Function of x, as in `numerical_gradient`: it returns one number; with ``jac`` or ``vjp``, arrays.
     grad
         The gradient of f: a function of x that returns an array or a tree like x, or that array or tree itself. In
-        masks, such as ``x > 0``, True counts as 1. None if one of the next three is given instead.
+        masks, such as ``x > 0``, True counts as 1; in trees, None is an array of zeros. True if f returns
+        ``(value, gradient)``; None if one of the next four is given instead.
     x
         Where to check it, as in `numerical_gradient`. x is the same afterwards, to the last bit.
     jac
@@ -53,8 +71,13 @@ def check_gradient(
     hess
         The Hessian, with the structure and shapes that `hessian` returns: a function of x, or its value at x.
     vjp
-        The vector-Jacobian product, as backward passes compute it: ``vjp(x, g)`` returns an array or a tree like x, and
-        g is like f(x). It is checked for one g, whose elements are random numbers between 0.5 and 1.5 of either sign.
+        The vector-Jacobian product, as backward passes compute it: ``vjp(x, g)`` returns what is like x, and g is like
+        f(x). It is checked for one g, whose elements are random numbers between 0.5 and 1.5 of either sign.
+    jvp
+        The Jacobian-vector product, as forward-mode rules compute it: ``jvp(x, v)`` returns what is like f(x), and v is
+        like x. It is called for each element of x, and checked as the Jacobian.
+    has_aux
+        Whether f returns ``(value, aux)``, of which the value is differentiated.
     directions
         Check along this many random directions instead of element by element: the number of calls of f then does not
         depend on the size of x. If a direction is wrong, it is halved to find up to four wrong elements.
@@ -80,26 +103,28 @@ def check_gradient(
     ------
     TypeError, ValueError
         As the operators; also if the claim does not have the structure and shapes of the derivative, if not exactly one
-        of ``grad``, ``jac``, ``hess`` and ``vjp`` is given, or if f returns complex numbers, but is not holomorphic.
+        of ``grad``, ``jac``, ``hess``, ``vjp`` and ``jvp`` is given, or if f returns complex numbers and is not
+        holomorphic.
 
     Notes
     -----
-    f is called about 13 times for each element of x with the default scheme, or 13 times for each direction and each
-    halving; and 13 times at x and along a random direction. The claim is called five times: three times at x, to see
-    whether it is deterministic, and at x changed by a few roundings, to see how much these matter.
+    f is called four times for each element of x: a difference at two steps, with an error that their change and
+    rounding give, settles what agrees with the claim. All else is left to `Adaptive`: about 13 calls an element.
+    Besides, f is called 7 times at x and along a random direction; the claim five times: three times
+    at x, to see whether it is deterministic, and at x changed by a few roundings, to see how much these matter. Points
+    at which f raises count as NaN, except x itself.
 
-    If x is of a dtype of fewer digits than float64, f is also called 27 times with x in float64, at x and along that
-    direction. On PyTorch, the arrays inside f are widened as well while it runs; on JAX, float64 is enabled during the
-    check. If f returns the same numbers there, up to rounding, it is differentiated in float64, and the report says so;
-    if anything is wrong, it is differentiated in the dtype of x as well. If f raises, or returns other numbers, it is
-    differentiated in the dtype of x alone; so it is if ``scheme`` is given. The claim is always the one in the dtype of
-    x; it is called once more, in float64, to tell its rounding from mistakes.
+    If x is of a dtype of fewer digits than float64, f is also called 14 times with x in float64. On PyTorch, the arrays
+    inside f are widened as well while it runs; on JAX, float64 is enabled during the check. If f returns the same
+    numbers there, up to rounding, it is differentiated in float64, and the report says so; if anything is wrong, it is
+    differentiated in the dtype of x as well, as it is from the start if f raises or returns other numbers, or if
+    ``scheme`` is given. The claim is the one in the dtype of x; it is called once more, in float64, to tell its
+    rounding from mistakes.
 
     An element is wrong if claim and numerical derivative differ by more than four times the estimated error of the
-    latter (eight times, along a direction) plus the effect of rounding on the claim, and if they do so again when f is
-    sampled at other points. The remainder of the Taylor test, ``|f(x + t d) - f(x) - t g.d|``, shrinks as t**2 if g is
-    the gradient, and as t if it is not (P. E. Farrell, D. A. Ham, S. W. Funke and M. E. Rognes, *Automated derivation
-    of the adjoint of high-level transient finite element programs*, SIAM J. Sci. Comput. 35 (2013), C369-C393).
+    latter (eight times, along a direction) plus the effect of rounding on the claim, and if a nearer look says the
+    same. The remainder of the Taylor test, ``|f(x + t d) - f(x) - t g.d|``, shrinks as t**2 if g is the gradient, and
+    as t if it is not (P. E. Farrell, D. A. Ham, S. W. Funke and M. E. Rognes, SIAM J. Sci. Comput. 35 (2013), C369).
 
     Examples
     --------
@@ -122,26 +147,136 @@ def check_gradient(
     >>> anygrad.check_gradient(lambda x: W @ x, None, x[:2], jac=W.T).verdict
     'wrong'
     """
-    from anygrad.check.probe import Task, default_scheme  # noqa: PLC0415 - needed for nothing else
-    from anygrad.check.run import run_check  # noqa: PLC0415 - likewise
-
     require_callable(f)
-    claim = _only_claim(grad=grad, jac=jac, hess=hess, vjp=vjp)
-    _require_options(claim[0], directions=directions, rtol=rtol)
-    parameters = Parameters.of(x)
-    options = Options("check_gradient", default_scheme(parameters) if scheme is None else scheme, evaluator, bounds)
+    kind, claim = _only_claim(grad=grad, jac=jac, hess=hess, vjp=vjp, jvp=jvp)
+    _require_options(kind, directions=directions, rtol=rtol)
     started, rng = time.perf_counter(), _generator(seed)
-    task = Task.of(f, x, claim, options, rng, scheme_given=scheme is not None)
+    if grad is True:
+        f, claim = Item(f, 0), Item(f, 1)
+    if has_aux:
+        f = Item(f, 0)
+    options = Options("check_gradient", Adaptive() if scheme is None else scheme, _tolerant(evaluator), bounds)
+    task = Task("grad" if kind in {"vjp", "jvp"} else kind, kind, f, x, claim, options, scheme is not None, np.geterr())
     try:
-        return run_check(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
+        with np.errstate(all="ignore"):
+            return _run(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
     except RuntimeError as error:
         if stop := stopped(error):
             raise stop from None
         raise
 
 
+def _run(
+    task: Task, rng: np.random.Generator, started: float, *, directions: int | None, rtol: float, progress: Any
+) -> CheckReport:
+    task.parameters.require_some()
+    ncalls = 0
+    if task.name in {"vjp", "jvp"}:
+        task, ncalls = with_vjp(task, task.claim, rng) if task.name == "vjp" else with_jvp(task, task.claim)
+    if not task.scheme_given:
+        task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
+    direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)
+    # What a gradient claims is read before f is called; other derivatives have the shapes of f.
+    claim = call_claim(task, Layout.of(task, Function(task.f)), direction) if task.kind == "grad" else None
+    probe = task.probe(direction, LENGTHS)
+    layout = Layout.of(task, probe.function)
+    claim = claim or call_claim(task, layout, direction)
+    task, seed = task.knowing(probe), int(rng.integers(2**32))
+
+    def compare(task: Task, probe: Probe, wide: HostArray | None) -> tuple[Setting, Outcome]:
+        own = Claim.of(claim, task, layout, probe, wide)
+        setting = Setting(task, probe, layout, own, rtol, few_digits=has_few_digits(task) and not task.scheme_given)
+        if directions is None or not task.parameters.size:
+            return setting, compare_elements(setting, progress)
+        return setting, compare_directions(setting, directions, np.random.default_rng(seed))
+
+    wider, line, calls = widened(task, probe, direction)
+    ncalls += probe.ncalls + calls + require_holomorphic(task, probe, direction)
+    called = wider is not task and callable(task.claim) and claim.coarsest > wider.eps
+    setting, outcome = compare(wider, line, wide_claim(wider, layout, claim.coarsest) if called else None)
+    ncalls += outcome.ncalls
+    if wider is not task and outcome.wrong:
+        narrow = compare(task, probe, None)
+        ncalls += narrow[1].ncalls
+        if not _agree(outcome, narrow[1]):
+            setting, outcome = narrow
+    test, calls = (
+        (None, 0)
+        if outcome.is_rounding or task.kind == "hess"
+        else taylor_of(task, claim.table, probe, direction, wrong=outcome.wrong, noise=outcome.noise)
+    )
+    hints, more = _hints(task, claim, setting, outcome, probe)
+    return make_report(
+        setting,
+        outcome,
+        claim,
+        test,
+        hints,
+        own=probe,
+        direction=direction,
+        ncalls=ncalls + calls + more,
+        claim_ncalls=claim.ncalls + called,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _tolerant(evaluator: Any) -> Evaluator:
+    """Return the evaluator that counts points at which f raises as NaN; a journal keeps what it is told to keep."""
+    own = dataclasses.is_dataclass(evaluator) and hasattr(evaluator, "on_error") and not hasattr(evaluator, "inner")
+    tolerant: Evaluator = replace(evaluator, on_error="nan") if own and not isinstance(evaluator, type) else evaluator
+    return tolerant
+
+
+def _agree(wide: Outcome, narrow: Outcome) -> bool:
+    """Return whether the derivatives for which a claim is wrong in float64 are found in x's own dtype, too.
+
+    An f that rounds intermediate results with respect to only some elements may have passed as one that does not.
+    """
+    return not any(
+        np.any(one.wrong & (np.abs(one.numerical - other.numerical) > one.tolerance + other.tolerance))
+        for one, other in zip(wide.comparisons, narrow.comparisons, strict=True)
+    )
+
+
+def _hints(task: Task, claim: Calls, setting: Setting, outcome: Outcome, probe: Probe) -> tuple[tuple[str, ...], int]:
+    if claim.accumulates:
+        return (_ACCUMULATES.format(name=task.name),), 0
+    if not outcome.wrong:
+        return (), 0
+    from anygrad.check.hints import hints  # noqa: PLC0415 - needed for wrong gradients alone
+
+    if probe.flat_in_steps(task.eps):
+        return (_STEPS,), 0
+    if outcome.directional:
+        together = (np.stack([getattr(one, part) for one in outcome.comparisons]) for part in _PARTS)
+        return hints([Comparison("along directions", *together)], unused=[not np.any(probe.changes)]), 0
+    unused, ncalls = [], 0
+    for one, (_, columns) in zip(outcome.comparisons, setting.layout.blocks, strict=True):
+        if np.any(one.wrong) and not np.any(one.numerical):  # f may not change with this array at all
+            alone = np.zeros(task.magnitudes.shape)
+            alone[columns] = task.magnitudes[columns]
+            along = task.probe(alone, LENGTHS[:3], repeats=1)
+            ncalls += along.ncalls
+            unused.append(not np.any(along.changes))
+        else:
+            unused.append(False)
+    points = [on_host(array, name) for name, array in task.parameters.by_name.items()]
+    return hints(outcome.comparisons, points if task.kind == "grad" else (), unused), ncalls
+
+
+_PARTS = ("claimed", "numerical", "tolerance")
+_ACCUMULATES = (
+    "{name} accumulates: each call at x returns as much more than the one before. Let every call begin at zero:"
+    " in PyTorch by optimizer.zero_grad(), or x.grad = None, before backward(); elsewhere by a new array instead of +="
+    " into one that is kept"
+)
+_STEPS = (
+    "f is flat in steps: it changes along a line, but not next to x, so that its derivative is 0. A straight-through"
+    " gradient is a convention that no difference confirms: check the function before it is rounded"
+)
+
+
 def _only_claim(**claims: Any) -> tuple[str, Any]:
-    """Return the name and the value of the only claim; raise if there is not exactly one."""
     given = {name: claim for name, claim in claims.items() if claim is not None}
     if len(given) == 1:
         return given.popitem()
@@ -152,7 +287,6 @@ def _only_claim(**claims: Any) -> tuple[str, Any]:
 
 
 def _require_options(kind: str, *, directions: Any, rtol: Any) -> None:
-    """Raise unless directions and rtol are numbers that make sense."""
     countable = isinstance(directions, numbers.Integral) and not isinstance(directions, bool)
     if directions is not None and not (countable and directions > 0):
         raise ValueError(f"directions is {directions!r}, but a number of directions was expected, such as 3, or None")
@@ -168,7 +302,6 @@ def _require_options(kind: str, *, directions: Any, rtol: Any) -> None:
 
 
 def _generator(seed: Any) -> np.random.Generator:
-    """Return the generator for a seed; raise if it is not one."""
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from anygrad._typing import PyTree
-from anygrad.check.compare import Comparison
-from anygrad.check.probe import HostArray, Setting, Task, leaves_on_host, probe_line, spacing
-from anygrad.check.taylor import LENGTHS
+from anygrad.check.task import HostArray, Layout, Probe, Task, flat, on_host, spacing
 from anygrad.evaluators import Loop
 from anygrad.problem.options import Options
-from anygrad.problem.parameters import Parameters
 from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
 
-Named = list[tuple[str, HostArray]]
-
+_LOST = 4.0  # times the error that is seen in few calls
+_COARSE = 1e-10  # with more digits than this, what cancels leaves enough of them
 _SUMMED = 8.0  # roundings of the largest element
 # A claim accumulates if each call adds the same to within so many roundings, and adds at least so large a share of the
 # largest element, as roundings are often equal, too.
-_EVENLY = 8.0
-_ADDED = 1e-3
-_LONGEST = LENGTHS[:3]  # where f changes most
+_EVENLY, _ADDED = 8.0, 1e-3
 
 _STRUCTURES = {
     "grad": "a gradient has the structure of x",
@@ -35,254 +30,241 @@ _STRUCTURES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """The derivative that the user claims, and how exact it can be; lists have an entry for each array.
+# What users write instead of f and its derivative
 
-    Attributes
-    ----------
-    names, values
-        The arrays, and the expressions that name them.
-    spread
-        How far apart the claims for the same x are.
-    rounding
-        How much the claim changes when x changes by its own rounding.
-    eps
-        The spacing at 1 of the claim's dtype, or of x's if that is coarser: it may have been computed in that.
-    ncalls
-        How often the claim was called.
-    wide_values
-        The claim computed in a wider dtype; empty if that is not known.
-    hidden_rounding
-        How large rounding errors of intermediate results may be; empty if f has no more digits than the claim.
-    accumulates
-        Whether each call at x added the same to the result of the one before.
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One of the things that a function returns."""
+
+    f: Callable[[Any], Any]
+    index: int
+
+    def __call__(self, x: Any) -> Any:
+        """Return it."""
+        returned = self.f(x)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise TypeError(
+                f"f returned {returned!r:.60}, but a pair was expected: (value, {('aux', 'gradient')[self.index]})"
+            )
+        return returned[self.index]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedSum:
+    """The weighted sum of the elements of f(x); for many points at a time, if f is written for that."""
+
+    f: Callable[[Any], Any]
+    weights: PyTree
+    leading: bool
+
+    def __call__(self, x: Any) -> Any:
+        """Return one number, or one for each point."""
+        values, weights = flatten(self.f(x), "f(x)").leaves, flatten(self.weights, "f(x)").leaves
+        total: Any = 0.0
+        for value, weight in zip(values, weights, strict=True):
+            xp = array_namespace(weight)
+            product = xp.asarray(value) * weight
+            axes = tuple(range(1, product.ndim)) if self.leading else None
+            total = total + xp.sum(product, axis=axes)
+        return total
+
+
+def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]:
+    """Return the check of a vector-Jacobian product as that of the gradient of a randomly weighted sum."""
+    task.parameters.require_real("a vector-Jacobian product")
+    if not callable(vjp):
+        raise TypeError(f"vjp is {vjp!r:.60}, but a function was expected: vjp(x, g), with g like what f returns")
+    probe = replace(task, kind="jac").probe(np.zeros(task.parameters.size), (), repeats=1, cotangent=rng)
+    weights = probe.cotangent
+    leaves = flatten(weights, "f(x)")
+
+    def gradient(x: Any) -> PyTree:
+        # Copies: a backward pass may write into its argument.
+        return vjp(x, leaves.rebuild([array_namespace(leaf).asarray(leaf, copy=True) for leaf in leaves.leaves]))
+
+    weighted = WeightedSum(task.f, weights, task.options.evaluator.leading)
+    return replace(task, kind="grad", name="vjp", f=weighted, claim=gradient), probe.ncalls
+
+
+def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
+    """Return the check of a Jacobian-vector product as that of the Jacobian, a column for each element of x."""
+    task.parameters.require_real("a Jacobian-vector product")
+    if not callable(jvp):
+        raise TypeError(f"jvp is {jvp!r:.60}, but a function was expected: jvp(x, v), with v like x")
+    task = replace(task, kind="jac", name="jvp")
+    parameters = task.parameters
+    probe = task.probe(np.zeros(parameters.size), (), repeats=1)
+    layout, width = Layout.of(task, probe.function), len(parameters.arrays)
+
+    def column(x: Any, unit: HostArray) -> HostArray:
+        parts = flatten(task.like_x(unit)).leaves
+        v = [array_namespace(a).asarray(part, dtype=a.dtype) for part, a in zip(parts, parameters.arrays, strict=True)]
+        returned = flatten(jvp(x, parameters.rebuild(v)), "jvp(x, v)")
+        return flat([on_host(leaf, name) for name, leaf in zip(returned.names, returned.leaves, strict=True)])
+
+    def jacobian(x: Any) -> PyTree:
+        arrays = layout.arrays(np.stack([column(x, unit) for unit in np.eye(parameters.size)], axis=1))
+        return probe.function.rebuilt(
+            [parameters.rebuild(arrays[start : start + width]) for start in range(0, len(arrays), width)]
+        )
+
+    return replace(task, claim=jacobian), probe.ncalls
+
+
+# What is claimed, as tables with a row for each value of f and a column for each element of x
+
+
+def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, HostArray]:
+    """Return what was claimed, and the spacing at 1 of its dtypes, as tables; None stands for an array of zeros."""
+    name = f"{task.name}(x)" if callable(task.claim) else task.name
+    if tree is None:
+        raise TypeError(f"{name} is None, but derivatives were expected: is a return statement missing?")
+    parts = flatten(tree, name, none_is_leaf=True)
+    names = ["x" + n.removeprefix(name) if task.kind == "grad" else n.replace("(x)", "", 1) for n in parts.names]
+    shapes = dict(zip(layout.names, layout.shapes, strict=True))
+    found = [
+        (own, np.zeros(shapes[own]) if leaf is None else on_host(leaf, place), spacing(leaf))
+        for own, place, leaf in zip(names, parts.names, parts.leaves, strict=True)
+        if leaf is not None or own in shapes
+    ]
+    given = [array.shape for _, array, _ in found]
+    cause = describe_mismatch([own for own, _, _ in found], layout.names, given, layout.shapes)
+    if cause is None:
+        return layout.table([array for _, array, _ in found]), layout.table([np.asarray(eps) for *_, eps in found])
+    if layout.names == ["x"] and [own for own, _, _ in found] == ["x[0]"]:
+        cause = f"is a tuple or list of one array: return its element [0], an array of shape {layout.shapes[0]}"
+    elif len(layout.names) == len(found) == 1:
+        cause = f"has the shape {given[0]}, but {layout.shapes[0]} was expected: {_STRUCTURES[task.kind]}"
+    else:
+        cause = f"has {cause}; {_STRUCTURES[task.kind]}"
+    raise ValueError(f"{name} {cause}")
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """What the claim returned at x, how far other calls at x and beside it were from that, and how often it was called.
+
+    ``eps`` are the spacings at 1 of its dtypes, or of x's where these are coarser: it may have been computed in those.
+    ``accumulates`` says whether each call at x added the same to the result of the one before.
     """
 
-    names: Sequence[str]
-    values: Sequence[HostArray]
-    spread: Sequence[HostArray]
-    rounding: Sequence[HostArray]
-    eps: Sequence[float]
+    table: HostArray
+    eps: HostArray
+    spread: HostArray
+    rounding: HostArray
     ncalls: int
-    wide_values: Sequence[HostArray] = ()
-    hidden_rounding: Sequence[HostArray] = ()
     accumulates: bool = False
 
     @property
-    def deterministic(self) -> bool:
-        """Whether the claim was the same for the same x."""
-        return not any(np.any(spread) for spread in self.spread)
-
-    def sum_rounding(self, i: int, eps: float) -> float:
-        """Return the error of elements of the i-th array that are sums of larger, rounded numbers.
-
-        ``eps`` is the spacing at 1 of the dtype of the numerical derivative: if that is no wider than the claim's, its
-        larger error is allowed for anyway.
-        """
-        if self.eps[i] <= eps:
-            return 0.0
-        finite = self.values[i][np.isfinite(self.values[i])]
-        return _SUMMED * self.eps[i] * float(np.max(np.abs(finite), initial=0.0))
-
-    def allowed_rounding(self, i: int, numerical: HostArray, tolerance: HostArray) -> HostArray | float:
-        """Return the error of the i-th array that rounding of intermediate results explains."""
-        if not self.hidden_rounding:
-            return 0.0
-        wide = self.wide_values[i] if self.wide_values else None
-        return allowed_rounding(self.hidden_rounding[i], wide, numerical, tolerance)
+    def coarsest(self) -> float:
+        """The largest of the spacings."""
+        return float(np.max(self.eps, initial=0.0))
 
 
-def allowed_rounding(
-    hidden_rounding: HostArray, wide_value: HostArray | None, numerical: HostArray, tolerance: HostArray
-) -> HostArray:
-    """Return the error that rounding of intermediate results explains: none where the claim in a wider dtype is off.
-
-    That is a mistake, however small. A claim that is not known in a wider dtype may be right.
-    """
-    if wide_value is None:
-        return hidden_rounding
-    with np.errstate(invalid="ignore"):
-        return np.where(np.abs(wide_value - numerical) <= tolerance, hidden_rounding, 0.0)
-
-
-def evaluate_claim(claim: Any, name: str, parameters: Parameters, direction: HostArray, bounds: Any = None) -> Claim:
-    """Return what a function of x claims, or what is claimed as arrays.
-
-    A function is called three times at x, and twice at x changed by a few roundings along ``direction``.
-    """
-    if not callable(claim):
-        named = _named(claim, name, name)
-        zeros = [np.zeros(value.shape) for _, value in named]
-        return _of(named, zeros, zeros, _coarser(_spacings(claim), parameters, name), 0)
-    seen: list[Named] = []
-    claim_eps: list[float] = []
+def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
+    """Call the claim three times at x, and twice at x changed by a few roundings along a direction."""
+    of_x = layout.table([np.asarray(spacing(a)) for a in task.parameters.arrays]) if task.kind == "grad" else task.eps
+    if not callable(task.claim):
+        table, eps = read_claim(task, layout, task.claim)
+        return Calls(table, np.maximum(eps, of_x), np.zeros(table.shape), np.zeros(table.shape), 0)
+    seen: list[tuple[HostArray, HostArray]] = []
 
     def record(x: Any) -> float:
         """Keep the claim at x; the number that is returned does not matter."""
         before = _bytes(x)
-        returned = claim(x)
+        returned = task.claim(x)
         if _bytes(x) != before:
             raise ValueError(
-                f"{name} modifies its argument: let it work on a copy, as in lambda x: {name}(x.copy()); x has been put"
-                " back to what it was"
+                f"{task.name} modifies its argument: let it work on a copy, as in lambda x: {task.name}(x.copy()); x"
+                " has been put back to what it was"
             )
-        seen.append([(place, value.copy()) for place, value in _named(returned, name, f"{name}(x)")])
-        claim_eps[:] = _spacings(returned)
+        seen.append(read_claim(task, layout, returned))
         return 0.0
 
-    options = Options("check_gradient", Central(), Loop(), bounds)
-    eps = max(map(spacing, parameters.arrays))
-    probe = probe_line(record, parameters, direction, (2 * eps, 4 * eps), options)
-    if (coarser := max(claim_eps, default=0.0)) > eps:  # computed in another dtype than x is in, it rounds more
-        probe_line(record, parameters, direction, (2 * coarser, 4 * coarser), options, repeats=0)
-    at_x, beside = seen[: len(probe.repeated)], seen[len(probe.repeated) :]
-    own = _coarser(claim_eps, parameters, name)
-    found = _of(at_x[0], _distances(at_x[0], at_x[1:]), _distances(at_x[0], beside), own, len(seen))
-    return replace(found, accumulates=_accumulates(at_x, max(own, default=eps)))
+    alone = replace(task, kind="grad", options=Options("check_gradient", Central(), Loop(), task.options.bounds))
+    alone.probe(direction, (2 * task.eps, 4 * task.eps), repeats=3, last=False, f=record)
+    eps = np.maximum(seen[0][1], of_x)
+    if (coarsest := float(np.max(eps, initial=0.0))) > task.eps:  # in another dtype than x is in, it rounds more
+        alone.probe(direction, (2 * coarsest, 4 * coarsest), repeats=1, f=record)
+    table, *others = (table for table, _ in seen)
+    repeated, beside = others[:2], others[2:4] + others[5:]
+    accumulates = len(repeated) == 2 and _accumulates(table, repeated[0], repeated[1], coarsest)
+    return Calls(table, eps, _distance(table, repeated), _distance(table, beside), len(seen), accumulates)
 
 
-def require_structure(claim: Claim, kind: str, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
-    """Raise unless the claim has the structure and the shapes that a derivative of its kind has here."""
-    if cause := describe_mismatch(claim.names, names, [value.shape for value in claim.values], shapes):
-        raise ValueError(f"what is claimed has {cause}; {_STRUCTURES[kind]}")
-
-
-def _spacings(tree: PyTree) -> list[float]:
-    return list(map(spacing, flatten(tree).leaves))
-
-
-def _coarser(eps: Sequence[float], parameters: Parameters, kind: str) -> list[float]:
-    """Return the spacings of the claim's dtypes, or of x's arrays where these are coarser."""
-    of_x = list(map(spacing, parameters.arrays))
-    alike = kind in {"grad", "vjp"} and len(of_x) == len(eps)
-    return [max(pair) for pair in zip(eps, of_x if alike else [max(of_x)] * len(eps), strict=True)]
-
-
-def _named(tree: PyTree, kind: str, name: str) -> Named:
-    """Return arrays with the names of x's arrays that they belong to; those of a Jacobian or Hessian with their own."""
-    like_x = kind in {"grad", "vjp"}
-    return [
-        # A mask, such as x > 0 for max(x, 0), is an array of 0 and 1.
-        (
-            "x" + place.removeprefix(name) if like_x else place.replace("(x)", "", 1),
-            np.asarray(value, np.result_type(value, float)),
-        )
-        for place, value in leaves_on_host(tree, name)
-    ]
-
-
-def _of(
-    named: Named, spread: Sequence[HostArray], rounding: Sequence[HostArray], eps: Sequence[float], ncalls: int
-) -> Claim:
-    names, values = [place for place, _ in named], [value for _, value in named]
-    return Claim(names, values, spread, rounding, eps, ncalls)
-
-
-def _accumulates(at_x: Sequence[Named], eps: float) -> bool:
-    """Return whether each of three calls at the same x added the same to the result of the one before."""
-    if len(at_x) < 3:  # for an empty array there is only one call
-        return False
-    first, second, third = (np.concatenate([np.zeros(0), *(value.ravel() for _, value in one)]) for one in at_x)
-    with np.errstate(all="ignore"):
-        added, size = second - first, float(np.max(np.abs(third), initial=0.0))
-        uneven = float(np.max(np.abs(third - second - added), initial=0.0))
-        return uneven <= _EVENLY * eps * size and float(np.max(np.abs(added), initial=0.0)) > _ADDED * size
+def _distance(table: HostArray, others: Sequence[HostArray]) -> HostArray:
+    distances = [np.nan_to_num(np.abs(other - table), nan=0.0, posinf=0.0) for other in others]
+    largest: HostArray = np.max(distances, axis=0) if distances else np.zeros(table.shape)
+    return largest
 
 
 def _bytes(x: PyTree) -> list[bytes]:
-    return [value.tobytes() for _, value in leaves_on_host(x, "x")]
+    parts = flatten(x)
+    return [on_host(leaf, name).tobytes() for name, leaf in zip(parts.names, parts.leaves, strict=True)]
 
 
-def _distances(first: Named, others: Sequence[Named]) -> list[HostArray]:
-    """Return the largest distance of any of the others from the first, for each array; NaN counts as no distance."""
-    places = [place for place, _ in first]
-    for other in others:
-        if [place for place, _ in other] != places:
-            raise ValueError(
-                f"a tree of {', '.join(places)} was claimed at first, but one of"
-                f" {', '.join(place for place, _ in other)} later: the same is expected of a derivative at each call"
-            )
-    return [
-        np.max([_distance(value, other[i][1]) for other in others], axis=0, initial=0.0)
-        for i, (_, value) in enumerate(first)
-    ]
+def _accumulates(first: HostArray, second: HostArray, third: HostArray, eps: float) -> bool:
+    added, size = second - first, float(np.max(np.abs(third), initial=0.0))
+    uneven = float(np.max(np.abs(third - second - added), initial=0.0))
+    return uneven <= _EVENLY * eps * size and float(np.max(np.abs(added), initial=0.0)) > _ADDED * size
 
 
-def _distance(one: HostArray, other: HostArray) -> HostArray:
-    if one.shape != other.shape:
-        raise ValueError(
-            f"an array of shape {one.shape} was claimed at x, but one of shape {other.shape} next to it: the same is"
-            " expected of a derivative at all points"
-        )
-    with np.errstate(all="ignore"):
-        distance: HostArray = np.nan_to_num(np.abs(other - one), nan=0.0, posinf=0.0)
-    return distance
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """The claim, for the dtype in which f is differentiated.
 
-
-# A claim in fewer digits than f
-
-
-def with_wide_values(claim: Claim, setting: Setting, *, wider: bool) -> Claim:
-    """Return a claim with its hidden rounding errors, if its dtype is narrower than the one f is differentiated in.
-
-    If that dtype is ``wider`` than x's own, the claim is called once more, in it.
-
-    A derivative may be small because larger numbers cancel, each of them rounded: these are assumed to be as large as
-    f divided by x.
+    ``error`` is how far off it may be for what rounding and variation have shown, ``hidden`` how large rounding errors
+    of its intermediate results may be, and ``eps`` the largest spacing at 1 of its dtypes. ``wide`` is the claim
+    computed in the dtype of f, where that is wider, and ``typical`` how large it would be if its terms did not cancel;
+    None and 0 where that is not known.
     """
-    task = setting.task
-    if max(claim.eps, default=0.0) <= max(task.eps):
-        return claim
-    known = [task.magnitudes[i % len(task.magnitudes)] for i in range(len(claim.values))]
-    pairs = list(zip(claim.values, known, strict=True))
-    fits = all(value.shape[value.ndim - size.ndim :] == size.shape for value, size in pairs)
-    if task.kind == "hess" or not fits:
-        return claim
-    hidden_rounding = [
-        np.broadcast_to(setting.probe.rounding(eps) / size, value.shape)
-        for eps, (value, size) in zip(claim.eps, pairs, strict=True)
-    ]
-    called = wider and callable(task.claim)
-    wide_values = _wide_values(claim, task) if called else ()
-    return replace(claim, hidden_rounding=hidden_rounding, wide_values=wide_values, ncalls=claim.ncalls + called)
+
+    table: HostArray
+    error: HostArray
+    eps: float
+    deterministic: bool
+    hidden: HostArray
+    wide: HostArray | None = None
+    typical: HostArray | float = 0.0
+
+    @classmethod
+    def of(cls, calls: Calls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:
+        """Return the claim for a task, in which x may have a wider dtype than the claim."""
+        first, narrow = task.kind != "hess", calls.coarsest > task.eps
+        size = np.where(np.isfinite(calls.table), np.abs(calls.table), 0.0)
+        # All of an array varies as much as its most variable element.
+        error = 4 * calls.rounding + 2 * layout.largest(calls.spread) + 4 * calls.eps * size
+        # An element may be the sum of larger, rounded numbers.
+        error = error + _SUMMED * np.where(calls.eps > task.eps, calls.eps, 0.0) * layout.largest(size)
+        # It may be small because larger numbers cancel: these are taken to be as large as f divided by x.
+        coarse = first and calls.coarsest > _COARSE
+        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
+        deterministic = not np.any(calls.spread)
+        return cls(calls.table, error, calls.coarsest, deterministic, hidden, wide if first and narrow else None)
+
+    def along(self, v: HostArray, eps: float) -> Claim:
+        """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""
+        uncertain = np.hypot(self.error, 4 * max(eps, self.eps) * np.abs(self.table))
+        error, hidden, typical = (root_of_squares(table, v)[:, None] for table in (uncertain, self.hidden, self.table))
+        wide = None if self.wide is None else (self.wide @ v)[:, None]
+        return replace(self, table=(self.table @ v)[:, None], error=error, hidden=hidden, wide=wide, typical=typical)
+
+    def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
+        """Return the error that rounding explains: none where the claim in a wider dtype is off as well.
+
+        Where that is right, the narrower one may differ from it by a few times what a rounding of x makes of it.
+        """
+        if self.wide is None:
+            return self.hidden
+        right = np.abs(self.wide - numerical) <= tolerance
+        lost = np.minimum(np.abs(self.table - self.wide), _LOST * self.error)
+        return np.where(right, np.maximum(self.hidden, lost), 0.0)
 
 
-def _wide_values(claim: Claim, task: Task) -> Sequence[HostArray]:
-    try:
-        with task.parameters.context():
-            returned = task.claim(task.x)
-            values = [value for _, value in leaves_on_host(returned, task.name)]
-            coarsest = max(_spacings(returned), default=0.0)
-    except Exception:  # whatever a function raises that was written for another dtype
-        return ()
-    alike = [value.shape for value in values] == [value.shape for value in claim.values]
-    return values if alike and coarsest < max(claim.eps, default=0.0) else ()
-
-
-# Arrays that f does not use
-
-
-def unused_arrays(task: Task, comparisons: Sequence[Comparison], direction: HostArray) -> tuple[list[bool], int]:
-    """Return which arrays of x f does not change with at all, though the claim says so, and the calls of f."""
-    parameters = task.parameters
-    ends = np.cumsum([0, *map(math.prod, parameters.shapes)])
-    unused, ncalls = [], 0
-    for number, comparison in enumerate(comparisons):
-        if np.any(comparison.numerical) or not np.any(comparison.wrong):
-            unused.append(False)
-            continue
-        i = number % len(parameters.arrays)
-        f, bounds = task.function_of_array(i)
-        probe = probe_line(
-            f,
-            Parameters.of(parameters.arrays[i]),
-            direction[ends[i] : ends[i + 1]],
-            _LONGEST,
-            replace(task.options, bounds=bounds),
-            vector=task.vector,
-            repeats=1,
-        )
-        unused.append(probe.is_constant)
-        ncalls += probe.ncalls
-    return unused, ncalls
+def root_of_squares(table: HostArray, v: HostArray) -> HostArray:
+    """Return the root of the sum of squares of the terms of ``table @ v``, whose squares may overflow."""
+    sizes, lengths = np.abs(table), np.abs(v)
+    most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
+    root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
+    return root

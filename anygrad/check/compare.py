@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
-from anygrad._typing import Array, PyTree
-from anygrad.check.probe import HostArray, Task, all_on_host, leaves_on_host
-from anygrad.problem.parameters import Parameters
+from anygrad._typing import Array
+from anygrad.check.claim import Claim
+from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, on_host
+from anygrad.operators.hessian import hessian
 from anygrad.problem.result import ConstantFunctionWarning, Result
-from anygrad.problem.tree import flatten
+from anygrad.problem.tree import flatten, is_number
 from anygrad.schemes import Scheme
+from anygrad.schemes.base import Lines, Slopes
 
 # From the gravest to the least grave; the verdict on an element is the first that holds for it.
 VERDICTS = ("wrong", "nonfinite", "kink", "nondeterministic", "noisy", "inconclusive", "agrees")
+INCONCLUSIVE, AGREES = 5, 6
 
+# How many estimated errors are tolerated: for functions computed in float32, an estimate is sometimes less than a third
+# of the error.
+CONFIDENCE = 4.0
+# The error at a kink covers the slopes of both sides, to so many digits.
+_BOTH_SLOPES = 1.01
 # An uncertainty that is less than this share of the derivative still tells something.
 _RESOLVED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One array of derivatives as claimed and as found numerically, on the host; all arrays are of its shape.
+    """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape.
 
-    Attributes
-    ----------
-    name
-        The array in the user's words: ``x``, or ``x['W1']``.
-    claimed, numerical
-        The derivatives, in float64 or complex128.
-    tolerance
-        How far apart the two may be, given all that is known of the errors of both.
-    rounded
-        The rounding error of the claim; a part of the tolerance.
+    ``tolerance`` is how far apart the two may be, given all that is known of the errors of both; ``name`` is the array
+    in the user's words, ``x`` or ``x['W1']``.
     """
 
     name: str
     claimed: HostArray
     numerical: HostArray
     tolerance: HostArray
-    rounded: HostArray
-
-    @property
-    def arrays(self) -> tuple[HostArray, HostArray, HostArray, HostArray]:
-        """The arrays, in the order of the attributes."""
-        return self.claimed, self.numerical, self.tolerance, self.rounded
 
     @property
     def difference(self) -> HostArray:
@@ -72,290 +65,434 @@ class Comparison:
             ratio = np.where(self.difference == 0, 0.0, self.difference / self.tolerance)
         return np.nan_to_num(ratio, nan=np.inf, posinf=np.inf)
 
-
-def stack(name: str, comparisons: Sequence[Comparison]) -> Comparison:
-    """Return comparisons of one shape as one, with a leading axis."""
-    return Comparison(name, *map(np.stack, zip(*(one.arrays for one in comparisons), strict=True)))
-
-
-def split(comparison: Comparison, sizes: Sequence[int]) -> list[Comparison]:
-    """Return one comparison as several, of so many elements each."""
-    ends = np.cumsum(sizes)[:-1]
-    tables = [np.split(table, ends) for table in comparison.arrays]
-    return [Comparison(comparison.name, *arrays) for arrays in zip(*tables, strict=True)]
-
-
-def concatenate(parts: Sequence[Comparison]) -> Comparison:
-    """Return several comparisons as one of one dimension."""
-    return Comparison(parts[0].name, *map(flat, zip(*(part.arrays for part in parts), strict=True)))
-
-
-# Numerical derivatives
+    def split(self, layout: Layout) -> list[Comparison]:
+        """Return one comparison for each array of the user's tree."""
+        tables = map(layout.arrays, (self.claimed, self.numerical, self.tolerance))
+        return [Comparison(name, *arrays) for name, *arrays in zip(layout.names, *tables, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
-    """Derivatives found numerically; lists have an entry for each array.
+class Outcome:
+    """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
 
-    Attributes
-    ----------
-    names, values, errors
-        The arrays, the expressions that name them, and estimates of the absolute error of each element.
-    steps
-        The steps taken, which can be broadcast to the values; one number for all of them if they are of other shapes.
-    flags
-        The flags of the scheme.
-    is_constant
-        Whether f, given copies of x, always returned the same value.
-    ncalls
-        How often f was called.
+    There is one for each array, or for each direction. ``noise`` is what the scheme has found in f; ``is_rounding``
+    says whether f changes by no more than its rounding. ``located`` are the wrong elements along a direction, None
+    where they were not looked for.
     """
 
-    names: Sequence[str]
-    values: Sequence[HostArray]
-    errors: Sequence[HostArray]
-    steps: Sequence[HostArray]
-    flags: Sequence[Mapping[str, HostArray]]
-    is_constant: bool
-    ncalls: int
+    comparisons: Sequence[Comparison]
+    states: Sequence[HostArray]
+    ncalls: int = 0
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+    noise: float = 0.0
+    is_rounding: bool = False
+    located: Sequence[Comparison] | None = None
+    directional: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether any element is wrong."""
+        return any(bool(np.any(state == 0)) for state in self.states)
 
 
-def estimate(differentiate: Callable[..., Result], scheme: Scheme, name: str, rounding: float, n: int = 1) -> Estimate:
-    """Differentiate by a scheme.
+def compare_elements(setting: Setting, progress: Any) -> Outcome:
+    """Compare the claim with the numerical derivative, element by element."""
+    one, layout = settle(setting, progress), setting.layout
+    return replace(one, comparisons=one.comparisons[0].split(layout), states=layout.arrays(one.states[0]))
 
-    A scheme without an error estimate is used twice, with its own step and with twice that: the error is the change,
-    plus what rounding in values of f, ``rounding`` in each, makes of the n-th derivative.
+
+# Two differences: the cheap way
+
+
+@dataclass(frozen=True)
+class TwoSteps:
+    """Central differences at a step and at half of it, extrapolated, with an error that their change and rounding give.
+
+    The flag ``rough`` marks functions that are not smooth within the step, as far as four points and f(x) show it: in a
+    smooth one, what is even about x grows as the square of the step. ``flat`` marks those that do not change at all.
+    ``rounding`` is that of a value of f, where it is more than its size says.
     """
-    result, is_constant = _differentiate(differentiate, scheme)
-    other = _differentiate(differentiate, _doubled(scheme, result))[0] if result.error is None else None
-    second = result.error if other is None else other.value
-    columns = [flatten(tree).leaves for tree in (result.value, second, *result.flags.values())]
-    tables = [all_on_host(arrays, name) for arrays in zip(*columns, strict=True)]
-    values, errors = [table[0] for table in tables], [table[1] for table in tables]
-    steps = _steps(result.step, values)
-    if other is None:
-        errors = [np.abs(error) for error in errors]  # complex where x is
+
+    step: Any
+    rounding: float = 0.0
+    samples_complex: ClassVar[bool] = False
+    inspects_values: ClassVar[bool] = True
+
+    def steps(self, lines: Lines, n: int = 1) -> Array:
+        """Return the longer step of each line."""
+        if is_number(self.step):
+            return lines.xp.full_like(lines.at, float(self.step))
+        return lines.spread(self.step)
+
+    def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
+        """Return the first derivatives of ``lines``."""
+        xp, at = lines.xp, lines.at
+        far = [lines.nearest(at + steps), lines.nearest(at - steps)]
+        near = [lines.nearest(at + steps / 2), lines.nearest(at - steps / 2)]
+        base = lines.base()
+        up, down, near_up, near_down = lines.sample([*far, *near])
+        slope, near_slope = (up - down) / (far[0] - far[1]), (near_up - near_down) / (near[0] - near[1])
+        # Not a ratio of 4 where the dtype of x has rounded the points.
+        ratio = ((far[0] - far[1]) / (near[0] - near[1])) ** 2
+        value = near_slope + (near_slope - slope) / (ratio - 1.0)
+        size = xp.maximum(xp.maximum(xp.abs(up), xp.abs(down)), xp.abs(base))
+        # The next term is smaller than this one by about as much as this one is smaller than the slope.
+        change = xp.abs(near_slope - slope) * (4.0 / 3.0)
+        truncation = change * xp.minimum(change / xp.maximum(xp.abs(value), lines.tiny), xp.ones_like(change))
+        rounding = xp.maximum(lines.eps * size, xp.full_like(size, self.rounding))
+        even, near_even = up + down - 2.0 * base, near_up + near_down - 2.0 * base
+        allowed = _EVEN * rounding + _SHARE * (change * steps + xp.abs(even))
+        rough = ~(xp.abs(even - ratio * near_even) <= allowed)
+        if lines.lower is not None:
+            rough = rough | (far[1] < lines.lower)
+        if lines.upper is not None:
+            rough = rough | (far[0] > lines.upper)
+        still = (up == base) & (down == base) & (near_up == base) & (near_down == base)
+        flags = {"rough": rough, "flat": still, "nonfinite": ~xp.isfinite(value)}
+        return Slopes(value, steps, truncation + _ROUNDINGS * rounding / steps, flags)
+
+    def calls(self, m: int, n: int = 1) -> int:
+        """Return how often f is called."""
+        return 1 + 4 * m
+
+
+_ROUNDINGS = 4.0  # of the largest value: the error of the extrapolated difference, times the step
+# What is even about x deviates from a parabola by so many roundings, and by a share of what the function changes.
+_EVEN, _SHARE = 64.0, 0.02
+# A difference settles an element if it is known to this share of itself, and to so many times less in few digits.
+_PRECISE = 16.0
+_LONG = 2.0  # the step, in units of eps**(1/5): the remainder is as large as rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """How f is differentiated, and what it is compared with.
+
+    f and x may be in a wider dtype than the user's; ``probe`` has f along a line there. The claim is with respect to
+    all elements, or along ``direction``, of which the largest element is 1. ``few_digits`` says whether the dtype has
+    too few digits for extrapolation.
+    """
+
+    task: Task
+    probe: Probe
+    layout: Layout
+    claim: Claim
+    rtol: float
+    few_digits: bool = False
+    direction: HostArray | None = None
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether f and the claim are the same for the same x."""
+        return self.claim.deterministic and not self.probe.spread
+
+    @property
+    def scheme(self) -> Scheme:
+        """The user's scheme, or the default one; along a direction with the longest step that no element forbids."""
+        given = self.task.options.scheme
+        scheme: Any = given
+        step, v = getattr(scheme, "step", None), self.direction
+        if v is None or step is None or is_number(step) or hasattr(step, "steps"):
+            return given
+        steps = self.task.numbers_like_x(step)[v != 0] / np.abs(v[v != 0])
+        chosen: Scheme = replace(scheme, step=float(np.min(steps)) if steps.size else 1.0)
+        return chosen
+
+    @property
+    def sizes(self) -> HostArray:
+        """How far each element may move at most: by |x|; along a direction, until some element has moved as far."""
+        sizes, v = self.task.magnitudes, self.direction
+        return sizes if v is None else np.min(sizes[v != 0] / np.abs(v[v != 0]), keepdims=True, initial=np.inf)
+
+    @property
+    def rounding(self) -> float:
+        """The rounding error of a value of f: that of its size, and what f makes of the rounding of x."""
+        of_x = self.probe.typical_slope() if self.task.kind == "grad" else 0.0
+        return self.probe.rounding(self.task.eps) + self.task.eps * of_x
+
+    def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
+        """Differentiate f with respect to all elements, to some, or along the direction."""
+        if self.direction is not None:
+            return self.task.along(self.direction, scheme)
+        if self.task.n > 1:
+            return _hessian(self, scheme, progress)
+        return self.task.differentiate(scheme, elements, progress)
+
+    def two_steps(self, step: HostArray, elements: HostArray | None = None, progress: Any = False) -> Estimate:
+        """Differentiate f the cheap way."""
+        own = float(step[0]) if self.direction is not None else self.task.like_x(step)
+        rounding = self.rounding if self.task.kind == "grad" else 0.0
+        return self.differentiate(TwoSteps(own, rounding), elements, progress)
+
+    def with_error(self, progress: Any) -> Estimate:
+        """Differentiate by the user's scheme.
+
+        A scheme without an error estimate is used twice, with its own step and with twice that: the error is the
+        change, plus what rounding in values of f makes of the n-th derivative.
+        """
+        scheme, n = self.scheme, self.task.n
+        found = self.differentiate(scheme, None, progress)
+        if found.error is not None:
+            return found
+        longer: Any = scheme
+        if hasattr(scheme, "step"):
+            twice = 2 * found.step
+            longer = replace(longer, step=float(twice[0]) if self.direction is not None else self.task.like_x(twice))
+        other = self.differentiate(longer)
+        # Complex steps take no differences, in which rounding would grow.
+        rounding = 0.0 if scheme.samples_complex else self.probe.rounding(self.task.eps)
+        error = np.abs(found.value - other.value) + 2**n * rounding / found.step**n
+        return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
+
+    def compared(self, found: Estimate) -> Comparison:
+        """Return the claim beside what was found, with all that is known of the errors of both."""
+        task, claim, value = self.task, self.claim, found.value
+        assert found.error is not None
+        finite = np.isfinite(claim.table) & np.isfinite(value)
+        size = np.where(finite, np.maximum(np.abs(claim.table), np.abs(value)), 0.0)
+        of_values = 2 * self.probe.spread + found.noise()
+        of_values += 0.0 if task.options.scheme.samples_complex else self.rounding
+        tolerance = claim.error + of_values / found.step**task.n
+        # Along a direction the effects of all elements add up, or cancel: one of 225 was off by 4.2 estimated errors.
+        smooth = CONFIDENCE * (1 if self.direction is None else 2) * found.error + (4 * task.eps + self.rtol) * size
+        tolerance = tolerance + np.where(found.flag("kink"), _BOTH_SLOPES * found.error, smooth)
+        tolerance = tolerance + claim.allowed(value, tolerance)
+        return Comparison("", claim.table, value, np.where(finite, tolerance, 0.0))
+
+
+def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Outcome:
+    """Compare a table with the numerical derivatives; if ``sure``, what seems wrong is looked at more nearly."""
+    task, claim = setting.task, setting.claim
+    if setting.probe.is_constant:  # only a claim of 0 can agree where f did not see x change
+        zero = np.zeros(claim.table.shape)
+        return Outcome([Comparison("", claim.table, zero, zero)], [np.where(claim.table == 0, AGREES, INCONCLUSIVE)])
+    cheap = not (task.scheme_given or setting.few_digits or task.n > 1)
+    if cheap:
+        # The fewer digits the claim has to be compared in, the shorter the step may be.
+        share = float(np.sqrt(task.eps / claim.eps)) if claim.eps > task.eps else _LONG * task.eps**0.2
+        found = setting.two_steps(share * setting.sizes, None, progress)
     else:
-        errors = [
-            np.abs(value - wide) + 2**n * rounding / step**n
-            for value, wide, step in zip(values, errors, steps, strict=True)
-        ]
-    return Estimate(
-        names=flatten(result.value, name).names,
-        values=values,
-        errors=errors,
-        steps=steps,
-        flags=[dict(zip(result.flags, table[2:], strict=True)) for table in tables],
-        is_constant=is_constant,
-        ncalls=result.ncalls + (other.ncalls if other else 0),
+        found = setting.with_error(progress)
+    comparison, ncalls = setting.compared(found), found.ncalls
+    if rounding := _rounding_of_constant(setting, found):
+        constant = _settle_rounding(setting, rounding, found)
+        if not np.any(constant.states[0] == INCONCLUSIVE):
+            return constant
+    failures = dict(found.failures)
+    if cheap:
+        doubtful = np.flatnonzero(~np.all(_is_settled(setting, found, comparison), axis=0))
+        if doubtful.size:
+            again = setting.differentiate(setting.scheme, doubtful, progress)
+            found, ncalls, failures = (
+                _merged(found, again, doubtful),
+                ncalls + again.ncalls,
+                {**failures, **again.failures},
+            )
+            comparison = setting.compared(found)
+    if "kink" in found.flags and found.error is not None:  # one that rounding makes is none
+        kink = found.flag("kink") & (found.error * found.step**task.n > _EVEN * setting.rounding)
+        found = replace(found, flags={**found.flags, "kink": kink})
+    if sure and np.any(comparison.wrong):
+        comparison, calls = _confirm(setting, found, comparison)
+        comparison, more = _zero_in_steps(setting, comparison)
+        ncalls += calls + more
+    return Outcome([comparison], [judge(setting, comparison, found.flags)], ncalls, failures, found.noise())
+
+
+def _is_settled(setting: Setting, found: Estimate, comparison: Comparison) -> HostArray:
+    """Return where the cheap difference is exact enough, and the claim agrees with it: all others are looked at again.
+
+    A derivative of 0 is believed only where f does not change at all: the difference may step over a peak.
+    """
+    assert found.error is not None
+    precise = found.error <= np.sqrt(max(setting.task.eps, setting.claim.eps)) / _PRECISE * np.abs(found.value)
+    agrees = precise & ~found.flag("rough") & (comparison.difference <= comparison.tolerance)
+    flat = found.flag("flat") & (comparison.claimed == 0) & (setting.probe.typical_slope() > 0)
+    settled: HostArray = agrees | flat
+    return settled
+
+
+def _hessian(setting: Setting, scheme: Scheme, progress: Any) -> Estimate:
+    task, evaluator, bounds = setting.task, setting.task.options.evaluator, setting.task.options.bounds
+    with np.errstate(**task.settings), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantFunctionWarning)
+        result: Result = hessian(
+            task.f, task.x, scheme=scheme, evaluator=evaluator, bounds=bounds, progress=progress, full_output=True
+        )
+
+    def table(tree: Any) -> HostArray:
+        return setting.layout.table([on_host(leaf, "the derivative") for leaf in flatten(tree).leaves])
+
+    known = dict(result.flags) if result.error is None else {"error": result.error, **result.flags}
+    tables = np.stack([table(result.value), *map(table, known.values())])
+    return Estimate.of(tables, np.abs(task.numbers_like_x(result.step)), list(known), result.ncalls, result.failures)
+
+
+def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
+
+    def put(of_all: HostArray, some: HostArray) -> HostArray:
+        table = of_all.astype(np.result_type(of_all, some))
+        table[..., elements] = some
+        return table
+
+    assert first.error is not None
+    assert second.error is not None
+    nothing = np.zeros(first.value.shape, dtype=bool)
+    return replace(
+        first,
+        value=put(first.value, second.value),
+        error=put(first.error, second.error),
+        step=put(first.step, second.step),
+        flags={name: put(nothing, flag) for name, flag in second.flags.items()},
     )
 
 
-def estimate_values(
-    differentiate: Callable[..., Result], scheme: Scheme
-) -> tuple[list[HostArray], list[HostArray], int]:
-    """Return the derivatives by a scheme, without their errors, the steps taken, and the calls of f."""
-    result, _ = _differentiate(differentiate, scheme)
-    values = [value for _, value in leaves_on_host(result.value, "the derivative")]
-    return values, _steps(result.step, values), result.ncalls
+# One confirmation
+
+_LOOKED_AT = 64  # elements that are looked at once more
+_NEARER = (3.0, 30.0, 300.0, 3000.0)
+# In few digits steps are long, and several waves of f may fit in one: all of these are looked at.
+_OTHERS = (0.5, 2.0, 3.0, 7.0, 20.0)
+_COARSE = 1e-10  # in fewer digits than this, f may seem flat further away than |x|
+_SURE = 1e-3  # a trend that is known to this part of itself
 
 
-def _steps(tree: PyTree, values: Sequence[HostArray]) -> list[HostArray]:
-    steps = [np.abs(step) for _, step in leaves_on_host(tree, "the step")]
-    if len(steps) == len(values) and all(map(_fits, steps, values)):
-        return steps
-    smallest = min((float(np.min(step[step > 0], initial=np.inf)) for step in steps), default=np.inf)
-    return [np.asarray(smallest) for _ in values]
+def _confirm(setting: Setting, found: Estimate, comparison: Comparison) -> tuple[Comparison, int]:
+    """Look nearer at what is wrong, with shorter steps, until f is smooth; and return how often f was called.
+
+    Where that differs by more than both errors, the first estimate is not what it seems: the tolerance grows by the
+    difference, and where that is half of it, the derivative is not known. Where both agree, nothing changes.
+    """
+    wrong = comparison.wrong & ~found.flag("kink") & ~found.flag("noisy") & np.isfinite(comparison.difference)
+    suspects = np.flatnonzero(np.any(wrong, axis=0))
+    if not suspects.size or setting.task.n > 1 or setting.task.options.scheme.samples_complex:
+        return comparison, 0
+    assert found.error is not None
+    ratio = np.max(np.where(wrong, comparison.ratio, 0.0), axis=0)[suspects]
+    order = suspects[np.argsort(-ratio, kind="stable")]
+    chosen = left = np.unique(np.concatenate([order[: _LOOKED_AT // 2], order[-_LOOKED_AT // 2 :]]))
+    tolerance, ncalls = comparison.tolerance.copy(), 0
+    nearest, far = np.minimum(found.step, setting.sizes), (found.step > setting.sizes) & (setting.task.eps > _COARSE)
+    for factor in _OTHERS if setting.few_digits else _NEARER:
+        other = setting.two_steps(nearest / factor, left)
+        assert other.error is not None
+        ncalls += other.ncalls
+        apart = np.abs(other.value - found.value[:, left])
+        rough = other.flag("rough") & (not setting.few_digits)
+        doubtful = wrong[:, left] & ~rough & (apart > found.error[:, left] + other.error)
+        tolerance[:, left] += np.where(doubtful, apart, np.where(far[left] & wrong[:, left], other.error, 0.0))
+        unknown = doubtful & (apart > _RESOLVED * np.maximum(np.abs(other.value), np.abs(found.value[:, left])))
+        difference = comparison.difference[:, left]
+        tolerance[:, left] = np.where(unknown, np.maximum(tolerance[:, left], difference), tolerance[:, left])
+        left = left if setting.few_digits else left[np.any(wrong[:, left] & rough, axis=0)]
+        if not left.size:
+            break
+    revised = replace(comparison, tolerance=tolerance)
+    if suspects.size > chosen.size and not np.any(revised.wrong[:, chosen]):
+        # Error estimates do not suit this f, and the other elements prove nothing.
+        revised = replace(revised, tolerance=np.where(wrong, np.fmax(tolerance, comparison.difference), tolerance))
+    return revised, ncalls
 
 
-def _fits(step: HostArray, value: HostArray) -> bool:
-    return step.ndim <= value.ndim and value.shape[value.ndim - step.ndim :] == step.shape
+def _zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison, int]:
+    """Return 0 as the derivative of an f that is flat in steps where that is claimed, and how often f was called.
 
-
-def _doubled(scheme: Scheme, result: Result) -> Scheme:
-    """Return the scheme with steps twice as long as those taken; the same scheme, if it takes none."""
-    if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
-        return scheme
-    tree = flatten(result.step, "the step")
-    doubled: Scheme = dataclasses.replace(scheme, step=tree.rebuild([_twice(leaf) for leaf in tree.leaves]))
-    return doubled
-
-
-def _twice(step: Array) -> Array | float:
-    """Return twice a step; along a direction it is a Python number, on no device."""
-    return 2 * step if step.ndim else 2 * float(step)
-
-
-def _differentiate(differentiate: Callable[..., Result], scheme: Scheme) -> tuple[Result, bool]:
-    """Return the result, and whether f was constant: then it is computed a second time, without the warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConstantFunctionWarning)
-        try:
-            return differentiate(scheme=scheme), False
-        except ConstantFunctionWarning:
-            warnings.simplefilter("ignore", ConstantFunctionWarning)
-            return differentiate(scheme=scheme), True
+    Such an f has a trend as well, which is known to a few digits at best.
+    """
+    near = setting.probe.flat_in_steps(setting.task.eps)
+    known = comparison.wrong & (comparison.tolerance <= _SURE * np.abs(comparison.numerical))
+    if not near or np.any(comparison.claimed) or np.any(known) or setting.task.n > 1:
+        return comparison, 0
+    nearest = setting.two_steps(near * setting.sizes)
+    flat = nearest.flag("flat")
+    numerical, tolerance = (np.where(flat, 0.0, table) for table in (comparison.numerical, comparison.tolerance))
+    return Comparison("", comparison.claimed, numerical, tolerance), nearest.ncalls
 
 
 # Verdicts
 
 
-@dataclass(frozen=True, eq=False)
-class Finding:
-    """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
-
-    Attributes
-    ----------
-    comparisons, states
-        For each array; along directions, one entry whose elements are the directions.
-    located
-        Along directions, the wrong elements: comparisons of one element each, whose name is that of the element.
-    directional
-        Whether it was checked along directions.
-    is_constant
-        Whether f, given copies of x, always returned the same value.
-    ncalls
-        How often f was called.
-    """
-
-    comparisons: Sequence[Comparison]
-    states: Sequence[HostArray]
-    ncalls: int
-    located: Sequence[Comparison] = field(default=())
-    directional: bool = False
-    is_constant: bool = False
-
-    @property
-    def wrong(self) -> bool:
-        """Whether any element is wrong."""
-        return any(bool(np.any(comparison.wrong)) for comparison in self.comparisons)
-
-
-@dataclass(frozen=True, eq=False)
-class Conditions:
-    """Evidence about all elements of an array.
-
-    Attributes
-    ----------
-    flags
-        The flags of the scheme.
-    typical
-        The typical size of such a derivative of f, or 0 if it is unknown: a derivative of 0 is small compared with it.
-    deterministic
-        Whether f and the claim are the same for the same x.
-    bounded
-        Whether bounds may have kept f to one side of x.
-    """
-
-    flags: Mapping[str, HostArray]
-    typical: HostArray | float
-    deterministic: bool
-    bounded: bool
-
-
-def judge(comparison: Comparison, conditions: Conditions) -> HostArray:
+def judge(setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray]) -> HostArray:
     """Return the verdict on each element, as an index into `VERDICTS`."""
-    claimed, numerical = comparison.claimed, comparison.numerical
+    claimed = comparison.claimed
 
     def flag(name: str) -> HostArray:
-        flags = conditions.flags
-        return flags[name] if name in flags else np.zeros(claimed.shape, dtype=bool)
+        return flags.get(name, np.zeros(claimed.shape, dtype=bool))
 
-    unresolved = _unresolved(comparison, conditions)
-    state = np.full(claimed.shape, VERDICTS.index("agrees"))
+    unresolved = _unresolved(setting, comparison)
+    by_convention = flag("kink") & ((claimed == 0) | np.isnan(claimed))
     reasons = {
         "inconclusive": unresolved,
         "noisy": unresolved & flag("noisy"),
         "kink": flag("kink"),
-        "nondeterministic": unresolved & (not conditions.deterministic),  # which may have made a kink
+        "nondeterministic": unresolved & (not setting.deterministic),  # which may have made a kink
         # f ends at x, where no bounds say so.
-        "nonfinite": ~np.isfinite(numerical) | (flag("one_sided") & (not conditions.bounded)),
-        "wrong": comparison.wrong,
+        "nonfinite": ~np.isfinite(comparison.numerical) | (flag("one_sided") & (setting.task.options.bounds is None)),
+        "wrong": comparison.wrong & ~by_convention,
     }
+    state = np.full(claimed.shape, AGREES)
     for verdict, holds in reasons.items():
         state = np.where(holds, VERDICTS.index(verdict), state)
     return state
 
 
-def judge_constant(comparison: Comparison) -> HostArray:
-    """Return the verdicts where f did not see x change: only a claim of 0 can agree."""
-    return np.where(comparison.claimed == 0, VERDICTS.index("agrees"), VERDICTS.index("inconclusive"))
+def _unresolved(setting: Setting, comparison: Comparison) -> HostArray:
+    """Return where the tolerance is so large that any claim as large as derivatives of this f would agree."""
+    claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
+    if not setting.deterministic:  # the derivative found may come from the variation
+        numerical = np.maximum(numerical - comparison.tolerance, 0.0)
+    # A derivative of 0 is small compared with what is typical of f.
+    typical = setting.probe.typical_slope() / setting.sizes if setting.task.kind == "grad" else 0.0
+    largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
+    size = np.maximum(np.maximum(claimed, setting.claim.typical), np.maximum(largest, typical))
+    flat = (claimed == 0) & (comparison.numerical == 0)
+    unresolved: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
+    return unresolved
 
 
-def gravest(states: Sequence[HostArray]) -> str:
-    """Return the gravest verdict of all."""
-    return VERDICTS[min((int(np.min(state)) for state in states if state.size), default=len(VERDICTS) - 1)]
+# Functions that are constant but for rounding, as the sum of a layer norm
+
+_STILL = 64.0  # times rounding of the largest number that there is
+_GROWS = 32.0  # times as much at a tenth of |x| as at a millionth: then it is no rounding
+_ZERO = 16.0  # times its own rounding: what a claim of 0 is within
+
+
+def _rounding_of_constant(setting: Setting, found: Estimate) -> float:
+    """Return how much f changes, if that is no more than rounding; 0 for all other functions."""
+    task, probe = setting.task, setting.probe
+    changes = probe.changes
+    known = np.all(np.isfinite(changes)) and np.all(np.isfinite(found.value))
+    if setting.direction is not None or setting.few_digits or probe.spread or not known:
+        return 0.0
+    most = max(float(np.max(changes, initial=0.0)), probe.rounding(task.eps))
+    largest = max(1.0, probe.rounding(1.0), float(np.max(task.magnitudes, initial=0.0)))
+    grows = most > _GROWS * max(float(np.max(changes[changes.size // 2 :], initial=0.0)), probe.rounding(task.eps))
+    moves = np.any(np.abs(found.value) * found.step > _ZERO * most)
+    return 0.0 if grows or moves or most > _STILL * task.eps * largest * task.magnitudes.size else most
+
+
+def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Outcome:
+    """Compare the claim with 0, which is all that rounding leaves of a derivative.
+
+    A claim that its own rounding does not explain is not known to be 0, unless f itself is nothing but rounding.
+    """
+    claim, reach = setting.claim, float(np.max(np.abs(setting.probe.t)))
+    uncertain = float(np.max(claim.error, initial=0.0))
+    zero = np.zeros(claim.table.shape)
+    tolerance = CONFIDENCE * rounding / (reach * setting.sizes) + uncertain + zero
+    rounds = np.zeros(zero.shape, dtype=bool)
+    if claim.wide is not None:  # if that is 0, all of the narrower one is rounding
+        rounds = np.abs(claim.wide) <= tolerance
+    comparison = Comparison(
+        "", claim.table, zero, tolerance + claim.hidden + np.where(rounds, np.abs(claim.table), 0.0)
+    )
+    itself = setting.probe.rounding(1.0) <= _STILL * rounding
+    explained = rounds | (np.abs(claim.table) <= _ZERO * uncertain) | itself
+    states = np.where(comparison.wrong, VERDICTS.index("wrong"), np.where(explained, AGREES, INCONCLUSIVE))
+    return Outcome([comparison], [states], found.ncalls, found.failures, is_rounding=True)
 
 
 def count_verdicts(states: Sequence[HostArray]) -> dict[str, int]:
     """Return the number of elements with each verdict that occurs."""
     counts = [sum(int(np.sum(state == number)) for state in states) for number in range(len(VERDICTS))]
     return {verdict: count for verdict, count in zip(VERDICTS, counts, strict=True) if count}
-
-
-def _unresolved(comparison: Comparison, conditions: Conditions) -> HostArray:
-    """Return where the tolerance is so large that any claim as large as derivatives of this array would agree."""
-    claimed, numerical = np.abs(comparison.claimed), np.abs(comparison.numerical)
-    if not conditions.deterministic:  # the derivative found may come from the variation
-        numerical = np.maximum(numerical - comparison.tolerance, 0.0)
-    largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
-    size = np.maximum(claimed, np.maximum(largest, conditions.typical))
-    flat = (claimed == 0) & (comparison.numerical == 0)
-    unresolved: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
-    return unresolved
-
-
-# Tables: along a direction, all of x is one row
-
-
-def as_table(task: Task, arrays: Sequence[HostArray]) -> HostArray:
-    """Return arrays with the structure of a gradient or a Jacobian as one table, with a row for each value of f."""
-    shapes = task.parameters.shapes
-    width = len(shapes)
-    if task.kind == "grad":
-        return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])[None, :]
-    if len(arrays) % width or any(
-        array.shape[array.ndim - len(shape) :] != shape
-        for array, shape in zip(arrays, shapes * (len(arrays) // width), strict=True)
-    ):
-        raise ValueError(
-            f"what is claimed has the shapes {', '.join(str(array.shape) for array in arrays)}, but arrays of"
-            f" f(x).shape + x.shape were expected, where x has {', '.join(map(str, shapes))}"
-        )
-
-    def rows(array: HostArray, shape: tuple[int, ...]) -> HostArray:
-        return array.reshape(math.prod(array.shape[: array.ndim - len(shape)]), math.prod(shape))
-
-    return np.concatenate(
-        [
-            np.concatenate(list(map(rows, arrays[start : start + width], shapes)), axis=1)
-            for start in range(0, len(arrays), width)
-        ]
-    )
-
-
-def root_of_squares(table: HostArray, v: HostArray) -> HostArray:
-    """Return the root of the sum of squares of the terms of ``table @ v``, whose squares may overflow."""
-    with np.errstate(all="ignore"):
-        sizes, lengths = np.abs(table), np.abs(v)
-        most, longest = (float(np.max(one[np.isfinite(one)], initial=0.0)) or 1.0 for one in (sizes, lengths))
-        root: HostArray = most * longest * np.sqrt((sizes / most) ** 2 @ (lengths / longest) ** 2)
-    return root
-
-
-def flat(arrays: Sequence[HostArray]) -> HostArray:
-    """Return arrays as one of one dimension."""
-    return np.concatenate([array.reshape(-1) for array in arrays])
-
-
-def split_like_x(parameters: Parameters, v: HostArray) -> list[HostArray]:
-    """Return the numbers of a direction, (n,), as arrays like those of x."""
-    ends = np.cumsum([0, *map(math.prod, parameters.shapes)])
-    return [v[start:stop].reshape(shape) for start, stop, shape in zip(ends, ends[1:], parameters.shapes, strict=False)]
-
-
-def element_name(name: str, element: int, shape: Sequence[int]) -> str:
-    """Return the expression that names an element of an array, given by its flat index."""
-    if not shape:
-        return name
-    return f"{name}[{', '.join(str(int(i)) for i in np.unravel_index(element, tuple(shape)))}]"

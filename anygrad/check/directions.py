@@ -2,294 +2,132 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from operator import mul
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 
-from anygrad.check.claim import Claim, allowed_rounding
-from anygrad.check.compare import (
-    Comparison,
-    Conditions,
-    Estimate,
-    Finding,
-    as_table,
-    concatenate,
-    estimate,
-    flat,
-    judge,
-    judge_constant,
-    root_of_squares,
-    split,
-    split_like_x,
-)
-from anygrad.check.confirm import CONFIDENCE, SecondEstimates
-from anygrad.check.probe import HostArray, Setting, Task, on_host
-from anygrad.operators.directional import jvp
-from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import Result
-from anygrad.problem.tree import is_number
-from anygrad.schemes import Scheme
+from anygrad.check.claim import root_of_squares
+from anygrad.check.compare import Comparison, Outcome, Setting, settle
+from anygrad.check.task import HostArray
+from anygrad.problem.tree import flatten
 
 _LOCATED = 4  # elements that are looked for: others may be wrong as well
+_REAL = (
+    "f returns real numbers for a complex x, of which a direction shows the real parts of the gradient alone: leave out"
+    " directions=, or write f as a function of real and imaginary part"
+)
 
 
-@dataclass(frozen=True, eq=False)
-class Slope:
-    """The derivatives of the p values of f along one direction.
+def compare_directions(setting: Setting, count: int, rng: np.random.Generator) -> Outcome:
+    """Compare the claim with f along random directions; along a wrong one, look for the wrong elements."""
+    if "complex" in " ".join(setting.task.parameters.dtypes) and not np.iscomplexobj(setting.probe.values):
+        raise ValueError(_REAL)
+    directions = random_directions(setting, count, rng)
+    found = [settle(along(setting, v)) for v in directions]
+    ncalls = sum(one.ncalls for one in found)
+    failures = {name: error for one in found for name, error in one.failures.items()}
+    comparisons = [column(one.comparisons[0], f"direction {i + 1}") for i, one in enumerate(found)]
+    states = [one.states[0][:, 0] for one in found]
+    located = None
+    ratios = [np.max(one.ratio * (state == 0), initial=0.0) for one, state in zip(comparisons, states, strict=True)]
+    worst = int(np.argmax(ratios))
+    if ratios[worst]:
+        located, calls = locate(setting, directions[worst], found[worst])
+        ncalls += calls
+    noise = max(one.noise for one in found)
+    return Outcome(comparisons, states, ncalls, failures, noise, located=located, directional=True)
 
-    Attributes
-    ----------
-    comparison
-        As claimed and as found, (p,).
-    flags
-        The flags of the scheme, (p,) each.
-    typical
-        The typical size of the derivatives: the root of the sum of squares of the terms that add up to them, (p,).
-    is_constant, ncalls
-        Whether f, given copies of x, always returned the same value; how often it was called.
+
+def along(setting: Setting, v: HostArray) -> Setting:
+    """Return the check along a direction."""
+    return replace(setting, direction=v, claim=setting.claim.along(v, setting.task.eps))
+
+
+def column(comparison: Comparison, name: str) -> Comparison:
+    """Return the comparison of a table of one column."""
+    return Comparison(name, comparison.claimed[:, 0], comparison.numerical[:, 0], comparison.tolerance[:, 0])
+
+
+def random_directions(setting: Setting, count: int, rng: np.random.Generator) -> list[HostArray]:
+    """Return random directions in which every array of x counts: by its size, and less if its slopes are large.
+
+    No array moves by ``eps**(-1/4)`` times more or less than its share: its steps would drown in rounding.
     """
-
-    comparison: Comparison
-    flags: Mapping[str, HostArray]
-    typical: HostArray
-    is_constant: bool
-    ncalls: int
-
-
-@dataclass(frozen=True, eq=False)
-class DirectionalCheck:
-    """f and the claim as functions of a direction through all n elements of x.
-
-    Attributes
-    ----------
-    task
-        What is checked.
-    table, uncertainty
-        The claim for the p values of f, and its error, (p, n).
-    spread, rounding
-        How far apart the values of f at the same x are, and how well they are rounded.
-    wide_values, hidden_rounding
-        As in `Claim`, (p, n).
-    seconds
-        How a wrong derivative is found a second time.
-    eps, rtol
-        The spacing at 1 of the dtypes, and the relative difference to be tolerated besides.
-    """
-
-    task: Task
-    table: HostArray
-    uncertainty: HostArray
-    wide_values: HostArray | None
-    hidden_rounding: HostArray
-    spread: float
-    rounding: float
-    seconds: SecondEstimates
-    eps: float
-    rtol: float
-
-    @classmethod
-    def of(cls, setting: Setting, claim: Claim, *, rtol: float) -> DirectionalCheck:
-        """Return the check of a claim."""
-        task, probe = setting.task, setting.probe
-        eps = max(task.eps)
-        errors = [
-            4 * rounding + 2 * float(np.max(spread, initial=0.0)) + claim.sum_rounding(i, eps)
-            for i, (rounding, spread) in enumerate(zip(claim.rounding, claim.spread, strict=True))
-        ]
-        table = as_table(task, claim.values)
-        return cls(
-            task,
-            table=table,
-            uncertainty=as_table(task, errors),
-            wide_values=as_table(task, claim.wide_values) if claim.wide_values else None,
-            hidden_rounding=as_table(task, claim.hidden_rounding) if claim.hidden_rounding else np.zeros_like(table),
-            spread=probe.spread + setting.noise,
-            rounding=0.0 if task.options.scheme.samples_complex else probe.rounding(eps),
-            seconds=SecondEstimates(task.options.scheme, probe.rounding(eps), eps),
-            eps=max([*task.eps, *claim.eps]),
-            rtol=rtol,
-        )
-
-    def slope(self, v: HostArray, *, confirm: bool = True) -> Slope:
-        """Differentiate f along v, (n,); with ``confirm``, a wrong slope is found a second time."""
-        task = self.task
-        tree = task.parameters.rebuild(split_like_x(task.parameters, v))
-        options: dict[str, Any] = {"evaluator": task.options.evaluator, "bounds": task.options.bounds}
-        differentiate: Callable[..., Result] = partial(jvp, task.f, task.x, tree, full_output=True, **options)
-        scheme = _with_one_step(task.options.scheme, task.parameters, v)
-        found = estimate(differentiate, scheme, "f(x)", self.rounding)
-        comparison, ncalls = self._compared(v, found), found.ncalls
-        if confirm and np.any(comparison.wrong) and not found.is_constant:
-            sizes = [value.size for value in found.values]
-            parts, calls = self.seconds.revise(differentiate, split(comparison, sizes), partial(mul, self._length(v)))
-            comparison, ncalls = concatenate(parts), ncalls + calls
-        flags = {name: flat([flag[name] for flag in found.flags]) for name in found.flags[0]}
-        return Slope(comparison, flags, root_of_squares(self.table, v), found.is_constant, ncalls)
-
-    def random_directions(self, count: int, rng: np.random.Generator) -> list[HostArray]:
-        """Return random directions in which every array of x counts: by its size, and less if its slopes are large.
-
-        No array moves by ``eps**(-1/4)`` times more or less than its share: its steps would drown in rounding.
-        """
-        room = self.eps**-0.25
-        scales = [size.reshape(-1) for size in self.task.magnitudes]
-        ends = np.cumsum([0, *(scale.size for scale in scales)])
-        finite = np.nan_to_num(self.table, posinf=0.0, neginf=0.0)
-        effects = [
-            float(np.max(root_of_squares(finite[:, start:stop], scale), initial=0.0))
-            for start, stop, scale in zip(ends, ends[1:], scales, strict=False)
-        ]
-        middle = float(np.median([effect for effect in effects if effect] or [1.0]))
-        shares = [min(max(middle / effect, 1 / room), room) if effect else room for effect in effects]
-        weights = np.concatenate([np.zeros(0), *(share * scale for share, scale in zip(shares, scales, strict=True))])
-        return [
-            weights * rng.choice([-1.0, 1.0], weights.size) * rng.uniform(0.5, 1.5, weights.size) for _ in range(count)
-        ]
-
-    def _compared(self, v: HostArray, found: Estimate) -> Comparison:
-        """Return the claim along v beside what was found."""
-        numerical, error, claimed = flat(found.values), flat(found.errors), self.table @ v
-        self._require_alike(claimed, numerical)
-        # Independent roundings add up as the root of the sum of their squares.
-        rounded = root_of_squares(np.hypot(self.uncertainty, 4 * self.eps * np.abs(self.table)), v)
-        size = np.maximum(np.abs(claimed), np.abs(numerical))
-        with np.errstate(all="ignore"):
-            varied = 2 * self.spread * float(np.max(np.abs(v))) / float(np.max(found.steps[0]))
-        # The effects of all elements add up, or cancel: of 225 directions, one was off by 4.2 times the estimate.
-        tolerance = 2 * CONFIDENCE * error + rounded + (4 * self.eps + self.rtol) * size
-        tolerance = tolerance + (varied if self.spread else 0.0)
-        wide = None if self.wide_values is None else self.wide_values @ v
-        allowed = allowed_rounding(root_of_squares(self.hidden_rounding, v), wide, numerical, tolerance)
-        tolerance, rounded = tolerance + allowed, rounded + allowed
-        tolerance, rounded = (np.where(np.isfinite(claimed), one, 0.0) for one in (tolerance, rounded))
-        return Comparison("", claimed, numerical, tolerance, rounded)
-
-    def _require_alike(self, claimed: HostArray, numerical: HostArray) -> None:
-        is_complex = any("complex" in dtype for dtype in self.task.parameters.dtypes)
-        if is_complex and not np.iscomplexobj(numerical):
-            raise ValueError(
-                "f returns real numbers for a complex x, of which a direction shows the real parts of the gradient"
-                " alone: leave out directions=, or write f as a function of real and imaginary part"
-            )
-        if claimed.shape != numerical.shape:
-            raise ValueError(
-                f"what is claimed has {claimed.size} rows, but f returned {numerical.size} elements: a Jacobian has the"
-                " shape f(x).shape + x.shape"
-            )
-
-    def _length(self, v: HostArray) -> float:
-        """Return the step along v that moves some element by its magnitude, and none by more."""
-        moved = v != 0
-        sizes = flat(self.task.magnitudes)
-        return float(np.min(sizes[moved] / np.abs(v[moved])) * np.max(np.abs(v)))
+    task, claim = setting.task, setting.claim
+    room = max(task.eps, claim.eps) ** -0.25
+    table = np.nan_to_num(claim.table, posinf=0.0, neginf=0.0)
+    ends = np.cumsum([0, *map(np.size, flatten(task.like_x(task.magnitudes)).leaves)])
+    spans = [slice(*span) for span in pairwise(ends)]
+    effects = [float(np.max(root_of_squares(table[:, own], task.magnitudes[own]), initial=0.0)) for own in spans]
+    middle = float(np.median([effect for effect in effects if effect] or [1.0]))
+    weights = task.magnitudes.copy()
+    for own, effect in zip(spans, effects, strict=True):
+        weights[own] *= min(max(middle / effect, 1 / room), room) if effect else room
+    drawn = [
+        weights * rng.choice([-1.0, 1.0], weights.size) * rng.uniform(0.5, 1.5, weights.size) for _ in range(count)
+    ]
+    return [v / np.max(np.abs(v)) for v in drawn]
 
 
-def _with_one_step(scheme: Scheme, parameters: Parameters, v: HostArray) -> Scheme:
-    """Return a scheme with one step in place of one per element: the longest that moves no element by more than its."""
-    step = getattr(scheme, "step", None)
-    if step is None or is_number(step) or hasattr(step, "steps") or not dataclasses.is_dataclass(scheme):
-        return scheme
-    leaves = zip(parameters.leaves_of(step, "the step"), parameters.shapes, strict=True)
-    steps = flat([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
-    moved = v != 0
-    lengths = steps[moved] / np.abs(v[moved])
-    one: Scheme = dataclasses.replace(scheme, step=float(np.min(lengths, initial=1.0) * np.max(np.abs(v))))
-    return one
+# The wrong elements
 
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """A part of a direction along which the claim is wrong: the difference, and its tolerance, (p,)."""
+    """A part of a direction along which the claim may be wrong: the difference, and its tolerance, (p,)."""
 
     start: int
     stop: int
     difference: HostArray
     tolerance: HostArray
 
-    @classmethod
-    def of(cls, start: int, stop: int, slope: Slope) -> Span:
-        """Return the part along which this slope was found."""
-        comparison = slope.comparison
-        return cls(start, stop, comparison.claimed - comparison.numerical, comparison.tolerance)
+    @property
+    def excess(self) -> float:
+        """How many times the tolerance the difference is."""
+        return float(np.max(np.nan_to_num(np.abs(self.difference) / self.tolerance, nan=np.inf), initial=0.0))
 
 
-def compare_directions(
-    check: DirectionalCheck, count: int, rng: np.random.Generator, *, typical: float, deterministic: bool
-) -> Finding:
-    """Compare the claim with f along random directions; along a wrong one, look for the wrong elements."""
-    directions = check.random_directions(count, rng)
-    slopes = [check.slope(v) for v in directions]
-    ncalls = sum(one.ncalls for one in slopes)
-    comparisons = [replace(one.comparison, name=f"direction {i + 1}") for i, one in enumerate(slopes)]
-    if all(one.is_constant for one in slopes):
-        states = [judge_constant(one) for one in comparisons]
-        return Finding(comparisons, states, ncalls, directional=True, is_constant=True)
-    bounded = check.task.options.bounds is not None
-    states = [
-        judge(one.comparison, Conditions(one.flags, np.maximum(typical, one.typical), deterministic, bounded))
-        for one in slopes
-    ]
-    located: list[Comparison] = []
-    worst = max(range(count), key=lambda i: float(np.max(slopes[i].comparison.ratio, initial=0.0)))
-    if np.any(slopes[worst].comparison.wrong):
-        with np.errstate(invalid="ignore"):  # the claim may be infinite
-            located, calls = _locate(check, directions[worst], slopes[worst])
-        ncalls += calls
-    return Finding(comparisons, states, ncalls, located=located, directional=True)
-
-
-def _locate(check: DirectionalCheck, v: HostArray, whole: Slope) -> tuple[list[Comparison], int]:
+def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Comparison], int]:
     """Return wrong elements, found by halving: the derivative along one half of a direction tells the other's, too."""
+    ncalls = 0
+
+    def slope(start: int, stop: int, *, sure: bool) -> tuple[Comparison, float]:
+        """Return the comparison along a part of the direction, made longer, and by how much."""
+        nonlocal ncalls
+        part = np.zeros_like(v)
+        length = float(np.max(np.abs(v[start:stop])))
+        part[start:stop] = v[start:stop] / length
+        found = settle(along(setting, part), sure=sure)
+        ncalls += found.ncalls
+        return column(found.comparisons[0], ""), length
+
+    def span(start: int, stop: int, one: Comparison, length: float) -> Span:
+        return Span(start, stop, length * (one.claimed - one.numerical), length * one.tolerance)
+
     elements: list[Comparison] = []
-    spans, ncalls = [Span.of(0, v.size, whole)], 0
+    spans = [span(0, v.size, column(whole.comparisons[0], ""), 1.0)]
     while spans and len(elements) < _LOCATED:
-        span = spans.pop()
-        if span.stop - span.start == 1:
-            slope = check.slope(_part(v, span.start, span.stop))
-            ncalls += slope.ncalls
-            elements += _element(check, v, span.start, slope)
+        outer = spans.pop()
+        if outer.stop - outer.start == 1:
+            one, _ = slope(outer.start, outer.stop, sure=True)
+            elements += _element(setting, outer.start, float(np.sign(v[outer.start])), one)
             continue
-        middle = (span.start + span.stop) // 2
-        slope = check.slope(_part(v, span.start, middle), confirm=False)
-        ncalls += slope.ncalls
-        left = Span.of(span.start, middle, slope)
-        right = Span(middle, span.stop, span.difference - left.difference, span.tolerance + left.tolerance)
-        halves = [half for half in (left, right) if np.any(np.abs(half.difference) > half.tolerance)]
-        spans += sorted(halves, key=lambda half: float(np.max(np.abs(half.difference) / half.tolerance)))
+        middle = (outer.start + outer.stop) // 2
+        left = span(outer.start, middle, *slope(outer.start, middle, sure=False))
+        rest = outer.difference - left.difference
+        right = Span(middle, outer.stop, rest, outer.tolerance + left.tolerance)
+        if right.excess <= 1 and left.excess <= 1:  # along half of a direction less is hidden than along all of it
+            right = span(middle, outer.stop, *slope(middle, outer.stop, sure=False))
+        spans += sorted((half for half in (left, right) if half.excess > 1), key=lambda half: half.excess)
     return elements, ncalls
 
 
-def _part(v: HostArray, start: int, stop: int) -> HostArray:
-    part = np.zeros_like(v)
-    part[start:stop] = v[start:stop]
-    return part
-
-
-def _element(check: DirectionalCheck, v: HostArray, element: int, slope: Slope) -> list[Comparison]:
-    """Return the partial derivative of the value of f for which it is most wrong; nothing, if it is right for all."""
-    comparison = slope.comparison
-    if not np.any(comparison.wrong):
+def _element(setting: Setting, element: int, sign: float, one: Comparison) -> list[Comparison]:
+    if not np.any(one.wrong):
         return []
-    row = int(np.argmax(np.where(comparison.wrong, comparison.ratio, -1.0)))
-    claimed, numerical, tolerance, rounded = (array[row : row + 1] for array in comparison.arrays)
-    length = v[element]
-    return [
-        Comparison(
-            _name(check.task, row, element),
-            claimed / length,
-            numerical / length,
-            tolerance / abs(length),
-            rounded / abs(length),
-        )
-    ]
-
-
-def _name(task: Task, row: int, element: int) -> str:
-    """Return the expression that names an element of x, and with it a value of f, if there are several."""
-    name = task.parameters.element_name(element)
-    return name if task.kind == "grad" else f"value {row} of f by {name}"
+    row = int(np.argmax(np.where(one.wrong, one.ratio, -1.0)))
+    name = setting.task.parameters.element_name(element)
+    name = name if setting.task.kind == "grad" else f"value {row} of f by {name}"
+    return [Comparison(name, sign * one.claimed[row], sign * one.numerical[row], one.tolerance[row])]

@@ -1,47 +1,91 @@
-"""Hints: the common mistakes that a wrong gradient looks like."""
+"""Hints: the common mistakes that a wrong gradient looks like.
+
+A mistake is named only if it explains all wrong elements of an array, within the tolerance, and would hardly do so by
+chance.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import combinations, permutations, zip_longest
+from functools import cached_property, partial
+from itertools import combinations, zip_longest
+from typing import Any
 
 import numpy as np
 
 from anygrad.check.compare import Comparison
-from anygrad.check.probe import HostArray
-from anygrad.check.wrong_elements import (
-    ArrayComparison,
-    Index,
-    bounding_block,
-    coincidence,
-    describe,
-    distinct,
-    everywhere,
-    find_block,
-    frequency,
-    join,
-    log_odds,
-    number,
-    sample_of,
-    unlikely,
-)
+from anygrad.check.task import HostArray
+
+Index = tuple[Any, ...]
 
 _MOST = 3  # sentences: more would not help
 _NAMED = 4  # arrays named for one mistake
-_SMALLEST = 3  # terms of a mean: over two, the number is too common to be recognised
-# The place of wrong elements is a fact, not a guess: a block is mentioned if they would seldom form one by chance.
-_SELDOM = float(np.log(3e-3))
 
 
-@dataclass(frozen=True)
-class Count:
-    """A number of terms that a sum or a mean in f may have, and where it comes from, in words."""
+@dataclass(frozen=True, eq=False)
+class ArrayComparison:
+    """The comparison of one array, of one dimension or more.
 
-    number: int
-    words: str
+    Elements that are not finite on both sides are 0 here, with an infinite tolerance: they fit every pattern. ``point``
+    has the elements of x, if they are known and real; ``unused`` says whether f is known not to change with them.
+    """
+
+    name: str
+    claimed: HostArray
+    numerical: HostArray
+    tolerance: HostArray
+    point: HostArray | None = None
+    unused: bool = False
+
+    @classmethod
+    def of(cls, one: Comparison, point: HostArray | None = None, *, unused: bool = False) -> ArrayComparison:
+        """Return a prepared comparison."""
+        claimed, numerical, tolerance = map(np.atleast_1d, (one.claimed, one.numerical, one.tolerance))
+        finite = np.isfinite(claimed) & np.isfinite(numerical) & np.isfinite(tolerance)
+        zeros = np.where(finite, claimed, 0.0), np.where(finite, numerical, 0.0), np.where(finite, tolerance, np.inf)
+        real = None if point is None or np.iscomplexobj(point) else np.atleast_1d(np.asarray(point, float))
+        return cls(one.name, *zeros, real, unused)
+
+    def part(self, name: str, index: Index) -> ArrayComparison:
+        """Return a part as an array of its own."""
+        point = None if self.point is None else self.point[index]
+        return ArrayComparison(name, self.claimed[index], self.numerical[index], self.tolerance[index], point)
+
+    @cached_property
+    def difference(self) -> HostArray:
+        """The claimed derivatives minus the numerical ones."""
+        difference: HostArray = self.claimed - self.numerical
+        return difference
+
+    @cached_property
+    def wrong(self) -> HostArray:
+        """Where the difference is beyond the tolerance."""
+        wrong: HostArray = ~(np.abs(self.difference) <= self.tolerance)
+        return wrong
+
+    @cached_property
+    def at(self) -> Index:
+        """The indices of the wrong elements."""
+        return np.nonzero(self.wrong)
+
+    @cached_property
+    def unit(self) -> float:
+        """A number of which all wrong derivatives and the numerical ones there are multiples, or 0."""
+        values = np.concatenate([self.claimed[self.at], self.numerical[self.at]])
+        return _common_unit(values, np.tile(self.tolerance[self.at], 2))
+
+    def fits(self, predicted: HostArray, allowed: HostArray) -> bool:
+        """Return whether all claimed derivatives are as predicted; one wrong element is asked first."""
+        first = tuple(indices[:1] for indices in self.at)
+        if not np.all(np.abs(self.claimed[first] - predicted[first]) <= allowed[first]):
+            return False
+        return bool(np.all(np.abs(self.claimed - predicted) <= allowed))
+
+    def odds(self, allowed: HostArray) -> HostArray:
+        """Return the odds that the wrong elements agree with something else by chance."""
+        return _coincidence(np.abs(self.difference[self.at]), allowed[self.at], self.unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +94,7 @@ class Search:
 
     arrays: Sequence[ArrayComparison]
     unexplained: Sequence[ArrayComparison]
-    counts: Sequence[Count]
+    counts: Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,133 +107,81 @@ class Explanation:
 
 
 Mistake = Callable[[Search], Iterator[Explanation]]
-# What a mistake is, in words, and what describes where it is in an array.
-Diagnosis = tuple[str, Callable[[ArrayComparison], str]]
-Diagnose = Callable[[ArrayComparison], Diagnosis | None]
-
-
-def _jointly_or_each(unexplained: Sequence[ArrayComparison], diagnose: Diagnose) -> Iterator[Explanation]:
-    """Look for a mistake with the same number in all arrays, as small ones are no evidence alone; or else in each."""
-    together = diagnose(join(unexplained)) if len(unexplained) > 1 else None
-    for array in unexplained:
-        diagnosis = together or diagnose(array)
-        if diagnosis is not None:
-            says, place = diagnosis
-            yield Explanation(array, place(array), says)
+Places = Callable[[ArrayComparison], str]
 
 
 def hints(
     comparisons: Sequence[Comparison], points: Sequence[HostArray | None] = (), unused: Sequence[bool] = ()
 ) -> tuple[str, ...]:
-    """Name the mistakes that wrong derivatives look like.
+    """Name the mistakes that wrong derivatives look like, in at most three sentences, the most specific first.
 
-    A mistake is named only if it explains all wrong elements of an array, within the tolerance, and would hardly do so
-    by chance. f is not called.
-
-    Parameters
-    ----------
-    comparisons
-        The arrays of the tree.
-    points
-        The elements of x, for each array, to recognise the derivative of a penalty; None where they are not known.
-    unused
-        Whether f is known not to change with the array at all, for each array.
-
-    Returns
-    -------
-    tuple of str
-        At most three sentences, the most specific first; none if nothing is wrong, or no known mistake fits.
+    ``points`` are the elements of x, for each array, to recognise the derivative of a penalty; ``unused`` says for each
+    array whether f is known not to change with it at all.
 
     Examples
     --------
     >>> import numpy as np
     >>> from anygrad.check.compare import Comparison
     >>> found = np.array([0.3, -1.7, 0.9])
-    >>> hints([Comparison("x", 2 * found, found, np.full(3, 1e-9), np.zeros(3))])
+    >>> hints([Comparison("x", 2 * found, found, np.full(3, 1e-9))])
     ('x: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out',)
     """
     with np.errstate(all="ignore"):
         given = zip_longest(comparisons, points, unused)
         arrays = [ArrayComparison.of(comparison, point, unused=bool(known)) for comparison, point, known in given]
-        counts = _counts(arrays)
-        found = [finding for pair in zip(comparisons, arrays, strict=True) if (finding := not_finite(*pair))]
-        found += _explanations(arrays, [array for array in arrays if array.wrong.any()], counts)
+        found = [finding for pair in zip(comparisons, arrays, strict=True) if (finding := _not_finite(*pair))]
+        found += _explanations(arrays, [array for array in arrays if array.wrong.any()])
         return tuple(_sentences(found, len(arrays)))[:_MOST]
 
 
-def _explanations(
-    arrays: Sequence[ArrayComparison], wrong: Sequence[ArrayComparison], counts: Sequence[Count]
-) -> Iterator[Explanation]:
-    """Find a mistake for each array, or else for the part of it that is wrong, or else say which part that is."""
-    unexplained = list(wrong)
+def _explanations(arrays: Sequence[ArrayComparison], unexplained: list[ArrayComparison]) -> Iterator[Explanation]:
+    counts = _counts(arrays)
     yield from _recognised(_MISTAKES, arrays, unexplained, counts)
-    parts = [part for array in unexplained if (part := _part(array)) is not None]
-    unrecognised = [part.array for part in parts]
-    for finding in _recognised(_OF_A_PART, arrays, unrecognised, counts):
+    blocks = [(array, *block) for array in unexplained if (block := _wrong_block(array)) is not None]
+    parts = [part for _, part, _ in blocks]
+    for finding in _recognised(_OF_A_PART, arrays, parts, counts):
         yield replace(finding, says=f"{finding.says}; the rest agrees")
-    for part in parts:
-        if part.filled and part.array in unrecognised:
-            others = "no others" if len(arrays) == 1 else f"no others of {part.whole}"
-            yield Explanation(part.array, part.array.name, f"all elements of this block are wrong, and {others}")
+    for array, part, filled in blocks:
+        gaps = "[[" in part.name  # one of few lists of a vector's elements is no pattern
+        if part in parts and filled and not gaps and np.count_nonzero(part.wrong) >= _BLOCK:
+            others = "no others" if len(arrays) == 1 else f"no others of {array.name}"
+            yield Explanation(part, part.name, f"all elements of this block are wrong, and {others}")
 
 
 def _recognised(
     mistakes: Sequence[Mistake],
     arrays: Sequence[ArrayComparison],
     unexplained: list[ArrayComparison],
-    counts: Sequence[Count],
+    counts: Sequence[tuple[int, str]],
 ) -> Iterator[Explanation]:
-    """Look for one mistake after the other, and remove what they explain from ``unexplained``."""
     for mistake in mistakes:
         for finding in list(mistake(Search(arrays, tuple(unexplained), counts))):
             unexplained.remove(finding.array)
             yield finding
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A part of an array that holds all wrong elements, and whether it is filled with them, which is hardly chance."""
-
-    whole: str
-    array: ArrayComparison
-    filled: bool
+_SMALLEST = 3  # terms of a mean: over two, the number is too common to be recognised
 
 
-def _part(array: ArrayComparison) -> Part | None:
-    """Return the part of an array that holds the wrong elements, if that is not all of it."""
-    flat = ~array.wrong & (array.claimed == 0) & (np.abs(array.numerical) <= array.tolerance)
-    full = find_block(array.wrong, array.wrong | flat)
-    filled = full is not None and log_odds(array.wrong, flat, full) < _SELDOM
-    region = full if full is not None and filled else bounding_block(array.wrong)
-    part = array.part(f"{array.name}[{region.words}]", region.index)
-    return Part(array.name, part, filled) if part.claimed.size < array.claimed.size else None
-
-
-def _counts(arrays: Sequence[ArrayComparison]) -> list[Count]:
-    """Return the numbers of terms that a sum or a mean in f may have, each once."""
+def _counts(arrays: Sequence[ArrayComparison]) -> list[tuple[int, str]]:
     words: dict[int, str] = {}
     for array in arrays:
         for axis, length in enumerate(array.claimed.shape):
             words.setdefault(length, f"the length of {array.name}" + f" along axis {axis}" * (array.claimed.ndim > 1))
     for array in arrays:
         words.setdefault(array.claimed.size, f"the number of elements of {array.name}")
-    return [Count(length, where) for length, where in words.items() if length >= _SMALLEST]
+    return [(length, f"{length} is {where}") for length, where in words.items() if length >= _SMALLEST]
 
 
 def _sentences(found: Iterable[Explanation], total: int) -> Iterator[str]:
-    """Name each mistake once, for all arrays that have it."""
-    places: dict[str, list[str]] = {}
-    whole: dict[str, int] = {}
+    places: dict[str, list[Explanation]] = {}
     for finding in found:
-        places.setdefault(finding.says, []).append(finding.place)
-        whole[finding.says] = whole.get(finding.says, 0) + (finding.place == finding.array.name)
-    for says, names in places.items():
-        if 1 < total == whole[says]:
-            yield f"all arrays: {says}"
-        elif len(names) > _NAMED:
-            yield f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more: {says}"
-        else:
-            yield f"{', '.join(names)}: {says}"
+        places.setdefault(finding.says, []).append(finding)
+    for says, findings in places.items():
+        names = [finding.place for finding in findings]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        everywhere = 1 < total == len(names) and all(one.place == one.array.name for one in findings)
+        yield f"{'all arrays' if everywhere else ', '.join(names[:_NAMED]) + more}: {says}"
 
 
 # No derivatives
@@ -205,38 +197,30 @@ _NEVER_COMPUTED = (
 _LEFT_OUT = "the claimed gradient is 0 where f is not flat: elements were left out"
 
 
-def not_finite(comparison: Comparison, array: ArrayComparison) -> Explanation | None:
-    """Find NaN or infinity in the claim where f has a finite derivative."""
+def _not_finite(comparison: Comparison, array: ArrayComparison) -> Explanation | None:
     claimed, numerical = np.atleast_1d(comparison.claimed), np.atleast_1d(comparison.numerical)
     affected = ~np.isfinite(claimed) & np.isfinite(numerical)
     if not affected.any():
         return None
     what = "NaN" if np.isnan(claimed[affected]).any() else "infinite"
     says = f"the claimed gradient is {what} where the numerical one is finite"
-    return Explanation(array, describe(array, affected, ~affected & ~np.isfinite(numerical)), says)
+    return Explanation(array, _describe(array, affected, ~affected & ~np.isfinite(numerical)), says)
 
 
 def never_computed(search: Search) -> Iterator[Explanation]:
     """Find zeros in the claim where f is not flat."""
     for array in search.unexplained:
         zero = array.claimed == 0
-        if not zero[array.sample].all() or not zero[array.wrong].all():
-            continue
         if zero.all():
-            yield Explanation(array, describe(array, array.wrong, zero), _NEVER_COMPUTED)
-            continue
-        size = np.abs(array.numerical[array.sample])
-        if unlikely(coincidence(size, np.zeros_like(size), array.unit)):
-            yield Explanation(array, describe(array, array.wrong, zero), _LEFT_OUT)
+            yield Explanation(array, _describe(array, array.wrong, zero), _NEVER_COMPUTED)
+        elif zero[array.wrong].all() and _is_unlikely(array.odds(np.zeros(zero.shape))):
+            yield Explanation(array, _describe(array, array.wrong, zero), _LEFT_OUT)
 
 
 def not_read(search: Search) -> Iterator[Explanation]:
     """Find arrays that f does not change with at all, though the claim says so."""
     for array in search.unexplained:
-        size = np.abs(array.claimed[array.sample])
-        if not array.unused or not np.all(size):
-            continue
-        if unlikely(coincidence(size, np.zeros_like(size), array.unit)):
+        if array.unused and np.all(array.claimed[array.at]) and _is_unlikely(array.odds(np.zeros(array.wrong.shape))):
             yield Explanation(array, array.name, _NOT_READ)
 
 
@@ -245,162 +229,129 @@ def not_read(search: Search) -> Iterator[Explanation]:
 _ROUNDING = 8 * float(np.finfo(float).eps)
 # Whole numbers are often multiples of each other; a common factor of all elements is worth naming all the same.
 _LIKELY = 0.3
-# So many elements have to agree about an unknown factor, or the weight of a term.
-_AGREED = 3
-# A factor is known if its error is so many times smaller.
-_KNOWN = 20.0
+_AGREED = 3  # elements have to agree about an unknown factor, or the weight of a term
+_KNOWN = 20.0  # times smaller than a factor is its error, if it is known
 # Whole factors up to so many, the samples of a batch, are recognised if they are so close to one.
-_COUNTED = 1e6
-_CLOSE = 1e-2
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A factor, and how it is described."""
-
-    value: complex
-    says: str
+_COUNTED, _CLOSE = 1e6, 1e-2
+_COMMON = (  # the first ones are the most common
+    (2.0, "twice the numerical one: accumulated twice, or a factor 1/2 of f left out"),
+    (0.5, "half the numerical one: a factor 2 left out, as of the derivative of a square, or one term of two"),
+    (-1.0, "minus the numerical one: a wrong sign"),
+)
 
 
 def factor(search: Search) -> Iterator[Explanation]:
-    """Find one factor by which all wrong elements are too large."""
-    common = [*_COMMON, *_factors_of(search.counts)]
+    """Find one factor by which all wrong elements are too large; small arrays are evidence only together."""
+    common = list(_COMMON)
+    for n, words in search.counts:
+        common.append((1 / n, f"1/{n} of the numerical one, and {words}: a mean where f has a sum"))
+        common.append((float(n), f"{n} times the numerical one, and {words}: a sum where f has a mean"))
     yield from _jointly_or_each(search.unexplained, partial(_diagnose_factor, common))
+
+
+def _jointly_or_each(
+    unexplained: Sequence[ArrayComparison], diagnose: Callable[[ArrayComparison], tuple[str, Places] | None]
+) -> Iterator[Explanation]:
+    together = diagnose(_join(unexplained)) if len(unexplained) > 1 else None
+    for array in unexplained:
+        diagnosis = together or diagnose(array)
+        if diagnosis is not None:
+            says, place = diagnosis
+            yield Explanation(array, place(array), says)
+
+
+def _join(arrays: Sequence[ArrayComparison]) -> ArrayComparison:
+    def joined(name: str) -> HostArray:
+        return np.concatenate([getattr(array, name).ravel() for array in arrays])
+
+    point = joined("point") if all(array.point is not None for array in arrays) else None
+    return ArrayComparison("", joined("claimed"), joined("numerical"), joined("tolerance"), point)
+
+
+def _diagnose_factor(common: Sequence[tuple[float, str]], array: ArrayComparison) -> tuple[str, Places] | None:
+    numerical, tolerance = array.numerical[array.at], array.tolerance[array.at]
+    relative = np.where(numerical != 0, tolerance / np.abs(numerical), np.inf)
+    best = int(np.argmin(relative))
+    estimate = (array.claimed[array.at][best] / numerical[best]).item() if np.isfinite(relative[best]) else math.nan
+    error = float(relative[best]) * max(1.0, abs(estimate)) + _ROUNDING * abs(estimate)
+    if not math.isfinite(error) or not _has_factor(array, estimate, slack=2.0)[array.at].all():
+        return None
+    near = [
+        (tries, value, says)
+        for tries, (value, says) in enumerate(common, 1)
+        if abs(value - estimate) <= error and _has_factor(array, value)[array.at].all()
+    ]
+    if len({value for _, value, _ in near}) == 1:
+        tries, value, says = near[0]
+        unaffected = _has_factor(array, value) & ~array.wrong
+        odds, with_unit = _factor_odds(array, value)
+        likely = _LIKELY if (array.wrong | unaffected).all() else _CHANCE
+        if _is_unlikely(odds, tries=tries) and _is_unlikely(with_unit, tries=tries, chance=likely):
+            return _at_factor(value, says)
+    odds, _ = _factor_odds(array, estimate)
+    if abs(estimate) > _KNOWN * error and odds.size >= _AGREED and _is_unlikely(odds, spare=1):
+        return _at_factor(estimate, _describe_value(estimate, error))
+    return None
+
+
+def _at_factor(value: complex, says: str) -> tuple[str, Places]:
+    def place(array: ArrayComparison) -> str:
+        return _describe(array, array.wrong, _has_factor(array, value) & ~array.wrong)
+
+    return f"the claimed gradient is {says}", place
+
+
+def _has_factor(array: ArrayComparison, value: complex, slack: float = 1.0) -> HostArray:
+    predicted = value * array.numerical
+    allowed = array.tolerance * max(1.0, abs(value)) + _ROUNDING * np.abs(predicted)
+    fits: HostArray = np.abs(array.claimed - predicted) <= slack * allowed
+    return fits
+
+
+def _factor_odds(array: ArrayComparison, value: complex) -> tuple[HostArray, HostArray]:
+    numerical, tolerance = array.numerical[array.at], array.tolerance[array.at]
+    apart = 4 * float(np.max(tolerance, initial=0.0))
+    _, chosen = np.unique(np.round(numerical / apart) if apart > 0 else numerical, return_index=True)
+    allowed = (tolerance * max(1.0, abs(value)) + _ROUNDING * np.abs(value * numerical))[chosen]
+    distance = np.abs(array.difference[array.at])[chosen]
+    return _coincidence(distance, allowed, 0.0), _coincidence(distance, allowed, array.unit)
+
+
+def _describe_value(value: complex, error: float) -> str:
+    whole, part = abs(value) > 1, abs(value) < 1
+    times, uncertain = (1 / value, error / abs(value) ** 2) if part else (value, error)
+    nearest = round(times.real) if abs(times) < _COUNTED else 0
+    if nearest > 2 and uncertain < _CLOSE and abs(times - nearest) <= max(uncertain, _CLOSE * 1e-3):
+        says = f"{nearest} times" if whole else f"1/{nearest} of"
+        other = "a sum over as many for a mean" if whole else "a mean over as many for a sum"
+        return f"{says} the numerical one: a constant factor, or {other}"
+    return f"{_number(value, error)} times the numerical one: a constant factor"
+
+
+def _number(value: complex, error: float) -> str:
+    if abs(value.imag) <= error:
+        value = value.real
+    written = [f"{value:.{digits}g}" for digits in range(1, 7)]
+    return next((text for text in written if abs(complex(text) - value) <= error), written[-1])
 
 
 def conjugate(search: Search) -> Iterator[Explanation]:
     """Find complex derivatives that are conjugated."""
     for array in search.unexplained:
-        conjugated = np.conj(array.numerical)
-        if not np.iscomplexobj(array.numerical) or not array.fits(conjugated, array.tolerance):
-            continue
-        at = array.sample
-        if unlikely(coincidence(np.abs(array.difference[at]), array.tolerance[at], array.unit)):
+        fits = np.iscomplexobj(array.numerical) and array.fits(np.conj(array.numerical), array.tolerance)
+        if fits and _is_unlikely(array.odds(array.tolerance)):
             yield Explanation(array, array.name, "the claimed gradient is the complex conjugate of the numerical one")
 
 
-def _diagnose_factor(common: Sequence[Factor], array: ArrayComparison) -> Diagnosis | None:
-    found = _find_factor(array, common)
-    if found is None:
-        return None
-    place = lambda one: describe(one, one.wrong, _unaffected(one, found.value))  # noqa: E731
-    return f"the claimed gradient is {found.says}", place
-
-
-def _find_factor(array: ArrayComparison, common: Sequence[Factor]) -> Factor | None:
-    """Return the one factor that explains all wrong elements, if there is one."""
-    at = array.sample
-    sizes = np.abs(array.numerical[at])
-    relative = np.where(sizes > 0, array.tolerance[at] / sizes, np.inf)
-    best = int(np.argmin(relative))
-    if not np.isfinite(relative[best]):
-        return None
-    estimate = (array.claimed[at][best] / array.numerical[at][best]).item()
-    error = float(relative[best]) * max(1.0, abs(estimate)) + _ROUNDING * abs(estimate)
-    if not math.isfinite(error) or not _factor_fits(array, estimate, spread=2.0):
-        return None
-    near = [
-        (tries, known)
-        for tries, known in enumerate(common, 1)
-        if abs(known.value - estimate) <= error and _factor_fits(array, known.value)
-    ]
-    if len({known.value for _, known in near}) == 1 and _is_no_chance(array, near[0][1].value, tries=near[0][0]):
-        return near[0][1]
-    _, odds = _odds(array, estimate)
-    if abs(estimate) > _KNOWN * error and odds.size >= _AGREED and unlikely(odds, spare=1):
-        return Factor(estimate, _describe_value(estimate, error))
-    return None
-
-
-def _describe_value(value: complex, error: float) -> str:
-    """Describe a factor: a whole number, or one divided by it, comes from a sum or a mean."""
-    if _is_whole(value, error):
-        return f"{round(value.real)} times the numerical one: a constant factor, or a sum over as many for a mean"
-    if _is_whole(1 / value, error / abs(value) ** 2):
-        parts = round((1 / value).real)
-        return f"1/{parts} of the numerical one: a constant factor, or a mean over as many for a sum"
-    return f"{number(value, error)} times the numerical one: a constant factor"
-
-
-def _is_whole(value: complex, error: float) -> bool:
-    """Return whether this is a whole number above 2, so certain that it can be no other."""
-    nearest = round(value.real) if abs(value) < _COUNTED else 0
-    return nearest > 2 and error < _CLOSE and abs(value - nearest) <= max(error, _CLOSE * 1e-3)
-
-
-def _factor_fits(array: ArrayComparison, value: complex, spread: float = 1.0) -> bool:
-    """Return whether all wrong elements are this many times too large."""
-    for at in (array.sample, array.wrong):
-        predicted = value * array.numerical[at]
-        allowed = _allowed(array.tolerance[at], predicted, value)
-        if not (np.abs(array.claimed[at] - predicted) <= spread * allowed).all():
-            return False
-    return True
-
-
-def _allowed(tolerance: HostArray, predicted: HostArray, value: complex) -> HostArray:
-    allowed: HostArray = tolerance * max(1.0, abs(value)) + _ROUNDING * np.abs(predicted)
-    return allowed
-
-
-def _is_no_chance(array: ArrayComparison, value: complex, tries: int) -> bool:
-    """Return whether the elements are too many, or too exact, to have the factor by chance."""
-    odds, with_unit = _odds(array, value)
-    if not unlikely(odds, tries=tries):
-        return False
-    everywhere_alike = bool((array.wrong | _unaffected(array, value)).all())
-    return unlikely(with_unit, tries=tries) or (everywhere_alike and unlikely(with_unit, tries=tries, chance=_LIKELY))
-
-
-def _odds(array: ArrayComparison, value: complex) -> tuple[HostArray, HostArray]:
-    """Return the odds of distinct elements to have the factor by chance, without and with their common unit."""
-    at = array.sample
-    numerical, tolerance, distance = array.numerical[at], array.tolerance[at], np.abs(array.difference[at])
-    chosen = distinct(numerical, tolerance)
-    allowed = _allowed(tolerance, value * numerical, value)[chosen]
-    return coincidence(distance[chosen], allowed, 0.0), coincidence(distance[chosen], allowed, array.unit)
-
-
-def _unaffected(array: ArrayComparison, value: complex) -> HostArray:
-    """Return where the claim agrees, and would agree with the factor, too."""
-    predicted = value * array.numerical
-    fits: HostArray = np.abs(array.claimed - predicted) <= _allowed(array.tolerance, predicted, value)
-    return fits & ~array.wrong
-
-
-# The first ones are the most common.
-_COMMON = (
-    Factor(2.0, "twice the numerical one: accumulated twice, or a factor 1/2 of f left out"),
-    Factor(0.5, "half the numerical one: a factor 2 left out, as of the derivative of a square, or one term of two"),
-    Factor(-1.0, "minus the numerical one: a wrong sign"),
-)
-
-
-def _factors_of(counts: Sequence[Count]) -> Iterator[Factor]:
-    """Return the factors due to a sum for a mean, and the reverse."""
-    for count in counts:
-        n, words = count.number, f"{count.number} is {count.words}"
-        yield Factor(1 / n, f"1/{n} of the numerical one, and {words}: a mean where f has a sum")
-        yield Factor(float(n), f"{n} times the numerical one, and {words}: a sum where f has a mean")
-    for count in counts:
-        n, words = count.number, f"{count.number} is {count.words}"
-        yield Factor(1 / math.sqrt(n), f"1/sqrt({n}) of the numerical one, and {words}")
-        yield Factor(math.sqrt(n), f"sqrt({n}) times the numerical one, and {words}")
-
-
-# The gradient with respect to another array
+# The right numbers in other places
 
 
 def swapped(search: Search) -> Iterator[Explanation]:
     """Find two arrays of one shape that have each other's gradient."""
     explained: list[ArrayComparison] = []
     for one, other in combinations(search.unexplained, 2):
-        if (
-            one not in explained
-            and other not in explained
-            and _is_gradient_of(one, other)
-            and _is_gradient_of(other, one)
-        ):
+        free = one not in explained and other not in explained
+        if free and _is_gradient_of(one, other) and _is_gradient_of(other, one):
             explained += [one, other]
             says = "each has the gradient of the other: the two are swapped"
             yield Explanation(one, one.name, says)
@@ -416,205 +367,57 @@ def copied(search: Search) -> Iterator[Explanation]:
 
 
 def _is_gradient_of(array: ArrayComparison, other: ArrayComparison, tries: int = 1) -> bool:
-    """Return whether the claim for one array is the numerical gradient of the other."""
     if array is other or array.claimed.shape != other.claimed.shape:
-        return False
-    at = array.first  # one wrong element first: there may be many pairs of arrays
-    if not abs(array.claimed[at] - other.numerical[at]) <= max(array.tolerance[at], other.tolerance[at]):
         return False
     allowed = np.maximum(array.tolerance, other.tolerance)
     if not array.fits(other.numerical, allowed):
         return False
-    at = array.sample
-    odds = np.maximum(
-        coincidence(np.abs(array.difference[at]), allowed[at], array.unit),
-        frequency(array.claimed[at], other.numerical, allowed[at]),
-    )
-    return unlikely(odds, tries=tries)
+    return _is_unlikely(_moved_odds(array, other.numerical, allowed), tries=tries)
 
-
-# The right numbers in other places
 
 _AXES = 5  # more can be permuted in too many ways to try
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """A way to move elements, and how it is described."""
-
-    says: str
-    move: Callable[[HostArray], HostArray]
-
-
-def rearranged(search: Search) -> Iterator[Explanation]:
-    """Find arrays whose elements are right, but in the wrong positions."""
-    for array in search.unexplained:
-        arrangements = list(_arrangements(array.claimed.shape))
-        found = next((way for way in arrangements if _is_moved(array, way.move, len(arrangements))), None)
-        if found is not None:
-            yield Explanation(array, array.name, f"the claimed gradient is the numerical one {found.says}")
-
-
-def _is_moved(array: ArrayComparison, move: Callable[[HostArray], HostArray], tries: int) -> bool:
-    """Return whether the claim is the moved numerical gradient, and hardly by chance."""
-    at = array.sample
-    numerical, tolerance = move(array.numerical), move(array.tolerance)
-    allowed = np.maximum(array.tolerance[at], tolerance[at])
-    if not (np.abs(array.claimed[at] - numerical[at]) <= allowed).all():
-        return False
-    if not array.fits(numerical, np.maximum(array.tolerance, tolerance)):
-        return False
-    # Some arrangement explains a single number among zeros, or the ends of a block.
-    return unlikely(_moved_odds(array, at, allowed), spare=1, tries=tries)
-
-
-def _moved_odds(array: ArrayComparison, at: Index, allowed: HostArray) -> HostArray:
-    """Return the odds that wrong elements equal others of the array by chance."""
-    odds: HostArray = np.maximum(
-        coincidence(np.abs(array.difference[at]), allowed, array.unit),
-        frequency(array.claimed[at], array.numerical, allowed),
-    )
-    return odds
-
-
-def _arrangements(shape: Sequence[int]) -> Iterator[Arrangement]:
-    axes = [axis for axis, length in enumerate(shape) if length > 1]
-    if not axes or len(shape) > _AXES:
-        return
-    if len(axes) > 1:
-        yield from _permuted(shape)
-    yield from _reversed(axes, len(shape))
-    if len(axes) > 1:
-        yield Arrangement(_FORTRAN, lambda array: array.ravel(order="F").reshape(array.shape))
-        yield Arrangement(_FORTRAN, lambda array: array.ravel().reshape(array.shape, order="F"))
-
-
-def _permuted(shape: Sequence[int]) -> Iterator[Arrangement]:
-    """Yield the permutations of axes that keep the shape, those that exchange two axes first."""
-    order = list(range(len(shape)))
-    kept = [way for way in permutations(order) if [shape[axis] for axis in way] == list(shape) and list(way) != order]
-    for way in sorted(kept, key=lambda way: sum(axis != position for position, axis in enumerate(way))):
-        yield Arrangement(_permutation(way), partial(np.transpose, axes=way))
-
-
-def _permutation(way: Sequence[int]) -> str:
-    moved = [position for position, axis in enumerate(way) if axis != position]
-    if len(way) == 2:
-        return "transposed"
-    if len(moved) == 2:
-        return f"transposed: its axes {moved[0]} and {moved[1]} are exchanged"
-    return f"transposed: its axes are in the order {tuple(way)}"
-
-
-def _reversed(axes: Sequence[int], ndim: int) -> Iterator[Arrangement]:
-    for count in range(1, len(axes) + 1):
-        for chosen in combinations(axes, count):
-            along = f" along ax{'is' if count == 1 else 'es'} {', '.join(map(str, chosen))}" if ndim > 1 else ""
-            yield Arrangement(f"reversed{along}", partial(np.flip, axis=chosen))
-
-
 _FORTRAN = "in another order of elements: raveled or reshaped in Fortran order, or transposed before a reshape"
 
 
-# The right numbers some places away
-
-_TRIED = 8  # distances
-_SEEN = 1000  # elements that equal the largest wrong one
-_SHORTEST = 3  # axis: a shift needs elements that move, and elements that they come from
-
-
-@dataclass(frozen=True)
-class Shift:
-    """A move of elements along an axis, ``by`` places towards higher indices, and what fills the places left."""
-
-    axis: int
-    by: int
-    filling: str
-
-    def __call__(self, array: HostArray) -> HostArray:
-        """Return a shifted array."""
-        moved = np.roll(array, self.by, self.axis)
-        if self.filling == _WRAPPED:
-            return moved
-        axes, first = (slice(None),) * self.axis, self.by > 0
-        left = (*axes, slice(None, self.by) if first else slice(self.by, None))
-        if self.filling == _ZERO:
-            moved[left] = 0
-        elif self.filling == _REPEATED:
-            moved[left] = array[(*axes, slice(None, 1) if first else slice(-1, None))]
-        else:
-            moved[left] = array[left]
-        return moved
-
-
-_WRAPPED = "around the end"
-_ZERO = "with zeros in the places left"
-_REPEATED = "with the edge repeated"
-_KEPT = "and the places left are as they were"
-_FILLINGS = (_WRAPPED, _ZERO, _REPEATED, _KEPT)
-
-
-def shifted(search: Search) -> Iterator[Explanation]:
-    """Find arrays whose elements are shifted."""
+def rearranged(search: Search) -> Iterator[Explanation]:
+    """Find arrays whose elements are right, but in the wrong positions, or averaged with those there."""
     for array in search.unexplained:
-        found = _find_shift(array)
+        ways = list(_arrangements(array.claimed.shape))
+        found = next((says for says, move in ways if _is_moved(array, move, len(ways))), None)
         if found is not None:
-            yield Explanation(array, array.name, found)
+            yield Explanation(array, array.name, f"the claimed gradient is the numerical one {found}")
 
 
-def _find_shift(array: ArrayComparison) -> str | None:
-    shape = array.claimed.shape
-    for axis in range(len(shape)):
-        shift = _shift_along(array, axis)
-        if shift is not None:
-            return _describe_shift(shift, f" along axis {axis}" if len(shape) > 1 else "")
-    shift = _shift_along(join([array]), 0) if len(shape) > 1 else None
-    return None if shift is None else _describe_shift(shift, " in the order of its elements in memory")
-
-
-def _describe_shift(shift: Shift, along: str) -> str:
-    return (
-        f"the claimed gradient is the numerical one shifted by {shift.by}{along}, {shift.filling}: "
-        f"an index is off by {abs(shift.by)}"
-    )
-
-
-def _shift_along(array: ArrayComparison, axis: int) -> Shift | None:
-    if array.claimed.shape[axis] < _SHORTEST:
-        return None
-    for by in _distances(array, axis):
-        if not _overlaps(array, axis, by):
-            continue
-        for shift in (Shift(axis, by, filling) for filling in _FILLINGS):
-            if array.fits(shift(array.numerical), np.maximum(array.tolerance, shift(array.tolerance))):
-                return shift
-    return None
-
-
-def _distances(array: ArrayComparison, axis: int) -> list[int]:
-    """Return the likely distances: 1, or that of an equal of the largest wrong element."""
-    length = array.claimed.shape[axis]
-    sizes = np.abs(array.claimed[array.sample])
-    largest = tuple(int(indices[np.argmax(sizes)]) for indices in array.sample)
-    line: Index = (*largest[:axis], slice(None), *largest[axis + 1 :])
-    allowed = np.maximum(array.tolerance[line], array.tolerance[largest])
-    sources = np.flatnonzero(np.abs(array.numerical[line] - array.claimed[largest]) <= allowed)
-    nearest = sorted((largest[axis] - int(source) for source in sources[:_SEEN]), key=abs)
-    around = [by - length if by > 0 else by + length for by in nearest]
-    ways = sorted({1, -1, *nearest, *around} - {0}, key=lambda by: (abs(by), -by))
-    return ways[:_TRIED]
-
-
-def _overlaps(array: ArrayComparison, axis: int, by: int) -> bool:
-    """Return whether wrong elements equal those they would have come from, and hardly by chance."""
-    source = array.sample[axis] - by
-    inside = (source >= 0) & (source < array.claimed.shape[axis])
-    at = tuple(indices[inside] for indices in array.sample)
-    origin = (*at[:axis], source[inside], *at[axis + 1 :])
-    allowed = np.maximum(array.tolerance[at], array.tolerance[origin])
-    if not (np.abs(array.claimed[at] - array.numerical[origin]) <= allowed).all():
+def _is_moved(array: ArrayComparison, move: Callable[[HostArray], HostArray], tries: int) -> bool:
+    predicted, allowed = move(array.numerical), np.maximum(array.tolerance, move(array.tolerance))
+    if not array.fits(predicted, allowed):
         return False
-    return unlikely(_moved_odds(array, at, allowed), spare=1, tries=_TRIED)
+    # Some arrangement explains a single number among zeros, or the ends of a block.
+    return _is_unlikely(_moved_odds(array, predicted, allowed), spare=1, tries=tries)
+
+
+def _arrangements(shape: Sequence[int]) -> Iterator[tuple[str, Callable[[HostArray], HostArray]]]:
+    axes = [axis for axis, length in enumerate(shape) if length > 1]
+    if not axes or len(shape) > _AXES:
+        return
+    for one, other in combinations(axes, 2):
+        if shape[one] == shape[other]:
+            which = "" if len(shape) == 2 else f": its axes {one} and {other} are exchanged"
+            yield f"transposed{which}", partial(np.swapaxes, axis1=one, axis2=other)
+    for count in range(1, len(axes) + 1):
+        for chosen in combinations(axes, count):
+            along = f" along ax{'is' if count == 1 else 'es'} {', '.join(map(str, chosen))}" if len(shape) > 1 else ""
+            yield f"reversed{along}", partial(np.flip, axis=chosen)
+    if len(axes) > 1:
+        yield _FORTRAN, lambda array: array.ravel(order="F").reshape(array.shape)
+        yield _FORTRAN, lambda array: array.ravel().reshape(array.shape, order="F")
+    if len(shape) == 2 and shape[0] == shape[1]:
+        says = (
+            "symmetrised: f reads one triangle of a matrix that is taken to be symmetric; check f of the triangle alone"
+        )
+        yield says, lambda array: (array + array.T) / 2
+        yield says, lambda array: array + array.T
+        yield says, lambda array: array + array.T - np.diag(np.diag(array))
 
 
 # Terms that are missing, or that f does not have
@@ -635,66 +438,137 @@ def _penalty(search: Search, term: Callable[[HostArray], HostArray], words: str)
     return _jointly_or_each(with_points, partial(_multiple, term, words))
 
 
-def _multiple(term: Callable[[HostArray], HostArray], words: str, array: ArrayComparison) -> Diagnosis | None:
-    """Return a diagnosis if all differences are a multiple of one term."""
+def _multiple(term: Callable[[HostArray], HostArray], words: str, array: ArrayComparison) -> tuple[str, Places] | None:
     assert array.point is not None
-    at, terms = array.sample, term(array.point)
+    at, terms = array.at, term(array.point)
     relative = np.where(terms[at] != 0, array.tolerance[at] / np.abs(terms[at]), np.inf)
     best = int(np.argmin(relative))
     error = float(relative[best])
     if not math.isfinite(error) or (terms[at] == terms[at][best]).all():  # that would be a constant
         return None
     weight = (array.difference[at][best] / terms[at][best]).item()
-    predicted = array.numerical + weight * terms
     allowed = array.tolerance + error * np.abs(terms)
-    chosen = distinct(array.point[at], np.zeros(1))
-    odds = coincidence(np.abs(array.difference[at]), allowed[at], array.unit)[chosen]
-    if not array.fits(predicted, allowed) or odds.size < _AGREED or not unlikely(odds, spare=1):
+    _, chosen = np.unique(array.point[at], return_index=True)
+    odds = array.odds(allowed)[chosen]
+    if not array.fits(array.numerical + weight * terms, allowed) or odds.size < _AGREED:
         return None
     missing = "missing" if weight.real < 0 else "extra"
-    says = f"the claimed gradient is off by {number(weight, error)} times {words} is {missing}"
-    return says, everywhere
+    says = f"the claimed gradient is off by {_number(weight, error)} times {words} is {missing}"
+    return (says, lambda one: one.name) if _is_unlikely(odds, spare=1) else None
 
 
 def constant_term(search: Search) -> Iterator[Explanation]:
-    """Find differences that are constant along axes."""
+    """Find differences that are constant."""
     for array in search.unexplained:
-        long = [axis for axis, length in enumerate(array.claimed.shape) if length > 1]
-        axes = [axis for axis in long if _is_constant(array, axis)]
-        if axes:
-            yield Explanation(array, array.name, _describe_constant(array, axes, long))
+        best = int(np.argmin(array.tolerance[array.at]))
+        off, error = array.difference[array.at][best].item(), float(array.tolerance[array.at][best])
+        allowed = array.tolerance + error
+        odds = np.delete(array.odds(allowed), best)
+        if array.wrong.size > 1 and array.fits(array.numerical + off, allowed) and _is_unlikely(odds):
+            says = f"off by one constant, {_number(off, error)}: a constant term is missing or extra"
+            yield Explanation(array, array.name, f"the claimed gradient is {says}")
 
 
-def _is_constant(array: ArrayComparison, axis: int) -> bool:
-    """Return whether the differences are constant along an axis, and hardly by chance."""
-    best = np.expand_dims(np.argmin(array.tolerance, axis=axis), axis)
-    reference = np.take_along_axis(array.difference, best, axis)
-    allowed = array.tolerance + np.take_along_axis(array.tolerance, best, axis)
-    if not array.fits(array.numerical + reference, allowed):
-        return False
-    others = array.wrong.copy()
-    np.put_along_axis(others, best, False, axis)
-    at = sample_of(others)
-    return unlikely(coincidence(np.abs(array.difference[at]), allowed[at], array.unit))
+# Chance
+
+_CHANCE = 1e-4  # a pattern that appears by chance as often as this is not worth a hint
+_SHARPEST = 1e-6  # no element is better evidence than this
+_UNITS = (1.0, 0.5, 0.25, 0.1)  # of gradients of whole numbers, halves or tenths, as in many small examples
+_CLEAR = 8.0  # times smaller than a unit are the errors of its multiples, if these are recognised
 
 
-def _describe_constant(array: ArrayComparison, axes: Sequence[int], long: Sequence[int]) -> str:
-    if len(axes) == len(long):
-        at = array.first
-        off = number(array.difference[at].item(), float(array.tolerance[at]))
-        return f"the claimed gradient is off by one constant, {off}: a constant term is missing or extra"
-    if array.claimed.ndim == 2:
-        line = ("column", "row")[axes[0]]
-        return (
-            f"the claimed gradient is off by a constant per {line}: a term is missing or extra that is constant there"
-        )
-    along = ", ".join(map(str, axes))
-    return (
-        f"the claimed gradient is off by what is constant along {'axis' if len(axes) == 1 else 'axes'} {along}: "
-        "such a term is missing or extra"
+def _is_unlikely(odds: HostArray, *, spare: int = 0, tries: int = 1, chance: float = _CHANCE) -> bool:
+    """Return whether numbers that agree by chance with these odds, each, would hardly all agree in one of some tries.
+
+    ``spare`` of them have been used to find out what to compare with, and are no evidence.
+    """
+    information = np.sort(-np.log(np.clip(odds, _SHARPEST, 1.0)))
+    return float(information[: information.size - spare].sum()) > math.log(tries / chance)
+
+
+def _coincidence(distance: HostArray, allowed: HostArray, unit: float) -> HostArray:
+    odds: HostArray = np.clip((allowed + unit) / (distance + unit), 0.0, 1.0)
+    return odds
+
+
+def _moved_odds(array: ArrayComparison, among: HostArray, allowed: HostArray) -> HostArray:
+    """Return the odds that wrong elements equal others of an array by chance: many of these may be equal."""
+    values, ordered, at = np.real(array.claimed[array.at]), np.sort(np.real(among), axis=None), array.at
+    equal = np.searchsorted(ordered, values + allowed[at], side="right") - np.searchsorted(
+        ordered, values - allowed[at]
     )
+    share = np.clip(equal - 1, 0, None) / max(1, among.size - 1)
+    odds: HostArray = np.maximum(array.odds(allowed), share)
+    return odds
+
+
+def _common_unit(values: HostArray, tolerance: HostArray) -> float:
+    if np.iscomplexobj(values):
+        values, tolerance = np.concatenate([values.real, values.imag]), np.concatenate([tolerance, tolerance])
+    for unit in _UNITS:
+        remainder = np.abs(values - unit * np.round(values / unit))
+        if (tolerance < unit / _CLEAR).all() and (remainder <= tolerance).all():
+            return unit
+    return 0.0
+
+
+# Blocks
+
+_LISTED = 6  # more indices than this would make an unreadable list
+_FEW = 3  # places at even distances
+_BLOCK = 3  # wrong elements make a block
+
+
+def _describe(array: ArrayComparison, affected: HostArray, indifferent: HostArray) -> str:
+    if (affected | indifferent).all():
+        return array.name
+    for indices in _blocks(affected):
+        if (affected | indifferent)[np.ix_(*indices)].all():
+            return f"{array.name}[{_subscripts(indices, affected.shape)}]"
+    first = np.unravel_index(int(np.argmax(affected)), affected.shape)
+    count = int(np.count_nonzero(affected))
+    return f"{count} of the {affected.size} elements of {array.name} (the first is [{', '.join(map(str, first))}])"
+
+
+def _wrong_block(array: ArrayComparison) -> tuple[ArrayComparison, bool] | None:
+    """Return the block that holds the wrong elements, if that is not the whole array, and whether all of it is wrong.
+
+    Elements that are 0 on both sides are no exception: an activation may be off for them.
+    """
+    flat = (array.claimed == 0) & (np.abs(array.numerical) <= array.tolerance)
+    filled = [indices for indices in _blocks(array.wrong) if (array.wrong | flat)[np.ix_(*indices)].all()]
+    indices = filled[0] if filled else _blocks(array.wrong)[0]
+    part = array.part(f"{array.name}[{_subscripts(indices, array.wrong.shape)}]", np.ix_(*indices))
+    return (part, bool(filled)) if part.claimed.size < array.claimed.size else None
+
+
+def _blocks(affected: HostArray) -> list[list[HostArray]]:
+    axes = range(affected.ndim)
+    own = [np.flatnonzero(affected.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    whole = [np.arange(indices[0], indices[-1] + 1) for indices in own]
+    return [indices for indices in (whole, own) if _subscripts(indices, affected.shape)]
+
+
+def _subscripts(indices: Sequence[HostArray], shape: Sequence[int]) -> str:
+    words = [_subscript(own, length) for own, length in zip(indices, shape, strict=True)]
+    return ", ".join(words) if all(words) and sum("[" in word for word in words) < 2 else ""
+
+
+def _subscript(indices: HostArray, length: int) -> str:
+    start, stop = int(indices[0]), int(indices[-1]) + 1
+    if indices.size == length:
+        return ":"
+    if indices.size == 1:
+        return str(start)
+    bounds = f"{start or ''}:{'' if stop == length else stop}"
+    steps = np.unique(np.diff(indices))
+    if steps.size == 1 and steps[0] == 1:
+        return bounds
+    if steps.size == 1 and indices.size >= _FEW:
+        return f"{bounds}:{steps[0]}"
+    return f"[{', '.join(map(str, indices))}]" if indices.size <= _LISTED else ""
 
 
 # From the most specific mistake to the least. Mistakes of a part can also explain only the wrong part of an array.
-_OF_A_PART: tuple[Mistake, ...] = (conjugate, rearranged, shifted, l2_term, l1_term, constant_term)
+_OF_A_PART: tuple[Mistake, ...] = (conjugate, rearranged, l2_term, l1_term, constant_term)
 _MISTAKES: tuple[Mistake, ...] = (never_computed, not_read, swapped, factor, copied, *_OF_A_PART)

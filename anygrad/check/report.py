@@ -9,32 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anygrad.check.compare import VERDICTS, Comparison, Finding, count_verdicts, element_name, gravest
-from anygrad.check.probe import HostArray, Probe
+from anygrad.check.claim import Calls
+from anygrad.check.compare import VERDICTS, Comparison, Outcome, Setting, count_verdicts
+from anygrad.check.task import HostArray, Probe
 from anygrad.check.taylor import Taylor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from anygrad.check.claim import Claim
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check has found, in a sentence.
+
+    ``verdict`` is what it means for the claim, one of those of `CheckReport`; empty if it means nothing.
+    """
+
+    sentence: str
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
 class Element:
-    """One derivative that was checked.
+    """One derivative that was checked: as claimed, as found, and how far apart the two may be.
 
-    Attributes
-    ----------
-    name
-        The element, as in ``x['W'][0, 3]``.
-    verdict
-        The verdict on it, one of those of `CheckReport`.
-    claimed, numerical
-        The derivative as claimed and as found numerically.
-    error
-        The tolerance: how far apart the two may be, given the errors of both.
-    ratio
-        How far apart they are, as a multiple of the tolerance.
+    ``name`` is the element, as in ``x['W'][0, 3]``; ``error`` is the tolerance, and ``ratio`` the difference as a
+    multiple of it.
     """
 
     name: str
@@ -51,35 +51,25 @@ class CheckReport:
 
     Attributes
     ----------
-    verdict
-        The gravest of the verdicts on all elements. ``agrees``: the claim is the numerical derivative, to within the
-        errors of both. ``wrong``: it is not. ``kink``: f has no derivative at x, or jumps; the claim lies between the
-        slopes on both sides. ``nonfinite``: f, or its derivative, is NaN or infinite. ``nondeterministic``, ``noisy``:
-        f varies too much from call to call, or from point to point, to tell. ``inconclusive``: the error is too large
-        to tell, for another reason.
+    findings
+        What was found, a sentence each: what it means for the claim, the gravest verdict first; then anything else.
     worst
         The elements with the gravest verdicts, the worst first.
-    counts
-        The number of elements with each verdict; along directions, the number of directions.
-    arrays
-        The same for each array, by its name; empty along directions, which go through all arrays.
+    counts, arrays
+        The number of elements with each verdict, in all and for each array by its name; along directions, the number
+        of directions.
     hints
         What the mistake may be, if it looks like a common one.
-    remarks
-        Anything else worth knowing.
     taylor
         The Taylor test along a random direction; None for a Hessian, or where f is not finite.
-    comparisons
-        All derivatives that were compared, an entry for each array; along directions, for each direction.
-    states
-        The verdict on each element of these: 0 for ``wrong``, 1 for ``nonfinite``, 2 for ``kink``, 3 for
-        ``nondeterministic``, 4 for ``noisy``, 5 for ``inconclusive``, 6 for ``agrees``.
+    comparisons, states
+        All derivatives that were compared, an entry for each array; along directions, for each direction. The verdict
+        on each: 0 for ``wrong``, 1 for ``nonfinite``, 2 for ``kink``, 3 for ``nondeterministic``, 4 for ``noisy``, 5
+        for ``inconclusive``, 6 for ``agrees``.
     directional
         Whether it was checked along directions.
-    ncalls, claim_ncalls
-        How often f and the claim were called.
-    seconds
-        How long it took.
+    ncalls, claim_ncalls, seconds
+        How often f and the claim were called, and how long it took.
 
     Examples
     --------
@@ -90,12 +80,11 @@ class CheckReport:
     (False, 'kink', {'kink': 1, 'agrees': 1})
     """
 
-    verdict: str
+    findings: Sequence[Finding]
     worst: Sequence[Element]
     counts: Mapping[str, int]
     arrays: Mapping[str, Mapping[str, int]]
     hints: Sequence[str]
-    remarks: Sequence[str]
     taylor: Taylor | None
     comparisons: Sequence[Comparison]
     states: Sequence[HostArray]
@@ -104,13 +93,32 @@ class CheckReport:
     claim_ncalls: int
     seconds: float
 
+    @property
+    def verdict(self) -> str:
+        """The gravest verdict of all findings.
+
+        ``agrees``: the claim is the numerical derivative, within the errors of both. ``wrong``: it is not. ``kink``: f
+        has no derivative at x, or jumps; the claim lies between the slopes on both sides, or is a convention.
+        ``nonfinite``: f, or its derivative, is NaN or infinite. ``nondeterministic``, ``noisy``: f varies too much from
+        call to call, or from point to point, to tell. ``inconclusive``: the error is too large to tell.
+        """
+        return min((one.verdict for one in self.findings if one.verdict), key=VERDICTS.index)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The sentences of findings that mean nothing for the claim."""
+        return tuple(one.sentence for one in self.findings if not one.verdict)
+
     def __bool__(self) -> bool:
         """Return whether the claim agrees."""
         return self.verdict == "agrees"
 
     def __str__(self) -> str:
         """Return a paragraph, and a table of the worst elements."""
-        return _describe(self)
+        verdict = " ".join(one.sentence for one in self.findings if one.verdict == self.verdict)
+        blocks = [textwrap.fill(verdict, _WIDTH), *([_table(self.worst)] if self.worst else [])]
+        more = [*_arrays(self), *self.hints, *self.remarks, *_taylor(self), _effort(self)]
+        return "\n\n".join([*blocks, "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in more)])
 
     __repr__ = __str__
 
@@ -118,136 +126,187 @@ class CheckReport:
         """Return all but the arrays, to be written as JSON; complex numbers are pairs."""
         return {
             "verdict": self.verdict,
+            "findings": [asdict(one) for one in self.findings],
             "worst": [
                 {**asdict(one), "claimed": _json(one.claimed), "numerical": _json(one.numerical)} for one in self.worst
             ],
-            "counts": dict(self.counts),
-            "arrays": {name: dict(counts) for name, counts in self.arrays.items()},
-            "hints": list(self.hints),
             "remarks": list(self.remarks),
             "taylor": None if self.taylor is None else asdict(self.taylor),
-            "ncalls": self.ncalls,
-            "claim_ncalls": self.claim_ncalls,
-            "seconds": self.seconds,
+            **{
+                name: getattr(self, name) for name in ("counts", "arrays", "hints", "ncalls", "claim_ncalls", "seconds")
+            },
         }
 
     def plot(self) -> Figure:
-        """Draw the claim over the numerical derivative, and the error over each array, or the four worst of many.
+        """Return a matplotlib figure: the claim over the numerical derivative, and the difference over each array.
 
-        The colours stand for the verdicts. For complex numbers, real and imaginary parts are drawn.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            The figure; ``report.plot().savefig("check.png")`` saves it.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
+        The colours stand for the verdicts. Of many arrays, the four worst are drawn. It takes matplotlib (ImportError).
+        ``report.plot().savefig("check.png")`` saves it.
         """
         from anygrad.plot.check_report import draw_report  # noqa: PLC0415 - pictures are wanted rarely
 
         return draw_report(self)
 
 
+_PLAIN = ("counts", "arrays", "hints", "ncalls", "claim_ncalls", "seconds")
+
+
 def _json(number: complex) -> float | list[float]:
     return number if isinstance(number, float) else [number.real, number.imag]
 
 
-# From findings to a report
+# Findings
 
 _SHOWN = 8
+_MANY_CALLS, _LONG = 20_000, 10.0
+_SENTENCES = {
+    "wrong": "Wrong: {share} {differ} from the numerical derivative by more than the tolerance.",
+    "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}, so there is nothing to compare.",
+    "kink": "Kink: f has no derivative at x for {share}: the slopes on both sides differ, or f jumps. The claim lies"
+    " between them, or is 0 or NaN by convention. Check at another x.",
+    "nondeterministic": "Not deterministic: f or the claim varies too much from call to call to tell for"
+    " {share}.{seed}",
+    "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute f more exactly, in a wider"
+    " dtype if there is one.",
+    "inconclusive": "Inconclusive: the errors are too large to tell for {share}. Compute f more exactly, in a wider"
+    " dtype if there is one, or check at another x.",
+    "agrees": "Agrees: {all} with the numerical derivative, within the tolerance.",
+}
+_EVERY_KINK = (
+    "Kink: f has a kink with respect to all {total:,} elements, as a network has where all of its weights are 0. The"
+    " claim is a convention there. Check at another x, such as a random one."
+)
+_ROUNDING = (
+    "Agrees: f does not change beyond its rounding, and the claim is zero to within that. Such a check shows little:"
+    " check a weighted output instead, with vjp=."
+)
 _CONSTANT = (
-    "Every value of f is the same, and it was given copies of x: it may read x through a closure instead of its"
+    "Every value of f is the same, and f was given copies of x: it may read x through a closure instead of its"
     " argument, and then there is nothing to compare. Write it as a function of its argument, or pass a writable array."
 )
-_NOISE = "f has noise: its values at neighbouring points are {:.1e} off a smooth function's, which is allowed for."
-_WIDER = "f was differentiated in {}, in which it is the same function with more digits."
-_LOCATED = "Found by halving a direction: others may be wrong as well. Without directions= every element is checked."
 _NO_TANGENT = (
-    "Along a random direction f changes otherwise than its derivatives by the elements say: it has these, but no"
-    " tangent at x."
+    "Kink: {all} with the partial derivatives of f, but f has no tangent at x: along a random direction it changes"
+    " otherwise. Check at another x."
 )
+
+
+_NOT_LOCATED = "looked for by halving the direction, and not found: each is off by less than the errors along a part"
 
 
 def make_report(
-    finding: Finding,
-    claim: Claim,
-    probe: Probe,
+    setting: Setting,
+    outcome: Outcome,
+    claim: Calls,
     taylor: Taylor | None,
-    *,
-    noise: float,
-    tangent_error: float,
     hints: Sequence[str],
-    dtypes: Sequence[str],
+    *,
+    own: Probe,
+    direction: HostArray,
     ncalls: int,
+    claim_ncalls: int,
     seconds: float,
 ) -> CheckReport:
-    """Return the report on a finding."""
-    verdict = gravest(finding.states)
-    remarks = [*_variations(claim, probe), *(_uncertainty(finding) if verdict == "agrees" else ())]
-    if noise:
-        remarks.append(_NOISE.format(noise))
-    if dtypes:
-        remarks.append(_WIDER.format(" and ".join(dtypes)))
-    if finding.is_constant:
-        remarks.append(_CONSTANT)
-    elif finding.located:
-        remarks.append(_LOCATED)
-    if verdict == "agrees" and taylor is not None and taylor.right is False and taylor.remainder > tangent_error:
-        verdict = "kink"
-        remarks.append(_NO_TANGENT)
+    """Return the report: the findings, and what they say of which elements."""
+    counts = count_verdicts(outcome.states)
+    findings = _on_claim(outcome, counts, claim)
+    gravest = next(iter(counts), "agrees")
+    smooth = taylor is None or taylor.right is not False or outcome.directional or gravest != "agrees"
+    if not smooth and taylor is not None and taylor.remainder > _tangent_error(setting, outcome, direction):
+        findings = [Finding(_NO_TANGENT.format(all=_agree(outcome, sum(counts.values()))), "kink")]
+    findings += map(Finding, _remarks(setting, outcome, claim, own, settled=gravest == "agrees"))
+    if not outcome.directional and setting.task.n == 1 and (ncalls > _MANY_CALLS or seconds > _LONG):
+        findings.append(Finding("With directions=3, the number of calls does not depend on the size of x."))
     return CheckReport(
-        verdict=verdict,
-        worst=_located(finding) or _worst(finding),
-        counts=count_verdicts(finding.states),
-        arrays=_by_array(finding),
-        hints=tuple(hints) if verdict == "wrong" or claim.accumulates else (),
-        remarks=tuple(remarks),
+        findings=tuple(findings),
+        worst=_located(outcome) or _worst(outcome),
+        counts=counts,
+        arrays={}
+        if outcome.directional
+        else {one.name: count_verdicts([s]) for one, s in zip(outcome.comparisons, outcome.states, strict=True)},
+        hints=tuple(hints),
         taylor=taylor,
-        comparisons=tuple(finding.comparisons),
-        states=tuple(finding.states),
-        directional=finding.directional,
-        ncalls=finding.ncalls + ncalls,
-        claim_ncalls=claim.ncalls,
+        comparisons=tuple(outcome.comparisons),
+        states=tuple(outcome.states),
+        directional=outcome.directional,
+        ncalls=ncalls,
+        claim_ncalls=claim_ncalls,
         seconds=seconds,
     )
 
 
-def _by_array(finding: Finding) -> dict[str, dict[str, int]]:
-    pairs = () if finding.directional else zip(finding.comparisons, finding.states, strict=True)
-    return {comparison.name: count_verdicts([state]) for comparison, state in pairs}
+def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: Calls) -> list[Finding]:
+    total, noun = sum(counts.values()), "direction" if outcome.directional else "element"
+    findings = []
+    for verdict, count in counts.items() or {"agrees": 0}.items():
+        sentence = _SENTENCES[verdict]
+        if verdict == "kink" and count == total > 1:
+            sentence = _EVERY_KINK
+        elif verdict == "agrees" and outcome.is_rounding:
+            sentence = _ROUNDING
+        told = sentence.format(
+            share=f"the only {noun}" if total == 1 else f"{count:,} of {total:,} {noun}s",
+            differ="differs" if count == 1 else "differ",
+            all=_agree(outcome, total),
+            total=total,
+            seed="" if claim.accumulates else " Fix the random numbers: a seed for each call, no dropout.",
+        )
+        findings.append(Finding(told, verdict))
+    return findings
 
 
-def _uncertainty(finding: Finding) -> list[str]:
-    """Say for how many elements the tolerance is larger than the derivative."""
-    tolerances = [
-        one.tolerance[(one.tolerance > np.abs(one.numerical)) & (one.claimed != 0)] for one in finding.comparisons
-    ]
-    large = np.concatenate([np.zeros(0), *tolerances])
-    if not large.size:
-        return []
-    return [
-        f"Of {large.size:,} what is tolerated is more than the derivative itself, up to {np.max(large):.1e}: a smaller"
-        " mistake does not show."
-    ]
+def _agree(outcome: Outcome, total: int) -> str:
+    noun = "direction" if outcome.directional else "element"
+    return f"the only {noun} agrees" if total == 1 else f"all {total:,} {noun}s agree"
 
 
-def _variations(claim: Claim, probe: Probe) -> list[str]:
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> list[str]:
     remarks = []
-    if probe.spread:
-        remarks.append(f"f is not deterministic: its values at x differ by {probe.spread:.1e}, which is allowed for.")
-    if not (claim.deterministic or claim.accumulates):
-        spread = max(float(np.max(one, initial=0.0)) for one in claim.spread)
-        remarks.append(f"What is claimed is not deterministic: it differs by {spread:.1e} at x, which is allowed for.")
+    spread = float(np.max(claim.spread, initial=0.0))
+    if own.spread:
+        remarks.append(f"f is not deterministic: its values at x differ by {own.spread:.1e}.")
+    if spread and not claim.accumulates:
+        remarks.append(f"The claim is not deterministic: it differs by {spread:.1e} from call to call at x.")
+    large = [one.tolerance[(one.tolerance > np.abs(one.numerical)) & (one.claimed != 0)] for one in outcome.comparisons]
+    count, most = sum(part.size for part in large), max((float(np.max(part, initial=0.0)) for part in large), default=0)
+    if settled and count and not outcome.is_rounding:
+        remarks.append(
+            f"The tolerance is larger than the derivative for {count:,}, up to {most:.1e}: a smaller mistake does not"
+            " show."
+        )
+    if setting.task.eps < claim.coarsest and setting.probe is not own:
+        dtypes = " and ".join(setting.task.parameters.dtypes)
+        remarks.append(f"f was differentiated in {dtypes}, where it is the same function with more digits.")
+    failures = {**own.failures, **outcome.failures}
+    if failures:
+        error = next(iter(failures.values()))
+        remarks.append(
+            f"f raised {type(error).__name__} ({error}) at some points around x, which counts as NaN there: the points"
+            f" changed {_listed(list(failures))}."
+        )
+    if outcome.noise:
+        remarks.append(f"f has noise of about {outcome.noise:.0e} in its values, which the tolerance allows for.")
+    if setting.probe.is_constant:
+        remarks.append(_CONSTANT)
+    if outcome.located is not None:
+        found = "found by halving a direction: others may be wrong as well" if outcome.located else _NOT_LOCATED
+        remarks.append(f"The wrong elements were {found}. Without directions=, every element is checked.")
     return remarks
 
 
-def _worst(finding: Finding) -> tuple[Element, ...]:
-    """Return the elements that do not agree, the gravest and furthest off first."""
+def _tangent_error(setting: Setting, outcome: Outcome, direction: HostArray) -> float:
+    tolerances = setting.layout.table([one.tolerance for one in outcome.comparisons])
+    with np.errstate(all="ignore"):
+        return float(np.linalg.norm(tolerances @ np.abs(direction)))
+
+
+def _worst(outcome: Outcome) -> tuple[Element, ...]:
     found = []
-    for comparison, state in zip(finding.comparisons, finding.states, strict=True):
+    for comparison, state in zip(outcome.comparisons, outcome.states, strict=True):
         flat, ratio = state.reshape(-1), comparison.ratio.reshape(-1)
         bad = np.flatnonzero(flat < VERDICTS.index("agrees"))
         order = np.lexsort((-ratio[bad], flat[bad]))[:_SHOWN]
@@ -255,8 +314,8 @@ def _worst(finding: Finding) -> tuple[Element, ...]:
     return tuple(element for _, _, element in sorted(found, key=lambda entry: entry[:2])[:_SHOWN])
 
 
-def _located(finding: Finding) -> tuple[Element, ...]:
-    elements = [_element(comparison, 0, "wrong") for comparison in finding.located]
+def _located(outcome: Outcome) -> tuple[Element, ...]:
+    elements = [_element(comparison, 0, "wrong") for comparison in outcome.located or ()]
     return tuple(sorted(elements, key=lambda element: -element.ratio))
 
 
@@ -266,8 +325,9 @@ def _element(comparison: Comparison, place: int, verdict: str) -> Element:
         return complex(number) if np.iscomplexobj(array) else float(number) + 0.0  # no -0
 
     shape = comparison.claimed.shape
+    indices = ", ".join(str(int(i)) for i in np.unravel_index(place, shape))
     return Element(
-        name=comparison.name if comparison.claimed.size == 1 else element_name(comparison.name, place, shape),
+        name=comparison.name if comparison.claimed.size == 1 or not shape else f"{comparison.name}[{indices}]",
         verdict=verdict,
         claimed=at(comparison.claimed),
         numerical=at(comparison.numerical),
@@ -278,48 +338,9 @@ def _element(comparison: Comparison, place: int, verdict: str) -> Element:
 
 # In words
 
-_KINK_OF_TANGENT = (
-    "Kink: f has a derivative by each element, and what is claimed is right for {every}, but it has no tangent at x."
-    " Check at another x."
-)
-_SENTENCES = {
-    "agrees": "Agrees: what is claimed is what was found numerically for {every}, to within the errors of both.",
-    "wrong": "Wrong: {share} {differ} from what was found numerically by more than the errors of both allow.",
-    "kink": "Kink: f has no derivative at x for {share}: the slopes on both sides differ, or f jumps."
-    " What is claimed lies between them. Check at another x.",
-    "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}: nothing to compare.",
-    "nondeterministic": "Not deterministic: f or what is claimed varies too much from call to call to tell for"
-    " {share}.",
-    "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute it more exactly, in"
-    " a wider dtype if there is one.",
-    "inconclusive": "Inconclusive: for {share} the errors are too large to tell. Compute f more exactly, in"
-    " a wider dtype if there is one, or check at another x.",
-}
-_NO_SEED = " Fix the random numbers: a seed for each call, no dropout."
 _NAMED = 4  # arrays with the same verdict
 _WIDTH = 88  # of a paragraph
-_HEADINGS = ("", "claimed", "numerical", "certain to", "off by", "verdict")
-
-
-def _describe(report: CheckReport) -> str:
-    """Return a paragraph, a table of the worst elements, and the rest."""
-    blocks = [textwrap.fill(_verdict(report), _WIDTH)]
-    if report.worst:
-        blocks.append(_table(report.worst))
-    more = [*_arrays(report), *report.hints, *report.remarks, *_taylor(report.taylor), _effort(report)]
-    return "\n\n".join([*blocks, "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in more)])
-
-
-def _verdict(report: CheckReport) -> str:
-    total = sum(report.counts.values())
-    noun = "direction" if report.directional else "element"
-    totals = f"{total:,} {noun}{'' if total == 1 else 's'}"
-    every = f"the only {noun}" if total == 1 else f"all {totals}"
-    count = report.counts.get(report.verdict, 0)
-    share = every if total == 1 else f"{count:,} of {totals}"
-    sentence = _KINK_OF_TANGENT if report.verdict == "kink" and not count else _SENTENCES[report.verdict]
-    advice = _NO_SEED if report.verdict == "nondeterministic" and not report.hints else ""
-    return sentence.format(share=share, differ="differs" if count == 1 else "differ", every=every) + advice
+_HEADINGS = ("", "claimed", "numerical", "difference", "tolerance", "verdict")
 
 
 def _table(elements: Sequence[Element]) -> str:
@@ -335,59 +356,39 @@ def _table(elements: Sequence[Element]) -> str:
 
 
 def _row(element: Element) -> tuple[str, ...]:
-    difference = abs(element.claimed - element.numerical)
-    digits = _digits(element)
-    return (
-        element.name,
-        f"{element.claimed:.{digits}g}",
-        f"{element.numerical:.{digits}g}",
-        f"{element.error:.1e}",
-        f"{difference:.1e}",
-        element.verdict,
-    )
-
-
-def _digits(element: Element) -> int:
-    """Return how many digits show the difference, plus one."""
     size, difference = abs(element.numerical), abs(element.claimed - element.numerical)
-    return next((digits for digits in range(6, 17) if not difference or difference > size * 10.0 ** (2 - digits)), 17)
+    # As many digits as show the difference, plus one.
+    digits = next((d for d in range(6, 17) if not difference or difference > size * 10.0 ** (2 - d)), 17)
+    numbers = (f"{element.claimed:.{digits}g}", f"{element.numerical:.{digits}g}")
+    return element.name, *numbers, f"{difference:.1e}", f"{element.error:.1e}", element.verdict
 
 
 def _arrays(report: CheckReport) -> list[str]:
-    """Say which arrays agree and which do not, if there are several and they differ."""
-    alike = report.counts.get(report.verdict) == sum(report.counts.values())
-    if alike or len(report.arrays) < 2:
+    if len(report.counts) < 2 or len(report.arrays) < 2:
         return []
     by_verdict: dict[str, list[str]] = {}
     for name, counts in report.arrays.items():
         gravest, total = next(iter(counts), "agrees"), sum(counts.values())
         share = "" if counts.get(gravest, 0) == total else f" ({counts[gravest]:,} of {total:,})"
         by_verdict.setdefault(gravest, []).append(name + share)
-    parts = [f"{verdict}: {_named(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
+    parts = [f"{verdict}: {_listed(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
     return [f"Array by array: {'; '.join(parts)}."]
 
 
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _taylor(test: Taylor | None) -> list[str]:
+def _taylor(report: CheckReport) -> list[str]:
+    test = report.taylor
     if test is None:
         return []
     if test.slope is None:
-        return ["Taylor test: along a random direction, what f has beyond its tangent is rounding."]
-    judgement = (
-        f"right; an error of more than {test.remainder:.0e} would show"
-        if test.right
-        else f"not right, but off by {test.remainder:.0e} along it"
-    )
-    return [
-        f"Taylor test: along a random direction, what f has beyond its tangent shrinks as step**{test.slope:.2f} (2 is"
-        f" right, 1 is not): {judgement}."
-    ]
+        return ["Taylor test: along a random direction, f is linear to within its rounding."]
+    shrinks = f"Taylor test: the remainder shrinks as step**{test.slope:.2f}"
+    if test.right:
+        return [f"{shrinks} (a correct gradient gives 2): passed; an error above {test.remainder:.0e} would show."]
+    if report.verdict == "wrong":
+        return [f"{shrinks} (a correct gradient gives 2): FAILED."]
+    return [f"{shrinks} (2 where f is smooth)."]
 
 
 def _effort(report: CheckReport) -> str:
     calls = f"{report.ncalls:,} call{'' if report.ncalls == 1 else 's'}"
-    return f"{calls} of f and {report.claim_ncalls:,} of what is claimed, in {report.seconds:.2g} s."
+    return f"{calls} of f and {report.claim_ncalls:,} of the claim, in {report.seconds:.2g} s."

@@ -7,32 +7,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anygrad.check.probe import HostArray, Probe, polynomial_residual
+from anygrad.check.claim import root_of_squares
+from anygrad.check.task import HostArray, Probe, Task
 
-# From a tenth of |x| down, each a quarter of the one before.
-LENGTHS = tuple(0.1 * 4.0**-k for k in range(10))
+# From a tenth of |x| down, each a sixteenth of the one before.
+LENGTHS = tuple(0.1 * 16.0**-k for k in range(5))
 # For an f that varies on a smaller scale than |x|: for others, rounding hides the remainder at many of these.
 SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
+CLOSE = tuple(0.1 * 2.0**-k for k in range(10))  # where noise hides it at most
 _ABOVE_ROUNDING = 100.0
-# A parabola is fitted to so many of the shortest lengths: its residual is noise.
-_SHORTEST = 6
-# At a cusp the remainder is a power of the length between these, and log-log points lie as straight as this.
-_CUSPS = (0.1, 0.95)
-_STRAIGHT = 0.05
 
 
 @dataclass(frozen=True)
 class Taylor:
     """How fast |f(x + t d) - f(x) - t g.d| shrinks with t.
 
-    Attributes
-    ----------
-    slope
-        The exponent of t: 2 if g is the gradient (more, if f is nearly linear along d), 1 if it is not; None if the
-        remainder is all rounding.
-    remainder
-        The remainder divided by t at the shortest length above rounding: a larger error of g along d would have been
-        noticed.
+    ``slope`` is the exponent of t: 2 if g is the gradient (more, if f is nearly linear along d), 1 if it is not; None
+    if the remainder is all rounding. ``remainder`` is the remainder divided by t at the shortest length above rounding:
+    a larger error of g along d would have been noticed.
     """
 
     slope: float | None
@@ -44,38 +36,46 @@ class Taylor:
         return None if self.slope is None else self.slope > 1.5
 
 
-@np.errstate(all="ignore")
-def taylor_test(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
+def taylor_of(
+    task: Task, claimed: HostArray, probe: Probe, direction: HostArray, *, wrong: bool, noise: float
+) -> tuple[Taylor | None, int]:
+    """Return the Taylor test, and how often f was called for it.
+
+    It is made again at other lengths where f has noise, of which `Adaptive` has told how much, and where it fails
+    though nothing is wrong.
+    """
+    tangent = claimed @ direction
+    # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
+    tangent = tangent if np.iscomplexobj(probe.values) else np.real(tangent)
+    # Points are rounded to x's dtype, which f magnifies.
+    rounding = noise + task.eps * float(np.max(root_of_squares(claimed, direction), initial=0.0))
+    test = taylor_test(probe, tangent, task.eps, rounding)
+    ncalls = 0
+    for lengths in [CLOSE, SHORTER] if noise else [SHORTER]:
+        fails = test is not None and test.right is False and not wrong
+        if test is not None and (fails or lengths is CLOSE):
+            closer = task.probe(direction, lengths)
+            test, ncalls = taylor_test(closer, tangent, task.eps, rounding), ncalls + closer.ncalls
+    return test, ncalls
+
+
+def taylor_test(probe: Probe, tangent: HostArray, eps: float, noise: float) -> Taylor | None:
     """Test the claim that f changes by ``t * tangent``, (p,); return None if f is not finite along the line."""
     if not (np.all(np.isfinite(probe.repeated[0])) and np.all(np.isfinite(tangent))):
         return None
-    unit = _power_of_two(probe)
-    small = replace(probe, repeated=probe.repeated / unit, values=probe.values / unit)
-    test = _test_scaled(small, tangent / unit, eps)
+    sizes = np.abs(np.concatenate([probe.repeated, probe.values]))
+    largest = float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+    unit = 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0  # in units of it, no square overflows
+    base, values, tangent = probe.repeated[0] / unit, probe.values / unit, tangent / unit
+    linear = probe.t[:, None] * tangent
+    remainders = np.linalg.norm(values - base - linear, axis=1)
+    sizes = np.linalg.norm(base) + np.linalg.norm(values, axis=1) + np.linalg.norm(linear, axis=1)
+    floor = _ABOVE_ROUNDING * (eps * sizes + (probe.spread + noise) / unit)
+    test = _fit(np.abs(probe.t), remainders, floor)
     return None if test is None else replace(test, remainder=unit * test.remainder)
 
 
-def _power_of_two(probe: Probe) -> float:
-    """Return a power of two about as large as f: in units of it, no square overflows."""
-    sizes = np.abs(np.concatenate([probe.repeated, probe.values]))
-    largest = float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
-    return 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0
-
-
-def _test_scaled(probe: Probe, tangent: HostArray, eps: float) -> Taylor | None:
-    base = probe.repeated[0]
-    linear = probe.t[:, None] * tangent
-    remainders = np.linalg.norm(probe.values - base - linear, axis=1)
-    sizes = np.linalg.norm(base) + np.linalg.norm(probe.values, axis=1) + np.linalg.norm(linear, axis=1)
-    lengths, rounding = np.abs(probe.t), eps * sizes + probe.spread
-    test = _fit(lengths, remainders, _ABOVE_ROUNDING * rounding)
-    if test is None or test.right is not False or _is_cusp(lengths, remainders):
-        return test
-    return _fit(lengths, remainders, _ABOVE_ROUNDING * (rounding + _noise(probe)))
-
-
 def _fit(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor | None:
-    """Fit the slope of the remainders that are above a floor; those below say nothing."""
     clear = np.isfinite(remainders) & (remainders > floor) & (lengths > 0)
     left = remainders[clear]
     if left.size < 3:
@@ -88,38 +88,3 @@ def _fit(lengths: HostArray, remainders: HostArray, floor: HostArray) -> Taylor 
         # It vanishes suddenly: there is a kink or a jump further away.
         return Taylor(None, float(floor[shorter] / lengths[shorter]))
     return Taylor(float(slope), float(left[-1] / lengths[clear][-1]))
-
-
-def _is_cusp(lengths: HostArray, remainders: HostArray) -> bool:
-    """Return whether the remainder is a power of the length, unlike noise; flat pieces leave the first power."""
-    t, left = lengths[-_SHORTEST:], remainders[-_SHORTEST:]
-    if t.size < _SHORTEST or not (np.all(t > 0) and np.all(left > 0) and np.all(np.isfinite(left))):
-        return False
-    power, beyond = np.polyfit(np.log(t), np.log(left).astype(np.float64), 1)
-    straight = np.max(np.abs(np.log(left) - power * np.log(t) - beyond)) < _STRAIGHT
-    return bool(straight and _CUSPS[0] < power < _CUSPS[1])
-
-
-def _noise(probe: Probe) -> float:
-    """Return how far f next to x is from a parabola: smooth functions, and those with kinks, are nearly one there."""
-    t, values = probe.t[-_SHORTEST:], probe.values[-_SHORTEST:] - probe.repeated[0]
-    if t.size < _SHORTEST or not np.all(np.isfinite(values)) or not np.any(t):
-        return 0.0
-    return polynomial_residual(t, values, degree=2)
-
-
-@np.errstate(all="ignore")
-def typical_slope(probe: Probe) -> float:
-    """Return the typical size of a derivative along the line: how much f changes with t beyond its spread."""
-    changes = np.max(np.abs(probe.values - probe.repeated[0]), axis=1, initial=0.0) - probe.spread
-    finite = np.isfinite(changes)
-    longest = float(np.max(np.abs(probe.t[finite]), initial=0.0))
-    return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0
-
-
-@np.errstate(all="ignore")
-def typical_slopes(probe: Probe, direction: HostArray) -> HostArray:
-    """Return the typical partial derivative with respect to each element, which moves by ``direction`` on the line."""
-    speeds = np.abs(direction)
-    typical: HostArray = np.where(speeds > 0, typical_slope(probe) / np.where(speeds > 0, speeds, 1.0), 0.0)
-    return typical

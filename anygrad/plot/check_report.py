@@ -18,6 +18,7 @@ _ROWS = 4  # arrays that still make a picture
 _STRIP = 64  # elements of an array of one dimension in a row of its map
 _SEARCHED = 1000  # elements among which the emptiest corner is soon found
 _LEAST = -3.0
+_ALIKE = 1e-9  # numbers so close are drawn as one
 # In the order of the verdicts' numbers in `CheckReport.states`, the gravest first.
 _COLOURS = {
     "wrong": "#c43c2f",
@@ -140,7 +141,7 @@ def _scatter(ax: Axes, row: Row) -> None:
 def _ends(numbers: HostArray) -> tuple[float, float]:
     """Return the smallest and the largest number; a little apart, if all are the same."""
     low, high = float(np.min(numbers)), float(np.max(numbers))
-    apart = 0.0 if low < high else 0.1 * abs(low) or 1.0
+    apart = 0.0 if high - low > _ALIKE * abs(high) else 0.1 * abs(low) or 1.0
     return low - apart, high + apart
 
 

@@ -1,0 +1,416 @@
+"""The question that a check answers: f, x and the claim; f along a line through x, and its derivatives on the host."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from anygrad._typing import PyTree
+from anygrad.backends.base import resolve
+from anygrad.backends.arrays import Elements
+from anygrad.operators.partials import completed
+from anygrad.problem.function import Function
+from anygrad.problem.lines import direction_lines, element_lines
+from anygrad.problem.options import Options
+from anygrad.problem.parameters import Parameters
+from anygrad.problem.problem import Problem
+from anygrad.problem.tree import flatten
+from anygrad.schemes import Scheme
+from anygrad.schemes.base import Slopes
+
+HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+_TOLD, _NEAREST = 16.0, 1
+
+# Arrays on the host
+
+
+def on_host(leaf: Any, name: str) -> HostArray:
+    """Return an array as a NumPy array of float64 (complex128) or wider; ``name`` is what an error calls it."""
+    backend = resolve(leaf)
+    if backend is not None and "bfloat16" in str(leaf.dtype):  # NumPy lacks it
+        xp = array_namespace(leaf)
+        leaf = xp.astype(leaf, xp.float32)
+    dense = leaf.toarray() if backend is None and hasattr(leaf, "toarray") else leaf  # SciPy's sparse arrays
+    numbers = np.asarray(dense if backend is None else backend.host(leaf))
+    if numbers.dtype.kind not in "biufc":
+        raise TypeError(f"{name} is {leaf!r:.60}, but a number or an array of numbers was expected")
+    return numbers.astype(np.result_type(numbers.dtype, np.float64))
+
+
+def spacing(leaf: Any) -> float:
+    """Return the spacing of numbers at 1 in an array's dtype; float64's if the dtype is not a floating one."""
+    if resolve(leaf) is not None:
+        xp = array_namespace(leaf)
+        if xp.isdtype(leaf.dtype, ("real floating", "complex floating")):
+            return float(xp.finfo(leaf.dtype).eps)
+    return float(np.finfo(np.float64).eps)
+
+
+def root_mean_square(sizes: HostArray) -> float:
+    """Return the root of the mean of squares, which may overflow."""
+    largest = float(np.max(sizes, initial=0.0))
+    return largest * float(np.sqrt(np.mean((sizes / largest) ** 2))) if largest else 0.0
+
+
+def magnitudes(parameters: Parameters) -> list[HostArray]:
+    """Return |x| of each element, in an array for each array; where it is 0, a typical |x| of the same array, or 1."""
+    found = []
+    for name, array in parameters.by_name.items():
+        numbers = on_host(array, name)
+        sizes = np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
+        found.append(np.where(sizes > 0, sizes, root_mean_square(sizes) or 1.0))
+    return found
+
+
+def flat(arrays: Sequence[HostArray]) -> HostArray:
+    """Return arrays as one of one dimension."""
+    return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])
+
+
+# A derivative as a table
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays.
+
+    ``blocks`` are the rows and columns of each array of the user's tree.
+    """
+
+    names: list[str]
+    shapes: list[tuple[int, ...]]
+    blocks: list[tuple[slice, slice]]
+
+    @classmethod
+    def of(cls, task: Task, function: Function) -> Layout:
+        """Return the layout of the derivative of f, which has been called."""
+        parameters = task.parameters
+        columns = _spans(parameters.shapes)
+        if task.kind == "grad":
+            return cls(list(parameters.names), parameters.shapes, [(slice(0, 1), span) for span, _ in columns])
+        rows = columns if task.kind == "hess" else function.outputs
+        outer = parameters.rebuild if task.kind == "hess" else function.rebuilt
+        shapes = [(*above, *below) for _, above in rows for _, below in columns]
+        nested = outer([parameters.rebuild([np.broadcast_to(0.0, (*a, *b)) for _, b in columns]) for _, a in rows])
+        return cls(flatten(nested, task.name).names, shapes, [(row, col) for row, _ in rows for col, _ in columns])
+
+    def table(self, arrays: Sequence[HostArray]) -> HostArray:
+        """Return arrays, or numbers for all elements of an array, as a table."""
+        height = max((rows.stop for rows, _ in self.blocks), default=1)
+        width = max((columns.stop for _, columns in self.blocks), default=0)
+        table = np.zeros((height, width), np.result_type(float, *arrays))
+        for array, shape, block in zip(arrays, self.shapes, self.blocks, strict=True):
+            table[block] = np.broadcast_to(array, shape).reshape(table[block].shape)
+        return table
+
+    def largest(self, table: HostArray) -> HostArray:
+        """Return for each element the largest of its array."""
+        return self.table([np.max(array, initial=0.0) for array in self.arrays(table)])
+
+    def arrays(self, table: HostArray) -> list[HostArray]:
+        """Return the arrays of a table."""
+        return [table[block].reshape(shape) for shape, block in zip(self.shapes, self.blocks, strict=True)]
+
+
+def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:
+    ends = np.cumsum([0, *map(math.prod, shapes)]).tolist()
+    return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], shapes, strict=False)]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Derivatives found numerically, with a row for each value of f and a column for each element of x.
+
+    ``error`` is None if the scheme makes no estimate. There is one step for each column; ``failures`` are what f has
+    raised, by the name of the element.
+    """
+
+    value: HostArray
+    error: HostArray | None
+    step: HostArray
+    flags: Mapping[str, HostArray]
+    ncalls: int
+    failures: Mapping[str, Exception]
+
+    @classmethod
+    def of(
+        cls,
+        tables: HostArray,
+        step: HostArray,
+        names: Sequence[str],
+        ncalls: int,
+        failures: Mapping[str, Exception],
+    ) -> Estimate:
+        """Return an estimate of tables, of which the first has the derivatives, and the others have these names."""
+        known = dict(zip(names, tables[1:], strict=True))
+        error = np.abs(known.pop("error")) if "error" in known else None
+        flags = {name: np.real(table) != 0 for name, table in known.items()}
+        return cls(tables[0], error, step, flags, ncalls, failures)
+
+    def noise(self) -> float:
+        """Return the noise of f where the scheme has found some, with respect to whatever elements; or 0.
+
+        It is that of f itself, also where the scheme takes frozen values for flat ground.
+        """
+        noisy = self.flag("noisy") & np.isfinite(self.value)
+        if self.error is None or not np.any(noisy):
+            return 0.0
+        return float(np.median((self.error * self.step)[noisy]))
+
+    def flag(self, name: str) -> HostArray:
+        """Return a flag; False where the scheme has no such one."""
+        return self.flags.get(name, np.zeros(self.value.shape, dtype=bool))
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The values of f at x, evaluated several times, (k, p), and at places t on a line, (m,) and (m, p).
+
+    ``cotangent`` are random numbers of the structure that f returns, if they were asked for. ``is_constant`` says
+    whether f was given copies of x, and returned the same value for all of them.
+    """
+
+    repeated: HostArray
+    t: HostArray
+    values: HostArray
+    function: Function
+    ncalls: int
+    is_constant: bool = False
+    cotangent: PyTree = None
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+
+    @property
+    def spread(self) -> float:
+        """How far the values of f at the same x are apart: 0 if f is deterministic."""
+        finite = self.repeated[:, np.all(np.isfinite(self.repeated), axis=0)]
+        return float(np.max(np.abs(finite - finite[:1]), initial=0.0))
+
+    @property
+    def changes(self) -> HostArray:
+        """How far f is from f(x) at each place, (m,)."""
+        changes: HostArray = np.max(np.abs(self.values - self.repeated[0]), axis=1, initial=0.0)
+        return changes
+
+    def rounding(self, eps: float) -> float:
+        """Return the rounding error of a value of f in a dtype of this spacing."""
+        return eps * float(np.max(np.abs(self.repeated[np.isfinite(self.repeated)]), initial=0.0))
+
+    def flat_in_steps(self, eps: float) -> float:
+        """Return the length within which f is constant, although it changes further away; 0 for other functions."""
+        told = np.abs(self.t) >= _TOLD * eps  # where x can be told from its neighbours
+        near = self.changes[told][-_NEAREST:]
+        flat = near.size == _NEAREST and np.any(self.changes) and not np.any(near)
+        return float(np.abs(self.t[told][-1])) if flat else 0.0
+
+    def typical_slope(self) -> float:
+        """Return the typical size of a derivative along the line: how much f changes with t beyond its spread."""
+        changes = self.changes - self.spread
+        finite = np.isfinite(changes)
+        longest = float(np.max(np.abs(self.t[finite]), initial=0.0))
+        return float(np.max(changes[finite], initial=0.0)) / longest if longest else 0.0
+
+
+# The task
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The question of a check: whether the claim is a derivative of f at x.
+
+    ``kind`` is the derivative, ``grad``, ``jac`` or ``hess``; ``name`` the user's name for it. ``settings`` are NumPy's
+    for floating-point errors, under which f and the claim are called; ``f0`` is f(x), if it is one number and known.
+    """
+
+    kind: str
+    name: str
+    f: Callable[[Any], Any]
+    x: PyTree
+    claim: Any
+    options: Options
+    scheme_given: bool
+    settings: Mapping[str, Any]
+    f0: Any = None
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The arrays of x."""
+        return Parameters.of(self.x)
+
+    @cached_property
+    def magnitudes(self) -> HostArray:
+        """The magnitudes of all elements of x, (n,); see `magnitudes`."""
+        return flat(magnitudes(self.parameters))
+
+    @cached_property
+    def eps(self) -> float:
+        """The largest spacing of numbers at 1 in the dtypes of x."""
+        return max(map(spacing, self.parameters.arrays), default=0.0)
+
+    @property
+    def n(self) -> int:
+        """The order of the derivative, 1 or 2."""
+        return 2 if self.kind == "hess" else 1
+
+    def like_x(self, numbers: HostArray) -> PyTree:
+        """Return numbers for all elements, (n,), as a tree like x."""
+        parameters = self.parameters
+        return parameters.rebuild([numbers[span].reshape(shape) for span, shape in _spans(parameters.shapes)])
+
+    def numbers_like_x(self, tree: PyTree) -> HostArray:
+        """Return numbers for all elements, (n,), of a tree like x, whose arrays are broadcast to those of x."""
+        leaves = zip(self.parameters.leaves_of(tree, "the step"), self.parameters.shapes, strict=True)
+        return flat([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
+
+    def problem(self, function: Function, parameters: Parameters, options: Options, meter: Any = None) -> Problem:
+        """Return f and x, to be opened; f runs under the user's settings."""
+        with np.errstate(**self.settings):
+            return Problem(function, parameters, options, meter=meter)
+
+    def knowing(self, probe: Probe) -> Task:
+        """Return the task with f(x) as known."""
+        return replace(self, f0=probe.repeated[0, 0].item()) if self.kind == "grad" else self
+
+    def _function(self) -> Function:
+        function = Function(self.f, vector=self.kind == "jac")
+        if self.f0 is not None:
+            function.know(self.f0)
+        return function
+
+    def probe(
+        self,
+        direction: HostArray,
+        t: Sequence[float],
+        *,
+        repeats: int = 2,
+        last: bool = True,
+        cotangent: np.random.Generator | None = None,
+        f: Callable[[Any], Any] | None = None,
+        parameters: Parameters | None = None,
+    ) -> Probe:
+        """Evaluate f at x, and at x + t d; on the other side of x where bounds leave no room for t.
+
+        With ``last``, the repetitions at x come after all else, as slow drift shows more then.
+        """
+        parameters = self.parameters if parameters is None else parameters
+        function = Function(self.f if f is None else f, vector=self.kind == "jac")
+        if any(backend is not parameters.backends[0] for backend in parameters.backends):
+            parameters = parameters.runs()[0]
+        options = replace(self.options, also={"v": direction, "t": tuple(t)})
+        with self.problem(function, parameters, options) as problem:
+            memory = problem.memory
+            base = problem.base()
+            lines = direction_lines(problem, range(memory.size), memory.from_host(direction[None, : memory.size]))
+            lengths = _within_bounds(np.asarray(t, dtype=float), lines.lower, lines.upper)
+            again = [0.0] * (repeats - 1)
+            points = [*lengths, *again] if last else [*again, *lengths]
+            samples = lines.sample([memory.xp.full_like(lines.at, float(point)) for point in points]) if points else []
+            first = base if base.ndim == 2 else base[:, None]
+            values = on_host(memory.to_host(memory.xp.concat([first, *samples])), "f(x)")
+            made = None
+            if cotangent is not None:
+                numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])
+                working = memory.from_host(numbers)
+                made = function.rebuilt([memory.assemble([working[own]], shape) for own, shape in function.outputs])
+            constant = problem.saw_copies and problem.is_constant()
+        moved = np.zeros(len(values), dtype=bool)
+        moved[1 : 1 + len(lengths) if last else 0] = True
+        moved[len(values) if last else repeats :] = True
+        failures = _together(problem)
+        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, constant, made, failures)
+
+    def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
+        """Differentiate f, or, of a gradient or a Jacobian, with respect to some elements alone."""
+        options = replace(self.options, scheme=scheme, full_output=True, progress=progress)
+        function = self._function()
+        columns: list[HostArray] = []
+        steps: list[HostArray] = []
+        names: list[str] = []
+        failures: dict[str, Exception] = {}
+        ncalls, start = 0, 0
+        count = self.parameters.size if elements is None else elements.size
+        with options.meter(scheme.calls(count)) as meter:
+            for run in self.parameters.runs() if not self.parameters.alone else [self.parameters]:
+                own = np.arange(run.size) if elements is None else elements - start
+                own = own[(own >= 0) & (own < run.size)]
+                start += run.size
+                if not own.size:
+                    continue
+                with self.problem(function, run, options, meter) as problem:
+                    for block in _blocks(problem, range(run.size) if elements is None else own):
+                        table, step, names = _to_host(problem, _along_elements(problem, block))
+                        columns.append(table)
+                        steps.append(step)
+                    ncalls += problem.ncalls
+                    failures |= {run.element_name(i): error for i, error in _failures(problem).items()}
+        tables = np.concatenate(columns, axis=2) if columns else np.zeros((2, 1, 0))
+        step = np.concatenate([np.zeros(0), *steps])
+        return Estimate.of(tables, step, names or ["error"], ncalls, failures)
+
+    def along(self, v: HostArray, scheme: Scheme) -> Estimate:
+        """Differentiate f along a direction, (n,), whose largest element is 1."""
+        options = replace(self.options, scheme=scheme, full_output=True, also={"v": v})
+        function = self._function()
+        with self.problem(function, self.parameters, options) as problem:
+            memory = problem.memory
+            lines = direction_lines(problem, range(memory.size), memory.from_host(v[None, :]))
+            tables, step, names = _to_host(problem, scheme.differentiate(lines, scheme.steps(lines)))
+            failures = _together(problem)
+            ncalls = problem.ncalls
+        return Estimate.of(tables, step, names, ncalls, failures)
+
+
+def _failures(problem: Problem) -> Mapping[int, Exception]:
+    for error in problem.failures.values():
+        if isinstance(error, StopIteration):
+            raise error
+    return problem.failures
+
+
+def _together(problem: Problem) -> dict[str, Exception]:
+    return {"several elements at a time": error for error in list(_failures(problem).values())[:1]}  # noqa: B035
+
+
+def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
+    memory, least = problem.memory, problem.calls.together
+    length = least if problem.vector and not memory.lazy else memory.block
+    start = 0
+    while start < len(elements):
+        yield elements[start : start + length]
+        start += length
+        if problem.vector:
+            length = max(least, memory.block // max(1, problem.function.size))
+
+
+def _along_elements(problem: Problem, elements: Elements) -> Slopes:
+    scheme = problem.scheme
+
+    def along(part: int) -> Slopes:
+        lines = element_lines(problem, elements, part)
+        return scheme.differentiate(lines, scheme.steps(lines))
+
+    return completed(problem, along)
+
+
+def _to_host(problem: Problem, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
+    memory, xp = problem.memory, problem.memory.xp
+    known = {} if slopes.error is None else {"error": slopes.error}
+    known |= slopes.flags
+    parts = [slopes.value, *(xp.astype(part, slopes.value.dtype) for part in known.values())]
+    numbers = memory.to_host(xp.concat(parts))  # in one transfer: a lazy array is computed only once
+    table = np.moveaxis(numbers.reshape(len(parts), slopes.step.shape[0], -1), 2, 1)
+    return on_host(table, "the derivative"), np.abs(memory.to_host(slopes.step)[:, 0]), list(known)
+
+
+def _within_bounds(t: HostArray, lower: Any, upper: Any) -> HostArray:
+    if lower is None or upper is None or not t.size:
+        return t
+    below, above = -float(lower[0, 0]), float(upper[0, 0])
+    scaled: HostArray = t * min(1.0, max(below, above) / float(np.max(t)))
+    return scaled if above >= below else -scaled
