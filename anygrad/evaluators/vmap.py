@@ -79,10 +79,7 @@ class Vmap:
         one = problem.of_point()
         many = memory.vectorised(function.f if kept else one)
         if many is None:
-            raise TypeError(
-                f"Vmap() was given for an array of {problem.parameters.library}, which has no vmap: write f for points"
-                " along a leading axis and use Batch(), or use Loop()"
-            )
+            return self._batched(problem, memory)
         call = _guarded(many, problem, memory)
         if kept and not function.returns_number:
             traced = call
@@ -91,6 +88,43 @@ class Vmap:
             problem,
             memory,
             call=lambda points: (call(points), None),
+            read=reader(memory, vector=problem.vector, evaluator="Vmap()"),
+            max_bytes=self.max_bytes,
+            at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
+        )
+
+    def _batched(self, problem: Problem, memory: Memory) -> Calls:
+        """Return the calls of f with batched arrays, for a library without a vmap."""
+        from anygrad.evaluators.batching import Many  # noqa: PLC0415 - not for PyTorch and JAX
+
+        if memory.lazy:
+            raise TypeError(
+                f"Vmap() was given for an array of {problem.parameters.library}, which is lazy: write f for points along"
+                " a leading axis and use Batch(), or use Loop()"
+            )
+        one, plain = problem.of_point(), problem.function.returns_number
+
+        def number(x: Any) -> Any:
+            value = one(x)
+            if not hasattr(value, "shape"):
+                memory.read(value)
+            return value
+
+        many = Many(number if plain else one, memory.backend.host, vector=not plain)
+
+        def call(points: Points) -> tuple[Any, Array]:
+            given = memory.perturbed(points)
+            before = many.calls
+            value = many(given)
+            problem.count(0, many.calls - before - 1)
+            if plain and math.prod(value.shape[1:]) != 1:
+                memory.read(value[0, ...])
+            return value, given
+
+        return ChunkCalls(
+            problem,
+            memory,
+            call=call,
             read=reader(memory, vector=problem.vector, evaluator="Vmap()"),
             max_bytes=self.max_bytes,
             at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
