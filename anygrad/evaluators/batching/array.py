@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from anygrad.evaluators.batching.run import Run
 
 _PLAIN = (float, int)
+_BASIC = (int, slice, type(None))
+# Indices that put so many axes behind the batch axis.
+_PADDED = [(slice(None), *(None,) * missing, ...) for missing in range(64)]
 # What a batched value is besides an array of its shape, or a NumPy scalar where it has none.
 ZERO_D = "0-d array"  # not a scalar: it can be written in place
 CELL = "cell"  # an element of an object array, handled by NumPy's object loops
@@ -197,13 +200,15 @@ class Batched:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         run = self._run
-        if len(inputs) == 1 and not kwargs and method == "__call__" and run.plain_numpy:
-            try:
-                result = ufunc(self._values)
-            except Exception:
-                return run.each(ufunc, inputs)
-            if type(result) is np.ndarray:
-                return Batched(result, run, self._kind if self._kind == CELL else None)
+        if not kwargs and method == "__call__" and run.plain_numpy and ufunc.signature is None:
+            values = (self._values,) if len(inputs) == 1 and self._kind is None else run.aligned_quickly(inputs)
+            if values is not None:
+                try:
+                    result = ufunc(*values)
+                except Exception:
+                    return run.each(ufunc, inputs)
+                if type(result) is np.ndarray:
+                    return Batched(result, run)
         return run.ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -217,17 +222,31 @@ class Batched:
 
     def __cupy_override_reduction_kernel__(self, kernel: Any, axis: Any, dtype: Any, out: Any, keepdims: bool) -> Any:
         given = {"axis": axis, "dtype": dtype, "out": out, "keepdims": keepdims}
-        return self._run.call("reduction kernel", (self,), given, kernel)
+        return self._run.call("reduction_kernel", (self,), given, kernel)
 
     # Indexing
 
     def __getitem__(self, index: Any) -> Any:
-        run = self._run
-        if type(index) is int and len(self._values.shape) > 1:
-            return Batched(self._values[:, index], run)
-        return run.call("getitem", (self, index), {}, operator.getitem)
+        run, kind = self._run, type(index)
+        if kind is int or kind is slice:
+            values = self._values[:, index]
+        elif kind is tuple and all(type(item) in _BASIC for item in index):
+            values = self._values[(slice(None), *index)]
+        else:
+            return run.call("getitem", (self, index), {}, operator.getitem)
+        # A scalar is a copy: x[0], x[1] = x[1], x[0].
+        return Batched(values.copy() if len(values.shape) == 1 and run.of_numpy else values, run)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        kind = type(index)
+        if kind is int or kind is slice:
+            target = self._values[:, index]
+            if type(value) in _PLAIN:
+                self._values[:, index] = value
+                return
+            if type(value) is Batched and value._run is self._run and len(value._values.shape) == len(target.shape):
+                self._values[:, index] = value._values
+                return
         self._run.call("setitem", (self, index, value), {}, operator.setitem)
 
     # Copies
@@ -285,11 +304,18 @@ class Batched:
 def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, compares: bool = False) -> Any:
     def method(self: Batched, other: Any) -> Any:
         values, run, kind = self._values, self._run, type(other)
-        if kind is Batched:
+        if self._kind is not None:
+            return slow(self, other)
+        if kind is float or kind is int:
+            theirs = other
+        elif kind is Batched and other._run is run and other._kind is None:
             theirs = other._values
-            if other._run is not run or len(theirs.shape) != len(values.shape) or self._kind is not None:
-                return slow(self, other)
-        elif kind in _PLAIN and self._kind is None:
+            missing = len(values.shape) - len(theirs.shape)
+            if missing > 0:
+                theirs = theirs[_PADDED[missing]]
+            elif missing < 0:
+                values = values[_PADDED[-missing]]
+        elif kind is run.native_type and len(other.shape) < len(values.shape) and other.dtype != object:
             theirs = other
         else:
             return slow(self, other)
@@ -311,13 +337,13 @@ def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, co
             result._kind = CELL
         return result
 
-    return method
+    return slow if operation is operator.matmul else method
 
 
 def _in_place(operation: Callable[[Any, Any], Any]) -> Any:
     def method(self: Batched, other: Any) -> Any:
         result = operation(self, other)
-        if self._run.array_type is np.ndarray and len(self._values.shape) == 1 and self._kind != ZERO_D:
+        if self._run.of_numpy and len(self._values.shape) == 1 and self._kind != ZERO_D:
             return result  # a scalar
         if result is not NotImplemented:
             self._run.write_whole(self, result)
@@ -348,17 +374,39 @@ Batched.__rdivmod__ = lambda self, other: (other // self, other % self)  # type:
 
 
 def _method(name: str) -> Any:
+    def of_point(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(x, name)(*args, **kwargs)
+
     def method(self: Batched, *args: Any, **kwargs: Any) -> Any:
-        return self._run.call(name, (self, *args), kwargs)
+        return self._run.call(name, (self, *args), kwargs, of_point)
+
+    method.__name__ = name
+    return method
+
+
+def _reduction(name: str) -> Any:
+    slow = _method(name)
+
+    def method(self: Batched, *args: Any, **kwargs: Any) -> Any:
+        values, run = self._values, self._run
+        if args or kwargs or len(values.shape) != 2 or not run.plain_numpy or name not in run.rules:
+            return slow(self, *args, **kwargs)
+        try:
+            return Batched(getattr(values, name)(1), run)
+        except Exception:
+            return slow(self)
 
     method.__name__ = name
     return method
 
 
 # Methods that take what the function of their name takes, and those that NumPy's object loops call.
+REDUCTIONS = frozenset({"all", "any", "max", "mean", "min", "prod", "std", "sum", "var"})
+for _name in REDUCTIONS:
+    setattr(Batched, _name, _reduction(_name))
 for _name in (
-    "all any argmax argmin argpartition argsort choose clip compress conj conjugate cumprod cumsum diagonal dot max"
-    " mean min nonzero prod ptp put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+    "argmax argmin argpartition argsort choose clip compress conj conjugate cumprod cumsum diagonal dot nonzero ptp put"
+    " ravel repeat round searchsorted squeeze swapaxes take trace"
 ).split():
     setattr(Batched, _name, _method(_name))
 for _name in (

@@ -20,8 +20,11 @@ def getitem(run: Run, _: Callable[..., Any], x: Any, index: Any) -> Any:
     key = _whole_key(run, x, index)
     if key is not None:
         values = x._values[key]
-        # x[...] of an array without axes is one as well, and no scalar.
-        return Batched(values, run, ZERO_D if not x.ndim and len(values.shape) == 1 else None)
+        if len(values.shape) > 1 or run.array_type is not np.ndarray:
+            return Batched(values, run)
+        # A scalar is a copy: x[0], x[1] = x[1], x[0]. With an ellipsis it is a view without axes.
+        view = index is ... or (type(index) is tuple and ... in index)
+        return Batched(values, run, ZERO_D) if view else Batched(values.copy(), run)
     rows = _key_of_rows(run, x, index)
     return NotImplemented if rows is None else Batched(x._values[rows], run)
 

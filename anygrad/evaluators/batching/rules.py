@@ -7,6 +7,7 @@ err; it may be slow, or refuse.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from anygrad.evaluators.batching.indexing import getitem, setitem
 from anygrad.evaluators.batching.run import Rule, Run
 
 Function = Callable[..., Any]
+_SIMPLE = {int, float, bool, str, type(None)}
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -26,6 +28,10 @@ def _shifted(axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise ValueError(f"axis {axis} is out of bounds for an array of {ndim} axes")
     return axis + 1 if axis >= 0 else axis
+
+
+def _ndim(operand: Any) -> int:
+    return len(operand.shape) if hasattr(operand, "shape") else np.ndim(operand)
 
 
 def _flat(run: Run, x: Batched) -> Array:
@@ -55,17 +61,21 @@ def along(at: int, default: Any = None, none: str = "all", name: str = "axis") -
     """
 
     def rule(run: Run, function: Function, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(x) is not Batched or run.has_batched(args) or (kwargs and run.has_batched(list(kwargs.values()))):
+        for given in (*args, *kwargs.values()) if kwargs else args:
+            # An array of x's shape has other axes than the values.
+            if type(given) not in _SIMPLE and (run.has_batched(given) or len(getattr(given, "shape", ())) > 1):
+                return NotImplemented
+        if type(x) is not Batched:
             return NotImplemented
         run.require_own(x)
         values, ndim = x._values, x.ndim
         positional = len(args) >= at
         axis = args[at - 1] if positional else kwargs.get(name, default)
         if axis is None:
-            if (none == "flat" or ndim < 1) and (kwargs.get("keepdims") or len(args) > 3):
-                return NotImplemented
             if ndim == 1:
                 axis = 1
+            elif (none == "flat" or ndim == 0) and (kwargs.get("keepdims") or len(args) > 3):
+                return NotImplemented
             elif none == "flat" or ndim == 0:
                 values, axis = _flat(run, x), 1
             else:
@@ -78,7 +88,7 @@ def along(at: int, default: Any = None, none: str = "all", name: str = "axis") -
             result = function(values, *args[: at - 1], axis, *args[at:], **kwargs)
         else:
             result = function(values, *args, **{**kwargs, name: axis})
-        if isinstance(result, (list, tuple)):
+        if type(result) is list or type(result) is tuple:
             return type(result)(Batched(part, run) for part in result)
         return Batched(result, run)
 
@@ -87,16 +97,18 @@ def along(at: int, default: Any = None, none: str = "all", name: str = "axis") -
 
 def quantile(run: Run, function: Function, x: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
     """Return the quantiles for one q: several come along a first axis."""
-    return along(2)(run, function, x, q, *args, **kwargs) if np.ndim(q) == 0 else NotImplemented
+    return along(2)(run, function, x, q, *args, **kwargs) if _ndim(q) == 0 else NotImplemented
 
 
 def norm(run: Run, function: Function, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002 - NumPy's name
     """Return the norm of a vector or a matrix."""
-    if type(x) is Batched and axis is None and ord is None and not keepdims:
-        return Batched(function(_flat(run, x), axis=1), run)
-    if type(x) is not Batched or x.ndim > 2:
+    if type(x) is not Batched:
         return NotImplemented
-    return along(2)(run, function, x, ord, axis, keepdims)
+    if axis is None and ord is None and not keepdims:
+        flat = _flat(run, x)
+        length = np.sqrt(np.vecdot(flat, flat)) if run.plain_numpy and x.dtype.kind == "f" else function(flat, axis=1)
+        return Batched(length, run)
+    return along(2)(run, function, x, ord, axis, keepdims) if x.ndim <= 2 else NotImplemented
 
 
 def roll(run: Run, function: Function, x: Any, shift: Any, axis: Any = None) -> Any:
@@ -126,55 +138,41 @@ def loops(core: int) -> Rule:
 
 def solve(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Solve for a vector, or for the columns of a matrix."""
-    ndim_a, ndim_b = len(a.shape), len(b.shape)
-    if ndim_a != 2 or ndim_b > 2:
+    if _ndim(a) != 2 or not 1 <= _ndim(b) <= 2:
         return NotImplemented
-    matrix, columns = (run.spread(operand)._values for operand in (a, b))
-    if ndim_b == 1:
+    matrix, columns = (run.own_values(operand) for operand in (a, b))
+    if _ndim(b) == 1:
         return Batched(function(matrix, columns[..., None])[..., 0], run)
     return Batched(function(matrix, columns), run)
 
 
 def matmul(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Multiply vectors and matrices; many vectors by one matrix as one product of matrices."""
-    a, b = run.lifted(a), run.lifted(b)
-    if not (hasattr(a, "shape") and hasattr(b, "shape")):
-        return NotImplemented
-    ndim_a, ndim_b = len(a.shape), len(b.shape)
+    ndim_a, ndim_b = _ndim(a), _ndim(b)
     if min(ndim_a, ndim_b) < 1 or max(ndim_a, ndim_b) > 2:
         return NotImplemented
-    times = run.library.matmul
-    if type(b) is not Batched and ndim_b == 2:
-        run.require_own(a)
-        return Batched(times(a._values, b), run)
-    if type(a) is not Batched and ndim_a == 2 and ndim_b == 1:
-        run.require_own(b)
-        return Batched(times(b._values, a.T), run)
-    x, y = (operand._values if type(operand) is Batched else operand for operand in (a, b))
-    for operand in (a, b):
-        if type(operand) is Batched:
-            run.require_own(operand)
-    if ndim_a == 1 and ndim_b == 1 and type(a) is not type(b):
-        return Batched(times(x, y) if type(a) is Batched else times(y, x), run)
-    x = x[..., None, :] if ndim_a == 1 else x
-    y = y[..., None] if ndim_b == 1 else y
-    product = times(x, y)
+    times, x, y = run.library.matmul, run.own_values(a), run.own_values(b)
+    if ndim_a == ndim_b == 1 and run.plain_numpy:
+        if x.dtype.kind != "c":
+            return Batched(np.vecdot(x, y), run)
+    elif len(y.shape) == 2 == ndim_b:  # a matrix that does not depend on x
+        return Batched(times(x, y), run)
+    elif len(x.shape) == 2 == ndim_a and ndim_b == 1:
+        return Batched(times(y, x.T), run)
+    product = times(x[..., None, :] if ndim_a == 1 else x, y[..., None] if ndim_b == 1 else y)
     if ndim_b == 1:
         product = product[..., 0]
-    return Batched(product[..., 0, :] if ndim_a == 1 and ndim_b == 2 else product[..., 0] if ndim_a == 1 else product, run)
+    return Batched((product[..., 0] if ndim_b == 1 else product[..., 0, :]) if ndim_a == 1 else product, run)
 
 
 def dot(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Multiply as np.dot does."""
-    a, b = run.lifted(a), run.lifted(b)
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return a * b
-    return matmul(run, function, a, b)
+    return a * b if _ndim(a) == 0 or _ndim(b) == 0 else matmul(run, function, a, b)
 
 
 def inner(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Multiply along the last axis of both."""
-    return matmul(run, function, a, b.T if np.ndim(b) == 2 else b)
+    return matmul(run, function, a, b.T if _ndim(b) == 2 else b)
 
 
 def vdot(run: Run, function: Function, a: Any, b: Any) -> Any:
@@ -188,8 +186,8 @@ def vdot(run: Run, function: Function, a: Any, b: Any) -> Any:
 
 def outer(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Multiply each element of one with each of the other."""
-    a, b = (operand.reshape(-1) for operand in (run.lifted(a), run.lifted(b)))
-    return a[:, None] * b[None, :]
+    x, y = (run.own_values(operand if _ndim(operand) == 1 else operand.reshape(-1)) for operand in (a, b))
+    return Batched(x[..., :, None] * y[..., None, :], run)
 
 
 def tensordot(run: Run, function: Function, a: Any, b: Any, axes: Any = 2) -> Any:
@@ -207,31 +205,28 @@ def tensordot(run: Run, function: Function, a: Any, b: Any, axes: Any = 2) -> An
 
 def einsum(run: Run, function: Function, subscripts: Any, *operands: Any, **kwargs: Any) -> Any:
     """Put a letter for the batch axis before those of each batched operand and of the result."""
-    if not isinstance(subscripts, str):
+    if type(subscripts) is not str or ("..." in subscripts and len(operands) > 1):
         return NotImplemented
+    operands = tuple(map(run.lifted, operands))
+    batched = tuple(type(operand) is Batched for operand in operands)
+    values = [run.own_values(operand) for operand in operands]
+    return Batched(function(_with_batch(subscripts, batched), *values, **kwargs), run)
+
+
+@functools.cache
+def _with_batch(subscripts: str, batched: tuple[bool, ...]) -> str:
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     if not arrow:
-        output = "..." * ("..." in inputs) + "".join(
-            sorted(letter for letter in set(inputs) - set(".,") if inputs.count(letter) == 1)
-        )
+        once = (letter for letter in set(inputs) - set(".,") if inputs.count(letter) == 1)
+        output = "..." * ("..." in inputs) + "".join(sorted(once))
     letter = next(letter for letter in _ALPHABET if letter not in subscripts)
-    operands = tuple(map(run.lifted, operands))
-    terms = [
-        letter * (type(operand) is Batched) + term
-        for term, operand in zip(inputs.split(","), operands, strict=True)
-    ]
-    if "..." in inputs and len({np.ndim(operand) - len(term) for term, operand in zip(inputs.split(","), operands, strict=True) if "..." in term}) > 1:
-        return NotImplemented  # they broadcast on the right, and the batch axis is in the way of nothing else
-    values = [operand._values if type(operand) is Batched else operand for operand in operands]
-    for operand in operands:
-        if type(operand) is Batched:
-            run.require_own(operand)
-    return Batched(function(f"{','.join(terms)}->{letter}{output}", *values, **kwargs), run)
+    terms = (letter * own + term for own, term in zip(batched, inputs.split(","), strict=True))
+    return f"{','.join(terms)}->{letter}{output}"
 
 
 def cross(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Multiply vectors along the last axis."""
-    return Batched(function(*run.aligned((a, b))), run) if np.shape(a) == np.shape(b) == (3,) else NotImplemented
+    return Batched(function(*run.aligned((a, b))), run) if a.shape == b.shape == (3,) else NotImplemented
 
 
 # Shapes
@@ -492,7 +487,8 @@ def _table() -> dict[str, Rule]:
     add(elementwise, _STANDARD_ELEMENTWISE)
     add(along(1), "all amax amin any average count_nonzero max mean min nanmax nanmean nanmin nanprod nanstd nansum nanvar")
     add(along(1), "prod ptp std sum var median nanmedian flip")
-    add(along(1), "reduction kernel".replace(" ", "_"))
+    add(along(1), "reduction_kernel")
+    add(along(1, 0), "ufunc.reduce ufunc.accumulate")
     add(along(1, None, "flat"), "argmax argmin nanargmax nanargmin cumprod cumsum nancumprod nancumsum")
     add(along(1, None, "flat"), "cumulative_sum cumulative_prod")
     add(along(1, -1, "flat"), "argsort sort")
@@ -555,7 +551,7 @@ def _table() -> dict[str, Rule]:
 
 # The standard's functions that do the same for each element, under names of which NumPy's ufuncs need no rule.
 _STANDARD_ELEMENTWISE = (
-    "abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_or bitwise_xor ceil conj copysign"
+    "abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_or bitwise_xor ceil conj conjugate copysign"
     " cos cosh divide equal exp expm1 floor floor_divide greater greater_equal hypot isfinite isinf isnan less less_equal"
     " log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor maximum minimum multiply negative"
     " nextafter not_equal positive pow reciprocal remainder sign signbit sin sinh sqrt square subtract tan tanh trunc"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.evaluators.batching.array import CELL, ZERO_D, Batched
+from anygrad.evaluators.batching.array import REDUCTIONS, ZERO_D, Batched
 
 Rule = Callable[..., Any]
 
@@ -24,6 +24,7 @@ MOST_PARTS = 8
 # Frames of these packages are not the user's.
 _LIBRARIES = ("numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat", "anygrad.evaluators")
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+_SIMPLE = {int, float, bool, str, type(None)}
 # Functions that write to their first argument, and return nothing.
 _WRITING = {"copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis"}
 # Functions of the standard that make arrays of numbers, those to be written first.
@@ -71,6 +72,8 @@ class Run:
 
     Attributes
     ----------
+    of_numpy, plain_numpy
+        Whether f's arrays are NumPy's; and whether they hold numbers, and no batched values of a run around this one.
     array_type
         The class that f's arrays seem to have; None where the library is misled by that.
     parting, refused
@@ -92,9 +95,9 @@ class Run:
         self.device = getattr(array, "device", None)
         self.native_type = type(array)
         self.plain_numpy = type(array) is np.ndarray
-        of_numpy = self.plain_numpy or (type(array) is Batched and array._run.array_type is np.ndarray)
-        dispatches = of_numpy or hasattr(array, "__array_function__")
-        self.array_type: type | None = np.ndarray if of_numpy else type(array) if dispatches else None
+        self.of_numpy = self.plain_numpy or (type(array) is Batched and array._run.of_numpy)
+        dispatches = hasattr(array, "__array_function__")
+        self.array_type: type | None = np.ndarray if self.of_numpy else type(array) if dispatches else None
         self.parting: Parting | None = None
         self.refused: BatchingError | None = None
         self.namespace = BatchedNamespace(self, library, "")
@@ -213,7 +216,7 @@ class Run:
         """Call a ufunc, or a method of one."""
         name = ufunc.__name__
         function: Any = ufunc
-        if self.array_type is not np.ndarray or not self.plain_numpy:
+        if not self.of_numpy:
             function = self.native(ufunc, name)
         if method != "__call__":
             function = getattr(function, method)
@@ -239,18 +242,20 @@ class Run:
 
     def numpy_function(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Call a function of NumPy's: that of the library with its name."""
-        name = f"{function.__module__}.{function.__name__}"[6:]
+        name = _name(function)
+        if len(args) == 1 and not kwargs and name in REDUCTIONS and type(args[0]) is Batched:
+            return getattr(args[0], name)()
         if name in _MAKERS and not self.has_batched(args):
             return self.spread(self.native(function, name)(*args, **kwargs), writable=True)
-        if name in {"array", "asarray", "asanyarray", "copy"}:
-            return self.made(*args, **kwargs)
-        if name.rpartition(".")[2] in _OF_TYPES:
+        if name in {"array", "asarray", "asanyarray"}:
+            return self.made(*args, name=name, **kwargs)
+        if name in _OF_TYPES:
             return function(*self.point(args, 0), **self.point(kwargs, 0))
-        return self.call(name, args, kwargs, self.native(function, name))
+        return self.call(name, args, kwargs, function if self.of_numpy else self.native(function, name))
 
     def native(self, function: Any, name: str) -> Any:
         """Return the library's function of NumPy's name."""
-        if self.array_type is np.ndarray and function is not None:
+        if self.of_numpy and function is not None:
             return function
         found: Any = self.library
         for part in name.split("."):
@@ -273,9 +278,14 @@ class Run:
     def has_batched(self, value: Any) -> bool:
         """Return whether there is a batched value in a tree of arguments."""
         kind = type(value)
-        if kind in (tuple, list):
-            return any(map(self.has_batched, value))
-        return kind is Batched or (kind is np.ndarray and value.dtype == object and any(map(self.has_batched, value.flat)))
+        if kind is Batched:
+            return True
+        if kind is tuple or kind is list:
+            for item in value:
+                if type(item) not in _SIMPLE and self.has_batched(item):
+                    return True
+            return False
+        return kind is np.ndarray and value.dtype.hasobject and any(type(item) is Batched for item in value.flat)
 
     def takes(self, other: Any) -> bool:
         """Return whether an operator takes that as its other operand, as NumPy's arrays do."""
@@ -298,6 +308,14 @@ class Run:
             value = value.tolist() if self.array_type is None else value
         return self.library.asarray(value, device=self.device) if self.device is not None else self.library.asarray(value)
 
+    def own_values(self, operand: Any) -> Array:
+        """Return the values of an operand, which broadcast behind the batch axis if it does not depend on x."""
+        lifted = self.nested(operand) if self.has_batched(operand) else operand
+        if type(lifted) is not Batched:
+            return self.own(lifted)
+        self.require_own(lifted)
+        return lifted._values
+
     def spread(self, value: Any, *, writable: bool = False) -> Batched:
         """Return what does not depend on x as a batched value."""
         if type(value) is Batched:
@@ -311,17 +329,17 @@ class Run:
     def lifted(self, value: Any) -> Any:
         """Return a tree of arguments, an object array of batched numbers in it as a batched array."""
         kind = type(value)
-        if kind in (tuple, list):
+        if kind is tuple or kind is list:
             return kind(map(self.lifted, value))
         if kind is dict:
             return {key: self.lifted(item) for key, item in value.items()}
-        if kind is np.ndarray and value.dtype == object and any(type(item) is Batched for item in value.flat):
+        if kind is np.ndarray and value.dtype.hasobject and any(type(item) is Batched for item in value.flat):
             return self.nested(value.tolist())
         return value
 
     def nested(self, value: Any) -> Any:
         """Return nested lists with batched values in them as one batched array."""
-        if not isinstance(value, (list, tuple)):
+        if type(value) is Batched or not isinstance(value, (list, tuple)):
             return self.lifted(value)
         items = [self.spread(self.nested(item)) for item in value]
         self_values = [item._values for item in items]
@@ -339,16 +357,41 @@ class Run:
             made = Batched(made._values, self, ZERO_D)
         return made if dtype is None or made.dtype == dtype else made.astype(dtype)
 
+    def aligned_quickly(self, operands: Sequence[Any]) -> list[Any] | None:
+        """Return what `aligned` does for numbers, arrays of numbers and batched values; None if there are others."""
+        aligned: list[Any] = []
+        most, ragged = 0, False
+        for operand in operands:
+            kind = type(operand)
+            if kind is Batched and operand._run is self and operand._kind is None:
+                values = operand._values
+                ndim = len(values.shape)
+            elif kind is float or kind is int:
+                aligned.append(operand)
+                continue
+            elif kind is self.native_type and operand.dtype != object:
+                values = operand
+                ndim = len(values.shape) + 1
+            else:
+                return None
+            ragged = ragged or (most > 0 and ndim != most)
+            most = max(most, ndim)
+            aligned.append(values)
+        if ragged:
+            for i, operand in enumerate(operands):
+                if type(operand) is Batched and len(operand._values.shape) < most:
+                    aligned[i] = aligned[i][(slice(None), *(None,) * (most - len(aligned[i].shape)), ...)]
+        return aligned
+
     def aligned(self, operands: Sequence[Any]) -> list[Any]:
         """Return the values of operands such that they broadcast as the operands do at each point."""
+        if (quickly := self.aligned_quickly(operands)) is not None:
+            return quickly
         operands = [
             self.nested(operand) if type(operand) in (list, tuple) and self.has_batched(operand) else self.lifted(operand)
             for operand in operands
         ]
-        ndim = max(
-            len(operand.shape) if hasattr(operand, "shape") else np.ndim(operand) if type(operand) is list else 0
-            for operand in operands
-        )
+        ndim = max(len(operand.shape) if hasattr(operand, "shape") else np.ndim(operand) for operand in operands)
         aligned = []
         for operand in operands:
             if type(operand) is Batched:
@@ -444,6 +487,12 @@ class BatchedNamespace:
             return run.call(self._prefix + name, args, kwargs, function)
         made = function(*args, **kwargs)
         return run.spread(made, writable=name in _BLANK) if name in _MAKERS else made
+
+
+@functools.cache
+def _name(function: Any) -> str:
+    """Return the name of a function of NumPy's, such as ``linalg.norm``."""
+    return f"{function.__module__}.{function.__name__}".partition(".")[2]
 
 
 # Where f is
