@@ -11,6 +11,7 @@ from anygrad.operators.gradient import numerical_gradient, numerical_gradient_1d
 from anygrad.operators.hessian import hessian, laplacian
 from anygrad.operators.indices import multi_indices
 from anygrad.operators.jacobian import jacobian
+from anygrad.operators.vmap import vmap
 from anygrad.problem.result import ConstantFunctionWarning, Result
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
@@ -53,6 +54,7 @@ __all__ = [
     "plot",
     "testing",
     "torch_function",
+    "vmap",
 ]
 
 # Imported when they are asked for: a plain gradient needs none of them. From the name to the module that defines it.

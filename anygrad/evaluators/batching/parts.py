@@ -72,7 +72,7 @@ class Many:
             done.append((part, leaves))
         values = done[0][1] if len(done) == 1 else self._merged(done)
         largest = max((part for part, _ in done), key=len)
-        if len(largest) > 1 and not self._checked:
+        if len(largest) > 1 and not self._checked and type(arrays[0]) is not Batched:
             self._checked = True
             self._check(given, values, int(largest[-1]))
         return values if self._vector else values[0]
@@ -93,8 +93,9 @@ class Many:
             value = self._f(batched if isinstance(given, list) else batched[0])
             if run.parting is None and run.refused is None:
                 leaves = self._lowered(run, value)
-        except (Parting, BatchingError):
-            pass
+        except (Parting, BatchingError) as stop:
+            if stop is not run.parting and stop is not run.refused:  # that of a run around this one
+                raise
         except Exception as error:
             if run.parting is None and run.refused is None:
                 self._raise_own(given, part, error)
@@ -102,7 +103,7 @@ class Many:
             raise run.parting
         if run.refused is not None:
             raise run.refused
-        if not whole and not all(
+        if not whole and type(arrays[0]) is not Batched and not all(
             _equal(self._host(now), self._host(_taken(xp, array, part))) for now, array in zip(own, arrays, strict=True)
         ):
             raise modified()
