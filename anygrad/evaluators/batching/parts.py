@@ -164,10 +164,10 @@ class Many:
 
 def _close(alone: NDArray[Any], many: NDArray[Any], i: int) -> bool:
     """Return whether the values at one point are those among others, but for rounding."""
-    if alone.shape != many.shape[1:]:
-        return False
+    if alone.shape != many.shape[1:] or many.dtype.kind not in "fc":
+        return np.array_equal(alone, many[i])
     with np.errstate(all="ignore"):
-        eps = float(np.finfo(many.dtype).eps) if many.dtype.kind in "fc" else 0.0
+        eps = float(np.finfo(many.dtype).eps)
         sizes = np.abs(many)[np.isfinite(many)]
         largest = float(np.max(sizes, initial=0.0))
         near = np.abs(alone - many[i]) <= max(1e-6, 1000 * eps) * largest + 16 * eps
