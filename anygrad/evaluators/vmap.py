@@ -104,22 +104,22 @@ class Vmap:
             )
         one, plain = problem.of_point(), problem.function.returns_number
 
-        def number(x: Any) -> Any:
-            value = one(x)
-            if not hasattr(value, "shape"):
+        def of_arrays(arrays: list[Any]) -> list[Any]:
+            value = one(arrays if joint else arrays[0])
+            if plain and not hasattr(value, "shape"):
                 memory.read(value)
-            return value
+            return [value] if plain else value
 
-        many = Many(number if plain else one, memory.backend.host, vector=not plain)
+        joint = isinstance(memory.array, list)
+        many = Many(of_arrays, memory.backend.host)
 
         def call(points: Points) -> tuple[Any, Array]:
-            given = memory.perturbed(points)
-            before = many.calls
-            value = many(given)
+            given, before = memory.perturbed(points), many.calls
+            values = many(given if joint else [given])
             problem.count(0, many.calls - before - 1)
-            if plain and math.prod(value.shape[1:]) != 1:
-                memory.read(value[0, ...])
-            return value, given
+            if plain and math.prod(values[0].shape[1:]) != 1:
+                memory.read(values[0][0, ...])
+            return values[0] if plain else values, given
 
         return ChunkCalls(
             problem,

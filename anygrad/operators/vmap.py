@@ -74,7 +74,7 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
         backend = backends[0]
         assert backend is not None
         own = backend.vmap(of_leaves, tree.leaves[0])
-        call = own or Many(of_leaves, backend.host, vector=True)
+        call = own or Many(of_leaves, backend.host)
         leaves = call(tree.leaves)
         return returned[-1].rebuild(leaves)
 
