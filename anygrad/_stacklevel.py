@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
+import linecache
+from collections.abc import Set
 from types import FrameType
 
 _OURS = __name__.partition(".")[0]
@@ -43,3 +46,31 @@ def stopped(error: BaseException | None) -> StopIteration | None:
     if type(error) is RuntimeError and isinstance(error.__cause__, StopIteration) and raised_here(error):
         return error.__cause__
     return None
+
+
+def users_line(libraries: Set[str], error: BaseException | None = None) -> tuple[str, str]:
+    """Return the innermost line that belongs to none of the libraries, and the name of the instruction there.
+
+    It is the line that is being executed, or the one in which an exception arose.
+    """
+    if error is None:
+        stack = inspect.currentframe()
+        while stack is not None and _package(stack) in libraries:
+            stack = stack.f_back
+        found = None if stack is None else (stack, stack.f_lineno, stack.f_lasti)
+    else:
+        found, trace = None, error.__traceback__
+        while trace is not None:
+            if _package(trace.tb_frame) not in libraries:
+                found = trace.tb_frame, trace.tb_lineno, trace.tb_lasti
+            trace = trace.tb_next
+    if found is None:
+        return "in a library", ""
+    frame, line, at = found
+    file = frame.f_code.co_filename
+    step = next((step.opname for step in dis.get_instructions(frame.f_code) if step.offset == at), "")
+    return f"line {line} of {file}: {linecache.getline(file, line).strip():.80}".rstrip(": "), step
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]

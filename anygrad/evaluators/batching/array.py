@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Iterator
@@ -77,10 +78,11 @@ class Batched:
         return (self[i] for i in range(len(self)))
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return self.copy()
+        return self._run.copied(self)
 
-    def __reduce__(self) -> Any:
-        raise self._run.refuse("pickling x, as for another process", "compute in this process")
+    def flatten(self, order: str = "C") -> Any:
+        """Return a copy with one axis."""
+        return self.copy().ravel(order)
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute that has no rule: that of a point, or a method that is called for each."""
@@ -130,7 +132,10 @@ class Batched:
         return run.ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return self._run.numpy_function(function, args, kwargs)
+        run, name = self._run, name_of(function)
+        if len(args) == 1 and not kwargs and name in REDUCTIONS and type(args[0]) is Batched:
+            return getattr(args[0], name)()
+        return run.dispatch(name, function if run.of_numpy else run.native(name), args, kwargs, writable=True)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
         return self._run.namespace
@@ -162,6 +167,12 @@ class Batched:
             self._run.call("setitem", (self, index, value), {}, operator.setitem)
 
 
+@functools.cache
+def name_of(function: Any) -> str:
+    """Return the name of a function of NumPy's, such as ``linalg.norm``."""
+    return f"{function.__module__}.{function.__name__}".partition(".")[2]
+
+
 def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, compares: bool = False) -> Any:
     def method(self: Batched, other: Any) -> Any:
         values, run, kind = self._values, self._run, type(other)
@@ -191,7 +202,7 @@ def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, co
             return NotImplemented
         operands = (other, self) if reflected else (self, other)
         cells = self._kind == CELL and (type(other) in (float, int) or getattr(other, "_kind", None) == CELL)
-        if cells and compares and not all(map(run.has_no_nan, operands)):
+        if cells and compares and any(np.isnan(np.asarray(run.values(operand))).any() for operand in operands):
             raise run.refuse("a comparison with NaN in an array of batched numbers", "make it by np.stack([...])")
         result = run.call("matmul" if operation is operator.matmul else "elementwise", operands, {}, operation)
         return Batched(result._values, run, CELL) if cells and type(result) is Batched else result
@@ -199,11 +210,13 @@ def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, co
     return general if operation is operator.matmul else method
 
 
-def _in_place(operation: Callable[[Any, Any], Any]) -> Any:
+def _in_place(in_place: Callable[[Any, Any], Any], operation: Callable[[Any, Any], Any]) -> Any:
     def method(self: Batched, other: Any) -> Any:
-        result = operation(self, other)
-        scalar = self._run.of_numpy and len(self._values.shape) == 1 and self._kind != ZERO_D
-        return result if scalar or result is NotImplemented else self._run.overwrite(self, result)
+        run = self._run
+        if run.of_numpy and len(self._values.shape) == 1 and self._kind != ZERO_D:  # a scalar
+            return operation(self, other)
+        in_place(*run.aligned((self, other)))
+        return self
 
     return method
 
@@ -241,17 +254,17 @@ def _add_methods() -> None:
     for name, operation in ((name, getattr(operator, f"__{name}__")) for name in names.split()):
         setattr(Batched, f"__{name}__", _binary(operation))
         setattr(Batched, f"__r{name}__", _binary(operation, reflected=True))
-        setattr(Batched, f"__i{name}__", _in_place(operation))
+        setattr(Batched, f"__i{name}__", _in_place(getattr(operator, f"__i{name}__"), operation))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Batched, f"__{name}__", _binary(getattr(operator, f"__{name}__"), compares=True))
     for name in ("neg", "pos", "abs", "invert"):
         setattr(Batched, f"__{name}__", _unary(getattr(operator, f"__{name}__")))
-    for name, convert in {"float": float, "int": int, "complex": complex, "index": operator.index, "hash": hash}.items():
+    conversions: dict[str, Callable[[Any], Any]] = {"float": float, "int": int, "complex": complex, "index": operator.index, "hash": hash}
+    conversions |= {"floor": math.floor, "ceil": math.ceil, "trunc": math.trunc}
+    for name, convert in conversions.items():
         setattr(Batched, f"__{name}__", _leaving(convert, f"{name}()"))
-    for name, convert in {"floor": math.floor, "ceil": math.ceil, "trunc": math.trunc}.items():
-        setattr(Batched, f"__{name}__", _leaving(convert, f"math.{name}()"))
     setattr(Batched, "__bool__", _leaving(bool, "a branch (`if`, `while`, `and`)"))  # noqa: B010 - as the others
-    methods = "argmax astype clip copy cumsum dot flatten ravel reshape round transpose"
+    methods = "argmax astype clip copy cumsum dot ravel reshape round transpose"
     for name in (*methods.split(), *REDUCTIONS):
         setattr(Batched, name, _method(name))
     for name, ufunc in vars(np).items():  # which NumPy's loops for objects call

@@ -9,11 +9,12 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+from anygrad._stacklevel import users_line
 from anygrad._typing import Array
 from anygrad.backends.base import modified
 from anygrad.evaluators.batching.array import ZERO_D, Batched
 from anygrad.evaluators.batching.rules import RULES
-from anygrad.evaluators.batching.run import MOST_PARTS, BatchingError, Parting, Run, innermost
+from anygrad.evaluators.batching.run import LIBRARIES, MOST_PARTS, BatchingError, Parting, Run
 
 
 class Many:
@@ -98,7 +99,7 @@ class Many:
         for i in part.tolist():
             self._alone(arrays, i)
         raise BatchingError(
-            f"f works for each point, but not for {len(part)} at a time: {innermost(error.__traceback__)} raised"
+            f"f works for each point, but not for {len(part)} at a time: {users_line(LIBRARIES, error)[0]} raised"
             f" {type(error).__name__} ({str(error).partition(chr(10))[0]:.100}). If an array was made of values of x there"
             " or before, make it by np.stack([...]) or np.array([...], like=x); else use Loop()"
         ) from error

@@ -101,33 +101,14 @@ def _mapped(least: int, position: int = 0) -> Rule:
     return rule
 
 
-def _like(run: Run, function: Function, x: Any, *args: Any, shape: Any = None, **kwargs: Any) -> Any:
-    if shape is not None:
-        kwargs["shape"] = (run.count, *((shape,) if isinstance(shape, int) else shape))
-    made = _mapped(0)(run, function, x, *args, **kwargs)
-    return made if made is NotImplemented or made.ndim else Batched(made._values, run, ZERO_D)
-
-
-def _copy(run: Run, function: Function, x: Any, *args: Any, **kwargs: Any) -> Any:
-    copied = run.library.asarray(run.require_own(x)._values, copy=True)
-    return Batched(copied, run, x._kind if x.ndim else ZERO_D)
-
-
-def _astype(run: Run, function: Function, x: Any, dtype: Any, **kwargs: Any) -> Any:
-    values = run.require_own(x)._values
-    cast = values.astype(dtype) if hasattr(values, "astype") else run.library.astype(values, dtype)
-    return Batched(cast, run, x._kind)
+def _like(run: Run, function: Function, x: Any, *args: Any, **kwargs: Any) -> Any:
+    made = NotImplemented if "shape" in kwargs else _mapped(0)(run, function, x, *args, **kwargs)
+    return made if made is NotImplemented else Batched(made._values, run, ZERO_D)
 
 
 def _quantile(run: Run, function: Function, x: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
     # Several of them come along a first axis.
     return _along(2)(run, function, x, q, *args, **kwargs) if _ndim(q) == 0 else NotImplemented
-
-
-def _take(run: Run, function: Function, x: Any, indices: Any, axis: Any = None, **kwargs: Any) -> Any:
-    if not run.has_batched(indices):
-        return _along(2, None, "flat")(run, function, x, indices, axis, **kwargs)
-    return _mapped(0, 1)(run, function, x, indices, axis, **kwargs) if axis in (0, None) else NotImplemented
 
 
 def _take_along_axis(run: Run, function: Function, x: Any, indices: Any, axis: Any = -1) -> Any:
@@ -156,7 +137,9 @@ def _solve(run: Run, function: Function, a: Any, b: Any) -> Any:
 def _matmul(run: Run, function: Function, a: Any, b: Any) -> Any:
     """Multiply vectors and matrices; many vectors by one matrix as one product of matrices."""
     ndim_a, ndim_b = _ndim(a), _ndim(b)
-    if min(ndim_a, ndim_b) < 1 or max(ndim_a, ndim_b) > 2:
+    if ndim_a == 0 or ndim_b == 0:
+        return a * b
+    if max(ndim_a, ndim_b) > 2:
         return NotImplemented
     times, x, y = run.library.matmul, run.values(a), run.values(b)
     if ndim_a == ndim_b == 1 and run.plain_numpy and x.dtype.kind != "c":
@@ -170,10 +153,6 @@ def _matmul(run: Run, function: Function, a: Any, b: Any) -> Any:
     if ndim_a == 1:
         product = product[..., 0] if ndim_b == 1 else product[..., 0, :]
     return Batched(product, run)
-
-
-def _dot(run: Run, function: Function, a: Any, b: Any) -> Any:
-    return a * b if _ndim(a) == 0 or _ndim(b) == 0 else _matmul(run, function, a, b)
 
 
 def _outer(run: Run, function: Function, a: Any, b: Any) -> Any:
@@ -218,10 +197,6 @@ def _ravel(run: Run, function: Function, x: Any, order: str = "C") -> Any:
     return Batched(_flat(run, x), run) if order == "C" else NotImplemented
 
 
-def _flatten(run: Run, function: Function, x: Any, order: str = "C") -> Any:
-    return _ravel(run, function, x.copy(), order)
-
-
 def _transpose(run: Run, function: Function, x: Any, *axes: Any) -> Any:
     axes = axes[0] if len(axes) == 1 else axes or None
     order = range(x.ndim)[::-1] if axes is None else [range(x.ndim)[axis] for axis in axes]
@@ -243,12 +218,6 @@ def _squeeze(run: Run, function: Function, x: Any, axis: Any = None) -> Any:
     return Batched(function(run.require_own(x)._values, axis=_shifted(axis, x.ndim)), run)
 
 
-def _broadcast_to(run: Run, function: Function, x: Any, shape: Any) -> Any:
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    values = x[(None,) * (len(shape) - x.ndim)]._values
-    return Batched(run.library.broadcast_to(values, (run.count, *shape)), run)
-
-
 def _at_least(ndim: int) -> Rule:
     def rule(run: Run, function: Function, *arrays: Any) -> Any:
         wide = tuple(x[(None,) * (ndim - x.ndim)] if x.ndim < ndim else x for x in map(run.spread, arrays))
@@ -257,12 +226,12 @@ def _at_least(ndim: int) -> Rule:
     return rule
 
 
-def _two_axes(run: Run, function: Function, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return Batched(function(run.require_own(x)._values, offset, *_shifted((axis1, axis2), x.ndim)), run)
-
-
-def _diag(run: Run, function: Function, x: Any, k: int = 0) -> Any:
+def _diagonal(run: Run, function: Function, x: Any, k: int = 0) -> Any:
     return Batched(np.diagonal(run.require_own(x)._values, k, 1, 2), run) if x.ndim == 2 else NotImplemented
+
+
+def _trace(run: Run, function: Function, x: Any, k: int = 0) -> Any:
+    return _diagonal(run, function, x, k).sum(-1)
 
 
 def _joined(new: int) -> Rule:
@@ -284,12 +253,9 @@ def _by_parts(run: Run, function: Function, arrays: Any) -> Any:
 _FLAT, _LAST = _along(1, None, "flat"), _along(2, -1)
 # From the names of functions to their rules; all others are called for each point.
 _TABLE: list[tuple[Rule, str]] = [
-    (_elementwise, "elementwise clip isclose nan_to_num real imag angle sinc i0 fix round around iscomplex isreal"),
-    (_elementwise, "isposinf isneginf abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert"),
-    (_elementwise, "bitwise_or bitwise_xor ceil conj conjugate copysign cos cosh divide equal exp expm1 floor greater"),
-    (_elementwise, "floor_divide greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 multiply"),
-    (_elementwise, "logaddexp logical_and logical_not logical_or logical_xor maximum minimum negative nextafter positive"),
-    (_elementwise, "not_equal pow reciprocal remainder sign signbit sin sinh sqrt square subtract tan tanh trunc"),
+    (_elementwise, " ".join(name for name, ufunc in vars(np).items() if isinstance(ufunc, np.ufunc))),
+    (_elementwise, "elementwise angle clip fix i0 imag iscomplex isclose isneginf isposinf isreal nan_to_num real round"),
+    (_elementwise, "sinc"),
     (_where, "where"),
     (_along(1), "all amax amin any average count_nonzero flip max mean median min nanmax nanmean nanmedian nanmin"),
     (_along(1), "nanprod nanstd nansum nanvar prod ptp std sum var linalg.vector_norm reduction_kernel"),
@@ -297,7 +263,7 @@ _TABLE: list[tuple[Rule, str]] = [
     (_FLAT, "argmax argmin cumprod cumsum cumulative_prod cumulative_sum nanargmax nanargmin nancumprod nancumsum"),
     (_along(1, -1, "flat"), "argsort sort"),
     (_along(2, -1, "flat"), "argpartition partition"),
-    (_along(2, None, "flat"), "delete repeat"),
+    (_along(2, None, "flat"), "delete repeat take"),
     (_along(2), "roll"),
     (_LAST, "diff unwrap fft.fft fft.ifft fft.rfft fft.irfft fft.hfft fft.ihfft"),
     (_along(3, -1), "trapezoid trapz"),
@@ -305,35 +271,29 @@ _TABLE: list[tuple[Rule, str]] = [
     (_along(1, None, "all", "axes"), "fft.fftshift fft.ifftshift"),
     (_along(2, (-2, -1), "all", "axes"), "fft.fft2 fft.ifft2 fft.rfft2 fft.irfft2"),
     (_quantile, "nanpercentile nanquantile percentile quantile"),
-    (_mapped(0), "digitize interp ascontiguousarray"),
+    (_mapped(0), "ascontiguousarray astype copy digitize interp"),
     (_mapped(0, 1), "polyval searchsorted"),
     (_mapped(2), "matrix_transpose tril triu linalg.cholesky linalg.cond linalg.det linalg.diagonal linalg.eig"),
     (_mapped(2), "linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv linalg.matrix_norm linalg.matrix_power"),
     (_mapped(2), "linalg.matrix_transpose linalg.pinv linalg.qr linalg.slogdet linalg.svd linalg.svdvals linalg.trace"),
     (_like, "empty_like full_like ones_like zeros_like"),
-    (_copy, "copy"),
-    (_astype, "astype"),
-    (_take, "take"),
     (_take_along_axis, "take_along_axis"),
     (_norm, "linalg.norm"),
     (_solve, "linalg.solve"),
-    (_matmul, "matmul linalg.matmul"),
-    (_dot, "dot"),
+    (_matmul, "dot matmul linalg.matmul"),
     (_outer, "outer linalg.outer"),
     (_einsum, "einsum"),
     (_reshape, "reshape"),
     (_ravel, "ravel"),
-    (_flatten, "flatten"),
     (_transpose, "transpose permute_dims"),
     (_moved, "moveaxis swapaxes"),
     (_expand_dims, "expand_dims"),
     (_squeeze, "squeeze"),
-    (_broadcast_to, "broadcast_to"),
     (_at_least(1), "atleast_1d"),
     (_at_least(2), "atleast_2d"),
     (_along(2, 0), "array_split split"),
-    (_two_axes, "diagonal trace"),
-    (_diag, "diag"),
+    (_diagonal, "diag diagonal"),
+    (_trace, "trace"),
     (_joined(0), "concat concatenate"),
     (_joined(1), "stack"),
     (_by_parts, "hstack vstack"),

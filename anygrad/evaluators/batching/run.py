@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import dis
 import functools
-import linecache
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType, FrameType, ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anygrad._stacklevel import users_line
 from anygrad._typing import Array, Namespace
-from anygrad.evaluators.batching.array import PADDED, REDUCTIONS, ZERO_D, Batched
+from anygrad.evaluators.batching.array import PADDED, ZERO_D, Batched
 
 Rule = Callable[..., Any]
 
 # At most so many groups of points, for each of which f is called, where it branches on values.
 MOST_PARTS = 8
 # Frames of these packages are not the user's.
-_LIBRARIES = ("numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat", "anygrad")
+LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat", "anygrad"})
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 SIMPLE = frozenset({int, float, bool, str, type(None)})
 # Functions that write to their first argument, and return nothing.
@@ -60,30 +58,10 @@ class Parting(BaseException):
 
 
 class Run:
-    """One call of f with the values at many points.
+    """One call of f with the values at ``count`` points, ``array`` being one of its arguments.
 
-    Parameters
-    ----------
-    count
-        How many points there are.
-    array
-        One of the arrays that f is called with.
-    library
-        The namespace that it belongs to.
-    host
-        Takes an array to NumPy's.
-    rules
-        From the name of a function to the rule by which it is called once for all points. A function without a rule is
-        called for `each` point, and so is one whose rule answers NotImplemented.
-
-    Attributes
-    ----------
-    of_numpy, plain_numpy
-        Whether f's arrays are NumPy's; and whether they hold numbers, and no batched values of a run around this one.
-    array_type
-        The class that f's arrays seem to have; None where that misleads the library.
-    stop
-        What has been raised to end the run, in case f has caught it.
+    ``rules`` lead from the name of a function to the rule by which it is called once for all points. A function without
+    a rule is called for `each` point, and so is one whose rule answers NotImplemented.
     """
 
     def __init__(
@@ -94,11 +72,13 @@ class Run:
         self.rules = rules
         self.native_type = type(array)
         self.plain_numpy = type(array) is np.ndarray
+        # Or of a run around this one, whose batched arrays are those that this one computes with.
         self.of_numpy = self.plain_numpy or (type(array) is Batched and array._run.of_numpy)
         dispatches = hasattr(array, "__array_function__")
+        # The class that f's arrays seem to have. Other libraries would take them for their own.
         self.array_type: type | None = np.ndarray if self.of_numpy else type(array) if dispatches else None
         self.namespace = BatchedNamespace(self, library, "")
-        self.stop: Parting | BatchingError | None = None
+        self.stop: Parting | BatchingError | None = None  # has been raised to end the run, and f may have caught it
         self._host = host
         self._device = getattr(array, "device", None)
 
@@ -111,7 +91,7 @@ class Run:
         kwargs = {} if kwargs is None else kwargs
         if kwargs and kwargs.get("out") is not None:
             return self._into(name, args, dict(kwargs), function)
-        function = function or self.native(getattr(np, name, None), name)
+        function = function or self.native(name)
         if name in _WRITING and type(args[0]) is not Batched:
             raise self.refuse(f"{name} into an array that does not depend on x", _LIKE_X)
         rule = self.rules.get(name)
@@ -128,7 +108,7 @@ class Run:
 
     def each(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
         """Call a function for each point, and stack what it returns: this defines what a rule must return."""
-        args, kwargs = self.lifted(tuple(args)), self.lifted(dict(kwargs or {}))
+        args, kwargs = tuple(args), dict(kwargs or {})
         results: list[Any] = []
         raised: list[Exception | None] = []
         for i in range(self.count):
@@ -156,7 +136,9 @@ class Run:
             return values[i] if len(values.shape) == 1 and value._kind != ZERO_D else values[i, ...]
         if kind is tuple or kind is list:
             return kind(self.point(item, i) for item in value)
-        return {key: self.point(item, i) for key, item in value.items()} if kind is dict else value
+        if kind is dict:
+            return {key: self.point(item, i) for key, item in value.items()}
+        return self.point(self.nested(value), i) if kind is np.ndarray and self.has_batched(value) else value
 
     def stacked(self, results: list[Any]) -> Any:
         """Return the results of all points, trees of the same structure, as one; part the points where they differ."""
@@ -184,46 +166,26 @@ class Run:
         if type(target) is not Batched:
             raise self.refuse("writing into an array that does not depend on x (out=, or += of it)", _LIKE_X)
         result = self.call(name, args, kwargs, function)
-        return self.overwrite(target, result if where is None else self.call("where", (where, result, target)))
-
-    def overwrite(self, target: Batched, result: Any) -> Batched:
-        """Write to all elements of an array, as an operation in place does."""
-        kinds = [str(array.dtype).rpartition(".")[2] for array in (result, target) if hasattr(array, "dtype")]
-        if len(kinds) == 2 and not np.can_cast(kinds[0], kinds[1], "same_kind"):
-            raise TypeError(f"cannot cast from {result.dtype} to {target.dtype} in place")
-        values, new = self.aligned((target, result))
-        if len(values.shape) != len(target._values.shape):
-            raise ValueError(f"cannot write an array of shape {result.shape} in place of one of shape {target.shape}")
-        target._values[...] = new
+        target[...] = result if where is None else self.call("where", (where, result, target))
         return target
 
     # Dispatch
 
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Call a ufunc, or a method of one."""
-        name = ufunc.__name__
-        function = ufunc if self.of_numpy else self.native(ufunc, name)
+        function = ufunc if self.of_numpy else self.native(ufunc.__name__)
         if method != "__call__":
             return self.call(f"ufunc.{method}", inputs, kwargs, getattr(function, method))
-        return self.call("elementwise" if ufunc.signature is None else name, inputs, kwargs, function)
+        return self.call("elementwise" if ufunc.signature is None else ufunc.__name__, inputs, kwargs, function)
 
-    def numpy_function(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """Call a function of NumPy's: that of the library with its name."""
-        name = _name(function)
-        if len(args) == 1 and not kwargs and name in REDUCTIONS and type(args[0]) is Batched:
-            return getattr(args[0], name)()
-        own = function if self.of_numpy else self.native(function, name)
-        return self.call_or_make(name, own, args, kwargs, writable=True)
-
-    def call_or_make(self, name: str, function: Any, args: Any, kwargs: dict[str, Any], *, writable: bool) -> Any:
+    def dispatch(self, name: str, function: Any, args: Any, kwargs: dict[str, Any], *, writable: bool) -> Any:
         """Call a function, which may make an array, or look at types only."""
         if name in _MAKERS:
             return self._made(name, function, *args, writable=writable, **kwargs)
         if name in _OF_TYPES:
             return function(*self.point(args, 0), **self.point(kwargs, 0))
-        if self.has_batched((args, list(kwargs.values()))):
-            return self.call(name, args, kwargs, function)
-        return function(*args, **kwargs)
+        batched = self.has_batched(args) or self.has_batched(list(kwargs.values()))
+        return self.call(name, args, kwargs, function) if batched else function(*args, **kwargs)
 
     def cupy_kernel(self, kernel: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call a ufunc or an elementwise kernel of CuPy's; one that knows the place of an element, for each point."""
@@ -231,10 +193,8 @@ class Run:
         places = re.search(r"\b(i|n|_ind)\b", str(getattr(kernel, "operation", "")))
         return self.each(kernel, args, kwargs) if raw or places else self.call("elementwise", args, kwargs, kernel)
 
-    def native(self, function: Any, name: str) -> Any:
+    def native(self, name: str) -> Any:
         """Return the library's function of a name of NumPy's."""
-        if self.of_numpy and function is not None:
-            return function
         found = functools.reduce(lambda module, part: getattr(module, part, None), name.split("."), self.library)
         if found is None:
             raise self.refuse(f"np.{name}, which {self.library.__name__} lacks", "write it with functions that it has")
@@ -286,24 +246,21 @@ class Run:
         values = self.library.broadcast_to(own, (self.count, *own.shape))
         return Batched(self.library.asarray(values, copy=True) if writable else values, self)
 
-    def lifted(self, value: Any) -> Any:
-        """Return a tree of arguments, an object array of batched numbers in it as a batched array."""
-        kind = type(value)
-        if kind is tuple or kind is list:
-            return kind(map(self.lifted, value))
-        if kind is dict:
-            return {key: self.lifted(item) for key, item in value.items()}
-        return self.nested(value.tolist()) if kind is np.ndarray and self.has_batched(value) else value
-
     def nested(self, value: Any) -> Any:
-        """Return nested lists with batched values in them as one batched array."""
+        """Return nested lists, or an object array, with batched values in them as one batched array."""
+        if type(value) is np.ndarray and self.has_batched(value):
+            value = value.tolist()
         if type(value) is Batched or not isinstance(value, (list, tuple)):
-            return self.lifted(value)
+            return value
         items = [self.spread(self.nested(item))._values for item in value]
         if self.array_type is not None:
             dtype = np.result_type(*(item.dtype for item in items))
             items = [item if item.dtype == dtype else item.astype(dtype) for item in items]
         return Batched(self.library.stack(items, axis=1), self)
+
+    def copied(self, value: Batched, dtype: Any = None) -> Batched:
+        """Return a copy, an array even where it has no axes."""
+        return Batched(self.library.asarray(self.require_own(value)._values, dtype=dtype, copy=True), self, ZERO_D)
 
     def _made(self, name: str, function: Any, *args: Any, writable: bool, **kwargs: Any) -> Any:
         """Return an array that f makes of numbers, of nested lists of batched values, or of a batched array."""
@@ -312,11 +269,8 @@ class Run:
         if name not in {"array", "asarray", "asanyarray"}:
             return self.each(function, args, kwargs)
         made, dtype = self.nested(args[0]), args[1] if len(args) > 1 else kwargs.get("dtype")
-        if made is args[0] and (kwargs.get("copy") or (name == "array" and kwargs.get("copy") is not False)):
-            made = made.copy()
-        if dtype is not None and made.dtype != dtype:
-            made = made.astype(dtype)
-        return made if made.ndim else Batched(made._values, self, ZERO_D)
+        copies = kwargs.get("copy", name == "array") or dtype not in (None, made.dtype)
+        return self.copied(made, dtype) if copies else made
 
     def aligned(self, operands: Sequence[Any]) -> list[Any]:
         """Return the values of operands such that they broadcast as the operands do at each point."""
@@ -356,10 +310,6 @@ class Run:
         values = self._host(value._values)
         return bool((values == values[:1]).all())
 
-    def has_no_nan(self, value: Any) -> bool:
-        """Return whether no number is NaN."""
-        return not np.isnan(self._host(value._values) if type(value) is Batched else value).any()
-
     def agree(self, keys: Sequence[Any], operation: str) -> None:
         """Part the points unless all keys are equal."""
         if self.stop is not None:
@@ -375,14 +325,11 @@ class Run:
 
     def refuse(self, operation: str, advice: str) -> BatchingError:
         """Return the error for what cannot be done for many points at a time; f cannot swallow it."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and not _is_users(frame):
-            frame = frame.f_back
-        if frame is not None and advice == _NO_PYTHON and _assigns(frame.f_code, frame.f_lasti):
+        place, step = users_line(LIBRARIES)
+        if advice == _NO_PYTHON and step == "STORE_SUBSCR":
             operation, advice = "writing a value of x into an array that does not depend on it", _LIKE_X
-        where = "" if frame is None else f" ({_place(frame.f_code, frame.f_lineno)})"
         self.stop = BatchingError(
-            f"f cannot be called with {self.count} points at a time, because of {operation}{where}: {advice}, or use"
+            f"f cannot be called with {self.count} points at a time, because of {operation} ({place}): {advice}, or use"
             " Loop()"
         )
         return self.stop
@@ -405,35 +352,3 @@ class BatchedNamespace:
             return attribute
         full = self._prefix + name
         return lambda *args, **kwargs: run.call_or_make(full, attribute, args, kwargs, writable=False)
-
-
-@functools.cache
-def _name(function: Any) -> str:
-    """Return the name of a function of NumPy's, such as ``linalg.norm``."""
-    return f"{function.__module__}.{function.__name__}".partition(".")[2]
-
-
-# Where f is
-
-
-def innermost(trace: TracebackType | None) -> str:
-    """Return the line of f in which an error arose."""
-    found = "f"
-    while trace is not None:
-        if _is_users(trace.tb_frame):
-            found = _place(trace.tb_frame.f_code, trace.tb_lineno)
-        trace = trace.tb_next
-    return found
-
-
-def _is_users(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] not in _LIBRARIES
-
-
-def _place(code: CodeType, line: int) -> str:
-    text = linecache.getline(code.co_filename, line).strip()
-    return f"line {line} of {code.co_filename}" + (f": {text:.80}" if text else "")
-
-
-def _assigns(code: CodeType, at: int) -> bool:
-    return any(step.offset == at and "STORE_SUBSCR" in step.opname for step in dis.get_instructions(code))
