@@ -95,12 +95,12 @@ class Vmap:
 
     def _batched(self, problem: Problem, memory: Memory) -> Calls:
         """Return the calls of f with batched arrays, for a library without a vmap."""
-        from anygrad.evaluators.batching import Many  # noqa: PLC0415 - not for PyTorch and JAX
+        from anygrad.evaluators.batching.parts import Many  # noqa: PLC0415 - not for PyTorch and JAX
 
         if memory.lazy:
             raise TypeError(
-                f"Vmap() was given for an array of {problem.parameters.library}, which is lazy: write f for points along"
-                " a leading axis and use Batch(), or use Loop()"
+                f"Vmap() was given for an array of {problem.parameters.library}, which is lazy: write f for points"
+                " along a leading axis and use Batch(), or use Loop()"
             )
         one, plain = problem.of_point(), problem.function.returns_number
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from anygrad._typing import PyTree
 from anygrad.backends.base import resolve
-from anygrad.evaluators.batching import Many
+from anygrad.evaluators.batching.parts import Many
 from anygrad.problem.tree import Tree, flatten
 
 
 def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """Return f, written for one point, as a function of many along the first axis of its arguments.
 
-    ``vmap(f)(X)`` is ``np.stack([f(x) for x in X])``, computed in one call of f, on NumPy, CuPy, dpnp and any library of
-    the array API standard. Arrays of PyTorch and JAX go to the library's own vmap.
+    ``vmap(f)(X)`` is ``np.stack([f(x) for x in X])``, computed in one call of f, on NumPy, CuPy, dpnp and any library
+    of the array API standard. Arrays of PyTorch and JAX go to the library's own vmap.
 
     Parameters
     ----------
@@ -60,7 +60,9 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
         counts = {leaf.shape[:1] for leaf, own in zip(tree.leaves, backends, strict=True) if own is not None}
         if None in backends or len(counts) != 1 or counts <= {(), (0,)}:
             shapes = [getattr(leaf, "shape", type(leaf).__name__) for leaf in tree.leaves]
-            raise ValueError(f"vmap(f) was given {shapes}, but arrays with a first axis of the same length were expected")
+            raise ValueError(
+                f"vmap(f) was given {shapes}, but arrays with a first axis of the same length were expected"
+            )
         returned: list[Tree] = []
 
         def of_leaves(leaves: Any) -> list[Any]:

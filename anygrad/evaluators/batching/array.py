@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from anygrad.evaluators.batching.run import Run
 
 _BASIC = (int, slice, type(None))
+_OPERANDS = (bool, int, float, complex, np.generic, np.ndarray, list, tuple, type(None))
+UFUNCS = {name: ufunc for name, ufunc in vars(np).items() if isinstance(ufunc, np.ufunc) and ufunc.signature is None}
 # Indices that put so many axes behind the batch axis.
 PADDED = [(slice(None), *(None,) * missing, ...) for missing in range(64)]
 # What a batched value may be besides an array of its shape, or a NumPy scalar where it has none.
@@ -55,7 +57,7 @@ class Batched:
     dtype = property(lambda self: self._values.dtype)
     device = property(lambda self: self._values.device)
     T = property(lambda self: self.transpose())
-    mT = property(lambda self: self._run.call("matrix_transpose", (self,)))
+    mT = property(lambda self: self._run.call("matrix_transpose", (self,)))  # noqa: N815 - NumPy's name
     real = property(lambda self: self._run.call("real", (self,)))
     imag = property(lambda self: self._run.call("imag", (self,)))
     flat = property(lambda self: self.reshape(-1))
@@ -66,9 +68,6 @@ class Batched:
     def __format__(self, spec: str) -> str:
         return repr(self)
 
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
-
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of unsized object")
@@ -76,13 +75,6 @@ class Batched:
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self._run.copied(self)
-
-    def flatten(self, order: str = "C") -> Any:
-        """Return a copy with one axis."""
-        return self.copy().ravel(order)
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute that has no rule: that of a point, or a method that is called for each."""
@@ -93,18 +85,16 @@ class Batched:
         attribute = getattr(self._run.point(self, 0), name)
         return _method(name).__get__(self) if callable(attribute) else attribute
 
+    def __deepcopy__(self, memo: Any = None) -> Any:
+        return self._run.copied(self)
+
+    __copy__ = __deepcopy__
+    __divmod__ = functools.partialmethod(np.divmod)
+
     # Values that leave the batch
 
-    def item(self, *index: Any) -> Any:
-        """Return one element as a Python number."""
-        return self._run.leave(self, lambda point: point.item(*index), "x.item()")
-
-    def tolist(self) -> Any:
-        """Return nested lists of batched numbers."""
-        return [part.tolist() for part in self] if self.ndim else self
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return self._run.leave(self, round, "round()") if digits is None else self._run.each(round, (self, digits))
+    def __round__(self, *digits: int) -> Any:
+        return self._run.each(round, (self, *digits))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """Return what is the same at all points; else an object array of batched numbers, with which NumPy computes."""
@@ -132,10 +122,8 @@ class Batched:
         return run.ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        run, name = self._run, name_of(function)
-        if len(args) == 1 and not kwargs and name in REDUCTIONS and type(args[0]) is Batched:
-            return getattr(args[0], name)()
-        return run.dispatch(name, function if run.of_numpy else run.native(name), args, kwargs, writable=True)
+        run, name = self._run, _name_of(function)
+        return run.dispatch(name, function if run.of_numpy else run.native(name), args, kwargs)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
         return self._run.namespace
@@ -168,7 +156,7 @@ class Batched:
 
 
 @functools.cache
-def name_of(function: Any) -> str:
+def _name_of(function: Any) -> str:
     """Return the name of a function of NumPy's, such as ``linalg.norm``."""
     return f"{function.__module__}.{function.__name__}".partition(".")[2]
 
@@ -198,7 +186,7 @@ def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, co
 
     def general(self: Batched, other: Any) -> Any:
         run = self._run
-        if not run.takes(other):
+        if type(other) not in (Batched, run.native_type) and not isinstance(other, _OPERANDS):
             return NotImplemented
         operands = (other, self) if reflected else (self, other)
         cells = self._kind == CELL and (type(other) in (float, int) or getattr(other, "_kind", None) == CELL)
@@ -245,10 +233,6 @@ def _method(name: str) -> Any:
     return method
 
 
-def _of_ufunc(ufunc: np.ufunc) -> Any:
-    return lambda self, *others: ufunc(self, *others)
-
-
 def _add_methods() -> None:
     names = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
     for name, operation in ((name, getattr(operator, f"__{name}__")) for name in names.split()):
@@ -259,17 +243,14 @@ def _add_methods() -> None:
         setattr(Batched, f"__{name}__", _binary(getattr(operator, f"__{name}__"), compares=True))
     for name in ("neg", "pos", "abs", "invert"):
         setattr(Batched, f"__{name}__", _unary(getattr(operator, f"__{name}__")))
-    conversions: dict[str, Callable[[Any], Any]] = {"float": float, "int": int, "complex": complex, "index": operator.index, "hash": hash}
-    conversions |= {"floor": math.floor, "ceil": math.ceil, "trunc": math.trunc}
-    for name, convert in conversions.items():
-        setattr(Batched, f"__{name}__", _leaving(convert, f"{name}()"))
+    for convert in (float, int, complex, operator.index, hash, math.floor, math.ceil, math.trunc):
+        setattr(Batched, f"__{convert.__name__}__", _leaving(convert, f"{convert.__name__}()"))
     setattr(Batched, "__bool__", _leaving(bool, "a branch (`if`, `while`, `and`)"))  # noqa: B010 - as the others
     methods = "argmax astype clip copy cumsum dot ravel reshape round transpose"
     for name in (*methods.split(), *REDUCTIONS):
         setattr(Batched, name, _method(name))
-    for name, ufunc in vars(np).items():  # which NumPy's loops for objects call
-        if isinstance(ufunc, np.ufunc) and not hasattr(Batched, name):
-            setattr(Batched, name, _of_ufunc(ufunc))
+    for name in UFUNCS.keys() - vars(Batched):  # which NumPy's loops for objects call
+        setattr(Batched, name, functools.partialmethod(UFUNCS[name]))
 
 
 _add_methods()

@@ -20,17 +20,8 @@ from anygrad.evaluators.batching.run import LIBRARIES, MOST_PARTS, BatchingError
 class Many:
     """f, written for one point, as a function of many.
 
-    Parameters
-    ----------
-    f
-        Takes a list of arrays, and returns a list of arrays and numbers.
-    host
-        Takes an array of the library to NumPy's.
-
-    Attributes
-    ----------
-    calls
-        How often f has been called.
+    f takes a list of arrays, and returns a list of arrays and numbers. ``host`` takes an array of the library to
+    NumPy's; ``calls`` is how often f has been called.
     """
 
     def __init__(self, f: Callable[[list[Any]], list[Any]], host: Callable[[Array], NDArray[Any]]) -> None:
@@ -51,9 +42,11 @@ class Many:
                 waiting = [part[group] for group in parting.groups] + waiting
                 if len(done) + len(waiting) > MOST_PARTS:
                     raise parting.error from None
-        order = np.argsort(np.concatenate([part for part, _ in done]))
-        leaves = zip(*(leaves for _, leaves in done), strict=True)
-        values = done[0][1] if len(done) == 1 else [_rows(_library(own[0]).concat(list(own)), order) for own in leaves]
+        values = done[0][1]
+        if len(done) > 1:
+            order = np.argsort(np.concatenate([part for part, _ in done]))
+            pieces = zip(*(leaves for _, leaves in done), strict=True)
+            values = [_rows(array_namespace(own[0]).concat(list(own)), order) for own in pieces]
         self._check(arrays, values, max((part for part, _ in done), key=len))
         return values
 
@@ -63,7 +56,7 @@ class Many:
             return self._alone(arrays, int(part[0]))
         whole = len(part) == arrays[0].shape[0]
         own = arrays if whole else [_rows(array, part) for array in arrays]
-        run = Run(len(part), arrays[0], _library(arrays[0]), self._host, RULES)
+        run = Run(len(part), arrays[0], self._host, RULES)
         self.calls += 1
         try:
             returned = self._f([Batched(array, run, ZERO_D if len(array.shape) == 1 else None) for array in own])
@@ -82,16 +75,17 @@ class Many:
 
     def _alone(self, arrays: list[Array], i: int) -> list[Array]:
         """Return f's values at one point."""
-        point, original = ([_library(array).asarray(array[i, ...], copy=True) for array in arrays] for _ in range(2))
+        point = [array_namespace(array).asarray(array[i, ...], copy=True) for array in arrays]
         self.calls += 1
         values = self._f(point)
-        self._require_same(point, original)
-        return _lowered(Run(1, arrays[0], _library(arrays[0]), self._host, RULES), values)
+        self._require_same(point, [array[i, ...] for array in arrays])
+        return _lowered(Run(1, arrays[0], self._host, RULES), values)
 
     def _require_same(self, now: list[Array], before: list[Array]) -> None:
         """Raise if f has written to its argument."""
-        for pair in zip(now, before, strict=True):
-            if type(pair[0]) is not Batched and not np.array_equal(*map(self._host, pair), equal_nan=True):
+        for own, original in zip(now, before, strict=True):
+            same = type(own) is Batched or np.array_equal(self._host(own), self._host(original), equal_nan=True)
+            if not same:
                 raise modified()
 
     def _raise_own(self, arrays: list[Array], part: NDArray[np.intp], error: Exception) -> NoReturn:
@@ -100,8 +94,8 @@ class Many:
             self._alone(arrays, i)
         raise BatchingError(
             f"f works for each point, but not for {len(part)} at a time: {users_line(LIBRARIES, error)[0]} raised"
-            f" {type(error).__name__} ({str(error).partition(chr(10))[0]:.100}). If an array was made of values of x there"
-            " or before, make it by np.stack([...]) or np.array([...], like=x); else use Loop()"
+            f" {type(error).__name__} ({str(error).partition(chr(10))[0]:.100}). If an array was made of values of x"
+            " before, make it by np.stack([...]) or np.array([...], like=x); else use Loop()"
         ) from error
 
     def _check(self, arrays: list[Array], values: list[Array], part: NDArray[np.intp]) -> None:
@@ -126,18 +120,18 @@ def _lowered(run: Run, returned: Sequence[Any]) -> list[Array]:
 
 def _close(alone: NDArray[Any], among: NDArray[Any], i: int) -> bool:
     """Return whether the value at one point is that among others, but for rounding."""
-    if alone.shape != among.shape[1:] or among.dtype.kind not in "fc":
-        return bool(np.array_equal(alone, among[i]))
+    if alone.shape != among.shape[1:]:
+        return False
     with np.errstate(all="ignore"):
-        eps = float(np.finfo(among.dtype).eps)
+        eps = float(np.finfo(np.result_type(among, np.float32)).eps)
         largest = float(np.max(np.abs(among)[np.isfinite(among)], initial=0.0))
         tolerance = max(1e-6, 1000 * eps) * largest + 16 * eps
         return bool(np.allclose(alone, among[i], rtol=0, atol=tolerance, equal_nan=True))
 
 
-def _library(array: Array) -> Any:
-    return np if type(array) is np.ndarray else array_namespace(array)
-
-
 def _rows(array: Array, rows: NDArray[np.intp]) -> Array:
-    return array[rows] if type(array) is np.ndarray else _library(array).stack([array[i, ...] for i in rows.tolist()])
+    return (
+        array[rows]
+        if type(array) is np.ndarray
+        else array_namespace(array).stack([array[i, ...] for i in rows.tolist()])
+    )

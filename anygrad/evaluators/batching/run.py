@@ -9,27 +9,23 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from anygrad._stacklevel import users_line
 from anygrad._typing import Array, Namespace
 from anygrad.evaluators.batching.array import PADDED, ZERO_D, Batched
 
-Rule = Callable[..., Any]
-
 # At most so many groups of points, for each of which f is called, where it branches on values.
 MOST_PARTS = 8
 # Frames of these packages are not the user's.
 LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat", "anygrad"})
 _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
-SIMPLE = frozenset({int, float, bool, str, type(None)})
+SIMPLE = frozenset({int, float, complex, bool, str, type(None)})
 # Functions that write to their first argument, and return nothing.
 _WRITING = {"copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis", "ufunc.at"}
-# Functions that make arrays of numbers, the first of which are made to be written.
-_BLANK = {"zeros", "ones", "empty", "full", "eye"}
-_MAKERS = {*_BLANK, "asarray", "array", "asanyarray", "arange", "linspace", "identity", "tri"}
-# Functions that look at types and shapes alone.
-_OF_TYPES = {"result_type", "isdtype", "can_cast", "finfo", "iinfo", "shape", "ndim", "size"}
+# Functions that make arrays.
+_MAKERS = {"array", "asarray", "arange", "empty", "eye", "full", "identity", "linspace", "ones", "tri", "zeros"}
 
 _LIKE_X = "make that array by np.zeros(n, like=x), np.zeros_like(x) or np.stack([...])"
 _NO_PYTHON = "leave it out, and use NumPy's functions instead of those of math"
@@ -65,28 +61,26 @@ class Run:
     """
 
     def __init__(
-        self, count: int, array: Array, library: Namespace, host: Callable[[Array], NDArray[Any]], rules: Mapping[str, Rule]
+        self, count: int, array: Array, host: Callable[[Array], NDArray[Any]], rules: Mapping[str, Any]
     ) -> None:
         self.count = count
-        self.library = library
+        self.library = np if type(array) is np.ndarray else array_namespace(array)
         self.rules = rules
         self.native_type = type(array)
         self.plain_numpy = type(array) is np.ndarray
         # Or of a run around this one, whose batched arrays are those that this one computes with.
-        self.of_numpy = self.plain_numpy or (type(array) is Batched and array._run.of_numpy)
+        self.of_numpy: bool = self.plain_numpy or (type(array) is Batched and array._run.of_numpy)
         dispatches = hasattr(array, "__array_function__")
         # The class that f's arrays seem to have. Other libraries would take them for their own.
         self.array_type: type | None = np.ndarray if self.of_numpy else type(array) if dispatches else None
-        self.namespace = BatchedNamespace(self, library, "")
+        self.namespace = BatchedNamespace(self, self.library, "")
         self.stop: Parting | BatchingError | None = None  # has been raised to end the run, and f may have caught it
         self._host = host
         self._device = getattr(array, "device", None)
 
     # Calls
 
-    def call(
-        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, function: Any = None
-    ) -> Any:
+    def call(self, name: str, args: Sequence[Any], kwargs: Any = None, function: Any = None) -> Any:
         """Call a function by its rule, or for each point."""
         kwargs = {} if kwargs is None else kwargs
         if kwargs and kwargs.get("out") is not None:
@@ -156,8 +150,7 @@ class Run:
             raise self.refuse("a function called for each point that computes with x itself", "pass x to it")
         kinds = [(getattr(result, "shape", ()), str(getattr(result, "dtype", type(result)))) for result in results]
         self.agree(kinds, "a result of another shape or dtype")
-        zero_d = ZERO_D if type(first) is np.ndarray and not first.ndim else None
-        return Batched(self.library.stack([self.own(result) for result in results]), self, zero_d)
+        return Batched(self.library.stack([self.own(result) for result in results]), self)
 
     def _into(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], function: Any) -> Any:
         """Call a function that writes its result to an array, perhaps where a mask is true only."""
@@ -178,14 +171,13 @@ class Run:
             return self.call(f"ufunc.{method}", inputs, kwargs, getattr(function, method))
         return self.call("elementwise" if ufunc.signature is None else ufunc.__name__, inputs, kwargs, function)
 
-    def dispatch(self, name: str, function: Any, args: Any, kwargs: dict[str, Any], *, writable: bool) -> Any:
-        """Call a function, which may make an array, or look at types only."""
-        if name in _MAKERS:
-            return self._made(name, function, *args, writable=writable, **kwargs)
-        if name in _OF_TYPES:
-            return function(*self.point(args, 0), **self.point(kwargs, 0))
-        batched = self.has_batched(args) or self.has_batched(list(kwargs.values()))
-        return self.call(name, args, kwargs, function) if batched else function(*args, **kwargs)
+    def dispatch(self, name: str, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function, which may make an array."""
+        if self.has_batched(args) or self.has_batched(list(kwargs.values())):
+            made = name in {"array", "asarray", "asanyarray"}
+            return self._made(name, *args, **kwargs) if made else self.call(name, args, kwargs, function)
+        result = function(*args, **kwargs)
+        return self.spread(result, writable=name != "asarray") if name in _MAKERS else result
 
     def cupy_kernel(self, kernel: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call a ufunc or an elementwise kernel of CuPy's; one that knows the place of an element, for each point."""
@@ -211,12 +203,6 @@ class Run:
             kind is np.ndarray and value.dtype.hasobject and any(type(item) is Batched for item in value.flat)
         )
 
-    def takes(self, other: Any) -> bool:
-        """Return whether an operator takes that as its other operand, as NumPy's arrays do."""
-        return type(other) in (Batched, self.native_type) or isinstance(
-            other, (*_NUMBERS, list, tuple, type(None), np.ndarray)
-        )
-
     def require_own(self, value: Batched) -> Batched:
         """Return a batched value; raise if f has kept it from another call, or if it is of a run around this one."""
         if value._run is not self:
@@ -225,16 +211,13 @@ class Run:
 
     def own(self, value: Any) -> Array:
         """Return a plain value as an array of the library."""
-        if type(value) is self.native_type:
-            return value
-        if self.of_numpy:
-            return np.asarray(value)
-        if type(value) is np.ndarray and self.array_type is None:
-            value = value.tolist()  # the standard knows no other way
+        if type(value) is self.native_type or self.of_numpy:
+            return value if type(value) is self.native_type else np.asarray(value)
+        value = value.tolist() if type(value) is np.ndarray and self.array_type is None else value  # to be understood
         return self.library.asarray(value, device=self._device)
 
     def values(self, operand: Any) -> Array:
-        """Return the values of an operand, or an array that does not depend on x and broadcasts behind the batch axis."""
+        """Return the values of an operand; what does not depend on x broadcasts behind the batch axis."""
         operand = self.nested(operand) if self.has_batched(operand) else operand
         return self.require_own(operand)._values if type(operand) is Batched else self.own(operand)
 
@@ -262,36 +245,23 @@ class Run:
         """Return a copy, an array even where it has no axes."""
         return Batched(self.library.asarray(self.require_own(value)._values, dtype=dtype, copy=True), self, ZERO_D)
 
-    def _made(self, name: str, function: Any, *args: Any, writable: bool, **kwargs: Any) -> Any:
-        """Return an array that f makes of numbers, of nested lists of batched values, or of a batched array."""
-        if not self.has_batched(args):
-            return self.spread(function(*args, **kwargs), writable=writable or name in _BLANK)
-        if name not in {"array", "asarray", "asanyarray"}:
-            return self.each(function, args, kwargs)
-        made, dtype = self.nested(args[0]), args[1] if len(args) > 1 else kwargs.get("dtype")
+    def _made(self, name: str, value: Any, dtype: Any = None, **kwargs: Any) -> Any:
+        """Return an array made of a batched one, or of nested lists of batched values."""
+        made = self.nested(value)
         copies = kwargs.get("copy", name == "array") or dtype not in (None, made.dtype)
         return self.copied(made, dtype) if copies else made
 
     def aligned(self, operands: Sequence[Any]) -> list[Any]:
         """Return the values of operands such that they broadcast as the operands do at each point."""
-        values: list[Any] = []
-        axes: list[int] = []
-        for operand in operands:
-            kind = type(operand)
-            if kind in SIMPLE:
-                own, ndim = operand, 0
-            elif kind is Batched or kind is not self.native_type or operand.dtype.hasobject:
-                own = self.values(operand) if kind is Batched or self.has_batched(operand) else operand
-                ndim = len(own.shape) if own is not operand else np.ndim(own) + 1
-            else:
-                own, ndim = operand, len(operand.shape) + 1
-            values.append(own)
-            axes.append(ndim)
+        operands = [operand if type(operand) in SIMPLE else self.nested(operand) for operand in operands]
+        values = [operand if type(operand) in SIMPLE else self.values(operand) for operand in operands]
+        axes = [
+            0 if type(own) in SIMPLE else len(own.shape) + (type(operand) is not Batched)
+            for own, operand in zip(values, operands, strict=True)
+        ]
         most = max(axes)
-        if min(axes) == most:
-            return values
         return [
-            own if type(operand) in SIMPLE or own is operand or ndim == most else own[PADDED[most - ndim]]
+            own[PADDED[most - ndim]] if type(operand) is Batched and ndim < most else own
             for own, operand, ndim in zip(values, operands, axes, strict=True)
         ]
 
@@ -342,7 +312,6 @@ class BatchedNamespace:
         self._run = run
         self._library = library
         self._prefix = prefix
-        self.__name__ = library.__name__
 
     def __getattr__(self, name: str) -> Any:
         attribute, run = getattr(self._library, name), self._run
@@ -350,5 +319,4 @@ class BatchedNamespace:
             return BatchedNamespace(run, attribute, f"{self._prefix}{name}.")
         if not callable(attribute) or isinstance(attribute, type) or name.startswith("__"):
             return attribute
-        full = self._prefix + name
-        return lambda *args, **kwargs: run.call_or_make(full, attribute, args, kwargs, writable=False)
+        return lambda *args, **kwargs: run.dispatch(self._prefix + name, attribute, args, kwargs)
