@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from anygrad.evaluators.batching.array import UFUNCS, ZERO_D, Batched
 from anygrad.evaluators.batching.indexing import getitem, setitem
 from anygrad.evaluators.batching.run import SIMPLE, Run
 
-Function = Rule = Callable[..., Any]
+Function: TypeAlias = Callable[..., Any]
+Rule: TypeAlias = Callable[..., Any]
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
