@@ -54,7 +54,7 @@ class Batched:
     shape = property(lambda self: tuple(self._values.shape[1:]))
     ndim = property(lambda self: len(self._values.shape) - 1)
     size = property(lambda self: math.prod(self._values.shape[1:]))
-    dtype = property(lambda self: self._values.dtype)
+    dtype = property(lambda self: self._values.dtype if self._kind != CELL else np.dtype(object))
     device = property(lambda self: self._values.device)
     T = property(lambda self: self.transpose())
     mT = property(lambda self: self._run.call("matrix_transpose", (self,)))  # noqa: N815 - NumPy's name

@@ -39,9 +39,10 @@ class Many:
             try:
                 done.append((part, self._part(arrays, part)))
             except Parting as parting:
-                waiting = [part[group] for group in parting.groups] + waiting
+                groups, error = parting.args
+                waiting = [part[group] for group in groups] + waiting
                 if len(done) + len(waiting) > MOST_PARTS:
-                    raise parting.error from None
+                    raise error from None
         values = done[0][1]
         if len(done) > 1:
             order = np.argsort(np.concatenate([part for part, _ in done]))
@@ -115,7 +116,8 @@ class Many:
 
 def _lowered(run: Run, returned: Sequence[Any]) -> list[Array]:
     """Return what f returned as arrays with a leading axis."""
-    return [run.spread(run.nested(leaf))._values for leaf in returned]
+    values = [run.spread(run.nested(leaf))._values for leaf in returned]
+    return [np.array(leaf.tolist()) if leaf.dtype == object else leaf for leaf in values]
 
 
 def _close(alone: NDArray[Any], among: NDArray[Any], i: int) -> bool:

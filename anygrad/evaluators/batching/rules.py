@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from anygrad._typing import Array
 from anygrad.evaluators.batching.array import UFUNCS, ZERO_D, Batched
 from anygrad.evaluators.batching.indexing import getitem, setitem
 from anygrad.evaluators.batching.run import SIMPLE, Run
@@ -41,10 +40,6 @@ def _shifted(axes: Any, ndim: int) -> Any:
 
 def _ndim(operand: Any) -> int:
     return len(operand.shape) if hasattr(operand, "shape") else np.ndim(operand)
-
-
-def _flat(run: Run, x: Any) -> Array:
-    return run.library.reshape(run.require_own(x)._values, (run.count, x.size))
 
 
 def _elementwise(run: Run, function: Function, *args: Any, **kwargs: Any) -> Any:
@@ -81,7 +76,7 @@ def _along(at: int, default: Any = None, none: str = "all", name: str = "axis") 
         elif none == "each" or kwargs.get("keepdims") or len(args) > 3:
             return NotImplemented
         else:
-            values, axis = _flat(run, x), 1
+            values, axis = run.library.reshape(values, (run.count, x.size)), 1
         if positional:
             return _wrapped(run, function(values, *args[: at - 1], axis, *args[at:], **kwargs))
         return _wrapped(run, function(values, *args, **{**kwargs, name: axis}))
@@ -132,8 +127,7 @@ def _matmul(run: Run, function: Function, a: Any, b: Any) -> Any:
 
 
 def _outer(run: Run, function: Function, a: Any, b: Any) -> Any:
-    x, y = (run.values(operand if _ndim(operand) == 1 else operand.reshape(-1)) for operand in (a, b))
-    return Batched(x[..., :, None] * y[..., None, :], run)
+    return a.reshape(-1)[:, None] * b.reshape(-1)
 
 
 def _einsum(run: Run, function: Function, subscripts: Any, *operands: Any, **kwargs: Any) -> Any:

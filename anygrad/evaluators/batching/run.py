@@ -24,11 +24,13 @@ _NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 SIMPLE = frozenset({int, float, complex, bool, str, type(None)})
 # Functions that write to their first argument, and return nothing.
 _WRITING = {"copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis", "ufunc.at"}
+# Functions whose result depends on where in memory the elements are, if that is asked for.
+_LAID_OUT = {"flatten", "ravel", "reshape"}
 # Functions that make arrays.
 _MAKERS = {"array", "asarray", "arange", "empty", "eye", "full", "identity", "linspace", "ones", "tri", "zeros"}
 
 _LIKE_X = "make that array by np.zeros(n, like=x), np.zeros_like(x) or np.stack([...])"
-_NO_PYTHON = "leave it out, and use NumPy's functions instead of those of math"
+_NO_PYTHON = "leave it out, and use NumPy's functions, not those of math or SciPy"
 _ADVICE = {
     "a branch": "write np.where(condition, a, b)",
     "np.asarray": "leave it out, or write np.asarray(x, like=x)",
@@ -42,15 +44,10 @@ class BatchingError(TypeError):
 
 
 class Parting(BaseException):
-    """The points are to be parted, as f does not do the same at all of them.
+    """The points are to be parted, as f does not do the same at all of them. No Exception: f must not catch it.
 
-    No Exception: f must not catch it. ``groups`` of points do the same; ``error`` is raised if there are too many.
+    Its arguments are the groups of points that do the same, and what to raise if there are too many.
     """
-
-    def __init__(self, groups: list[list[int]], error: BatchingError) -> None:
-        super().__init__()
-        self.groups = groups
-        self.error = error
 
 
 class Run:
@@ -88,6 +85,8 @@ class Run:
         function = function or self.native(name)
         if name in _WRITING and type(args[0]) is not Batched:
             raise self.refuse(f"{name} into an array that does not depend on x", _LIKE_X)
+        if name in _LAID_OUT and {"A", "K"} & {kwargs.get("order"), *(arg for arg in args if type(arg) is str)}:
+            raise self.refuse(f"the order of the memory in {name}", "write order='C' or 'F'")
         rule = self.rules.get(name)
         if rule is not None:
             try:
@@ -296,7 +295,7 @@ class Run:
     def refuse(self, operation: str, advice: str) -> BatchingError:
         """Return the error for what cannot be done for many points at a time; f cannot swallow it."""
         place, step = users_line(LIBRARIES)
-        if advice == _NO_PYTHON and step == "STORE_SUBSCR":
+        if step == "STORE_SUBSCR" and operation.startswith(("float()", "np.asarray")):
             operation, advice = "writing a value of x into an array that does not depend on it", _LIKE_X
         self.stop = BatchingError(
             f"f cannot be called with {self.count} points at a time, because of {operation} ({place}): {advice}, or use"
