@@ -123,6 +123,8 @@ class Batched:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         run, name = self._run, _name_of(function)
+        if name in REDUCTIONS and len(args) == 1 and not kwargs and type(args[0]) is Batched:
+            return getattr(args[0], name)()
         return run.dispatch(name, function if run.of_numpy else run.native(name), args, kwargs)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:

@@ -217,7 +217,7 @@ class Run:
 
     def values(self, operand: Any) -> Array:
         """Return the values of an operand; what does not depend on x broadcasts behind the batch axis."""
-        operand = self.nested(operand) if self.has_batched(operand) else operand
+        operand = self.nested(operand)
         return self.require_own(operand)._values if type(operand) is Batched else self.own(operand)
 
     def spread(self, value: Any, *, writable: bool = False) -> Batched:
@@ -225,15 +225,15 @@ class Run:
         if type(value) is Batched:
             return self.require_own(value)
         own = self.own(value)
-        values = self.library.broadcast_to(own, (self.count, *own.shape))
+        values = own[None, ...] if self.count == 1 else self.library.broadcast_to(own, (self.count, *own.shape))
         return Batched(self.library.asarray(values, copy=True) if writable else values, self)
 
     def nested(self, value: Any) -> Any:
         """Return nested lists, or an object array, with batched values in them as one batched array."""
-        if type(value) is np.ndarray and self.has_batched(value):
-            value = value.tolist()
-        if type(value) is Batched or not isinstance(value, (list, tuple)):
+        if type(value) is Batched or not self.has_batched(value):
             return value
+        if not isinstance(value, (list, tuple)):
+            value = value.tolist()
         items = [self.spread(self.nested(item))._values for item in value]
         if self.array_type is not None:
             dtype = np.result_type(*(item.dtype for item in items))
