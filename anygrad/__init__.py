@@ -11,7 +11,6 @@ from anygrad.operators.gradient import numerical_gradient, numerical_gradient_1d
 from anygrad.operators.hessian import hessian, laplacian
 from anygrad.operators.indices import multi_indices
 from anygrad.operators.jacobian import jacobian
-from anygrad.operators.vmap import vmap
 from anygrad.problem.result import ConstantFunctionWarning, Result
 from anygrad.schemes import Adaptive, Backward, Central, Complex, Forward
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from anygrad.evaluators.journal import Journal
     from anygrad.evaluators.pool import Pool
     from anygrad.interop import jax_function, torch_function
+    from anygrad.operators.vmap import vmap
 
 __version__ = "0.1.0"
 
@@ -67,6 +67,7 @@ _LAZY = {
     "plot": "anygrad.plot",
     "testing": "anygrad.testing",
     "torch_function": "anygrad.interop",
+    "vmap": "anygrad.operators.vmap",
 }
 
 
