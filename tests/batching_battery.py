@@ -3,6 +3,8 @@
 A case is an f, an x, and what `Vmap` makes of it: `WORKS`, or `REFUSES`, an error that says what to write instead.
 """
 
+# ruff: noqa: N803, N806, NPY002, PLW2901, RUF059 - as users write
+
 from __future__ import annotations
 
 import math
@@ -13,7 +15,7 @@ from functools import partial, reduce
 from typing import Any
 
 import numpy as np
-import scipy.special as special
+from scipy import special
 
 WORKS, REFUSES = "works", "refuses"
 
@@ -54,7 +56,7 @@ LABELS = np.random.default_rng(11).integers(0, 3, 20)
 TARGET = DATA @ np.array([1.0, -2.0, 0.5])
 
 
-# --- optimisation ---------------------------------------------------------------------------------------------------
+# --- optimisation ---
 
 
 @case(V10)
@@ -126,7 +128,7 @@ def log_barrier(x):
     return -np.log(x).sum() - np.log(10 - x.sum())
 
 
-# --- neural networks --------------------------------------------------------------------------------------------------
+# --- neural networks ---
 
 
 def softmax(x):
@@ -301,7 +303,7 @@ def leaky_relu_in_place(x):
     return (y**2).sum()
 
 
-# --- statistics ---------------------------------------------------------------------------------------------------------
+# --- statistics ---
 
 
 @case(np.array([0.3, 0.8]))
@@ -464,7 +466,7 @@ def probit(w):
     return -np.log(special.ndtr(DATA[:, :2] @ w * np.sign(TARGET))).sum()
 
 
-# --- sorting, ranking, indices --------------------------------------------------------------------------------------------
+# --- sorting, ranking, indices ---
 
 
 @case(V10)
@@ -546,7 +548,7 @@ def flat_indices(x):
     return len(i) * x.sum()
 
 
-# --- masks and branches -------------------------------------------------------------------------------------------------------
+# --- masks and branches ---
 
 
 @case(V10)
@@ -665,7 +667,7 @@ def masked_division(x):
     return np.divide(x, np.abs(x), out=np.zeros_like(x), where=x != 0).sum() + (x**2).sum()
 
 
-# --- arrays built and written in f ---------------------------------------------------------------------------------------------
+# --- arrays built and written in f ---
 
 
 @case(np.array([0.3, 1.0, 2.0]))
@@ -895,7 +897,7 @@ def view_of_a_copy(x):
     return y.sum() + np.prod(y[:2])
 
 
-# --- linear algebra ---------------------------------------------------------------------------------------------------------------
+# --- linear algebra ---
 
 
 @case(M33)
@@ -1042,7 +1044,7 @@ def tridiagonal(x):
     return np.linalg.eigvalsh(T + T.T).max()
 
 
-# --- physics, ODEs and PDEs ---------------------------------------------------------------------------------------------------------
+# --- physics, ODEs and PDEs ---
 
 
 @case(np.array([1.0, 0.5]))
@@ -1169,7 +1171,7 @@ def ray_tracing(direction):
     return np.sqrt(np.maximum(discriminant, 0)) + b
 
 
-# --- series and signals ---------------------------------------------------------------------------------------------------------------
+# --- series and signals ---
 
 
 @case(V10)
@@ -1265,7 +1267,7 @@ def log_returns(x):
     return drawdown.max() + np.diff(np.log(prices)).std()
 
 
-# --- special functions, and what Python has ------------------------------------------------------------------------------------------
+# --- special functions, and what Python has ---
 
 
 @case(POSITIVE)
@@ -1455,7 +1457,7 @@ def empty_parts(x):
     return x[5:].sum() + x[:0].prod() + x.sum()
 
 
-# --- broadcasting: the classic traps --------------------------------------------------------------------------------------------------
+# --- broadcasting: the classic traps ---
 
 
 @case(V3)

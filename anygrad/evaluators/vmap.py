@@ -113,13 +113,13 @@ class Vmap:
                 f"Vmap() was given for an array of {problem.parameters.library}, which is lazy: write f for points"
                 " along a leading axis and use Batch(), or use Loop()"
             )
-        one, plain = problem.of_point(), problem.function.returns_number
+        one, number = problem.of_point(), not problem.vector
 
         def of_arrays(arrays: list[Any]) -> list[Any]:
             value = one(arrays if joint else arrays[0])
-            if plain and not hasattr(value, "shape"):
+            if number and not hasattr(value, "shape"):
                 memory.read(value)
-            return [value] if plain else value
+            return [value] if number else value
 
         joint = isinstance(memory.array, list)
         many = Many(of_arrays, memory.backend.host)
@@ -130,9 +130,9 @@ class Vmap:
                 values = many(given if joint else [given])
             finally:  # one call is counted with the points
                 problem.count(0, many.calls - before - (values is not None))
-            if plain and math.prod(values[0].shape[1:]) != 1:
+            if number and math.prod(values[0].shape[1:]) != 1:
                 memory.read(values[0][0, ...])
-            return values[0] if plain else values, given
+            return values[0] if number else values, given
 
         calls = ChunkCalls(
             problem,
