@@ -22,21 +22,6 @@ def array(lib, *numbers):
     return lib.asarray(np.array(numbers), "float32")
 
 
-@pytest.mark.libraries(lambda lib: not has_vmap(lib))
-def test_libraries_without_it(lib):
-    with pytest.raises(TypeError, match=r"Vmap\(\) was given for an array of .*which has no vmap.*use Batch\(\)"):
-        anygrad.numerical_gradient(lib.xp.sum, array(lib, 1.0, 2.0), evaluator=Vmap())
-
-
-@pytest.mark.libraries(lambda lib: lib.name == "numpy")
-def test_the_library_that_has_none_is_named_by_its_name():
-    x = np.ones(2)
-    with pytest.raises(TypeError, match="for an array of numpy, which"):
-        anygrad.numerical_gradient(np.sum, x, evaluator=Vmap(), scheme=anygrad.Complex())
-    with pytest.raises(TypeError, match="for an array of numpy, which"):
-        anygrad.hessian(lambda p: p["a"].sum(), {"a": x, "b": x.copy()}, evaluator=Vmap())
-
-
 @vectorised
 def test_all_points_in_one_call(lib):
     seen = []

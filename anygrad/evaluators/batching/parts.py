@@ -16,6 +16,9 @@ from anygrad.evaluators.batching.array import ZERO_D, Batched
 from anygrad.evaluators.batching.rules import RULES
 from anygrad.evaluators.batching.run import LIBRARIES, MOST_PARTS, BatchingError, Parting, Run
 
+# What an operation with a batched array may raise where one with an array would not. All else is f's own.
+_OF_BATCHING = (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
 
 class Many:
     """f, written for one point, as a function of many.
@@ -91,6 +94,8 @@ class Many:
 
     def _raise_own(self, arrays: list[Array], part: NDArray[np.intp], error: Exception) -> NoReturn:
         """Raise what f raises at one of the points alone; if that is nothing, the batch is to blame."""
+        if not isinstance(error, _OF_BATCHING):
+            raise error
         for i in part.tolist():
             self._alone(arrays, i)
         raise BatchingError(
