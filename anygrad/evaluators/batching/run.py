@@ -79,40 +79,34 @@ class Run:
 
     def call(self, name: str, args: Sequence[Any], kwargs: Any = None, function: Any = None) -> Any:
         """Call a function by its rule, or for each point."""
-        kwargs = {} if kwargs is None else kwargs
-        if kwargs and kwargs.get("out") is not None:
+        kwargs = kwargs or {}
+        if kwargs.get("out") is not None:
             return self._into(name, args, dict(kwargs), function)
         function = function or self.native(name)
         if name in _WRITING and type(args[0]) is not Batched:
             raise self.refuse(f"{name} into an array that does not depend on x", _LIKE_X)
         if name in _LAID_OUT and {"A", "K"} & {kwargs.get("order"), *(arg for arg in args if type(arg) is str)}:
             raise self.refuse(f"the order of the memory in {name}", "write order='C' or 'F'")
-        rule = self.rules.get(name)
-        if rule is not None:
-            try:
-                result = rule(self, function, *args, **kwargs)
-            except BatchingError:
-                raise
-            except Exception:  # it may be that of one point only, which `each` finds out
-                result = NotImplemented
-            if result is not NotImplemented:
-                return result
-        return self.each(function, args, kwargs)
+        try:
+            result = self.rules[name](self, function, *args, **kwargs) if name in self.rules else NotImplemented
+        except BatchingError:
+            raise
+        except Exception:  # it may be that of one point only, which `each` finds out
+            result = NotImplemented
+        return self.each(function, args, kwargs) if result is NotImplemented else result
 
     def each(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
         """Call a function for each point, and stack what it returns: this defines what a rule must return."""
         args, kwargs = tuple(args), dict(kwargs or {})
         results: list[Any] = []
-        raised: list[Exception | None] = []
         for i in range(self.count):
             try:
                 results.append(function(*self.point(args, i), **self.point(kwargs, i)))
-                raised.append(None)
             except Exception as error:
-                raised.append(error)
-        self.agree([type(error) for error in raised], "an error of some points")
-        if raised[0] is not None:
-            raise raised[0]
+                results.append(error)
+        self.agree([isinstance(result, Exception) and type(result) for result in results], "an error of some points")
+        if isinstance(results[0], Exception):
+            raise results[0]
         stacked = self.stacked(results)
         if type(stacked) is Batched and isinstance(results[0], np.ndarray) and self.plain_numpy:
             for source in (*args, *kwargs.values()):
@@ -252,17 +246,10 @@ class Run:
 
     def aligned(self, operands: Sequence[Any]) -> list[Any]:
         """Return the values of operands such that they broadcast as the operands do at each point."""
-        operands = [operand if type(operand) in SIMPLE else self.nested(operand) for operand in operands]
-        values = [operand if type(operand) in SIMPLE else self.values(operand) for operand in operands]
-        axes = [
-            0 if type(own) in SIMPLE else len(own.shape) + (type(operand) is not Batched)
-            for own, operand in zip(values, operands, strict=True)
-        ]
-        most = max(axes)
-        return [
-            own[PADDED[most - ndim]] if type(operand) is Batched and ndim < most else own
-            for own, operand, ndim in zip(values, operands, axes, strict=True)
-        ]
+        operands = [x if type(x) in SIMPLE else self.nested(x) for x in operands]
+        pairs = [(x, x if type(x) in SIMPLE else self.values(x)) for x in operands]
+        most = max(len(getattr(own, "shape", ())) + (type(x) is not Batched) for x, own in pairs)
+        return [own[PADDED[most - len(own.shape)]] if type(x) is Batched else own for x, own in pairs]
 
     # Values that leave the batch
 
