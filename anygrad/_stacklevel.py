@@ -54,10 +54,8 @@ def users_line(libraries: Set[str], error: BaseException | None = None) -> tuple
     It is the line that is being executed, or the one in which an exception arose.
     """
     if error is None:
-        stack = inspect.currentframe()
-        while stack is not None and _package(stack) in libraries:
-            stack = stack.f_back
-        found = None if stack is None else (stack, stack.f_lineno, stack.f_lasti)
+        frame = _users_frame(libraries)
+        found = None if frame is None else (frame, frame.f_lineno, frame.f_lasti)
     else:
         found, trace = None, error.__traceback__
         while trace is not None:
@@ -70,6 +68,30 @@ def users_line(libraries: Set[str], error: BaseException | None = None) -> tuple
     file = frame.f_code.co_filename
     step = next((step.opname for step in dis.get_instructions(frame.f_code) if step.offset == at), "")
     return f"line {line} of {file}: {linecache.getline(file, line).strip():.80}".rstrip(": "), step
+
+
+def is_returned(libraries: Set[str], name: str, held: object) -> bool:
+    """Return whether what a function of the user's is computing is what it returns at once, as in ``return float(y)``.
+
+    It must have been called by a function of ours in which the variable ``name`` holds a certain object.
+    """
+    frame = _users_frame(libraries)
+    if frame is None:
+        return False
+    later = (step.opname for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti)
+    if next((step for step in later if step != "CALL"), "") != "RETURN_VALUE":  # Python 3.11 calls in two steps
+        return False
+    caller = frame.f_back
+    while caller is not None and _package(caller) == _OURS and caller.f_locals.get(name) is not held:
+        caller = caller.f_back
+    return caller is not None and _package(caller) == _OURS
+
+
+def _users_frame(libraries: Set[str]) -> FrameType | None:
+    frame = inspect.currentframe()
+    while frame is not None and _package(frame) in libraries:
+        frame = frame.f_back
+    return frame
 
 
 def _package(frame: FrameType) -> str:

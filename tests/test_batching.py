@@ -171,7 +171,32 @@ def test_too_many_parts():
     assert len(calls) <= 15
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: float(np.sum(x**2)),
+        lambda x: np.float64(x @ x),
+        lambda x: x.sum().item(),
+        lambda x: float(x[0]) if x.sum() > -100 else float(x[1]),
+    ],
+    ids=["float", "np.float64", "item", "branches"],
+)
+def test_a_number_that_f_returns_may_be_made_a_float(f):
+    for ask in (anygrad.numerical_gradient, anygrad.jacobian):
+        for _ in range(3):  # Python runs a function otherwise when it has run it before
+            require_same(ask(f, X, evaluator=Vmap()), ask(f, X))
+
+
 # What cannot be
+
+
+def test_a_float_that_f_computes_with_is_none_that_it_returns():
+    def norm(x):
+        return float(np.sum(x**2))
+
+    for f in (lambda x: norm(x) * 2, lambda x: float(np.sum(x**2)) + 1, lambda x: [norm(x)][0]):
+        with pytest.raises(TypeError, match=r"float\(\) that differs between points"):
+            anygrad.numerical_gradient(f, X, evaluator=Vmap())
 
 
 def swallowing(x):

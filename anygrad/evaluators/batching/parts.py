@@ -64,7 +64,7 @@ class Many:
         self.calls += 1
         try:
             returned = self._f([Batched(array, run, ZERO_D if len(array.shape) == 1 else None) for array in own])
-            values = _lowered(run, returned)
+            values = _lowered(run, returned if run.returned is None else [run.returned])
         except (Parting, BatchingError) as stop:
             if stop is not run.stop:  # that of a run around this one
                 raise

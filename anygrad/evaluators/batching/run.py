@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
@@ -12,7 +13,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from anygrad._stacklevel import users_line
+from anygrad._stacklevel import is_returned, users_line
 from anygrad._typing import Array, Namespace
 from anygrad.evaluators.batching.array import PADDED, ZERO_D, Batched
 
@@ -44,10 +45,7 @@ class BatchingError(TypeError):
 
 
 class Parting(BaseException):
-    """The points are to be parted, as f does not do the same at all of them. No Exception: f must not catch it.
-
-    Its arguments are the groups of points that do the same, and what to raise if there are too many.
-    """
+    """The points are to be parted: into which groups, and what to raise if these are too many. f must not catch it."""
 
 
 class Run:
@@ -72,6 +70,7 @@ class Run:
         self.array_type: type | None = np.ndarray if self.of_numpy else type(array) if dispatches else None
         self.namespace = BatchedNamespace(self, self.library, "")
         self.stop: Parting | BatchingError | None = None  # has been raised to end the run, and f may have caught it
+        self.returned: Batched | None = None
         self._host = host
         self._device = getattr(array, "device", None)
 
@@ -257,6 +256,9 @@ class Run:
         """Return what a value is converted to outside of the batch, if it is the same at all points; else part them."""
         if self.plain_numpy and self.is_same(self.require_own(value)):
             return convert(self.point(value, 0))
+        if convert is float and not value.ndim and is_returned(LIBRARIES, "run", self):
+            self.returned = value  # and not the number that f is given for it
+            return math.nan
         converted = [convert(self.point(value, i)) for i in range(self.count)]
         self.agree([x.tobytes() if isinstance(x, np.ndarray) else repr(x) for x in converted], operation)
         return converted[0]
