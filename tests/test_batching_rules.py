@@ -11,8 +11,9 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import examples
 
 import anygrad
 from anygrad.evaluators.batching.rules import RULES
@@ -522,7 +523,7 @@ def alike(found, wanted):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@settings(max_examples=50)
+@examples(50)
 @given(data=st.data())
 @np.errstate(all="ignore")
 def test_a_function_of_many_points_is_that_of_each(name, data):
@@ -530,7 +531,7 @@ def test_a_function_of_many_points_is_that_of_each(name, data):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@settings(max_examples=5)
+@examples(5)
 @given(data=st.data())
 @np.errstate(all="ignore")
 def test_without_rules_nothing_is_wrong(name, data):
