@@ -5,10 +5,11 @@ from __future__ import annotations
 import dis
 import inspect
 import linecache
-from collections.abc import Set
 from types import FrameType
 
 _OURS = __name__.partition(".")[0]
+# Packages whose frames are not the user's.
+_LIBRARIES = {_OURS, "numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat"}
 # Functions that call f.
 _LOOPS = ("_visit", "<lambda>", "__call__", "call", "reporting")
 
@@ -48,18 +49,18 @@ def stopped(error: BaseException | None) -> StopIteration | None:
     return None
 
 
-def users_line(libraries: Set[str], error: BaseException | None = None) -> tuple[str, str]:
-    """Return the innermost line that belongs to none of the libraries, and the name of the instruction there.
+def users_line(error: BaseException | None = None) -> tuple[str, str]:
+    """Return the innermost line of the user's, and the name of the instruction there.
 
     It is the line that is being executed, or the one in which an exception arose.
     """
     if error is None:
-        frame = _users_frame(libraries)
+        frame = _users_frame()
         found = None if frame is None else (frame, frame.f_lineno, frame.f_lasti)
     else:
         found, trace = None, error.__traceback__
         while trace is not None:
-            if _package(trace.tb_frame) not in libraries:
+            if _package(trace.tb_frame) not in _LIBRARIES:
                 found = trace.tb_frame, trace.tb_lineno, trace.tb_lasti
             trace = trace.tb_next
     if found is None:
@@ -70,12 +71,12 @@ def users_line(libraries: Set[str], error: BaseException | None = None) -> tuple
     return f"line {line} of {file}: {linecache.getline(file, line).strip():.80}".rstrip(": "), step
 
 
-def is_returned(libraries: Set[str], name: str, held: object) -> bool:
+def is_returned(name: str, held: object) -> bool:
     """Return whether what a function of the user's is computing is what it returns at once, as in ``return float(y)``.
 
     It must have been called by a function of ours in which the variable ``name`` holds a certain object.
     """
-    frame = _users_frame(libraries)
+    frame = _users_frame()
     if frame is None:
         return False
     later = (step.opname for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti)
@@ -87,9 +88,9 @@ def is_returned(libraries: Set[str], name: str, held: object) -> bool:
     return caller is not None and _package(caller) == _OURS
 
 
-def _users_frame(libraries: Set[str]) -> FrameType | None:
+def _users_frame() -> FrameType | None:
     frame = inspect.currentframe()
-    while frame is not None and _package(frame) in libraries:
+    while frame is not None and _package(frame) in _LIBRARIES:
         frame = frame.f_back
     return frame
 

@@ -14,7 +14,7 @@ from anygrad._typing import Array
 from anygrad.backends.base import modified
 from anygrad.evaluators.batching.array import ZERO_D, Batched
 from anygrad.evaluators.batching.rules import RULES
-from anygrad.evaluators.batching.run import LIBRARIES, MOST_PARTS, BatchingError, Parting, Run
+from anygrad.evaluators.batching.run import MOST_PARTS, BatchingError, Parting, Run
 
 # What an operation with a batched array may raise where one with an array would not. All else is f's own.
 _OF_BATCHING = (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -98,10 +98,12 @@ class Many:
             raise error
         for i in part.tolist():
             self._alone(arrays, i)
+        made = "If an array was made of values of x before, make it by np.stack([...]) or np.array([...], like=x)"
+        own = "Take functions from x.__array_namespace__(), or, for CuPy, from NumPy"
         raise BatchingError(
-            f"f works for each point, but not for {len(part)} at a time: {users_line(LIBRARIES, error)[0]} raised"
-            f" {type(error).__name__} ({str(error).partition(chr(10))[0]:.100}). If an array was made of values of x"
-            " before, make it by np.stack([...]) or np.array([...], like=x); else use Loop()"
+            f"f works for each point, but not for {len(part)} at a time: {users_line(error)[0]} raised"
+            f" {type(error).__name__} ({str(error).partition(chr(10))[0]:.100})."
+            f" {made if type(arrays[0]) is np.ndarray else own}; else use Loop()"
         ) from error
 
     def _check(self, arrays: list[Array], values: list[Array], part: NDArray[np.intp]) -> None:

@@ -19,9 +19,6 @@ from anygrad.evaluators.batching.array import PADDED, ZERO_D, Batched
 
 # At most so many groups of points, for each of which f is called, where it branches on values.
 MOST_PARTS = 8
-# Frames of these packages are not the user's.
-LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat", "anygrad"})
-_NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 SIMPLE = frozenset({int, float, complex, bool, str, type(None)})
 # Functions that write to their first argument, and return nothing.
 _WRITING = {"copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis", "ufunc.at"}
@@ -135,7 +132,7 @@ class Run:
             return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
         if isinstance(first, (int, bool)) and all(result == first for result in results):
             return first
-        if not isinstance(first, _NUMBERS) and not hasattr(first, "__array_namespace__"):
+        if not isinstance(first, (float, complex, np.generic, int)) and not hasattr(first, "__array_namespace__"):
             self.agree([repr(result) for result in results], "a result that is no number")
             return first
         if self.plain_numpy and any(type(result) is Batched for result in results):
@@ -254,12 +251,14 @@ class Run:
 
     def leave(self, value: Batched, convert: Callable[[Any], Any], operation: str) -> Any:
         """Return what a value is converted to outside of the batch, if it is the same at all points; else part them."""
-        if self.plain_numpy and self.is_same(self.require_own(value)):
-            return convert(self.point(value, 0))
-        if convert is float and not value.ndim and is_returned(LIBRARIES, "run", self):
+        nested = self.native_type is Batched
+        points = [self.point(value, i) for i in range(self.count)] if nested else self._host(value._values)
+        if not nested and self.is_same(self.require_own(value)):
+            return convert(points[0])
+        if convert is float and not value.ndim and is_returned("run", self):
             self.returned = value  # and not the number that f is given for it
             return math.nan
-        converted = [convert(self.point(value, i)) for i in range(self.count)]
+        converted = [convert(point) for point in points]
         self.agree([x.tobytes() if isinstance(x, np.ndarray) else repr(x) for x in converted], operation)
         return converted[0]
 
@@ -283,8 +282,8 @@ class Run:
 
     def refuse(self, operation: str, advice: str) -> BatchingError:
         """Return the error for what cannot be done for many points at a time; f cannot swallow it."""
-        place, step = users_line(LIBRARIES)
-        if step == "STORE_SUBSCR" and operation.startswith(("float()", "np.asarray")):
+        place, step = users_line()
+        if step in {"STORE_SUBSCR", "STORE_SLICE"} and operation.startswith(("float()", "np.asarray")):
             operation, advice = "writing a value of x into an array that does not depend on it", _LIKE_X
         self.stop = BatchingError(
             f"f cannot be called with {self.count} points at a time, because of {operation} ({place}): {advice}, or use"
