@@ -540,6 +540,66 @@ def test_without_rules_nothing_is_wrong(name, data):
         require_stacked(name, data)
 
 
+# How functions are called, some of which suit any of them.
+CALLS = [
+    lambda g, x: g(x),
+    lambda g, x: g(x, x),
+    lambda g, x: g(x, np.ones(x.shape)),
+    lambda g, x: g(np.arange(1.0, 4.0), x),
+    lambda g, x: g(x, 1),
+    lambda g, x: g(x, 0, 1),
+    lambda g, x: g(x, axis=0),
+    lambda g, x: g(x, 1, axis=-1),
+    lambda g, x: g(x, axis=(0, -1)),
+    lambda g, x: g(x, -1, 0.5),
+    lambda g, x: g(x > 0, x, 2.0),
+    lambda g, x: g("ij,ij->j", x, x),
+    lambda g, x: g(x, x.shape[::-1]),
+    lambda g, x: g(x, [-1.0, 0.0, 1.0], [0.0, 2.0, 1.0]),
+    lambda g, x: g(x @ x.T + 3 * np.eye(len(x))),
+    lambda g, x: g(x @ x.T + 3 * np.eye(len(x)), x),
+]
+OF_LISTS = {
+    "concatenate": lambda g, x: g([x, x, np.ones(x.shape)], axis=-1),
+    "concat": lambda g, x: g((x, np.ones(x.shape))),
+    "stack": lambda g, x: g([np.ones(x.shape), x], -1),
+}
+# Operators, methods, and what only other libraries call.
+NO_FUNCTIONS = {
+    "elementwise",
+    "getitem",
+    "setitem",
+    "reduction_kernel",
+    "ufunc.reduce",
+    "ufunc.accumulate",
+    "empty_like",
+}
+
+
+def function_of(name):
+    module, _, own = name.rpartition(".")
+    return getattr(getattr(np, module) if module else np, own, None)
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name not in NO_FUNCTIONS and function_of(name)])
+@examples(10)
+@given(values=points(1, 3, shortest=2, dtypes=FLOAT), data=st.data())
+@np.errstate(all="ignore")
+def test_every_function_with_a_rule(name, values, data):
+    function = function_of(name)
+    call = OF_LISTS[name] if name in OF_LISTS else data.draw(st.sampled_from(CALLS))
+    try:
+        wanted = stack([call(function, values[i, ...].copy()) for i in range(len(values))])
+    except Exception:  # it is not called like that
+        return
+    try:
+        found = anygrad.vmap(lambda x: call(function, x.copy()))(values)
+    except BatchingError as error:
+        assert "returned other values" not in str(error)  # noqa: PT017 - it may be refused, but not be wrong
+    else:
+        assert alike(list(found) if isinstance(found, tuple) else found, wanted)
+
+
 def require_stacked(name, data):
     strategy, make = OPERATIONS[name]
     values = data.draw(strategy)

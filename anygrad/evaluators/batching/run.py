@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from numpy.typing import NDArray
 
 from anygrad._stacklevel import is_returned, users_line
 from anygrad._typing import Array, Namespace
@@ -52,9 +51,7 @@ class Run:
     a rule is called for `each` point, and so is one whose rule answers NotImplemented.
     """
 
-    def __init__(
-        self, count: int, array: Array, host: Callable[[Array], NDArray[Any]], rules: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, count: int, array: Array, host: Callable[[Array], Any], rules: Mapping[str, Any]) -> None:
         self.count = count
         self.library = np if type(array) is np.ndarray else array_namespace(array)
         self.rules = rules
@@ -103,6 +100,8 @@ class Run:
         self.agree([isinstance(result, Exception) and type(result) for result in results], "an error of some points")
         if isinstance(results[0], Exception):
             raise results[0]
+        if type(results[0]) is self.native_type and results[0] is results[-1]:
+            raise self.refuse("writing into an array that does not depend on x (an out argument)", _LIKE_X)
         stacked = self.stacked(results)
         if type(stacked) is Batched and isinstance(results[0], np.ndarray) and self.plain_numpy:
             for source in (*args, *kwargs.values()):
@@ -147,7 +146,7 @@ class Run:
         [target] = out if isinstance(out, tuple) else (out,)
         if type(target) is not Batched:
             raise self.refuse("writing into an array that does not depend on x (out=, or += of it)", _LIKE_X)
-        result = self.call(name, args, kwargs, function)
+        result = self.call(name, args, kwargs, function) if self.has_batched(list(args)) else function(*args, **kwargs)
         target[...] = result if where is None else self.call("where", (where, result, target))
         return target
 
