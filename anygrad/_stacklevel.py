@@ -49,26 +49,24 @@ def stopped(error: BaseException | None) -> StopIteration | None:
     return None
 
 
-def users_line(error: BaseException | None = None) -> tuple[str, str]:
-    """Return the innermost line of the user's, and the name of the instruction there.
-
-    It is the line that is being executed, or the one in which an exception arose.
-    """
-    if error is None:
-        frame = _users_frame()
-        found = None if frame is None else (frame, frame.f_lineno, frame.f_lasti)
-    else:
-        found, trace = None, error.__traceback__
-        while trace is not None:
-            if _package(trace.tb_frame) not in _LIBRARIES:
-                found = trace.tb_frame, trace.tb_lineno, trace.tb_lasti
-            trace = trace.tb_next
-    if found is None:
+def users_line() -> tuple[str, str]:
+    """Return the innermost line of the user's that is being executed, and the name of the instruction there."""
+    frame = _users_frame()
+    if frame is None:
         return "in a library", ""
-    frame, line, at = found
-    file = frame.f_code.co_filename
-    step = next((step.opname for step in dis.get_instructions(frame.f_code) if step.offset == at), "")
-    return f"line {line} of {file}: {linecache.getline(file, line).strip():.80}".rstrip(": "), step
+    step = next((step.opname for step in dis.get_instructions(frame.f_code) if step.offset == frame.f_lasti), "")
+    return _line(frame, frame.f_lineno), step
+
+
+def users_line_of(error: BaseException) -> tuple[str, str]:
+    """Return the innermost line of the user's in which an exception arose, and the library's function called there."""
+    line, called, trace = "in a library", "", error.__traceback__
+    while trace is not None:
+        if _package(trace.tb_frame) not in _LIBRARIES:
+            line, called = _line(trace.tb_frame, trace.tb_lineno), ""
+        called = called or ("" if trace.tb_next is None else trace.tb_next.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    return line, called
 
 
 def is_returned(name: str, held: object) -> bool:
@@ -93,6 +91,11 @@ def _users_frame() -> FrameType | None:
     while frame is not None and _package(frame) in _LIBRARIES:
         frame = frame.f_back
     return frame
+
+
+def _line(frame: FrameType, line: int) -> str:
+    file = frame.f_code.co_filename
+    return f"line {line} of {file}: {linecache.getline(file, line).strip():.80}".rstrip(": ")
 
 
 def _package(frame: FrameType) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from anygrad._stacklevel import users_line
+from anygrad._stacklevel import users_line_of
 from anygrad._typing import Array
 from anygrad.backends.base import modified
 from anygrad.evaluators.batching.array import ZERO_D, Batched
@@ -98,12 +98,16 @@ class Many:
             raise error
         for i in part.tolist():
             self._alone(arrays, i)
-        made = "If an array was made of values of x before, make it by np.stack([...]) or np.array([...], like=x)"
-        own = "Take functions from x.__array_namespace__(), or, for CuPy, from NumPy"
+        advice = "Take functions from x.__array_namespace__(), or, for CuPy, from NumPy"
+        if type(arrays[0]) is np.ndarray:
+            advice = (
+                "Make arrays of values of x by np.stack([...]) or np.array([...], like=x), and call no function that"
+            )
+            advice += " converts x to an array, as many of SciPy's do"
+        line, called = users_line_of(error)
         raise BatchingError(
-            f"f works for each point, but not for {len(part)} at a time: {users_line(error)[0]} raised"
-            f" {type(error).__name__} ({str(error).partition(chr(10))[0]:.100})."
-            f" {made if type(arrays[0]) is np.ndarray else own}; else use Loop()"
+            f"f works for each point, but not for {len(part)} at a time: {called or 'an operation'} ({line}) raised"
+            f" {type(error).__name__}: {str(error).partition(chr(10))[0]:.100}. {advice}; or use Loop()"
         ) from error
 
     def _check(self, arrays: list[Array], values: list[Array], part: NDArray[np.intp]) -> None:
