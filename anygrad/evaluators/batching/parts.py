@@ -101,9 +101,8 @@ class Many:
         advice = "Take functions from x.__array_namespace__(), or, for CuPy, from NumPy"
         if type(arrays[0]) is np.ndarray:
             advice = (
-                "Make arrays of values of x by np.stack([...]) or np.array([...], like=x), and call no function that"
+                "Make arrays by np.stack([...]) or np.array([...], like=x); many of SciPy's functions take no such x"
             )
-            advice += " converts x to an array, as many of SciPy's do"
         line, called = users_line_of(error)
         raise BatchingError(
             f"f works for each point, but not for {len(part)} at a time: {called or 'an operation'} ({line}) raised"

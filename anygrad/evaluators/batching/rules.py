@@ -16,7 +16,6 @@ from anygrad.evaluators.batching.array import UFUNCS, ZERO_D, Batched
 from anygrad.evaluators.batching.indexing import getitem, setitem
 from anygrad.evaluators.batching.run import SIMPLE, Run
 
-Function: TypeAlias = Callable[..., Any]
 Rule: TypeAlias = Callable[..., Any]
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -42,14 +41,14 @@ def _ndim(operand: Any) -> int:
     return len(operand.shape) if hasattr(operand, "shape") else np.ndim(operand)
 
 
-def _elementwise(run: Run, function: Function, *args: Any, **kwargs: Any) -> Any:
+def _elementwise(run: Run, function: Any, *args: Any, **kwargs: Any) -> Any:
     """Do the same for each element of arguments that broadcast."""
     if kwargs and run.has_batched(list(kwargs.values())):
         return NotImplemented
     return _wrapped(run, function(*run.aligned(args), **kwargs))
 
 
-def _where(run: Run, function: Function, *args: Any) -> Any:
+def _where(run: Run, function: Any, *args: Any) -> Any:
     return _elementwise(run, function, *args) if len(args) == 3 else NotImplemented
 
 
@@ -60,7 +59,7 @@ def _along(at: int, default: Any = None, none: str = "all", name: str = "axis") 
     axes, or along the one of the ``flat`` array, or is called for ``each`` point.
     """
 
-    def rule(run: Run, function: Function, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def rule(run: Run, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         for given in (*args, *kwargs.values()) if kwargs else args:
             # An array of x's shape has other axes than the values.
             if type(given) not in SIMPLE and (run.has_batched(given) or _ndim(given) > 1):
@@ -87,7 +86,7 @@ def _along(at: int, default: Any = None, none: str = "all", name: str = "axis") 
 def _mapped(least: int, position: int = 0) -> Rule:
     """Return the rule of a function that does the same for each element, matrix, ... in one of its arguments."""
 
-    def rule(run: Run, function: Function, *args: Any, **kwargs: Any) -> Any:
+    def rule(run: Run, function: Any, *args: Any, **kwargs: Any) -> Any:
         x, others = args[position], [*args[:position], *args[position + 1 :], *kwargs.values()]
         if type(x) is not Batched or x.ndim < least or run.has_batched(others) or "shape" in kwargs:
             return NotImplemented
@@ -100,14 +99,14 @@ def _mapped(least: int, position: int = 0) -> Rule:
 # Products
 
 
-def _solve(run: Run, function: Function, a: Any, b: Any) -> Any:
+def _solve(run: Run, function: Any, a: Any, b: Any) -> Any:
     if _ndim(a) != 2 or not 1 <= _ndim(b) <= 2:
         return NotImplemented
     matrix, right = run.values(a), run.values(b)
     return Batched(function(matrix, right[..., None])[..., 0] if _ndim(b) == 1 else function(matrix, right), run)
 
 
-def _matmul(run: Run, function: Function, a: Any, b: Any) -> Any:
+def _matmul(run: Run, function: Any, a: Any, b: Any) -> Any:
     """Multiply vectors and matrices; many vectors by one matrix as one product of matrices."""
     ndim_a, ndim_b = _ndim(a), _ndim(b)
     if ndim_a == 0 or ndim_b == 0:
@@ -126,11 +125,11 @@ def _matmul(run: Run, function: Function, a: Any, b: Any) -> Any:
     return Batched(product[every, 0 if ndim_a == 1 else every, 0 if ndim_b == 1 else every], run)
 
 
-def _outer(run: Run, function: Function, a: Any, b: Any) -> Any:
+def _outer(run: Run, function: Any, a: Any, b: Any) -> Any:
     return a.reshape(-1)[:, None] * b.reshape(-1)
 
 
-def _einsum(run: Run, function: Function, subscripts: Any, *operands: Any, **kwargs: Any) -> Any:
+def _einsum(run: Run, function: Any, subscripts: Any, *operands: Any, **kwargs: Any) -> Any:
     """Put a letter for the batch axis before those of each batched operand and of the result."""
     if type(subscripts) is not str or ("..." in subscripts and len(operands) > 1):
         return NotImplemented
@@ -153,7 +152,7 @@ def _with_batch(subscripts: str, batched: tuple[bool, ...]) -> str:
 # Shapes
 
 
-def _reshape(run: Run, function: Function, x: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+def _reshape(run: Run, function: Any, x: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
     nested = len(shape) == 1 and not isinstance(shape[0], (int, np.integer))
     lengths: Any = tuple(shape[0]) if nested else shape or (-1,)
     if order != "C" or copy is not None or run.has_batched(lengths):
@@ -164,24 +163,24 @@ def _reshape(run: Run, function: Function, x: Any, *shape: Any, order: str = "C"
     return Batched(values, run, None if lengths else ZERO_D)
 
 
-def _transpose(run: Run, function: Function, x: Any, *axes: Any) -> Any:
+def _transpose(run: Run, function: Any, x: Any, *axes: Any) -> Any:
     given = axes[0] if len(axes) == 1 else axes or None
     order = range(x.ndim)[::-1] if given is None else [range(x.ndim)[axis] for axis in given]
     return Batched(run.library.permute_dims(run.require_own(x)._values, (0, *(axis + 1 for axis in order))), run)
 
 
-def _moved(run: Run, function: Function, x: Any, first: Any, second: Any) -> Any:
+def _moved(run: Run, function: Any, x: Any, first: Any, second: Any) -> Any:
     return Batched(function(run.require_own(x)._values, _shifted(first, x.ndim), _shifted(second, x.ndim)), run)
 
 
-def _diagonal(run: Run, function: Function, x: Any, k: int = 0) -> Any:
+def _diagonal(run: Run, function: Any, x: Any, k: int = 0) -> Any:
     return Batched(np.diagonal(run.require_own(x)._values, k, 1, 2), run) if x.ndim == 2 else NotImplemented
 
 
 def _joined(new: int) -> Rule:
     """Return the rule of np.concatenate, or of np.stack, by which there is one axis more."""
 
-    def rule(run: Run, function: Function, arrays: Any, axis: Any = 0) -> Any:
+    def rule(run: Run, function: Any, arrays: Any, axis: Any = 0) -> Any:
         parts = [run.spread(run.nested(array))._values for array in arrays]
         join = run.library.stack if new else run.library.concat
         return Batched(join(parts, axis=_shifted(axis, len(parts[0].shape) - 1 + new)), run)

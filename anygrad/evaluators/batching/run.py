@@ -187,9 +187,8 @@ class Run:
         kind = type(value)
         if kind is tuple or kind is list:
             return any(type(item) not in SIMPLE and self.has_batched(item) for item in value)
-        return kind is Batched or (
-            kind is np.ndarray and value.dtype.hasobject and any(type(item) is Batched for item in value.flat)
-        )
+        objects = kind is np.ndarray and value.dtype.hasobject
+        return kind is Batched or (objects and any(type(item) is Batched for item in value.flat))
 
     def require_own(self, value: Batched) -> Batched:
         """Return a batched value; raise if f has kept it from another call, or if it is of a run around this one."""
