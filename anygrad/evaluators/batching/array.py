@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from anygrad.evaluators.batching.run import Run
 
 _BASIC = (int, slice, type(None))
-_OPERANDS = (bool, int, float, complex, np.generic, np.ndarray, list, tuple, type(None))
 UFUNCS = {name: ufunc for name, ufunc in vars(np).items() if isinstance(ufunc, np.ufunc) and ufunc.signature is None}
 # Indices that put so many axes behind the batch axis.
 PADDED = [(slice(None), *(None,) * missing, ...) for missing in range(64)]
@@ -188,7 +187,8 @@ def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, co
 
     def general(self: Batched, other: Any) -> Any:
         run = self._run
-        if type(other) not in (Batched, run.native_type) and not isinstance(other, _OPERANDS):
+        numbers = (int, float, complex, np.generic, np.ndarray, list, tuple, type(None))
+        if type(other) not in (Batched, run.native_type) and not isinstance(other, numbers):
             return NotImplemented
         operands = (other, self) if reflected else (self, other)
         cells = self._kind == CELL and (type(other) in (float, int) or getattr(other, "_kind", None) == CELL)

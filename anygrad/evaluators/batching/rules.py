@@ -17,7 +17,6 @@ from anygrad.evaluators.batching.indexing import getitem, setitem
 from anygrad.evaluators.batching.run import SIMPLE, Run
 
 Rule: TypeAlias = Callable[..., Any]
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _wrapped(run: Run, result: Any) -> Any:
@@ -144,7 +143,7 @@ def _with_batch(subscripts: str, batched: tuple[bool, ...]) -> str:
     if not arrow:
         once = (letter for letter in set(inputs) - set(".,") if inputs.count(letter) == 1)
         output = "..." * ("..." in inputs) + "".join(sorted(once))
-    letter = next(letter for letter in _ALPHABET if letter not in subscripts)
+    letter = next(letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in subscripts)
     terms = (letter * own + term for own, term in zip(batched, inputs.split(","), strict=True))
     return f"{','.join(terms)}->{letter}{output}"
 

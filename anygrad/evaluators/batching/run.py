@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,6 @@ SIMPLE = frozenset({int, float, complex, bool, str, type(None)})
 _WRITING = {"copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis", "ufunc.at"}
 # Functions whose result depends on where in memory the elements are, if that is asked for.
 _LAID_OUT = {"flatten", "ravel", "reshape"}
-# Functions that make arrays.
 _MAKERS = {"array", "asarray", "arange", "empty", "eye", "full", "identity", "linspace", "ones", "tri", "zeros"}
 
 _LIKE_X = "make that array by np.zeros(n, like=x), np.zeros_like(x) or np.stack([...])"
@@ -175,9 +175,10 @@ class Run:
 
     def native(self, name: str) -> Any:
         """Return the library's function of a name of NumPy's."""
-        found = functools.reduce(lambda module, part: getattr(module, part, None), name.split("."), self.library)
+        package: Any = np if self.of_numpy else sys.modules[self.native_type.__module__.partition(".")[0]]
+        found = functools.reduce(lambda module, part: getattr(module, part, None), name.split("."), package)
         if found is None:
-            raise self.refuse(f"np.{name}, which {self.library.__name__} lacks", "write it with functions that it has")
+            raise self.refuse(f"np.{name}, which {package.__name__} lacks", "write it with functions that it has")
         return found
 
     # Arrays of other shapes and libraries
