@@ -114,10 +114,9 @@ class Many:
         if self._checked or len(part) == 1 or type(arrays[0]) is Batched:
             return
         self._checked = True
-        i = int(part[-1])
-        alone = [np.asarray(self._host(leaf))[0] for leaf in self._alone(arrays, i)]
+        alone = [np.asarray(self._host(leaf))[0] for leaf in self._alone(arrays, int(part[-1]))]
         among = [np.asarray(self._host(leaf)) for leaf in values]
-        if len(alone) != len(among) or not all(_close(a, b, i) for a, b in zip(alone, among, strict=True)):
+        if len(alone) != len(among) or not all(_close(a, b, int(part[-1])) for a, b in zip(alone, among, strict=True)):
             raise BatchingError(
                 "f returned other values for many points at a time than for one of them alone: it is random, or does"
                 " something with x that cannot be seen, such as type(x) is np.ndarray; use isinstance, or Loop()"
@@ -146,8 +145,5 @@ def _close(alone: NDArray[Any], among: NDArray[Any], i: int) -> bool:
 
 
 def _rows(array: Array, rows: NDArray[np.intp]) -> Array:
-    return (
-        array[rows]
-        if type(array) is np.ndarray
-        else array_namespace(array).stack([array[i, ...] for i in rows.tolist()])
-    )
+    xp = array_namespace(array)
+    return xp.take(array, xp.asarray(rows.tolist(), device=array.device), axis=0)
