@@ -250,6 +250,7 @@ def kept(x, memory=[]):  # noqa: B006 - what it is about
         (lambda x: np.ones(10).__iadd__(x).sum(), "np.zeros_like(x)"),
         (lambda x: np.exp(x, out=np.empty(10)).sum(), "np.zeros_like(x)"),
         (lambda x: np.copyto(np.empty(10), x), "np.zeros_like(x)"),
+        (lambda x: np.fix(x * 9, np.empty(10)).sum(), "np.zeros_like(x)"),
         (lambda x: np.linalg.det(np.array([[x[0], x[1]], [x[2], x[3]]])), "np.stack"),
         (lambda x: np.asarray(x, dtype=float).sum(), "np.asarray(x, like=x)"),
         (lambda x: x.ravel("K")[0], "order='C'"),
@@ -385,6 +386,16 @@ def test_threads_do_not_meet():
 def test_an_f_that_calls_anygrad(inner):
     def f(x):
         return np.sum(anygrad.numerical_gradient(lambda y: np.sum(y**3), x, evaluator=inner) ** 2)
+
+    require_same(anygrad.numerical_gradient(f, X, evaluator=Vmap()), anygrad.numerical_gradient(f, X))
+
+
+def test_a_result_written_to_an_array_of_many_points():
+    def f(x):
+        y = np.zeros_like(x)
+        np.multiply(np.arange(10.0), 2.0, out=y)
+        np.add(y, x, out=y, where=x > 0)
+        return y @ x
 
     require_same(anygrad.numerical_gradient(f, X, evaluator=Vmap()), anygrad.numerical_gradient(f, X))
 

@@ -50,8 +50,8 @@ class Vmap:
     Notes
     -----
     With a batched array, f may branch on values: where they differ between points, the points are parted, and f is
-    called for each part, up to eight. Every call counts in `Result`. f is called for one point of the first chunk
-    alone as well, and the values are compared.
+    called for each part, up to eight. Every call counts in `Result`. For one point of each part of the first chunk, f
+    is called alone as well, and the values are compared.
 
     PyTorch and JAX call f with tracers, which have no values: it may not branch on them or convert them to Python
     numbers. One call with many points counts as one in `Result`; f itself may run more seldom, or not at all.

@@ -40,7 +40,7 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     Notes
     -----
     Where f branches on values that differ between points, the points are parted, and f is called for each part, up to
-    eight. f is called for the last point alone as well, and its values are compared.
+    eight. For one point of each part, f is called alone as well, and the values are compared.
 
     Examples
     --------

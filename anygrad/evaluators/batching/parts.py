@@ -51,7 +51,10 @@ class Many:
             order = np.argsort(np.concatenate([part for part, _ in done]))
             pieces = zip(*(leaves for _, leaves in done), strict=True)
             values = [_rows(array_namespace(own[0]).concat(list(own)), order) for own in pieces]
-        self._check(arrays, values, max((part for part, _ in done), key=len))
+        parts = [] if self._checked or type(arrays[0]) is Batched else [part for part, _ in done if len(part) > 1]
+        self._checked = True
+        for part in parts:
+            self._check(arrays, values, int(part[-1]))
         return values
 
     def _part(self, arrays: list[Array], part: NDArray[np.intp]) -> list[Array]:
@@ -109,14 +112,11 @@ class Many:
             f" {type(error).__name__}: {str(error).partition(chr(10))[0]:.100}. {advice}; or use Loop()"
         ) from error
 
-    def _check(self, arrays: list[Array], values: list[Array], part: NDArray[np.intp]) -> None:
-        """Raise unless f returns for one point alone what it returned for it among others; this is asked once."""
-        if self._checked or len(part) == 1 or type(arrays[0]) is Batched:
-            return
-        self._checked = True
-        alone = [np.asarray(self._host(leaf))[0] for leaf in self._alone(arrays, int(part[-1]))]
+    def _check(self, arrays: list[Array], values: list[Array], i: int) -> None:
+        """Raise unless f returns for one point alone what it returned for it among others."""
+        alone = [np.asarray(self._host(leaf))[0] for leaf in self._alone(arrays, i)]
         among = [np.asarray(self._host(leaf)) for leaf in values]
-        if len(alone) != len(among) or not all(_close(a, b, int(part[-1])) for a, b in zip(alone, among, strict=True)):
+        if len(alone) != len(among) or not all(_close(a, b, i) for a, b in zip(alone, among, strict=True)):
             raise BatchingError(
                 "f returned other values for many points at a time than for one of them alone: it is random, or does"
                 " something with x that cannot be seen, such as type(x) is np.ndarray; use isinstance, or Loop()"
