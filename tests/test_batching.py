@@ -266,6 +266,14 @@ def test_an_error_says_what_to_write_and_is_not_swallowed(f, message):
     assert "Loop()" in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_class_that_computes_otherwise_is_noticed():
+    x = np.matrix([[1.0, 2.0]])
+    assert np.allclose(anygrad.numerical_gradient(lambda x: float(np.sum(x * 2)), x, evaluator=Vmap()), 2)
+    with pytest.raises(TypeError, match="other values for many points"):
+        anygrad.numerical_gradient(lambda x: np.sum(x * x.T), x, evaluator=Vmap())
+
+
 def test_a_fallback_takes_over_with_one_warning():
     def f(x):
         return sum(math.sin(v) for v in x)

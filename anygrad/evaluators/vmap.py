@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from anygrad._stacklevel import stacklevel
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points
@@ -116,6 +118,10 @@ class Vmap:
         one, number = problem.of_point(), not problem.vector
 
         def of_arrays(arrays: list[Any]) -> list[Any]:
+            # For a point alone, f is given what it expects: a batched array may differ from an np.matrix.
+            for i, own in enumerate(memory.array if joint else [memory.array]):
+                if type(arrays[i]) is np.ndarray and type(own) is not np.ndarray:
+                    arrays = [*arrays[:i], arrays[i].view(type(own)), *arrays[i + 1 :]]
             value = one(arrays if joint else arrays[0])
             if number and not hasattr(value, "shape"):
                 memory.read(value)
