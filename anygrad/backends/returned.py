@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Sequence
@@ -128,4 +129,9 @@ def _no_number(value: object) -> str:
     hint = ": does it lack a return statement?" if value is None else f" ({value!r:.60})."
     if isinstance(value, tuple) and len(value) == 2:
         hint = ": if it is (value, aux), pass has_aux=True, or let f return the value alone"
+    if inspect.iscoroutine(value) or inspect.isgenerator(value):
+        value.close()  # nobody will wait for it
+        hint = ": it is async; write lambda x: asyncio.run(f(x))"
+        if inspect.isgenerator(value):
+            hint = ": it has a yield in it; write return in its place"
     return f"f returned {'None' if value is None else 'a ' + type_name(value)}, but one number was expected{hint}"

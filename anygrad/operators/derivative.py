@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._typing import Array, Bounds, ProgressCallback
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import nothing
-from anygrad.problem.function import Function
 from anygrad.problem.lines import pointwise_lines
 from anygrad.problem.options import Options, require_callable, require_order
 from anygrad.problem.parameters import Parameters
@@ -23,6 +22,8 @@ def derivative(
     x: Array,
     n: int = 1,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Adaptive(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -42,7 +43,7 @@ def derivative(
         A floating array of any array API library, a number or a (nested) list of numbers.
     n
         Which derivative, 1 or more.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
     Returns
@@ -72,12 +73,14 @@ def derivative(
     >>> anygrad.derivative(np.sin, np.array([0.0, 1.0]), n=3).round(6)
     array([-1.      , -0.540302])
     """
-    require_callable(f)
     require_order(n)
+    options = Options(
+        "derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"n": n}
+    )
+    require_callable(f)
     parameters = Parameters.of_array(x, "x")
-    options = Options("derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"n": n})
     [shape] = parameters.shapes
-    function = Function(f, has_aux=has_aux, vector=True, shape=shape)
+    function = options.function(f, vector=True, shape=shape)
     with Problem.joint(function, parameters, options, scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
         if memory.size:

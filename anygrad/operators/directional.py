@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import completed
 from anygrad.operators.second_derivatives import along_direction, along_elements, along_elements_and, like, vector
 from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
-from anygrad.problem.options import Options, require_callable, require_gradient
+from anygrad.problem.options import Options, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
 from anygrad.problem.result import arrays_of
@@ -29,6 +29,8 @@ def jvp(
     x: PyTree,
     v: PyTree,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -45,7 +47,7 @@ def jvp(
         As in `jacobian`.
     v
         The direction: real, of x's structure and shapes. Its length counts: twice the v, twice the derivative.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `numerical_gradient`. A scheme's ``step`` is the change of the element that changes most, in units of x.
 
     Returns
@@ -71,9 +73,8 @@ def jvp(
     >>> anygrad.jvp(lambda x: x**2, np.array([1.0, 2.0]), np.array([1.0, 10.0])).round(6)
     array([ 2., 40.])
     """
-    require_callable(f)
-    options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
-    return _jvp_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), v, options)
+    options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
+    return _jvp_of(options.function(f, vector=True), Parameters.of(x), v, options)
 
 
 def along_both_parts(
@@ -116,6 +117,8 @@ def hvp(
     v: PyTree,
     *,
     grad: Callable[[Any], Any] | None = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -132,7 +135,7 @@ def hvp(
         As in `hessian`.
     v
         As in `jvp`.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `hessian`; a scheme's ``step``, with ``grad``, as in `jvp`.
 
     Returns
@@ -163,19 +166,17 @@ def hvp(
     """
     parameters = Parameters.of(x)
     parameters.require_real("a Hessian")
-    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
+    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
     if grad is not None:
         require_gradient(grad, f0, has_aux=has_aux)
-        product = _jvp_of(Function(grad, vector=True, called="grad"), parameters, v, replace(options, operator="jvp"))
+        function = options.function(grad, vector=True, called="grad")
+        product = _jvp_of(function, parameters, v, replace(options, operator="jvp"))
         parameters.require_like(product.value if full_output else product, "grad")
         if not full_output:
             return _like_x(parameters, product)
         error = None if product.error is None else _like_x(parameters, product.error)
         return replace(product, value=_like_x(parameters, product.value), error=error)
-    require_callable(f)
-    with Problem.joint(
-        Function(f, has_aux=has_aux), parameters, options, scheme.calls(2 * parameters.size + 1, 2)
-    ) as problem:
+    with Problem.joint(options.function(f), parameters, options, scheme.calls(2 * parameters.size + 1, 2)) as problem:
         memory = problem.memory
         direction, length = _normalised(problem, v)
         diagonal = along_elements(problem)

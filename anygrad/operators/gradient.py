@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import numbers
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
@@ -27,6 +28,8 @@ def numerical_gradient(
     x: PyTree,
     h: float | None = None,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -53,6 +56,8 @@ def numerical_gradient(
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
         smaller dtypes, and float64 where ``|x|`` is above 16, get a step that they can resolve.
+    args, kwargs
+        Further arguments of f, which is called as ``f(x, *args, **kwargs)``: a tuple and a dict.
     scheme
         `Adaptive`, `Central`, `Forward`, `Backward` or `Complex`, which bring their own step. Not together with h.
     evaluator
@@ -120,11 +125,9 @@ def numerical_gradient(
     >>> anygrad.numerical_gradient(loss, params)["b"].round(6)
     array([5.])
     """
-    require_callable(f)
-    options = Options(
-        "numerical_gradient", reference_scheme(h, scheme), evaluator, bounds, f0, has_aux, progress, full_output
-    )
-    return gradient_of(f, Parameters.of(x), options)
+    scheme = reference_scheme(h, scheme)
+    options = Options("numerical_gradient", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
+    return gradient_of(options.function(f), Parameters.of(x), options)
 
 
 def numerical_gradient_1d(
@@ -132,6 +135,8 @@ def numerical_gradient_1d(
     x: Array,
     h: float | None = None,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -155,9 +160,11 @@ def numerical_gradient_1d(
     >>> anygrad.numerical_gradient_1d(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     """
-    require_callable(f)
     scheme = reference_scheme(h, scheme)
-    options = Options("numerical_gradient_1d", scheme, evaluator, bounds, None, False, progress, full_output)
+    options = Options(
+        "numerical_gradient_1d", scheme, evaluator, bounds, None, False, progress, full_output, args, kwargs
+    )
+    function = options.function(f)
     parameters = Parameters.of_array(x, "x")
     [array] = parameters.arrays
     if array.ndim != 1:
@@ -165,7 +172,7 @@ def numerical_gradient_1d(
             f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
             " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
         )
-    return gradient_of(f, parameters, options)
+    return gradient_of(function, parameters, options)
 
 
 def numerical_gradient_2d(
@@ -173,6 +180,8 @@ def numerical_gradient_2d(
     X: Array,
     h: float | None = None,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -189,7 +198,7 @@ def numerical_gradient_2d(
         Function of one row that returns one number.
     X
         Array of shape (m, ...): m samples, each differentiated on its own.
-    h, scheme, evaluator, bounds, progress, full_output
+    h, args, kwargs, scheme, evaluator, bounds, progress, full_output
         As in `numerical_gradient`, whose errors and warnings it shares.
 
     Returns
@@ -205,19 +214,20 @@ def numerical_gradient_2d(
     array([[6., 8.],
            [0., 4.]])
     """
-    require_callable(f)
     scheme = reference_scheme(h, scheme)
-    options = Options("numerical_gradient_2d", scheme, evaluator, bounds, None, False, progress, full_output)
+    options = Options(
+        "numerical_gradient_2d", scheme, evaluator, bounds, None, False, progress, full_output, args, kwargs
+    )
+    function = options.function(f)
     if isinstance(X, (dict, tuple)):
         raise TypeError(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
-    return gradient_of(f, Parameters.of_array(X, "X", rows=True), options)
+    return gradient_of(function, Parameters.of_array(X, "X", rows=True), options)
 
 
-def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Options) -> Any:
-    """Return the gradient of f."""
-    function = Function(f, has_aux=options.has_aux)
+def gradient_of(function: Function, parameters: Parameters, options: Options) -> Any:
+    """Return the gradient of a function."""
     found = partials(function, parameters, options)
     found.warn_if_constant()
     arrays = [arrays_of(*part, steps=options.full_output) for part in found.parts]
@@ -240,7 +250,7 @@ def grad(
     Parameters
     ----------
     f
-        Function of x, and of further positional arguments if there are any, that returns one number.
+        Function of x, and of further arguments if there are any, that returns one number.
     scheme
         By default `Central`, whose step is nearer to the best one than that of `numerical_gradient`: an optimiser
         stops where the error of the gradient begins.
@@ -250,9 +260,9 @@ def grad(
     Returns
     -------
     callable
-        ``grad(f, **options)(x, *args)`` is ``numerical_gradient(lambda x: f(x, *args), x, **options)``: of x's
-        structure, and of the library, shape, dtype and device of each array in it. It can be pickled if f and the
-        options can.
+        ``grad(f, **options)(x, *args, **kwargs)`` is ``numerical_gradient(f, x, args=args, kwargs=kwargs, **options)``:
+        of x's structure, and of the library, shape, dtype and device of each array in it. It can be pickled if f and
+        the options can.
 
     Raises
     ------
@@ -304,9 +314,12 @@ class Gradient:
         self.__name__ = self.__qualname__ = f"grad({name_of(f)})"
         self.__doc__ = f"Return the gradient of {name_of(f)} at x, found numerically: {self!r}."
 
-    def __call__(self, x: PyTree, *args: Any) -> Any:
+    def __call__(self, x: PyTree, *args: Any, **kwargs: Any) -> Any:
         """Return the gradient at x."""
-        return gradient_of(WithArguments(self._f, args) if args else self._f, Parameters.of(x), self._options)
+        options = self._options
+        if args or kwargs:
+            options = dataclasses.replace(options, args=args, kwargs=kwargs)
+        return gradient_of(options.function(self._f), Parameters.of(x), options)
 
     def __repr__(self) -> str:
         return call_repr("grad", self._f, self._given)
@@ -315,27 +328,9 @@ class Gradient:
         return Gradient, (self._f, self._given)
 
 
-class WithArguments:
-    """f as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
-
-    def __init__(self, f: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.f = f
-        self.args = args
-        self.__qualname__ = qualname_of(f)
-
-    def __call__(self, x: PyTree) -> object:
-        """Call f."""
-        return self.f(x, *self.args)
-
-
 def name_of(f: Callable[..., object]) -> str:
     """Return the name of a function, or its repr if it has none."""
     return str(getattr(f, "__name__", None) or repr(f))
-
-
-def qualname_of(f: Callable[..., object]) -> str:
-    """Return the name by which a journal knows a function."""
-    return str(getattr(f, "__qualname__", type(f).__qualname__))
 
 
 def call_repr(maker: str, f: Callable[..., object], options: Mapping[str, Any]) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.jacobian import jacobian_of
 from anygrad.operators.second_derivatives import along_elements, along_pairs, vector
-from anygrad.problem.function import Function, spans
-from anygrad.problem.options import Options, require_callable, require_gradient
+from anygrad.problem.function import spans
+from anygrad.problem.options import Options, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
 from anygrad.problem.result import Result, arrays_of, mapped
@@ -29,6 +29,8 @@ def hessian(
     x: PyTree,
     *,
     grad: Callable[[Any], Any] | None = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -48,7 +50,7 @@ def hessian(
     grad
         The gradient of f, if there is one: a function of x that returns arrays like x. It is then differentiated, and f
         is not called at all.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `numerical_gradient`. ``f0`` and ``has_aux`` are about f, and not to be given with ``grad``.
 
     Returns
@@ -80,14 +82,14 @@ def hessian(
     """
     parameters = Parameters.of(x)
     parameters.require_real("a Hessian")
-    options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
     if grad is not None:
         require_gradient(grad, f0, has_aux=has_aux)
         options = replace(options, operator="jacobian", also={"sparsity": None})
-        return _symmetrised(jacobian_of(Function(grad, vector=True, called="grad"), parameters, options), parameters)
-    require_callable(f)
+        function = options.function(grad, vector=True, called="grad")
+        return _symmetrised(jacobian_of(function, parameters, options), parameters)
     lines = parameters.size * (parameters.size + 1) // 2
-    with Problem.joint(Function(f, has_aux=has_aux), parameters, options, scheme.calls(lines, 2)) as problem:
+    with Problem.joint(options.function(f), parameters, options, scheme.calls(lines, 2)) as problem:
         diagonal = along_elements(problem)
         rows = _blocks(problem, diagonal.slopes, along_pairs(problem, diagonal))
         steps = _steps(problem, diagonal.slopes)
@@ -99,6 +101,8 @@ def laplacian(
     f: Callable[[Any], Any],
     x: PyTree,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -111,7 +115,7 @@ def laplacian(
 
     Parameters
     ----------
-    f, x, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    f, x, args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `hessian`.
 
     Returns
@@ -135,11 +139,11 @@ def laplacian(
     >>> float(anygrad.laplacian(lambda x: (x**3).sum(), np.array([1.0, 2.0])).round(5))
     18.0
     """
-    require_callable(f)
+    options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
+    function = options.function(f)
     parameters = Parameters.of(x)
     parameters.require_real("a Laplacian")
-    options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
-    with Problem.joint(Function(f, has_aux=has_aux), parameters, options, scheme.calls(parameters.size, 2)) as problem:
+    with Problem.joint(function, parameters, options, scheme.calls(parameters.size, 2)) as problem:
         slopes, xp = along_elements(problem).slopes, problem.memory.xp
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
-from anygrad.problem.options import Options, require_callable
+from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.result import arrays_of, assembled, mapped
 from anygrad.schemes import Central, Scheme
@@ -22,6 +22,8 @@ def jacobian(
     x: PyTree,
     *,
     sparsity: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
@@ -44,7 +46,7 @@ def jacobian(
         x (in C order, where these have several dimensions): a SciPy sparse array, of which all stored entries count; a
         boolean array of NumPy or of x's library; or a sparse Jacobian that was computed before. With ``"detect"``
         it is found from values of f. None takes all entries. x and f(x) must then be one array each.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
     Returns
@@ -101,11 +103,11 @@ def jacobian(
     >>> result.value.shape, result.value.nnz, result.ncalls < 100
     ((1000, 1000), 2000, True)
     """
-    require_callable(f)
+    also = {"sparsity": sparsity}
     options = Options(
-        "jacobian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"sparsity": sparsity}
+        "jacobian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also=also
     )
-    return jacobian_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), options, sparsity)
+    return jacobian_of(options.function(f, vector=True), Parameters.of(x), options, sparsity)
 
 
 def jacobian_of(function: Function, parameters: Parameters, options: Options, sparsity: Any = None) -> PyTree:

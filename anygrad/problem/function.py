@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -80,6 +81,23 @@ class Function:
         except (TypeError, ValueError) as error:  # it is unpacked as what f returns, but f has not been called
             raise type(error)(str(error).replace("f returned", "f0 is", 1)) from None
 
+    def misfit(self) -> str | None:
+        """Return how the arguments that f is called with differ from those that it takes, for a sentence."""
+        bound = self.f if isinstance(self.f, WithArguments) else WithArguments(self.f, (), {})
+        try:
+            signature = inspect.signature(bound.f)
+        except (TypeError, ValueError):  # of functions written in C
+            return None
+        try:
+            signature.bind(None, *bound.args, **bound.kwargs)
+        except TypeError as error:
+            given = ", ".join(["x", *map(_short, bound.args), *(f"{k}={_short(v)}" for k, v in bound.kwargs.items())])
+            return (
+                f"{self._called} takes {signature}, but was called as {self._called}({given}), {error}: pass what it"
+                " needs besides x as args=(...) or kwargs={...}"
+            )
+        return None
+
     def know_aux(self, aux: Any) -> None:
         """Take the extra output at x from a journal that has kept it."""
         self.aux, self.aux_known = aux, True
@@ -155,6 +173,29 @@ class Function:
             f" one that works element by element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use"
             f" anygrad.{other}"
         )
+
+
+class WithArguments:
+    """f as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.f = f
+        self.args = args
+        self.kwargs = kwargs
+        self.__qualname__ = qualname_of(f)
+
+    def __call__(self, x: PyTree) -> Any:
+        """Call f."""
+        return self.f(x, *self.args, **self.kwargs)
+
+
+def _short(argument: object) -> str:
+    return f"{argument!r:.20}"
+
+
+def qualname_of(f: Callable[..., object]) -> str:
+    """Return the name by which a journal knows a function."""
+    return str(getattr(f, "__qualname__", type(f).__qualname__))
 
 
 def spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
-from anygrad._typing import Array, ProgressCallback
+from anygrad._typing import Array, Kwargs, ProgressCallback
 from anygrad.backends.base import Backend, load, resolve
 from anygrad.evaluators.base import Evaluator
+from anygrad.problem.function import Function, WithArguments
 from anygrad.problem.tree import is_number, is_number_list
 from anygrad.schemes import Central, ReferenceStep, Scheme
 
@@ -50,6 +51,8 @@ class Options:
     has_aux: bool = False
     progress: bool | ProgressCallback = False
     full_output: bool = False
+    args: tuple[Any, ...] = ()  # what f is given besides x
+    kwargs: Kwargs = None
     also: Mapping[str, object] = field(default_factory=dict)  # what else says which derivative is wanted, by name
 
     def __post_init__(self) -> None:
@@ -60,6 +63,16 @@ class Options:
             raise _wrong_evaluator(self.evaluator)
         if self.bounds is not None:
             require_bounds(self.bounds, self.scheme)
+        if self.args != () or self.kwargs:
+            require_arguments(self.args, self.kwargs)
+            self.also = {**self.also, "args": self.args, "kwargs": self.kwargs}
+
+    def function(self, f: Callable[..., Any], **own: Any) -> Function:
+        """Return f as a function of x alone; raise unless it can be called."""
+        require_callable(f)
+        if self.args or self.kwargs:
+            f = WithArguments(f, self.args, self.kwargs or {})
+        return Function(f, has_aux=self.has_aux, **own)
 
     def meter(self, total: int) -> AbstractContextManager[Any]:
         """Open what ``progress=`` asks for: nothing, a bar on stderr, or calls of the user's function."""
@@ -126,6 +139,14 @@ def require_callable(f: object) -> None:
     """Raise unless f can be called."""
     if not callable(f):
         raise TypeError(f"f is {_article(f)}, but a function of x was expected: f comes first, then x")
+
+
+def require_arguments(args: object, kwargs: object) -> None:
+    """Raise unless these are a tuple, and a mapping from names."""
+    if not isinstance(args, tuple):
+        raise TypeError(f"args is {args!r:.60}, but a tuple was expected: write args=({args!r:.60},) for one argument")
+    if kwargs is not None and not (isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)):
+        raise TypeError(f"kwargs is {kwargs!r:.60}, but a dict from the names of arguments was expected: {{'a': 1.0}}")
 
 
 def require_count(count: object, name: str, *, zero: bool = False) -> None:

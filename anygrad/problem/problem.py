@@ -150,6 +150,8 @@ class Problem:
             self._leave(error)
         if error is not None and (stop := stopped(error)):
             raise stop from None
+        if isinstance(error, TypeError) and (misfit := self.function.misfit()):
+            raise TypeError(misfit) from None
 
     def _leave(self, error: BaseException | None) -> None:
         kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
