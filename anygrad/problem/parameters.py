@@ -272,12 +272,15 @@ class Parameters:
 
     def scheme(self, scheme: Scheme) -> Scheme:
         """Return the scheme for these arrays: with a list of steps, if the user gave a tree of them."""
-        step = getattr(scheme, "step", None)
-        if self.alone or step is None or is_number(step) or hasattr(step, "steps"):
+        if self.alone or not dataclasses.is_dataclass(scheme):
             return scheme
-        if not dataclasses.is_dataclass(scheme):
-            return scheme
-        return dataclasses.replace(scheme, step=self.leaves_of(step, "the step"))
+        given = {"step": getattr(scheme, "step", None), "rel_step": getattr(scheme, "rel_step", None)}
+        trees = {
+            name: self.leaves_of(step, f"the {name}")
+            for name, step in given.items()
+            if not (step is None or is_number(step) or hasattr(step, "steps"))
+        }
+        return dataclasses.replace(scheme, **trees) if trees else scheme
 
     def bounds(self, bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
         """Return the bounds as these arrays take them: a list of one for each, if x is a tree."""

@@ -24,15 +24,14 @@ def named(name: str, step: float | None = None) -> Scheme:
     Raises
     ------
     ValueError
-        If no scheme has the name, the scheme does not have the order, or the step is not positive; if a step is given
-        for `Complex`, which has none.
+        If no scheme has the name, the scheme does not have the order, or the step is not positive.
 
     Examples
     --------
     >>> named("central4")
-    Central(order=4, step=None, noise=None)
+    Central(order=4, step=None, noise=None, rel_step=None)
     >>> named("forward", step=1e-6)
-    Forward(order=1, step=1e-06, noise=None)
+    Forward(order=1, step=1e-06, noise=None, rel_step=None)
     """
     parts = re.fullmatch(r"([a-z]+)([0-9]{0,2})", name.strip().lower())
     kind, order = parts.groups() if parts else (name, "")
@@ -44,8 +43,4 @@ def named(name: str, step: float | None = None) -> Scheme:
             f"no scheme is called {name!r}, but adaptive, central, forward, backward or complex was expected, with"
             " the order behind it if you like, as in central4"
         )
-    if kind == "adaptive":
-        return Adaptive(step=step)
-    if step is not None:
-        raise ValueError(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
-    return Complex()
+    return Adaptive(step=step) if kind == "adaptive" else Complex(step=step)
