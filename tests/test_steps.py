@@ -302,5 +302,5 @@ def test_the_complex_step_is_that_along_the_axis_in_question():
 @pytest.mark.parametrize("make", [*SCHEMES, anygrad.Complex])
 @pytest.mark.parametrize(("given", "error"), [("1e-4", TypeError), (True, TypeError), (0.0, ValueError)], ids=repr)
 def test_relative_steps_that_are_none(make, given, error):
-    with pytest.raises(error, match="rel_step is .*, but .* positive"):
+    with pytest.raises(error, match=r"rel_step is .*, but .* positive"):
         make(rel_step=given)
