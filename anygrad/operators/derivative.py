@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import nothing
+from anygrad.operators.partials import filled, nothing
 from anygrad.problem.lines import pointwise_lines
 from anygrad.problem.options import Options, require_callable, require_order
 from anygrad.problem.parameters import Parameters
@@ -27,6 +27,7 @@ def derivative(
     scheme: Scheme = Adaptive(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -43,7 +44,7 @@ def derivative(
         A floating array of any array API library, a number or a (nested) list of numbers.
     n
         Which derivative, 1 or more.
-    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
     Returns
@@ -78,16 +79,18 @@ def derivative(
         "derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"n": n}
     )
     require_callable(f)
-    parameters = Parameters.of_array(x, "x")
+    parameters = Parameters.of_array(x, "x", fixed)
     [shape] = parameters.shapes
     function = options.function(f, vector=True, shape=shape)
     with Problem.joint(function, parameters, options, scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
-        if memory.size:
-            lines = pointwise_lines(problem)
+        elements = parameters.elements
+        if len(elements):
+            chosen = None if isinstance(elements, range) else memory.index_array(elements.tolist())
+            lines = pointwise_lines(problem, chosen)
             slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
         else:
             slopes = nothing(problem)
-        arrays = arrays_of(memory, slopes, shape, steps=full_output)
+        arrays = arrays_of(memory, filled(problem, slopes), shape, steps=full_output)
         problem.warn_if_constant()
     return problem.result([arrays], only)

@@ -11,7 +11,7 @@ import numpy as np
 
 from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import completed
+from anygrad.operators.partials import completed, filled
 from anygrad.operators.second_derivatives import along_direction, along_elements, along_elements_and, like, vector
 from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
@@ -34,6 +34,7 @@ def jvp(
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -47,7 +48,7 @@ def jvp(
         As in `jacobian`.
     v
         The direction: real, of x's structure and shapes. Its length counts: twice the v, twice the derivative.
-    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`. A scheme's ``step`` is the change of the element that changes most, in units of x.
 
     Returns
@@ -74,7 +75,7 @@ def jvp(
     array([ 2., 40.])
     """
     options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
-    return _jvp_of(options.function(f, vector=True), Parameters.of(x), v, options)
+    return _jvp_of(options.function(f, vector=True), Parameters.of(x, fixed), v, options)
 
 
 def along_both_parts(
@@ -122,6 +123,7 @@ def hvp(
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -135,7 +137,7 @@ def hvp(
         As in `hessian`.
     v
         As in `jvp`.
-    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `hessian`; a scheme's ``step``, with ``grad``, as in `jvp`.
 
     Returns
@@ -164,7 +166,7 @@ def hvp(
     >>> anygrad.hvp(None, x, v, grad=lambda x: np.stack([2 * x[0] * x[1], x[0] ** 2])).round(5)
     array([2., 2.])
     """
-    parameters = Parameters.of(x)
+    parameters = Parameters.of(x, fixed)
     parameters.require_real("a Hessian")
     options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
     if grad is not None:
@@ -176,12 +178,14 @@ def hvp(
             return _like_x(parameters, product)
         error = None if product.error is None else _like_x(parameters, product.error)
         return replace(product, value=_like_x(parameters, product.value), error=error)
-    with Problem.joint(options.function(f), parameters, options, scheme.calls(2 * parameters.size + 1, 2)) as problem:
+    with Problem.joint(
+        options.function(f), parameters, options, scheme.calls(2 * len(parameters.elements) + 1, 2)
+    ) as problem:
         memory = problem.memory
         direction, length = _normalised(problem, v)
         diagonal = along_elements(problem)
         along = along_direction(problem, direction)
-        slopes = _scaled(along_elements_and(problem, diagonal, direction, along), length)
+        slopes = filled(problem, _scaled(along_elements_and(problem, diagonal, direction, along), length))
         parts = [
             _of_array(arrays_of(memory, slopes.each_value(itemgetter((span, ...))), shape), leaf)
             for leaf, (span, shape) in zip(parameters.arrays, spans(parameters.shapes), strict=True)
@@ -207,6 +211,9 @@ def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:
         if given != shape:
             raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
     numbers = memory.spread(leaves[0] if parameters.alone else leaves, "v")
+    if not isinstance(parameters.elements, range):  # fixed elements do not move
+        free = np.isin(np.arange(memory.size), parameters.elements)
+        numbers = xp.where(memory.index_array(free.tolist()) == 1, numbers, 0.0)
     length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length
 

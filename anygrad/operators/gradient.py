@@ -33,6 +33,7 @@ def numerical_gradient(
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: object = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -67,6 +68,10 @@ def numerical_gradient(
         pytree like x of these, and is rounded to x's dtype. Where there is no room for points on both sides, all
         points go to one side, at the same order; the flag ``"one_sided"`` says where. An element outside of its
         bounds is an error; if x is lazy or traced, its gradient is NaN.
+    fixed
+        Which elements of x are held: booleans like x, or a tree of booleans and boolean arrays like x or like its upper
+        part. They cost no calls, and their derivatives are 0. Parts of a tree that are no floating arrays (integers,
+        strings, masks) must be fixed: f is given them as they are, and the result has None in their place.
     f0
         f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
         pair that f returns.
@@ -127,7 +132,7 @@ def numerical_gradient(
     """
     scheme = reference_scheme(h, scheme)
     options = Options("numerical_gradient", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
-    return gradient_of(options.function(f), Parameters.of(x), options)
+    return gradient_of(options.function(f), Parameters.of(x, fixed), options)
 
 
 def numerical_gradient_1d(
@@ -140,6 +145,7 @@ def numerical_gradient_1d(
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Array:
@@ -165,7 +171,7 @@ def numerical_gradient_1d(
         "numerical_gradient_1d", scheme, evaluator, bounds, None, False, progress, full_output, args, kwargs
     )
     function = options.function(f)
-    parameters = Parameters.of_array(x, "x")
+    parameters = Parameters.of_array(x, "x", fixed)
     [array] = parameters.arrays
     if array.ndim != 1:
         raise ValueError(
@@ -185,6 +191,7 @@ def numerical_gradient_2d(
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Array:
@@ -198,7 +205,7 @@ def numerical_gradient_2d(
         Function of one row that returns one number.
     X
         Array of shape (m, ...): m samples, each differentiated on its own.
-    h, args, kwargs, scheme, evaluator, bounds, progress, full_output
+    h, args, kwargs, scheme, evaluator, bounds, fixed, progress, full_output
         As in `numerical_gradient`, whose errors and warnings it shares.
 
     Returns
@@ -223,7 +230,7 @@ def numerical_gradient_2d(
         raise TypeError(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
-    return gradient_of(function, Parameters.of_array(X, "X", rows=True), options)
+    return gradient_of(function, Parameters.of_array(X, "X", fixed, rows=True), options)
 
 
 def gradient_of(function: Function, parameters: Parameters, options: Options) -> Any:
@@ -241,6 +248,7 @@ def grad(
     scheme: Scheme | None = None,
     evaluator: Evaluator = _LOOP,
     bounds: Bounds = None,
+    fixed: PyTree = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
@@ -254,7 +262,7 @@ def grad(
     scheme
         By default `Central`, whose step is nearer to the best one than that of `numerical_gradient`: an optimiser
         stops where the error of the gradient begins.
-    h, evaluator, bounds, has_aux, progress, full_output
+    h, evaluator, bounds, fixed, has_aux, progress, full_output
         As in `numerical_gradient`. They are checked now, not when the gradient is asked for.
 
     Returns
@@ -291,6 +299,7 @@ def grad(
         "scheme": scheme,
         "evaluator": evaluator,
         "bounds": bounds,
+        "fixed": fixed,
         "has_aux": has_aux,
         "progress": progress,
         "full_output": full_output,
@@ -308,6 +317,7 @@ class Gradient:
         own = {"scheme": Central(), "evaluator": _LOOP, **options}
         if "h" in own:
             own["scheme"] = reference_scheme(own.pop("h"), options.get("scheme"))
+        own.pop("fixed", None)
         # Checked once: a call must cost no more than one of numerical_gradient.
         self._options = Options("numerical_gradient", **own)
         functools.update_wrapper(self, f, updated=())
@@ -319,7 +329,7 @@ class Gradient:
         options = self._options
         if args or kwargs:
             options = dataclasses.replace(options, args=args, kwargs=kwargs)
-        return gradient_of(options.function(self._f), Parameters.of(x), options)
+        return gradient_of(options.function(self._f), Parameters.of(x, self._given.get("fixed")), options)
 
     def __repr__(self) -> str:
         return call_repr("grad", self._f, self._given)

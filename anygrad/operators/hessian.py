@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
+from anygrad.backends.arrays import Elements
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.jacobian import jacobian_of
+from anygrad.operators.partials import filled
 from anygrad.operators.second_derivatives import along_elements, along_pairs, vector
 from anygrad.problem.function import spans
 from anygrad.problem.options import Options, require_gradient
@@ -34,6 +36,7 @@ def hessian(
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -50,7 +53,7 @@ def hessian(
     grad
         The gradient of f, if there is one: a function of x that returns arrays like x. It is then differentiated, and f
         is not called at all.
-    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`. ``f0`` and ``has_aux`` are about f, and not to be given with ``grad``.
 
     Returns
@@ -80,7 +83,7 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    parameters = Parameters.of(x)
+    parameters = Parameters.of(x, fixed)
     parameters.require_real("a Hessian")
     options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
     if grad is not None:
@@ -88,7 +91,8 @@ def hessian(
         options = replace(options, operator="jacobian", also={"sparsity": None})
         function = options.function(grad, vector=True, called="grad")
         return _symmetrised(jacobian_of(function, parameters, options), parameters)
-    lines = parameters.size * (parameters.size + 1) // 2
+    free = len(parameters.elements)
+    lines = free * (free + 1) // 2
     with Problem.joint(options.function(f), parameters, options, scheme.calls(lines, 2)) as problem:
         diagonal = along_elements(problem)
         rows = _blocks(problem, diagonal.slopes, along_pairs(problem, diagonal))
@@ -106,6 +110,7 @@ def laplacian(
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -115,7 +120,7 @@ def laplacian(
 
     Parameters
     ----------
-    f, x, args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    f, x, args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `hessian`.
 
     Returns
@@ -141,9 +146,9 @@ def laplacian(
     """
     options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
     function = options.function(f)
-    parameters = Parameters.of(x)
+    parameters = Parameters.of(x, fixed)
     parameters.require_real("a Laplacian")
-    with Problem.joint(function, parameters, options, scheme.calls(parameters.size, 2)) as problem:
+    with Problem.joint(function, parameters, options, scheme.calls(len(parameters.elements), 2)) as problem:
         slopes, xp = along_elements(problem).slopes, problem.memory.xp
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}
@@ -158,7 +163,7 @@ def _steps(problem: Problem, slopes: Slopes) -> PyTree:
     parameters = problem.parameters
     if not problem.options.full_output:
         return None
-    return parameters.rebuild(vector(problem.memory, slopes.step, parameters.arrays))
+    return parameters.rebuild(vector(problem.memory, filled(problem, slopes).step, parameters.arrays))
 
 
 def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
@@ -168,7 +173,7 @@ def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Sl
     """
     memory, parameters = problem.memory, problem.parameters
     everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
-    whole = everything.each_value(lambda table: _matrix(memory, table, diagonal.value.shape[0]))
+    whole = everything.each_value(lambda table: _matrix(memory, table, parameters.elements))
     parts = spans(parameters.shapes)
 
     def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Slopes:
@@ -180,15 +185,19 @@ def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Sl
     ]
 
 
-def _matrix(memory: Memory, numbers: Array, size: int) -> Array:
-    """Return a symmetric matrix from a column that holds its diagonal and then the part above it.
+def _matrix(memory: Memory, numbers: Array, elements: Elements) -> Array:
+    """Return a symmetric matrix from a column that holds its diagonal and then the part above it, of some elements.
 
-    Each number of it is looked up, as immutable arrays cannot be assigned to.
+    It is 0 elsewhere. Each number of it is looked up, as immutable arrays cannot be assigned to.
     """
-    xp = memory.xp
-    places = np.diag(np.arange(size))
-    rows, columns = np.triu_indices(size, k=1)
-    places[rows, columns] = places[columns, rows] = size + np.arange(len(rows))
+    xp, count, size = memory.xp, len(elements), memory.size
+    places = np.full((size, size), numbers.shape[0])
+    free = np.asarray(elements, dtype=np.intp)
+    places[free, free] = np.arange(count)
+    rows, columns = (free[indices] for indices in np.triu_indices(count, k=1))
+    places[rows, columns] = places[columns, rows] = count + np.arange(len(rows))
+    if count < size:
+        numbers = xp.concat([numbers, xp.zeros((1, 1), dtype=numbers.dtype, device=device(numbers))])
     return xp.reshape(xp.take(numbers[:, 0], memory.index_array(places.reshape(-1).tolist()), axis=0), (size, size))
 
 

@@ -27,6 +27,7 @@ def jacobian(
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -46,7 +47,7 @@ def jacobian(
         x (in C order, where these have several dimensions): a SciPy sparse array, of which all stored entries count; a
         boolean array of NumPy or of x's library; or a sparse Jacobian that was computed before. With ``"detect"``
         it is found from values of f. None takes all entries. x and f(x) must then be one array each.
-    args, kwargs, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
     Returns
@@ -107,7 +108,7 @@ def jacobian(
     options = Options(
         "jacobian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also=also
     )
-    return jacobian_of(options.function(f, vector=True), Parameters.of(x), options, sparsity)
+    return jacobian_of(options.function(f, vector=True), Parameters.of(x, fixed), options, sparsity)
 
 
 def jacobian_of(function: Function, parameters: Parameters, options: Options, sparsity: Any = None) -> PyTree:

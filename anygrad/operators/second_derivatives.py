@@ -37,13 +37,13 @@ class Curvatures:
 
 def along_elements(problem: Problem) -> Curvatures:
     """Return the second derivatives with respect to each element: the diagonal of the Hessian."""
-    memory = problem.memory
-    if not memory.size:
+    memory, elements = problem.memory, problem.parameters.elements
+    if not len(elements):
         slopes = nothing(problem)
         return Curvatures(slopes, slopes.step)
     parts = [
-        _along(element_lines(problem, range(start, min(start + memory.block, memory.size))), problem.scheme)
-        for start in range(0, memory.size, memory.block)
+        _along(element_lines(problem, elements[start : start + memory.block]), problem.scheme)
+        for start in range(0, len(elements), memory.block)
     ]
     slopes = joined(memory.xp, [part.slopes for part in parts])
     return Curvatures(slopes, memory.xp.concat([part.steps for part in parts]))
@@ -75,11 +75,12 @@ def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
     """
     memory, xp = problem.memory, problem.memory.xp
     parts = []
-    for pairs in _batches(combinations(range(memory.size), 2), memory.block):
+    elements = np.asarray(problem.parameters.elements, dtype=np.intp)
+    for pairs in _batches(combinations(range(len(elements)), 2), memory.block):
         table = np.asarray(pairs, dtype=np.intp)
         first, second = (diagonal.at(xp, memory.index_array(table[:, side].tolist())) for side in (0, 1))
         directions = xp.concat([first.steps, second.steps], axis=1)
-        both = direction_lines(problem, table.reshape(-1), directions)
+        both = direction_lines(problem, elements[table.reshape(-1)], directions)
         parts.append(_mixed(both, problem.scheme, first, second))
     return joined(xp, parts) if parts else None
 
@@ -90,14 +91,15 @@ def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array,
     The second derivatives ``along`` the direction are known.
     """
     memory, xp = problem.memory, problem.memory.xp
-    if not memory.size:
+    elements = np.asarray(problem.parameters.elements, dtype=np.intp)
+    if not elements.size:
         return diagonal.slopes
     every = memory.index_array(range(memory.size))[None, :]
     parts = []
     # Each line changes all elements.
-    for own in _batches(range(memory.size), max(problem.calls.together, memory.block // memory.size)):
-        chosen = memory.index_array(own)
-        first = diagonal.at(xp, chosen)
+    for own in _batches(range(elements.size), max(problem.calls.together, memory.block // memory.size)):
+        first = diagonal.at(xp, memory.index_array(own))
+        chosen = memory.index_array(elements[own].tolist())
         directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction
         both = direction_lines(problem, np.tile(np.arange(memory.size), len(own)), directions)
         parts.append(_mixed(both, problem.scheme, first, along))

@@ -237,7 +237,7 @@ def require_room(lines: Lines, steps: Array, *, above: Array) -> None:
     if lines.any(xp.isfinite(lines.at) & (moved == lines.at)):
         raise ValueError(
             "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
-            " on both sides: widen them, leave that element out of x, or give another direction"
+            " on both sides: widen them, hold that element with fixed=, or give another direction"
         )
 
 

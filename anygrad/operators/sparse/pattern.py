@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.arrays import Indices
+from anygrad.backends.arrays import Elements, Indices
 from anygrad.backends.base import Backend
+from anygrad.operators.partials import filled
 from anygrad.problem.lines import direction_lines, element_lines
 from anygrad.problem.problem import Problem
-from anygrad.schemes.base import Lines
+from anygrad.schemes.base import Lines, Slopes
 from anygrad.schemes.finite_difference import require_room, room
 
 # A row of k entries makes k^2 pairs of columns that exclude each other. Of longer rows than this, each column gets a
@@ -60,6 +61,14 @@ def given(sparsity: Any, backend: Backend, size: int) -> Pattern:
     # All entries stored in a sparse array count, zeros too: so a Jacobian can be the pattern of the next.
     entries = pattern.tocoo() if sparse.issparse(pattern) else sparse.coo_array(pattern != 0)
     return of_entries(entries.row, entries.col, (int(pattern.shape[0]), size), like)
+
+
+def of_columns(pattern: Pattern, columns: Elements) -> Pattern:
+    """Return the pattern with entries in these columns alone."""
+    if isinstance(columns, range):
+        return pattern
+    kept = np.isin(pattern.columns, columns)
+    return Pattern(pattern.rows[kept], pattern.columns[kept], pattern.shape, pattern.like)
 
 
 def count_groups(groups: Indices) -> int:
@@ -142,7 +151,8 @@ class Columns:
         have steps that fit there.
         """
         memory, xp, scheme = problem.memory, problem.memory.xp, problem.scheme
-        lines = element_lines(problem, range(memory.size))
+        elements = problem.parameters.elements
+        lines = element_lines(problem, elements)
         steps = scheme.steps(lines)
         near = np.zeros(memory.size, dtype=bool)
         if lines.lower is not None or lines.upper is not None:
@@ -151,11 +161,13 @@ class Columns:
             up = (above >= reach) | (above >= below)
             most = xp.where(up, above, below) / scheme.calls(1)
             if not lines.lazy:
-                near[memory.indices(xp.nonzero(xp.reshape(xp.minimum(below, above) < reach, (-1,)))[0])] = True
+                places = memory.indices(xp.nonzero(xp.reshape(xp.minimum(below, above) < reach, (-1,)))[0])
+                near[np.asarray(elements, dtype=np.intp)[places]] = True
             steps = xp.where(steps > most, most, steps)
             require_room(lines, steps, above=up)
             steps = xp.where(up, steps, -steps)
-        return cls(problem, xp.reshape(steps, (-1,)), near)
+        # Fixed elements have a step of 0.
+        return cls(problem, xp.reshape(filled(problem, Slopes(steps, steps)).value, (-1,)), near)
 
     def parted(self, groups: Indices) -> Indices:
         """Return the groups with elements near a bound in ones of their own."""
