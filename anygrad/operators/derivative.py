@@ -84,7 +84,7 @@ def derivative(
     function = options.function(f, vector=True, shape=shape)
     with Problem.joint(function, parameters, options, scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
-        elements = parameters.elements
+        elements = problem.elements
         if len(elements):
             chosen = None if isinstance(elements, range) else memory.index_array(elements.tolist())
             lines = pointwise_lines(problem, chosen)

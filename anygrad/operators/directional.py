@@ -211,8 +211,8 @@ def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:
         if given != shape:
             raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
     numbers = memory.spread(leaves[0] if parameters.alone else leaves, "v")
-    if not isinstance(parameters.elements, range):  # fixed elements do not move
-        free = np.isin(np.arange(memory.size), parameters.elements)
+    if not isinstance(problem.elements, range):  # fixed elements do not move
+        free = np.isin(np.arange(memory.size), problem.elements)
         numbers = xp.where(memory.index_array(free.tolist()) == 1, numbers, 0.0)
     length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length

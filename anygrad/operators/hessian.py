@@ -173,7 +173,7 @@ def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Sl
     """
     memory, parameters = problem.memory, problem.parameters
     everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
-    whole = everything.each_value(lambda table: _matrix(memory, table, parameters.elements))
+    whole = everything.each_value(lambda table: _matrix(memory, table, problem.elements))
     parts = spans(parameters.shapes)
 
     def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Slopes:

@@ -99,7 +99,7 @@ def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
 
 def filled(problem: Problem, slopes: Slopes) -> Slopes:
     """Return the slopes of all elements, with 0 for those that are fixed, given those of the others."""
-    elements = problem.parameters.elements
+    elements = problem.elements
     if isinstance(elements, range):
         return slopes
     memory, xp = problem.memory, problem.memory.xp
@@ -128,7 +128,7 @@ def nothing(problem: Problem, width: int = 1) -> Slopes:
 
 def _slopes(problem: Problem, meter: Meter | None) -> Slopes:
     memory, scheme = problem.memory, problem.scheme
-    elements = problem.parameters.elements
+    elements = problem.elements
     if not len(elements):
         return filled(problem, nothing(problem, problem.base().shape[-1] if problem.vector else 1))
 

@@ -37,7 +37,7 @@ class Curvatures:
 
 def along_elements(problem: Problem) -> Curvatures:
     """Return the second derivatives with respect to each element: the diagonal of the Hessian."""
-    memory, elements = problem.memory, problem.parameters.elements
+    memory, elements = problem.memory, problem.elements
     if not len(elements):
         slopes = nothing(problem)
         return Curvatures(slopes, slopes.step)
@@ -75,7 +75,7 @@ def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
     """
     memory, xp = problem.memory, problem.memory.xp
     parts = []
-    elements = np.asarray(problem.parameters.elements, dtype=np.intp)
+    elements = np.asarray(problem.elements, dtype=np.intp)
     for pairs in _batches(combinations(range(len(elements)), 2), memory.block):
         table = np.asarray(pairs, dtype=np.intp)
         first, second = (diagonal.at(xp, memory.index_array(table[:, side].tolist())) for side in (0, 1))
@@ -91,7 +91,7 @@ def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array,
     The second derivatives ``along`` the direction are known.
     """
     memory, xp = problem.memory, problem.memory.xp
-    elements = np.asarray(problem.parameters.elements, dtype=np.intp)
+    elements = np.asarray(problem.elements, dtype=np.intp)
     if not elements.size:
         return diagonal.slopes
     every = memory.index_array(range(memory.size))[None, :]

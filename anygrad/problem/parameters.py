@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -37,7 +37,7 @@ class Leaves:
     scalars: frozenset[int] = frozenset()  # the positions of those that f is given as NumPy scalars
     distinct: bool = False  # whether they are known to share no memory that is written
     # The leaves that are no floating arrays, and fixed, by name: f is given them as they are, by ``given.rebuild``.
-    held: dict[str, Any] = field(default_factory=dict)
+    held: dict[str, Any] | None = None
     given: Tree = ARRAY
     free: list[NDArray[np.bool_]] | None = None  # which elements of each array are not fixed
     # Whether f leaves the containers of its argument as they are; None until it has been called.
@@ -121,7 +121,7 @@ class Parameters:
         """How many elements there are in all."""
         return sum(map(math.prod, self.shapes))
 
-    @cached_property
+    @property
     def elements(self) -> Elements:
         """The numbers of the elements with respect to which f is differentiated: those that are not fixed."""
         if self.leaves.free is None:
@@ -271,7 +271,7 @@ class Parameters:
         leaves = [
             (place, leaf)
             for place, leaf in zip(flat.names, flat.leaves, strict=True)
-            if (leaf is not None or place in expected) and place not in self.leaves.held
+            if (leaf is not None or place in expected) and place not in (self.leaves.held or ())
         ]
         if cause := describe_mismatch([place for place, _ in leaves], expected):
             raise ValueError(

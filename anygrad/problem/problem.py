@@ -57,6 +57,7 @@ class Problem:
     # The arrays opened for perturbation, and the evaluator's calls of f.
     memory: Memory
     calls: Calls
+    elements: Elements  # those with respect to which f is differentiated
     # Whether an exception of f at a point is not an error.
     tolerant: bool
     saw_copies: bool  # whether f was given copies of x
@@ -118,6 +119,8 @@ class Problem:
             self.calls = self.options.evaluator.open(self)
             self.memory = self.calls.memory
             self.tolerant = self.calls.tolerant
+            free = self.parameters.leaves.free
+            self.elements = range(self.memory.size) if free is None else self.parameters.elements
             self._varied = self.calls.memory.in_place and not self.parameters.converted
             self.saw_copies = not self._varied and self.memory.size > 0
             self._quiet.__enter__()

@@ -52,7 +52,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
         jacobian = _Compressed(columns, pattern)
         made = _Contributions(columns, pattern.shape[0])
         slopes, steps = jacobian.entries(made)
-        if len(parameters.elements):
+        if len(problem.elements):
             _verify(made, jacobian.contributions, named="the pattern found" if detecting else "sparsity")
         counts = Counts()
         counts.add(problem)

@@ -151,7 +151,7 @@ class Columns:
         have steps that fit there.
         """
         memory, xp, scheme = problem.memory, problem.memory.xp, problem.scheme
-        elements = problem.parameters.elements
+        elements = problem.elements
         lines = element_lines(problem, elements)
         steps = scheme.steps(lines)
         near = np.zeros(memory.size, dtype=bool)
