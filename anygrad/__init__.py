@@ -12,6 +12,7 @@ from anygrad.operators.gradient import (
     numerical_gradient,
     numerical_gradient_1d,
     numerical_gradient_2d,
+    value_and_grad,
 )
 from anygrad.operators.hessian import hessian, laplacian
 from anygrad.operators.jacobian import jacobian
@@ -57,6 +58,7 @@ __all__ = [
     "plot",
     "testing",
     "torch_function",
+    "value_and_grad",
 ]
 
 # Imported when they are asked for: a plain gradient needs none of them. From the name to the module that defines it.

@@ -80,8 +80,12 @@ def test_a_journal_is_known_by_them(tmp_path, other):
 @pytest.mark.parametrize(
     ("f", "options", "words"),
     [
-        (number, {}, r"f takes \(x, a, \*, b=1.0\), but was called as f\(x\), missing .* 'a': pass .* args="),
-        (number, {"args": (1.0, 2.0)}, r"called as f\(x, 1.0, 2.0\), too many"),
+        (
+            number,
+            {},
+            r"f takes the arguments \(x, a, \*, b=1.0\), but was given 1 by position, missing .* 'a': pass .* args=",
+        ),
+        (number, {"args": (1.0, 2.0)}, "given 3 by position, too many"),
         (np.sum, {"args": 3.0}, r"args is 3.0, but a tuple was expected: write args=\(3.0,\)"),
         (np.sum, {"kwargs": [1]}, "kwargs is .*, but a dict"),
         (np.sum, {"kwargs": {1: 2}}, "kwargs is .*, but a dict"),

@@ -177,7 +177,7 @@ def hvp(
         if not full_output:
             return _like_x(parameters, product)
         error = None if product.error is None else _like_x(parameters, product.error)
-        return replace(product, value=_like_x(parameters, product.value), error=error)
+        return replace(product, value=_like_x(parameters, product.value), error=error, value_at_x=None)
     with Problem.joint(
         options.function(f), parameters, options, scheme.calls(2 * len(parameters.elements) + 1, 2)
     ) as problem:

@@ -15,9 +15,9 @@ from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
-from anygrad.problem.options import Options, reference_scheme, require_callable
+from anygrad.problem.options import Options, chosen_arguments, reference_scheme, require_argnums, require_callable
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import arrays_of, assembled
+from anygrad.problem.result import arrays_of, assembled, value_at_x
 from anygrad.schemes import Central, Scheme
 
 _LOOP = Loop()
@@ -243,6 +243,7 @@ def gradient_of(function: Function, parameters: Parameters, options: Options) ->
 
 def grad(
     f: Callable[..., object],
+    argnums: int | tuple[int, ...] = 0,
     *,
     h: float | None = None,
     scheme: Scheme | None = None,
@@ -259,6 +260,8 @@ def grad(
     ----------
     f
         Function of x, and of further arguments if there are any, that returns one number.
+    argnums
+        Which positional argument x is, or a tuple of several: the gradient is then a tuple, too.
     scheme
         By default `Central`, whose step is nearer to the best one than that of `numerical_gradient`: an optimiser
         stops where the error of the gradient begins.
@@ -293,49 +296,103 @@ def grad(
     >>> slope(np.array([3.0, 4.0]), 10.0).round(6)
     array([60., 80.])
     """
+    return _gradient("grad", f, argnums, h, scheme, evaluator, bounds, fixed, has_aux, progress, full_output)
+
+
+def value_and_grad(
+    f: Callable[..., object],
+    argnums: int | tuple[int, ...] = 0,
+    *,
+    h: float | None = None,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = _LOOP,
+    bounds: Bounds = None,
+    fixed: PyTree = None,
+    has_aux: bool = False,
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> Callable[..., Any]:
+    """Return a function of x that returns f(x) and the gradient of f, for optimisers that ask for both at once.
+
+    Parameters
+    ----------
+    f, argnums, h, scheme, evaluator, bounds, fixed, has_aux, progress, full_output
+        As in `grad`.
+
+    Returns
+    -------
+    callable
+        ``value_and_grad(f, **options)(x, *args, **kwargs)`` is a pair: f(x), an array without dimensions of x's library
+        and dtype, and what `grad` gives. With ``has_aux`` it is ``((f(x), aux), gradient)``. It can be pickled if f and
+        the options can.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `grad`.
+
+    Notes
+    -----
+    A call calls f once more than `grad` does, at x itself; with `Forward` and `Backward` as often.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> value, slope = anygrad.value_and_grad(lambda x: (x**2).sum())(np.array([3.0, 4.0]))
+    >>> float(value), slope.round(6)
+    (25.0, array([6., 8.]))
+    """
+    return _gradient("value_and_grad", f, argnums, h, scheme, evaluator, bounds, fixed, has_aux, progress, full_output)
+
+
+def _gradient(maker: str, f: Callable[..., object], *given: Any) -> Gradient:
     require_callable(f)
-    options = {
-        "h": h,
-        "scheme": scheme,
-        "evaluator": evaluator,
-        "bounds": bounds,
-        "fixed": fixed,
-        "has_aux": has_aux,
-        "progress": progress,
-        "full_output": full_output,
-    }
+    names = ("argnums", "h", "scheme", "evaluator", "bounds", "fixed", "has_aux", "progress", "full_output")
     defaults = (None, False, _LOOP)
-    return Gradient(f, {name: value for name, value in options.items() if not any(value is own for own in defaults)})
+    options = {name: own for name, own in zip(names, given, strict=True) if not any(own is one for one in defaults)}
+    if type(options["argnums"]) is int and options["argnums"] == 0:
+        del options["argnums"]
+    return Gradient(maker, f, options)
 
 
 class Gradient:
-    """The result of `grad`: the gradient of ``f`` as a function of x, with the ``options`` that the user gave."""
+    """The result of `grad` or `value_and_grad`, the ``maker``, with the ``options`` that the user gave."""
 
-    def __init__(self, f: Callable[..., object], options: Mapping[str, Any]) -> None:
+    def __init__(self, maker: str, f: Callable[..., object], options: Mapping[str, Any]) -> None:
+        self._maker = maker
         self._f = f
         self._given = options
         own = {"scheme": Central(), "evaluator": _LOOP, **options}
         if "h" in own:
             own["scheme"] = reference_scheme(own.pop("h"), options.get("scheme"))
-        own.pop("fixed", None)
+        self._fixed, self._argnums = own.pop("fixed", None), own.pop("argnums", 0)
+        require_argnums(self._argnums)
         # Checked once: a call must cost no more than one of numerical_gradient.
-        self._options = Options("numerical_gradient", **own)
+        self._options = Options("numerical_gradient", with_value=maker == "value_and_grad", **own)
         functools.update_wrapper(self, f, updated=())
-        self.__name__ = self.__qualname__ = f"grad({name_of(f)})"
-        self.__doc__ = f"Return the gradient of {name_of(f)} at x, found numerically: {self!r}."
+        self.__name__ = self.__qualname__ = f"{maker}({name_of(f)})"
+        what = "value and the gradient" if maker == "value_and_grad" else "gradient"
+        self.__doc__ = f"Return the {what} of {name_of(f)} at x, found numerically: {self!r}."
 
-    def __call__(self, x: PyTree, *args: Any, **kwargs: Any) -> Any:
-        """Return the gradient at x."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the gradient at x, or f(x) and the gradient."""
         options = self._options
-        if args or kwargs:
-            options = dataclasses.replace(options, args=args, kwargs=kwargs)
-        return gradient_of(options.function(self._f), Parameters.of(x, self._given.get("fixed")), options)
+        x, others, argnums = chosen_arguments(args, self._argnums)
+        if others or kwargs:
+            options = dataclasses.replace(options, args=others, kwargs=kwargs, argnums=argnums)
+        function = options.function(self._f)
+        gradient = gradient_of(function, Parameters.of(x, self._fixed), options)
+        if not options.with_value:
+            return gradient
+        value = value_at_x(function, options)
+        return ((value, gradient[1]), gradient[0]) if options.has_aux else (value, gradient)
 
     def __repr__(self) -> str:
-        return call_repr("grad", self._f, self._given)
+        return call_repr(self._maker, self._f, self._given)
 
     def __reduce__(self) -> tuple[type[Gradient], tuple[Any, ...]]:
-        return Gradient, (self._f, self._given)
+        return Gradient, (self._maker, self._f, self._given)
 
 
 def name_of(f: Callable[..., object]) -> str:

@@ -211,6 +211,7 @@ def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
         return mean(rows)
     return replace(
         rows,
+        value_at_x=None,  # that of grad
         value=mean(rows.value),
         error=None if rows.error is None else mean(rows.error),
         flags={

@@ -84,17 +84,18 @@ class Function:
     def misfit(self) -> str | None:
         """Return how the arguments that f is called with differ from those that it takes, for a sentence."""
         bound = self.f if isinstance(self.f, WithArguments) else WithArguments(self.f, (), {})
+        positional = bound.positional(bound.argnums)  # any x will do
         try:
             signature = inspect.signature(bound.f)
         except (TypeError, ValueError):  # of functions written in C
             return None
         try:
-            signature.bind(None, *bound.args, **bound.kwargs)
+            signature.bind(*positional, **bound.kwargs)
         except TypeError as error:
-            given = ", ".join(["x", *map(_short, bound.args), *(f"{k}={_short(v)}" for k, v in bound.kwargs.items())])
+            others = " and ".join([f"{len(positional)} by position", *bound.kwargs])
             return (
-                f"{self._called} takes {signature}, but was called as {self._called}({given}), {error}: pass what it"
-                " needs besides x as args=(...) or kwargs={...}"
+                f"{self._called} takes the arguments {signature}, but was given {others}, {error}: pass what it needs"
+                " besides x as args=(...) or kwargs={...}"
             )
         return None
 
@@ -176,21 +177,36 @@ class Function:
 
 
 class WithArguments:
-    """f as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
+    """f as a function of x alone, with other arguments bound. Unlike a closure, it can be pickled.
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    x comes before ``args``; or it takes the place of one of them, or of several, with ``argnums``.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        argnums: int | tuple[int, ...] | None = None,
+    ) -> None:
         self.f = f
         self.args = args
         self.kwargs = kwargs
+        self.argnums = argnums
         self.__qualname__ = qualname_of(f)
 
     def __call__(self, x: PyTree) -> Any:
         """Call f."""
-        return self.f(x, *self.args, **self.kwargs)
+        return self.f(*self.positional(x), **self.kwargs)
 
-
-def _short(argument: object) -> str:
-    return f"{argument!r:.20}"
+    def positional(self, x: PyTree) -> Sequence[Any]:
+        """Return the positional arguments of f."""
+        if self.argnums is None:
+            return (x, *self.args)
+        args = list(self.args)
+        for place, own in [(self.argnums, x)] if isinstance(self.argnums, int) else zip(self.argnums, x, strict=True):
+            args[place] = own
+        return args
 
 
 def qualname_of(f: Callable[..., object]) -> str:

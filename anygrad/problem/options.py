@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from anygrad._typing import Array, Kwargs, ProgressCallback
+from anygrad._typing import Array, Kwargs, ProgressCallback, PyTree
 from anygrad.backends.base import Backend, load, resolve
 from anygrad.evaluators.base import Evaluator
 from anygrad.problem.function import Function, WithArguments
@@ -53,7 +53,9 @@ class Options:
     full_output: bool = False
     args: tuple[Any, ...] = ()  # what f is given besides x
     kwargs: Kwargs = None
-    also: Mapping[str, object] = field(default_factory=dict)  # what else says which derivative is wanted, by name
+    argnums: int | tuple[int, ...] | None = None  # which of ``args`` x takes the place of; None before all of them
+    with_value: bool = False  # whether f(x) is wanted in any case
+    also: dict[str, object] = field(default_factory=dict)  # what else says which derivative is wanted, by name
 
     def __post_init__(self) -> None:
         # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.
@@ -66,12 +68,14 @@ class Options:
         if self.args != () or self.kwargs:
             require_arguments(self.args, self.kwargs)
             self.also = {**self.also, "args": self.args, "kwargs": self.kwargs}
+            if self.argnums is not None:
+                self.also["argnums"] = self.argnums
 
     def function(self, f: Callable[..., Any], **own: Any) -> Function:
         """Return f as a function of x alone; raise unless it can be called."""
         require_callable(f)
         if self.args or self.kwargs:
-            f = WithArguments(f, self.args, self.kwargs or {})
+            f = WithArguments(f, self.args, self.kwargs or {}, self.argnums)
         return Function(f, has_aux=self.has_aux, **own)
 
     def meter(self, total: int) -> AbstractContextManager[Any]:
@@ -147,6 +151,31 @@ def require_arguments(args: object, kwargs: object) -> None:
         raise TypeError(f"args is {args!r:.60}, but a tuple was expected: write args=({args!r:.60},) for one argument")
     if kwargs is not None and not (isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)):
         raise TypeError(f"kwargs is {kwargs!r:.60}, but a dict from the names of arguments was expected: {{'a': 1.0}}")
+
+
+def require_argnums(argnums: object) -> None:
+    """Raise unless that is the position of an argument, or a tuple of several."""
+    places = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not places or any(isinstance(place, bool) or not isinstance(place, int) for place in places):
+        raise TypeError(f"argnums is {argnums!r:.60}, but the position of an argument was expected, or a tuple: (0, 1)")
+
+
+def chosen_arguments(
+    args: tuple[Any, ...], argnums: int | tuple[int, ...]
+) -> tuple[PyTree, tuple[Any, ...], int | tuple[int, ...] | None]:
+    """Return x, the other arguments, and in the place of which of these x is, where it is not before all of them."""
+    places = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(-len(args) <= place < len(args) for place in places):
+        raise TypeError(f"argnums is {argnums!r}, but {len(args)} positional arguments were given")
+    if argnums == 0:
+        return args[0], args[1:], None
+    places = tuple(place % len(args) for place in places)
+    if len(set(places)) < len(places):
+        raise TypeError(f"argnums is {argnums!r}, but each argument can be taken once")
+    others = tuple(None if i in places else arg for i, arg in enumerate(args))
+    if isinstance(argnums, tuple):
+        return tuple(args[place] for place in places), others, places
+    return args[places[0]], others, places[0]
 
 
 def require_count(count: object, name: str, *, zero: bool = False) -> None:

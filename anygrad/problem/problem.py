@@ -132,8 +132,9 @@ class Problem:
                 self.parameters.require_distinct()
             if self.options.bounds is not None:
                 self.bounds = bounds_of(self.memory, self.parameters, self.options.bounds)
-            if self.function.has_aux and self.function.f0 is None and not self.rows:
-                self.base()  # its extra output is wanted
+            wanted = self.options.with_value or (self.options.full_output and self.function.f0 is not None)
+            if (wanted or (self.function.has_aux and self.function.f0 is None)) and not self.rows:
+                self.base()  # it, or its extra output, is wanted
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise

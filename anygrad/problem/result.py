@@ -46,6 +46,8 @@ class Result:
     failures
         With ``on_error="nan"``: what f raised, by the element that was set, as in ``failures["x[0]"]``. Gradients and
         Jacobians keep those of elements whose derivatives are NaN; others keep all, if any derivative is NaN.
+    value_at_x
+        f(x), in the library and dtype of x, if it was evaluated or given as ``f0``; otherwise None.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Result:
     ncalls: int
     npoints: int
     failures: Mapping[str, Exception] = field(default_factory=dict)
+    value_at_x: PyTree | None = None
 
 
 class ConstantFunctionWarning(UserWarning):
@@ -147,8 +150,21 @@ def assembled(
         ncalls=counts.ncalls,
         npoints=counts.npoints,
         failures=failures,
+        value_at_x=value_at_x(function, options),
     )
     return (result, function.aux) if options.has_aux else result
+
+
+def value_at_x(function: Function, options: Options) -> PyTree | None:
+    """Return f(x) as arrays of x's library, if it is known."""
+    if function.base is None:
+        return None
+    memory, values = function.base
+    if options.scheme.samples_complex:
+        values = memory.xp.real(values)
+    if not function.vector:
+        return memory.assemble([values[0]], ())
+    return function.rebuilt([memory.assemble([values[0, own]], shape) for own, shape in function.outputs])
 
 
 def mapped(parts: Sequence[Slopes], assemble: Callable[[Sequence[Array]], Any]) -> Slopes:
