@@ -107,7 +107,7 @@ def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Opti
             for own, shape in function.outputs
         ]
         step = memory.assemble([slopes.step], ()) if options.full_output else None
-        if bool(length[0, 0] != 0):  # along no direction nothing changes
+        if memory.lazy or bool(length[0, 0] != 0):  # along no direction nothing changes
             problem.warn_if_constant()
     return problem.result(parts, function.rebuilt, steps=step)
 
@@ -191,7 +191,7 @@ def hvp(
             for leaf, (span, shape) in zip(parameters.arrays, spans(parameters.shapes), strict=True)
         ]
         steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
-        if bool(length[0, 0] != 0):
+        if memory.lazy or bool(length[0, 0] != 0):
             problem.warn_if_constant()
     return problem.result(parts, parameters.rebuild, steps=steps)
 

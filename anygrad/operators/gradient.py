@@ -88,14 +88,13 @@ def numerical_gradient(
     -------
     array, pytree of arrays, or Result
         The gradient, of x's structure, and of the library, shape, dtype and device of each array in it; of NumPy's
-        also of its memory layout. Complex x: for holomorphic f returning complex, the complex derivative; for
-        real-valued f, df/d(Re x) + i·df/d(Im x).
+        also of its memory layout. If f returns complex numbers for a real x, complex of the same precision. Complex x:
+        for holomorphic f returning complex, the complex derivative; for real-valued f, df/d(Re x) + i·df/d(Im x).
 
     Raises
     ------
     TypeError
-        If x is not of a floating dtype, or f returns something else than a number of x's kind (a complex one for
-        real x, an array of another library).
+        If x is not of a floating dtype, or f returns something else than a number, or an array of another library.
     ValueError
         If f returns an array of several elements or on another device, or modifies its argument; if h is not
         positive, or too small to change an element of x; if x lies outside of its bounds.

@@ -117,7 +117,10 @@ def vector(memory: Memory, numbers: Array, leaves: Sequence[Array]) -> list[Arra
 
 def like(array: Array, leaf: Array) -> Array:
     """Return an array in the dtype of a leaf: derivatives with respect to several together are of the widest one."""
-    return array if array.dtype == leaf.dtype else array_namespace(leaf).astype(array, leaf.dtype)
+    xp = array_namespace(leaf)
+    if array.dtype == leaf.dtype or xp.isdtype(array.dtype, "complex floating"):
+        return array
+    return xp.astype(array, leaf.dtype)
 
 
 def _along(lines: Lines, scheme: Scheme) -> Curvatures:

@@ -135,6 +135,11 @@ def _require_kept(lines: Lines, slope: Array, suspect: Array) -> None:
     # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
     reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)
     if lines.any(reliable & ~_alike(xp, claimed, narrow)):
+        if lines.any(xp.imag(lines.base()) != 0):
+            raise TypeError(
+                "f returns complex numbers for a real x, from which a complex step cannot tell their derivative: use"
+                " anygrad.Central() or anygrad.Adaptive(), or differentiate its real and imaginary part"
+            )
         raise _dropped("does not change with the imaginary part of x as it does with the real one")
 
 
