@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from anygrad.evaluators import Batch, Loop, Vmap
-from anygrad.operators.derivative import derivative
+from anygrad.operators.derivative import derivative, partial_derivative
 from anygrad.operators.directional import hvp, jvp
 from anygrad.operators.gradient import (
     grad,
@@ -55,6 +55,7 @@ __all__ = [
     "numerical_gradient",
     "numerical_gradient_1d",
     "numerical_gradient_2d",
+    "partial_derivative",
     "plot",
     "testing",
     "torch_function",

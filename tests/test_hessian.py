@@ -56,7 +56,7 @@ def test_the_hessian_of_a_quadratic_form_is_the_sum_of_its_matrix_and_the_transp
         )
     assert result.value.shape == (n, n)
     assert np.allclose(lib.numpy(result.value), matrix + matrix.T, atol=rounding(lib, n**2))
-    assert result.ncalls == (1 + 2 * n + n * (n - 1) if n else 0)
+    assert result.ncalls == 1 + 2 * n + n * (n - 1)
 
 
 def test_ten_variables_take_111_points(lib):
@@ -209,7 +209,7 @@ def test_one_gradient_for_a_tree_of_arrays_that_are_alike():
 
 
 def test_several_values():
-    for operator in (anygrad.hessian, anygrad.laplacian, lambda f, x: anygrad.hvp(f, x, x)):
+    for operator in (anygrad.laplacian, lambda f, x: anygrad.hvp(f, x, x)):
         with pytest.raises(ValueError, match=r"shape \(3,\).*jacobian"):
             operator(lambda x: x, X.copy())
 

@@ -75,7 +75,7 @@ def jvp(
     array([ 2., 40.])
     """
     options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
-    return _jvp_of(options.function(f, vector=True), Parameters.of(x, fixed), v, options)
+    return derivative_along(options.function(f, vector=True), Parameters.of(x, fixed), v, options)
 
 
 def along_both_parts(
@@ -86,11 +86,14 @@ def along_both_parts(
     So has a gradient both parts, where `jvp` has the real one alone.
     """
     options = Options("jvp", scheme, evaluator, bounds, full_output=True, also={"v": v, "parts": "both"})
-    return _jvp_of(Function(f, vector=True), Parameters.of(x), v, options, both=True)
+    return derivative_along(Function(f, vector=True), Parameters.of(x), v, options, both=True)
 
 
-def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
-    with Problem.joint(function, parameters, options, options.scheme.calls(1)) as problem:
+def derivative_along(
+    function: Function, parameters: Parameters, v: PyTree, options: Options, n: int = 1, *, both: bool = False
+) -> PyTree:
+    """Return the n-th derivative along v."""
+    with Problem.joint(function, parameters, options, options.scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
         direction, length = _normalised(problem, v)
 
@@ -99,17 +102,22 @@ def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Opti
             if part:
                 way = memory.xp.reshape(memory.compose(memory.xp.zeros_like(way), way), way.shape)
             lines = direction_lines(problem, range(memory.size), way)
-            return scheme.differentiate(lines, scheme.steps(lines))
+            return scheme.differentiate(lines, scheme.steps(lines, n), n)
 
-        slopes = _scaled(completed(problem, along) if both else along(0), length)
-        parts = [
-            arrays_of(memory, slopes.each_value(itemgetter((slice(None), own))), shape)
-            for own, shape in function.outputs
-        ]
+        slopes = _scaled(completed(problem, along) if both else along(0), length**n)
+        parts = of_outputs(problem, slopes)
         step = memory.assemble([slopes.step], ()) if options.full_output else None
         if memory.lazy or bool(length[0, 0] != 0):  # along no direction nothing changes
             problem.warn_if_constant()
     return problem.result(parts, function.rebuilt, steps=step)
+
+
+def of_outputs(problem: Problem, slopes: Slopes) -> list[Slopes]:
+    """Return the derivatives (1, p) along one line as one for each array that f returns."""
+    return [
+        arrays_of(problem.memory, slopes.each_value(itemgetter((slice(None), own))), shape)
+        for own, shape in problem.function.outputs
+    ]
 
 
 def hvp(
@@ -172,7 +180,7 @@ def hvp(
     if grad is not None:
         require_gradient(grad, f0, has_aux=has_aux)
         function = options.function(grad, vector=True, called="grad")
-        product = _jvp_of(function, parameters, v, replace(options, operator="jvp"))
+        product = derivative_along(function, parameters, v, replace(options, operator="jvp"))
         parameters.require_like(product.value if full_output else product, "grad")
         if not full_output:
             return _like_x(parameters, product)

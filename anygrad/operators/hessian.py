@@ -1,4 +1,4 @@
-"""Second derivatives of functions that return one number."""
+"""Second derivatives with respect to every two elements of x, and their sum."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def hessian(
     Parameters
     ----------
     f
-        Function of x that returns one number, as in `numerical_gradient`.
+        Function of x that returns one number, an array or a tree, as in `jacobian`.
     x
         As in `numerical_gradient`, but real. The arrays of a tree must be of one library and on one device.
     grad
@@ -59,8 +59,9 @@ def hessian(
     Returns
     -------
     array, pytree of arrays, or Result
-        An array of shape ``x.shape + x.shape``, of x's library, dtype and device, symmetric to the last bit. If x is a
-        tree, a tree like it of trees like it, as with ``jax.hessian``. The ``error`` and ``flags`` of a `Result`
+        An array of shape ``f(x).shape + x.shape + x.shape``, of x's library, dtype and device, symmetric to the last
+        bit. If x is a tree, a tree like it of trees like it, and if f(x) is one, a tree like that of these, as with
+        ``jax.hessian``. The ``error`` and ``flags`` of a `Result`
         are like ``value``; its ``step`` is like x.
 
     Raises
@@ -93,12 +94,13 @@ def hessian(
         return _symmetrised(jacobian_of(function, parameters, options), parameters)
     free = len(parameters.elements)
     lines = free * (free + 1) // 2
-    with Problem.joint(options.function(f), parameters, options, scheme.calls(lines, 2)) as problem:
+    function = options.function(f, vector=True)
+    with Problem.joint(function, parameters, options, scheme.calls(lines, 2)) as problem:
         diagonal = along_elements(problem)
-        rows = _blocks(problem, diagonal.slopes, along_pairs(problem, diagonal))
+        matrices = _matrices(problem, diagonal.slopes, along_pairs(problem, diagonal))
         steps = _steps(problem, diagonal.slopes)
         problem.warn_if_constant()
-    return problem.result(rows, parameters.rebuild, steps=steps)
+    return problem.result(matrices, function.rebuilt, steps=steps)
 
 
 def laplacian(
@@ -166,29 +168,34 @@ def _steps(problem: Problem, slopes: Slopes) -> PyTree:
     return parameters.rebuild(vector(problem.memory, filled(problem, slopes).step, parameters.arrays))
 
 
-def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
-    """Return the rows of a symmetric matrix, given its diagonal (n, 1) and the part above it (m, 1).
+def _matrices(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
+    """Return the Hessian of each array that f returns, given all diagonals (n, p) and the parts above them (m, p).
 
-    A row is a tree like x, with a block for each array.
+    It is a tree like x of trees like it, with a block for each two arrays.
     """
     memory, parameters = problem.memory, problem.parameters
     everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
-    whole = everything.each_value(lambda table: _matrix(memory, table, problem.elements))
     parts = spans(parameters.shapes)
 
-    def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Slopes:
-        return arrays_of(memory, whole.each_value(lambda table: table[rows, columns]), shape)
+    def of_output(own: slice, shape: tuple[int, ...]) -> Slopes:
+        whole = everything.each_value(lambda table: _symmetric(memory, table[:, own], problem.elements))
 
-    return [
-        mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
-        for rows, above in parts
-    ]
+        def block(rows: slice, columns: slice, of_x: tuple[int, ...]) -> Slopes:
+            return arrays_of(memory, whole.each_value(lambda table: table[:, rows, columns]), shape + of_x)
+
+        rows = [
+            mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
+            for rows, above in parts
+        ]
+        return mapped(rows, parameters.rebuild)
+
+    return [of_output(*output) for output in problem.function.outputs]
 
 
-def _matrix(memory: Memory, numbers: Array, elements: Elements) -> Array:
-    """Return a symmetric matrix from a column that holds its diagonal and then the part above it, of some elements.
+def _symmetric(memory: Memory, numbers: Array, elements: Elements) -> Array:
+    """Return q symmetric matrices (q, n, n) from columns (m, q) that hold the diagonal and then the part above it.
 
-    It is 0 elsewhere. Each number of it is looked up, as immutable arrays cannot be assigned to.
+    They are 0 but for some elements. Each number is looked up, as immutable arrays cannot be assigned to.
     """
     xp, count, size = memory.xp, len(elements), memory.size
     places = np.full((size, size), numbers.shape[0])
@@ -197,8 +204,10 @@ def _matrix(memory: Memory, numbers: Array, elements: Elements) -> Array:
     rows, columns = (free[indices] for indices in np.triu_indices(count, k=1))
     places[rows, columns] = places[columns, rows] = count + np.arange(len(rows))
     if count < size:
-        numbers = xp.concat([numbers, xp.zeros((1, 1), dtype=numbers.dtype, device=device(numbers))])
-    return xp.reshape(xp.take(numbers[:, 0], memory.index_array(places.reshape(-1).tolist()), axis=0), (size, size))
+        zero = xp.zeros((1, numbers.shape[1]), dtype=numbers.dtype, device=device(numbers))
+        numbers = xp.concat([numbers, zero])
+    taken = xp.take(numbers, memory.index_array(places.reshape(-1).tolist()), axis=0)
+    return xp.reshape(xp.permute_dims(taken, (1, 0)), (numbers.shape[1], size, size))
 
 
 def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:

@@ -11,6 +11,7 @@ import numpy as np
 from array_api_compat import device
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Indices
 from anygrad.backends.base import Memory
 from anygrad.backends.returned import neither_real_nor_holomorphic
 from anygrad.problem.function import Function
@@ -102,16 +103,20 @@ def filled(problem: Problem, slopes: Slopes) -> Slopes:
     elements = problem.elements
     if isinstance(elements, range):
         return slopes
-    memory, xp = problem.memory, problem.memory.xp
-    places = np.full(memory.size, len(elements))
-    places[elements] = np.arange(len(elements))
-    index = memory.index_array(places.tolist())
 
     def of_all(table: Array) -> Array:
-        zero = xp.zeros((1, *table.shape[1:]), dtype=table.dtype, device=device(table))
-        return xp.take(xp.concat([table, zero]), index, axis=0)
+        return scattered(problem.memory, elements, table)
 
     return slopes.each(of_all) if problem.options.full_output else slopes.each_value(of_all)
+
+
+def scattered(memory: Memory, elements: Indices, table: Array) -> Array:
+    """Return a table with a row for each element, given the rows of some; the others are 0."""
+    xp = memory.xp
+    places = np.full(memory.size, len(elements))
+    places[elements] = np.arange(len(elements))
+    zero = xp.zeros((1, *table.shape[1:]), dtype=table.dtype, device=device(table))
+    return xp.take(xp.concat([table, zero]), memory.index_array(places.tolist()), axis=0)
 
 
 def nothing(problem: Problem, width: int = 1) -> Slopes:

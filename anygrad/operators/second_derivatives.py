@@ -39,7 +39,7 @@ def along_elements(problem: Problem) -> Curvatures:
     """Return the second derivatives with respect to each element: the diagonal of the Hessian."""
     memory, elements = problem.memory, problem.elements
     if not len(elements):
-        slopes = nothing(problem)
+        slopes = nothing(problem, problem.base().shape[-1] if problem.vector else 1)
         return Curvatures(slopes, slopes.step)
     parts = [
         _along(element_lines(problem, elements[start : start + memory.block]), problem.scheme)
@@ -68,7 +68,7 @@ def along_direction(problem: Problem, direction: Array) -> Curvatures:
 def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
     """Return the derivatives with respect to elements i and j for all i < j, in the order of `itertools.combinations`.
 
-    They are of shape (m, 1); None, if there are not two elements.
+    They are of shape (m, p); None, if there are not two elements.
 
     At second order the points are those of M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions*
     (1964), equation 25.3.27.
@@ -76,7 +76,8 @@ def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
     memory, xp = problem.memory, problem.memory.xp
     parts = []
     elements = np.asarray(problem.elements, dtype=np.intp)
-    for pairs in _batches(combinations(range(len(elements)), 2), memory.block):
+    length = max(1, memory.block // max(1, problem.function.size))
+    for pairs in _batches(combinations(range(len(elements)), 2), length):
         table = np.asarray(pairs, dtype=np.intp)
         first, second = (diagonal.at(xp, memory.index_array(table[:, side].tolist())) for side in (0, 1))
         directions = xp.concat([first.steps, second.steps], axis=1)
@@ -125,7 +126,7 @@ def like(array: Array, leaf: Array) -> Array:
 
 def _along(lines: Lines, scheme: Scheme) -> Curvatures:
     steps = scheme.steps(lines, 2)
-    return Curvatures(scheme.differentiate(lines, steps, 2), _towards_room(lines, steps))
+    return Curvatures(scheme.differentiate(lines, steps, 2), towards_room(lines, steps))
 
 
 def _mixed(both: Lines, scheme: Scheme, first: Curvatures, second: Curvatures) -> Slopes:
@@ -147,7 +148,7 @@ def _mixed(both: Lines, scheme: Scheme, first: Curvatures, second: Curvatures) -
     return Slopes(value=value, step=first.slopes.step, error=error, flags=flags)
 
 
-def _towards_room(lines: Lines, steps: Array) -> Array:
+def towards_room(lines: Lines, steps: Array) -> Array:
     """Return the steps, negative where there is more room below than above."""
     if lines.lower is None or lines.upper is None:
         return steps if lines.upper is None else -steps
