@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anygrad.evaluators.journal import Journal
     from anygrad.evaluators.pool import Pool
     from anygrad.interop import jax_function, torch_function
+    from anygrad.operators.sparse.pattern import sparsity
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "numerical_gradient_2d",
     "partial_derivative",
     "plot",
+    "sparsity",
     "testing",
     "torch_function",
     "value_and_grad",
@@ -70,6 +72,7 @@ _LAZY = {
     "check_gradient": "anygrad.check",
     "jax_function": "anygrad.interop",
     "plot": "anygrad.plot",
+    "sparsity": "anygrad.operators.sparse.pattern",
     "testing": "anygrad.testing",
     "torch_function": "anygrad.interop",
 }

@@ -45,7 +45,8 @@ def jacobian(
     sparsity
         Where the Jacobian may have other entries than 0, with a row for each element of f(x) and a column for each of
         x (in C order, where these have several dimensions): a SciPy sparse array, of which all stored entries count; a
-        boolean array of NumPy or of x's library; or a sparse Jacobian that was computed before. With ``"detect"``
+        boolean array of NumPy or of x's library; a sparse Jacobian that was computed before; or what `sparsity` made of
+        one of these, for many calls. With ``"detect"``
         it is found from values of f. None takes all entries. x and f(x) must then be one array each.
     args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
@@ -69,7 +70,7 @@ def jacobian(
         As `numerical_gradient`, whose warning is given as well; ValueError also if the shapes that f returns differ
         between points, or if ``sparsity`` has another shape or lacks entries.
     ImportError
-        If ``sparsity`` is given, and SciPy or networkx is not installed.
+        If ``sparsity`` is given, and SciPy is not installed.
 
     Notes
     -----
