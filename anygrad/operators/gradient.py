@@ -377,7 +377,8 @@ class Gradient:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the gradient at x, or f(x) and the gradient."""
         options = self._options
-        x, others, argnums = chosen_arguments(args, self._argnums)
+        alone = len(args) == 1 and self._argnums == 0  # as nearly always
+        x, others, argnums = (args[0], (), None) if alone else chosen_arguments(args, self._argnums)
         if others or kwargs:
             options = dataclasses.replace(options, args=others, kwargs=kwargs, argnums=argnums)
         function = options.function(self._f)

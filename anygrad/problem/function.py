@@ -132,8 +132,10 @@ class Function:
         return value
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
-        if self.alone and hasattr(value, "dtype") and [tuple(value.shape)[leading:]] == self.shapes:
-            return [value]  # as nearly always
+        if self.alone and (hasattr(value, "dtype") or type(value) is float):
+            shape = () if type(value) is float else tuple(value.shape)[leading:]
+            if [shape] == self.shapes:  # as nearly always
+                return [value]
         if value is None:  # no empty tree
             wanted = "an array, a number or a tree of these" if self._shape is None else "an array like x"
             raise TypeError(
