@@ -235,8 +235,8 @@ def engines(session: nox.Session) -> None:
 @nox.session
 def minimums(session: nox.Session) -> None:
     """The oldest versions of what is always installed, and of what sparse Jacobians need."""
-    sparse = ("scipy==1.13.0", "networkx==3.1")
-    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
+    sparse = "scipy==1.13.0"
+    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", sparse)
     run_tests(session, "numpy", ignore=BATTERIES + OF_OURS_ALONE)
 
 

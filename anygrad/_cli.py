@@ -208,9 +208,7 @@ def _scheme(name: str, step: float | None) -> Scheme:
     if found[0] == "adaptive":
         return anygrad.Adaptive(step=step)
     if found[0] == "complex":
-        if step is not None:
-            raise Refusal(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
-        return anygrad.Complex()
+        return anygrad.Complex(step=step)
     kinds: dict[str, Any] = {"central": anygrad.Central, "forward": anygrad.Forward, "backward": anygrad.Backward}
     scheme: Scheme = kinds[found[1]](**({"order": int(found[2])} if found[2] else {}), step=step)
     return scheme

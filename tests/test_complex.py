@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from problems import PROBLEMS, SECOND, VECTOR
@@ -213,3 +215,64 @@ def test_what_the_complex_step_cannot_do_is_refused(lib):
     x = X.copy()
     with pytest.raises(TypeError, match="returned a real number for a complex x"):  # a copy, which no closure reads
         anygrad.numerical_gradient(lambda _: (x**2).sum(), x, scheme=COMPLEX)
+
+
+X = np.array([0.5, 1.5, 2.0])
+
+
+def waves(lib, x):
+    """exp(i x), summed: a complex function of a real x, of x's library."""
+    complex_ = "complex128" if str(x.dtype).endswith("64") else "complex64"
+    real, imag = lib.numpy(lib.xp.cos(x)), lib.numpy(lib.xp.sin(x))
+    return lib.asarray(real + 1j * imag, complex_)
+
+
+@pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Forward(), anygrad.Adaptive()], ids=repr)
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+def test_complex_values_of_a_real_x(lib, dtype, scheme):
+    if dtype not in {"float32", "float64"}:
+        pytest.skip("no complex numbers of the same precision")
+    x = lib.asarray(X, dtype)
+    right, bend = 1j * np.exp(1j * X), -np.exp(1j * X)
+    rough = {"float32": 2e-2, "float64": 1e-5}[dtype]
+    precision = {"float32": "complex64", "float64": "complex128"}[dtype]
+    options = {"scheme": scheme}
+    jacobian = anygrad.jacobian(lambda x: waves(lib, x), x, **options)
+    gradient = anygrad.numerical_gradient(lambda x: lib.xp.sum(waves(lib, x)), x, **options)
+    slopes = anygrad.derivative(lambda x: waves(lib, x), x, **options)
+    product = anygrad.jvp(lambda x: waves(lib, x), x, np.ones(3), **options)
+    for found, expected in ((jacobian, np.diag(right)), (gradient, right), (slopes, right), (product, right)):
+        assert str(found.dtype).endswith(precision)
+        assert np.allclose(lib.numpy(found), expected, atol=rough)
+    hessian = anygrad.hessian(lambda x: lib.xp.sum(waves(lib, x)), x)
+    assert str(hessian.dtype).endswith(precision)
+    assert np.allclose(lib.numpy(hessian), np.diag(bend), atol=10 * rough)
+
+
+@pytest.mark.parametrize("number", [complex, np.complex64, np.complex128], ids=lambda kind: kind.__name__)
+def test_complex_numbers_of_a_real_x(lib, number):
+    x = lib.asarray(X, "float32")
+    found = anygrad.numerical_gradient(lambda x: number((1 + 2j) * lib.numpy(x).sum()), x)
+    assert np.allclose(lib.numpy(found), 1 + 2j, atol=1e-2)
+
+
+def test_complex_values_at_some_points_alone():
+    found = anygrad.numerical_gradient(lambda x: np.emath.sqrt(x[0]), np.zeros(1), scheme=anygrad.Central(step=0.25))
+    assert np.allclose(found, (0.5 - 0.5j) / 0.5)
+
+
+def test_a_complex_step_says_that_it_cannot():
+    for operator in anygrad.numerical_gradient, anygrad.hessian:
+        with pytest.raises(TypeError, match=r"f returns complex numbers for a real x.*anygrad.Central"):
+            operator(lambda x: np.exp(1j * x).sum(), X, scheme=anygrad.Complex())
+
+
+def test_evaluators_agree_on_complex_values(tmp_path):
+    def f(x):
+        return np.exp(1j * x).sum(axis=-1)
+
+    with ThreadPoolExecutor(1) as executor:
+        journal = anygrad.Journal(tmp_path / "a.journal")
+        for evaluator in anygrad.Loop(in_place=False), anygrad.Batch(), anygrad.Pool(executor), journal, journal:
+            found = anygrad.numerical_gradient(f, X, evaluator=evaluator)
+            assert np.allclose(found, 1j * np.exp(1j * X), atol=1e-6)

@@ -77,7 +77,7 @@ def test_a_wrong_option_is_an_error_at_once(options, error, message):
 
 def test_it_says_what_it_is():
     gradient = anygrad.grad(cubes, scheme=anygrad.Central(order=4))
-    assert repr(gradient) == "anygrad.grad(cubes, scheme=Central(order=4, step=None, noise=None))"
+    assert repr(gradient) == "anygrad.grad(cubes, scheme=Central(order=4, step=None, noise=None, rel_step=None))"
     assert repr(anygrad.grad(cubes)) == "anygrad.grad(cubes)"
     assert gradient.__name__ == "grad(cubes)"
     assert "gradient of cubes" in inspect.getdoc(gradient)

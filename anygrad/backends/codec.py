@@ -87,10 +87,12 @@ def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
 
 
 def narrowed(values: Raw, dtype: np.dtype[Any]) -> Raw:
-    """Convert numbers to a dtype, or to its real counterpart if they are real. Booleans stay what they are."""
+    """Convert numbers to a dtype, or to its real or complex counterpart. Booleans stay what they are."""
     if values.dtype == dtype or values.dtype.kind == "b":
         return values
-    return cast(values, dtype if values.dtype.kind == "c" else real_dtype(dtype))
+    if values.dtype.kind == "c":
+        return cast(values, np.result_type(dtype, np.complex64))
+    return cast(values, real_dtype(dtype))
 
 
 def composed(real: Raw, imag: Raw) -> Raw:

@@ -28,7 +28,6 @@ from anygrad.backends.returned import (
     host_number,
     host_numbers,
     require_one_element,
-    require_real,
     require_same_device,
 )
 
@@ -129,7 +128,7 @@ class ArrayApiMemory(Memory):
         if not xp.isdtype(whole.dtype, "bool"):
             is_complex = xp.isdtype(whole.dtype, "complex floating")
             with np.errstate(all="ignore"):  # of libraries that are built on NumPy
-                whole = xp.astype(whole, self.data.dtype if is_complex else self._real)
+                whole = xp.astype(whole, complex_dtype(xp, self._real) if is_complex else self._real)
         return reshaped(xp, whole, tuple(shape))
 
     # f's values
@@ -138,18 +137,15 @@ class ArrayApiMemory(Memory):
         """Return a result of f as a 0-d array on x's device, or a Python number; raise if it is not one number."""
         xp, value = self.xp, self.detached(value)
         if not self.backend.is_like(value, self.array):
-            number = host_number(value, library=self.library, complex_allowed=self.complex)
+            number = host_number(value, library=self.library)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
         # Nearly always it can be returned as it is, which is quickly seen.
         if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self.device:
             return value
         require_one_element(value.shape)
         require_same_device(device(value), self.device)
-        if not xp.isdtype(value.dtype, "real floating"):
-            if xp.isdtype(value.dtype, "complex floating"):
-                require_real(value, complex_allowed=self.complex)
-            else:
-                value = xp.astype(value, self._working)
+        if not xp.isdtype(value.dtype, ("real floating", "complex floating")):
+            value = xp.astype(value, self._working)
         return xp.reshape(value, ()) if value.ndim else value
 
     def read_arrays(self, values: Sequence[Any]) -> Array:
@@ -167,13 +163,12 @@ class ArrayApiMemory(Memory):
         """Return an array, a number or a list of numbers that f returned as a working array; raise if it is neither."""
         xp, value = self.xp, self.detached(value)
         if not self.backend.is_like(value, self.array):
-            numbers = host_numbers(value, library=self.library, complex_allowed=self.complex)
+            numbers = host_numbers(value, library=self.library)
             dtype = complex_dtype(xp, self._working) if numbers.dtype.kind == "c" else self._working
             return reshaped(xp, xp.asarray(numbers.tolist(), dtype=dtype, device=self.device), numbers.shape)
         require_same_device(device(value), self.device)
         if not xp.isdtype(value.dtype, "complex floating"):
             return xp.astype(value, self._working, copy=False)
-        require_real(value, complex_allowed=self.complex)
         return xp.astype(value, complex_dtype(xp, self._working), copy=False)
 
     def _joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:

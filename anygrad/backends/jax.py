@@ -20,7 +20,6 @@ from anygrad.backends.functional import FunctionalMemory
 from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.returned import (
     no_complex_counterpart,
-    require_real,
     require_same_device,
 )
 
@@ -107,8 +106,6 @@ class JaxBackend(HostBackend):
                 " make x an argument of the function that is transformed, or differentiate outside of it"
             )
         require_same_device(value.devices(), memory.array.devices())
-        if jnp.iscomplexobj(value):
-            require_real(value, complex_allowed=memory.complex)
 
     def read(self, value: jax.Array) -> Raw:
         array = np.asarray(value)

@@ -17,7 +17,6 @@ from anygrad.backends.returned import (
     no_complex_counterpart,
     require_numbers,
     require_one_element,
-    require_real,
 )
 
 # What stays in the cache, with what f makes of it.
@@ -86,7 +85,7 @@ class NumpyBackend(HostBackend):
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
             value = _unmasked(value).reshape(())[()]
-        return host_number(value, library=self.name, complex_allowed=memory.complex)
+        return host_number(value, library=self.name)
 
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
         if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
@@ -95,8 +94,6 @@ class NumpyBackend(HostBackend):
 
     def require_known(self, value: NDArray[Any], memory: HostMemory) -> None:
         require_numbers(value.dtype.kind in "biufc", value)
-        if value.dtype.kind == "c":
-            require_real(value, complex_allowed=memory.complex)
 
     def read(self, value: NDArray[Any]) -> Raw:
         return _unmasked(value)

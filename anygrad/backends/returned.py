@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Sequence
@@ -20,14 +21,11 @@ def type_name(value: object) -> str:
     )
 
 
-def host_number(value: object, *, library: str, complex_allowed: bool) -> Any:
+def host_number(value: object, *, library: str) -> Any:
     """Return a number that is not an array of x's library as a Python or NumPy scalar; raise if it is none."""
     if isinstance(value, np.generic) and value.dtype.kind not in "biufc":
         raise TypeError(_no_number(value))
-    if isinstance(value, (complex, np.complexfloating)):
-        require_real(value, complex_allowed=complex_allowed)
-        return value
-    if isinstance(value, (float, np.generic)):
+    if isinstance(value, (float, complex, np.generic)):
         return value
     if isinstance(value, numbers.Real):
         return _float(value)
@@ -51,7 +49,7 @@ def _float(number: numbers.Real) -> float:
         ) from None
 
 
-def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.ndarray[Any, Any]:
+def host_numbers(value: object, *, library: str) -> np.ndarray[Any, Any]:
     """Return a number, or a (nested) list of numbers, that f returned as an array; raise if it is neither."""
     if isinstance(value, list):
         try:
@@ -60,10 +58,8 @@ def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.nd
             raise ValueError(
                 "f returned a nested list whose parts differ in length: return an array, or a tuple of lists"
             ) from None
-        if value.dtype.kind == "c":
-            require_real(value.reshape(-1)[0], complex_allowed=complex_allowed)
         return value
-    return np.asarray(host_number(value, library=library, complex_allowed=complex_allowed))
+    return np.asarray(host_number(value, library=library))
 
 
 def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
@@ -77,14 +73,6 @@ def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
     if numbers.dtype.kind not in "iuf":
         raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of them was expected")
     return numbers
-
-
-def require_real(value: object, *, complex_allowed: bool) -> None:
-    if not complex_allowed:
-        raise TypeError(
-            f"f returned a complex number ({value!r}), but x is real: return its real part, its imaginary part or"
-            " its absolute value, or pass a complex x"
-        )
 
 
 def neither_real_nor_holomorphic() -> TypeError:
@@ -128,4 +116,9 @@ def _no_number(value: object) -> str:
     hint = ": does it lack a return statement?" if value is None else f" ({value!r:.60})."
     if isinstance(value, tuple) and len(value) == 2:
         hint = ": if it is (value, aux), pass has_aux=True, or let f return the value alone"
+    if inspect.iscoroutine(value) or inspect.isgenerator(value):
+        value.close()  # nobody will wait for it
+        hint = ": it is async; write lambda x: asyncio.run(f(x))"
+        if inspect.isgenerator(value):
+            hint = ": it has a yield in it; write return in its place"
     return f"f returned {'None' if value is None else 'a ' + type_name(value)}, but one number was expected{hint}"

@@ -21,7 +21,6 @@ from anygrad.backends.functional import CHUNK_BYTES
 from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.returned import (
     no_complex_counterpart,
-    require_real,
     require_same_device,
 )
 
@@ -132,8 +131,6 @@ class TorchBackend(HostBackend):
 
     def require_known(self, value: torch.Tensor, memory: HostMemory) -> None:
         require_same_device(value.device, memory.array.device)
-        if value.is_complex():
-            require_real(value, complex_allowed=memory.complex)
 
     def read(self, value: torch.Tensor) -> Raw:
         tensor = value.detach().resolve_conj().resolve_neg()
@@ -144,7 +141,7 @@ class TorchBackend(HostBackend):
         if numbers.dtype.kind == "b":
             return tensor
         dtype = memory.array.dtype
-        return tensor.to(dtype if numbers.dtype.kind == "c" else dtype.to_real())
+        return tensor.to(dtype.to_complex() if numbers.dtype.kind == "c" else dtype.to_real())
 
     def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[torch.Tensor, Raw]:
         points = torch.empty(shape, dtype=memory.array.dtype, device="cpu")  # whatever the default device is

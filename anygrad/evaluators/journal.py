@@ -258,6 +258,7 @@ def _facts(problem: Problem, key: object) -> Facts:
         f = f.func
     named = {"operator": options.operator, **options.also, "scheme": options.scheme, "bounds": options.bounds}
     named |= {"f": getattr(f, "__qualname__", type(f).__qualname__), "key": key}
+    named |= leaves.held or {}
     facts = {label: [f"{' '.join(shown(value).split()):.60}", digest(value).hex()] for label, value in named.items()}
     for name, array, backend in zip(leaves.tree.names, leaves.arrays, leaves.backends, strict=True):
         facts[name] = [f"{backend.name} {array.dtype} of shape {tuple(array.shape)}", digest(array).hex()]

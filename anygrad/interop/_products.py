@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.operators import directional
-from anygrad.operators.gradient import qualname_of
 from anygrad.operators.partials import partials
-from anygrad.problem.function import Function
+from anygrad.problem.function import Function, qualname_of
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.result import arrays_of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.base import Lines, Slopes
 from anygrad.schemes.stencil import centred
-from anygrad.schemes.steps import near_optimal_steps
+from anygrad.schemes.steps import choose_steps, near_optimal_steps, relative_steps, spread_steps, validate_step
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,18 @@ class Complex:
     A gradient of n elements costs n calls of f, and 4 more to see whether f keeps the imaginary part. x is of float32,
     float64 or longdouble; bounds are not obeyed, as points off the real axis are in no interval.
 
+    Parameters
+    ----------
+    step, rel_step
+        As in `Central`: along the imaginary axis for first derivatives, along the real one for second derivatives. By
+        default so small that its square is nothing beside ``|x|``, and that of `Central`.
+
     Raises
     ------
     TypeError
         If x is complex already, or of a dtype without a complex counterpart; if f drops the imaginary part.
     ValueError
-        If more than the second derivative is asked for.
+        If more than the second derivative is asked for, or a step is not positive and finite.
 
     Notes
     -----
@@ -48,13 +54,26 @@ class Complex:
     True
     """
 
+    step: Any = None
+    rel_step: Any = None
     samples_complex: ClassVar[bool] = True
     inspects_values: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        validate_step(self.step)
+        validate_step(self.rel_step, "rel_step")
 
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the step of each line: along the imaginary axis for n = 1, along the real one for n = 2."""
         _validate_n(n)
-        return _imaginary_step(lines) if n == 1 else near_optimal_steps(lines, centred(2))
+        if n == 2:
+            return choose_steps(self.step, self.rel_step, lines, centred(2), None)
+        # Off the real axis no step is too small to change x.
+        steps = _imaginary_step(lines) if self.step is None else spread_steps(self.step, lines)
+        if self.rel_step is None:
+            return steps
+        relative = relative_steps(self.rel_step, lines)
+        return lines.xp.where(relative > (0.0 if self.step is None else steps), relative, steps)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the first or second derivatives of ``lines``."""
@@ -116,6 +135,11 @@ def _require_kept(lines: Lines, slope: Array, suspect: Array) -> None:
     # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
     reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)
     if lines.any(reliable & ~_alike(xp, claimed, narrow)):
+        if lines.any(xp.imag(lines.base()) != 0):
+            raise TypeError(
+                "f returns complex numbers for a real x, from which a complex step cannot tell their derivative: use"
+                " anygrad.Central() or anygrad.Adaptive(), or differentiate its real and imaginary part"
+            )
         raise _dropped("does not change with the imaginary part of x as it does with the real one")
 
 

@@ -19,6 +19,7 @@ class _Difference:
     order: int = 1
     step: Step = None
     noise: float | None = None
+    rel_step: float | Array = None
     samples_complex: ClassVar[bool] = False
     inspects_values: ClassVar[bool] = False
 
@@ -26,10 +27,11 @@ class _Difference:
         self._validate_order()
         validate_noise(type(self).__name__, self.noise)
         validate_step(self.step)
+        validate_step(self.rel_step, "rel_step")
 
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the step of each line for the n-th derivative."""
-        return choose_steps(self.step, lines, self._stencil(n), self.noise)
+        return choose_steps(self.step, self.rel_step, lines, self._stencil(n), self.noise)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the n-th derivatives of ``lines``.
@@ -76,12 +78,15 @@ class Central(_Difference):
     noise
         Relative error of f's values, where that is known and more than rounding: a simulation that stops at a
         tolerance of 1e-6 has about that. The default step is then chosen for it.
+    rel_step
+        The step relative to each element: it is ``rel_step * |x|``, and no less than ``step``, if both are given; the
+        default step where x is 0 and ``step`` is not given. A number, an array or a tree, as ``step``.
 
     Raises
     ------
     ValueError
-        If ``order`` is not even and positive, ``noise`` not between 0 and 1, or ``step`` not positive and finite, or
-        (when used) too small to change an element of x.
+        If ``order`` is not even and positive, ``noise`` not between 0 and 1, ``step`` or ``rel_step`` not positive and
+        finite, or (when used) too small to change an element of x.
     TypeError
         If ``order`` is not an integer, ``step`` or ``noise`` not a number.
 
@@ -116,7 +121,7 @@ class Forward(_Difference):
     ----------
     order
         Order of accuracy, 1 or more. A gradient of n elements costs ``n * order + 1`` calls of f.
-    step, noise
+    step, noise, rel_step
         As in `Central`.
 
     Raises
@@ -149,7 +154,7 @@ class Backward(_Difference):
     ----------
     order
         Order of accuracy, 1 or more. A gradient of n elements costs ``n * order + 1`` calls of f.
-    step, noise
+    step, noise, rel_step
         As in `Central`.
 
     Raises
@@ -232,7 +237,7 @@ def require_room(lines: Lines, steps: Array, *, above: Array) -> None:
     if lines.any(xp.isfinite(lines.at) & (moved == lines.at)):
         raise ValueError(
             "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
-            " on both sides: widen them, leave that element out of x, or give another direction"
+            " on both sides: widen them, hold that element with fixed=, or give another direction"
         )
 
 
