@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends.arrays import Elements, Indices, complex_copy, dense, wide_copy
-from anygrad.backends.codec import composed, overlaid
+from anygrad.backends.arrays import Elements, Indices, complex_copy, composed, dense, reshaped, wide_copy
 
 Function: TypeAlias = Callable[[Any], Any]
 Read: TypeAlias = Callable[[Any], Any]
@@ -154,12 +154,26 @@ class Memory:
         raise NotImplementedError
 
     def overlay(self, indices: Array, numbers: Array) -> Array:
-        """Return all elements, with numbers in the places of an integer array of ``xp``."""
-        return overlaid(self.elements(range(self.size)), indices, numbers)
+        """Return all elements, with numbers in the places of an integer array of ``xp``.
+
+        Where the numbers are real, so are the elements: their real parts.
+        """
+        own, xp = self.elements(range(self.size)), self.xp
+        if self.complex and xp.isdtype(numbers.dtype, "real floating"):
+            own = xp.real(own)
+        return self.put(xp.astype(own, numbers.dtype, copy=True), indices, numbers)
+
+    def put(self, flat: Array, where: Any, numbers: Array) -> Array:
+        """Return an array of one dimension with numbers in some places: ``flat`` itself, if it can be written.
+
+        The places are a slice, or an integer array as `index_array` makes it.
+        """
+        flat[where] = numbers
+        return flat
 
     def compose(self, real: Array, imag: Array) -> Array:
         """Return complex working numbers from their parts."""
-        return composed(real, imag)
+        return composed(self.xp, real, imag)
 
     def index_array(self, elements: Iterable[int]) -> Array:
         """Return elements as an integer array of ``xp``."""
@@ -267,6 +281,18 @@ class Memory:
 
         With ``vector``, it is a list of arrays.
         """
+        if not vector:
+            return self.joined([reshaped(self.xp, self.numbers(value), (count,))], (count,))
+        parts = [self.numbers(part) for part in value]
+        tables = [reshaped(self.xp, part, (count, math.prod(part.shape[1:]))) for part in parts]
+        return self.joined(tables, (count, 0))
+
+    def numbers(self, value: Any) -> Array:
+        """Read an array, a number or a list of numbers that f returned as numbers of ``xp``; raise if it is neither."""
+        raise NotImplementedError
+
+    def joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
+        """Join such numbers along their last axis to a new working array; of this shape, if there are none."""
         raise NotImplementedError
 
     # Visits: what `evaluate` is made of

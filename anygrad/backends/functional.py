@@ -1,4 +1,4 @@
-"""Arrays computed with where they are: what all such memories share, and that of immutable, lazy or traced arrays."""
+"""Arrays computed with by their own library, where they are; among them those that are immutable, lazy or traced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from anygrad.backends.arrays import (
     Indices,
     broadcast,
     complex_dtype,
-    composed,
     index_array,
     real_dtype,
     reshaped,
@@ -32,25 +31,17 @@ from anygrad.backends.returned import (
     require_same_device,
 )
 
-# The bytes of points that keep a device busy of whose memory nothing is known.
+# So many bytes of points keep a device busy, where its memory is not known.
 CHUNK_BYTES = 2**28
 
 
 class ArrayApiMemory(Memory):
-    """A `Memory` whose working arrays are of x's library, on x's device.
-
-    Attributes
-    ----------
-    data
-        The array to compute with and to write to: ``array`` itself, or another view of its memory.
-    library
-        The name by which messages know the library.
-    original
-        The elements as they were, an array of one dimension of x's dtype.
-    """
+    """A `Memory` whose working arrays are of x's library, on x's device."""
 
     chunk_bytes = CHUNK_BYTES
-    original: Array
+    data: Array  # the array to compute with and to write to: ``array`` itself, or another view of its memory
+    original: Array  # the elements as they were, an array of one dimension of x's dtype
+    library: str  # the name by which messages know the library
 
     def __init__(self, backend: Backend, array: Array, *, data: Array = None, rows: bool = False) -> None:
         data = array if data is None else data
@@ -73,18 +64,11 @@ class ArrayApiMemory(Memory):
     # What differs between libraries
 
     def detached(self, value: Any) -> Any:
-        """Return the array (a value of f, or points) detached from any autograd graph."""
+        """Return an array, or another value of f, detached from any autograd graph."""
         return value
 
     def compose(self, real: Array, imag: Array) -> Array:
-        return composed(real, imag)
-
-    def put(self, flat: Array, where: Any, numbers: Array) -> Array:
-        """Return an array of one dimension with numbers in some places: ``flat`` itself, if it can be written.
-
-        The places are a slice, or an integer array as `index_array` makes it.
-        """
-        raise NotImplementedError
+        return real + imag * 1j  # the standard has nothing else; an infinite imaginary part makes the real one NaN
 
     # Numbers
 
@@ -104,12 +88,6 @@ class ArrayApiMemory(Memory):
         else:
             numbers = xp.asarray(host_array(value, name).tolist(), dtype=self._working, device=self.device)
         return reshaped(xp, broadcast(xp.broadcast_to, numbers, shape, name), (self.size,))
-
-    def overlay(self, indices: Array, numbers: Array) -> Array:
-        own, xp = self.elements(range(self.size)), self.xp
-        if self.complex and xp.isdtype(numbers.dtype, "real floating"):
-            own = xp.real(own)
-        return self.put(xp.astype(own, numbers.dtype, copy=True), indices, numbers)
 
     def index_array(self, elements: Iterable[int]) -> Array:
         return index_array(self.data, elements)
@@ -140,7 +118,7 @@ class ArrayApiMemory(Memory):
         if not self.backend.is_like(value, self.array):
             number = host_number(value, library=self.library, complex_allowed=self.complex)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
-        # Nearly always it can be returned as it is, which is quickly seen.
+        # Nearly always it can be returned as it is: the quick test comes first.
         if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self.device:
             return value
         require_one_element(value.shape)
@@ -153,18 +131,10 @@ class ArrayApiMemory(Memory):
         return xp.reshape(value, ()) if value.ndim else value
 
     def read_arrays(self, values: Sequence[Any]) -> Array:
-        parts = [reshaped(self.xp, part, (math.prod(part.shape),)) for part in map(self._numbers, values)]
-        return self._joined(parts, (0,))
+        parts = [reshaped(self.xp, part, (math.prod(part.shape),)) for part in map(self.numbers, values)]
+        return self.joined(parts, (0,))
 
-    def read_many(self, value: Any, count: int, *, vector: bool = False) -> Array:
-        if not vector:
-            return self.xp.asarray(reshaped(self.xp, self._numbers(value), (count,)), copy=True)
-        parts = [self._numbers(part) for part in value]
-        tables = [reshaped(self.xp, part, (count, math.prod(part.shape[1:]))) for part in parts]
-        return self._joined(tables, (count, 0))
-
-    def _numbers(self, value: Any) -> Array:
-        """Return an array, a number or a list of numbers that f returned as a working array; raise if it is neither."""
+    def numbers(self, value: Any) -> Array:
         xp, value = self.xp, self.detached(value)
         if not self.backend.is_like(value, self.array):
             numbers = host_numbers(value, library=self.library, complex_allowed=self.complex)
@@ -176,7 +146,7 @@ class ArrayApiMemory(Memory):
         require_real(value, complex_allowed=self.complex)
         return xp.astype(value, complex_dtype(xp, self._working), copy=False)
 
-    def _joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
+    def joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
         if not parts:
             return self.xp.empty(nothing, dtype=self._working, device=self.device)
         return self.xp.concat(list(parts), axis=-1) if len(parts) > 1 else self.xp.asarray(parts[0], copy=True)

@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 from anygrad.backends.arrays import Indices, extent, overlapping
 from anygrad.backends.codec import Raw, narrowed, numpy_codec
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.returned import (
-    host_number,
-    no_complex_counterpart,
-    require_numbers,
-    require_one_element,
-    require_real,
-)
+from anygrad.backends.returned import host_number, require_numbers, require_one_element, require_real
 
-# What stays in the cache, with what f makes of it.
+# Points and f's temporary arrays stay in the cache.
 _CHUNK_BYTES = 256 * 2**10
 
 
@@ -60,14 +54,6 @@ class NumpyBackend(HostBackend):
 
     def interleaved(self, x: NDArray[Any], y: NDArray[Any]) -> bool:
         return not np.shares_memory(x, y)
-
-    def complexified(self, x: NDArray[Any]) -> NDArray[Any]:
-        if x.dtype.kind == "c" or x.dtype.itemsize < 4:
-            raise no_complex_counterpart(x.dtype)
-        return x.astype(np.result_type(x.dtype, np.complex64))
-
-    def widened(self, x: NDArray[Any]) -> NDArray[Any]:
-        return x.astype(np.result_type(x.dtype, np.float64))
 
     def forkable(self, x: NDArray[Any]) -> bool:
         return True
@@ -110,13 +96,6 @@ class NumpyBackend(HostBackend):
         array[...] = result
         return array
 
-    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[NDArray[Any], Raw]:
-        points = np.empty(shape, memory.array.dtype)
-        return points, self.stored(points)
-
-    def stored(self, array: NDArray[Any]) -> Raw:
-        return array.view(numpy_codec(array.dtype).storage)
-
 
 class NumpyMemory(HostMemory):
     """A `HostMemory` that gives an array its shape, strides and dtype again, should f have assigned to them."""
@@ -130,7 +109,7 @@ class NumpyMemory(HostMemory):
         if array.shape == shape and array.strides == strides and array.dtype is dtype:
             return False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy would have nobody assign to them
+            warnings.simplefilter("ignore")  # NumPy deprecates these assignments
             array.dtype = dtype
             array.shape = shape
             try:
@@ -142,10 +121,10 @@ class NumpyMemory(HostMemory):
 
 
 def _write_strides(array: NDArray[Any], strides: tuple[int, ...]) -> None:
-    """Write strides where NumPy keeps them: shorter ones that f has set are all that it then takes to fit an array."""
+    """Write strides where NumPy keeps them: once f has set shorter ones, NumPy refuses longer ones as out of bounds."""
     pointers = (ctypes.c_void_p * 4).from_address(id(array) + object.__basicsize__)  # data, ndim, shape, strides
     lengths, kept = ((ctypes.c_ssize_t * array.ndim).from_address(pointers[i] or 0) for i in (2, 3))
-    if (*lengths,) == array.shape and (*kept,) == array.strides:  # so NumPy lays out its objects as it always has
+    if (*lengths,) == array.shape and (*kept,) == array.strides:  # the layout is as in all versions so far
         kept[:] = list(strides)
 
 
@@ -153,8 +132,8 @@ def _require_plain_numbers(x: Any) -> None:
     """Raise for arrays of derived classes that carry more than numbers."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise TypeError(
-            "x is a masked array with elements that are masked, which f would be evaluated with: pass x.filled(0.0), or"
-            " x.compressed() and let f put its elements where they belong"
+            "x is a masked array in which some elements are masked, and f would be evaluated with those too: pass"
+            " x.filled(0.0), or x.compressed() and let f put its elements where they belong"
         )
     _require_no_unit(x, "x carries", "pass x.{}, and let f attach the unit to its argument")
 

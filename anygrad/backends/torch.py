@@ -13,17 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
-from anygrad.backends.arrays import Indices, extent, overlapping, wide_copy
+from anygrad.backends.arrays import Indices, complex_copy, extent, overlapping, wide_copy
 from anygrad.backends.base import Memory
 from anygrad.backends.codec import Codec, Raw, numpy_codec
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
 from anygrad.backends.functional import CHUNK_BYTES
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.returned import (
-    no_complex_counterpart,
-    require_real,
-    require_same_device,
-)
+from anygrad.backends.returned import require_real, require_same_device
 
 _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 
@@ -80,9 +76,7 @@ class TorchBackend(HostBackend):
         return not np.shares_memory(_memory_of(x.data), _memory_of(y.data))
 
     def complexified(self, x: torch.Tensor) -> torch.Tensor:
-        if x.is_complex() or x.itemsize < 4:
-            raise no_complex_counterpart(x.dtype)
-        return x.detach().to(x.dtype.to_complex())
+        return complex_copy(x.detach())
 
     def widened(self, x: torch.Tensor) -> torch.Tensor:
         return wide_copy(x.detach()).requires_grad_(x.requires_grad)
@@ -146,15 +140,14 @@ class TorchBackend(HostBackend):
         dtype = memory.array.dtype
         return tensor.to(dtype if numbers.dtype.kind == "c" else dtype.to_real())
 
-    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[torch.Tensor, Raw]:
-        points = torch.empty(shape, dtype=memory.array.dtype, device="cpu")  # whatever the default device is
-        return points, self.stored(points)
+    def points(self, shape: tuple[int, ...], memory: HostMemory) -> torch.Tensor:
+        return torch.empty(shape, dtype=memory.array.dtype, device="cpu")  # whatever the default device is
 
     def given(self, points: torch.Tensor, memory: HostMemory) -> torch.Tensor:
         return points.requires_grad_() if memory.array.requires_grad else points
 
-    def stored(self, array: torch.Tensor) -> Raw:
-        return _memory_of(array.data).view(_codec_of(array.dtype).storage)
+    def stored(self, array: torch.Tensor, codec: Codec) -> Raw:
+        return _memory_of(array.data).view(codec.storage)
 
     # Modes
 
@@ -188,7 +181,8 @@ class TorchMemory(HostMemory):
         # rightly so, as every element is put back.
         self._data = array.data
         self._place = _place(self._data)
-        codec, stored = _codec_of(array.dtype), backend.stored(array)
+        codec = _codec_of(array.dtype)
+        stored = backend.stored(array, codec)
         super().__init__(backend, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
 
     def reattach(self) -> bool:
