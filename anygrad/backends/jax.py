@@ -57,9 +57,6 @@ class JaxBackend(HostBackend):
         with _float64(True):
             return wide_copy(x)
 
-    def context(self, x: jax.Array) -> AbstractContextManager[object]:
-        return self.arrival(x)()
-
     def arrival(self, x: jax.Array) -> Callable[[], AbstractContextManager[object]]:
         return _float64 if x.dtype.name in {"float64", "complex128"} else nullcontext
 

@@ -58,9 +58,6 @@ class NumpyBackend(HostBackend):
     def forkable(self, x: NDArray[Any]) -> bool:
         return True
 
-    def pattern(self, x: Any) -> Any:
-        return x
-
     def sparse(self, values: NDArray[Any], rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
         import scipy.sparse  # noqa: PLC0415 - an extra
 
@@ -80,7 +77,7 @@ class NumpyBackend(HostBackend):
         return super().numbers(value, memory)
 
     def require_known(self, value: NDArray[Any], memory: HostMemory) -> None:
-        require_numbers(value.dtype.kind in "biufc", value)
+        require_numbers(value)
         if value.dtype.kind == "c":
             require_real(value, complex_allowed=memory.complex)
 
