@@ -83,10 +83,10 @@ class Points:
         elements = self.elements[first * width : last * width]
         if last - first <= 1:
             return Points(elements, numbers, self.part, max(1, stop - start))
+        groups = Points(elements, numbers, self.part, repeat)
         if start % repeat == stop % repeat == 0:
-            return Points(elements, numbers, self.part, repeat)
-        groups = np.asarray(elements, dtype=np.intp).reshape(-1, width)
-        own = groups[np.arange(start, stop) // repeat - first]
+            return groups
+        own = groups.each[start - first * repeat : stop - first * repeat]
         return Points(own.reshape(-1), numbers, self.part)
 
 
@@ -241,6 +241,34 @@ class Memory:
         """Return a new array of x's library that holds the points along a leading axis."""
         raise NotImplementedError
 
+    def placed(self, points: Points) -> tuple[Array, Array]:
+        """Return places in the flat memory of a table of points, and the numbers to write there, in x's dtype."""
+        each, length = points.each, self.row or self.size
+        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
+        numbers = self.rounded(each.reshape(-1), points.part, self.xp.reshape(points.numbers, (-1,)))
+        return self.index_array(places.reshape(-1)), numbers
+
+    def placed_by_slices(self, points: Points) -> list[tuple[slice | Array, Array]]:
+        """Return the same in pieces: where single elements follow each other, the places are slices."""
+        elements, part, repeat, size = points.elements, points.part, points.repeat, self.size
+        count, width = points.numbers.shape
+        if not (count and width):
+            return []
+        if width > 1 or not isinstance(elements, range) or self.row is not None:
+            return [self.placed(points)]
+        # Down the diagonals: the element after the next ``repeat`` points is one further.
+        return [
+            (
+                slice(i * size + elements.start, count * size, repeat * size + 1),
+                self.rounded(elements, part, points.numbers[i::repeat, 0]),
+            )
+            for i in range(repeat)
+        ]
+
+    def rounded(self, elements: Elements, part: int | None, numbers: Array) -> Array:
+        """Return elements, with the part set to working numbers, as ``array`` holds them."""
+        raise NotImplementedError
+
     def is_perturbed(self, array: Array, points: Points) -> bool:
         """Return whether an array still is as `perturbed` made it; True where f cannot write to it."""
         raise NotImplementedError
@@ -261,7 +289,7 @@ class Memory:
 
     def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
         """Return f, written for one point, as a function of many `Points`; None if the library has no vmap."""
-        many = self.backend.vmap(f, self.array)
+        many = self.backend.vmap(f, self.parts[0][0].array)
         return None if many is None else lambda points: many(self.perturbed(points))
 
     def read_many(self, value: Any, count: int, *, vector: bool = False) -> Array:

@@ -77,7 +77,7 @@ class DeviceMemory(ArrayApiMemory):
         table = xp.empty((count, self.row or self.size), dtype=self.data.dtype, device=self.device)
         table[...] = self.originals(points)
         flat = xp.reshape(table, (-1,))  # a view
-        for where, numbers in self._written(points):
+        for where, numbers in self.placed_by_slices(points):
             self.put(flat, where, numbers)
         return self.given(xp.reshape(table, (count, *self.point_shape)))
 
@@ -87,21 +87,6 @@ class DeviceMemory(ArrayApiMemory):
             if bool(all_of(self.xp, now == expected)):  # nearly always: there is no NaN
                 return True
         return bool(all_of(self.xp, self._equal(now, expected)))
-
-    def _written(self, points: Points) -> list[tuple[Any, Array]]:
-        """Return places in the flat memory of a table of points, and the numbers to be written there."""
-        elements, part, repeat = points.elements, points.part, points.repeat
-        if not (len(points) and points.width):
-            return []
-        if points.width == 1 and isinstance(elements, range) and self.row is None:
-            # Down the diagonals: the element after the next ``repeat`` points is one further.
-            step, stop = repeat * self.size + 1, len(points) * self.size
-            starts = (i * self.size + elements.start for i in range(repeat))
-            return [
-                (slice(start, stop, step), self.rounded(elements, part, points.numbers[i::repeat, 0]))
-                for i, start in enumerate(starts)
-            ]
-        return [self.placed(points)]
 
     # Visits
 

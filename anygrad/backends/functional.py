@@ -154,14 +154,13 @@ class ArrayApiMemory(Memory):
     # Numbers to be written to x
 
     def taken(self, elements: Elements) -> Array:
-        """Return the original elements in x's dtype: for a range a view, where the library has views."""
+        """Return the original elements in x's dtype; those of a range are a view, if the library has views."""
         chosen = span_of(elements)
         if isinstance(chosen, slice):
             return self.original[chosen]
         return self.xp.take(self.original, self.index_array(chosen), axis=0)
 
     def rounded(self, elements: Elements, part: int | None, numbers: Array) -> Array:
-        """Return the elements, of which a part is set to working numbers, in x's dtype."""
         xp, dtype = self.xp, self.data.dtype if part is None else self._real
         with np.errstate(all="ignore"):  # of libraries that are built on NumPy
             numbers = xp.astype(numbers, dtype, copy=False)
@@ -171,18 +170,11 @@ class ArrayApiMemory(Memory):
             return self.compose(numbers, xp.imag(own)) if part == 0 else self.compose(xp.real(own), numbers)
 
     def originals(self, points: Points) -> Array:
-        """Return the original elements of each point, or of all of them: (k, size), or (1, size)."""
+        """Return the original x, (1, size), or the row that each point belongs to, (k, size)."""
         if self.row is None:
             return self.original[None, :]
         rows = self.xp.reshape(self.original, (-1, self.row))
         return self.xp.take(rows, self.index_array(points.each[:, 0] // self.row), axis=0)
-
-    def placed(self, points: Points) -> tuple[Array, Array]:
-        """Return places in the flat memory of a table of points, and the numbers to be written there."""
-        each, length = points.each, self.row or self.size
-        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
-        numbers = self.rounded(each.reshape(-1), points.part, self.xp.reshape(points.numbers, (-1,)))
-        return self.index_array(places.reshape(-1)), numbers
 
     @property
     def point_shape(self) -> tuple[int, ...]:
@@ -197,27 +189,27 @@ class FunctionalMemory(ArrayApiMemory):
     """A `Memory` that writes nothing: each perturbed array is a new one."""
 
     def __init__(self, backend: Backend, array: Array, *, lazy: bool, rows: bool = False) -> None:
-        # A copy: f may assign to a lazy array, and JAX may be told to donate one.
+        # A copy: f may assign to a lazy array, or have JAX donate one.
         super().__init__(backend, array_namespace(array).asarray(array, copy=True), rows=rows)
         self.lazy = lazy
-        self.block = max(1, self.size)  # a library that works lazily is best given everything at once
+        self.block = max(1, self.size)  # lazy libraries do best with everything at once
         self.original = reshaped(self.xp, array, (self.size,))
 
-    def replaced(self, array: Array, element: int, raw: object) -> Array:
-        if is_dask_array(array):  # as lazily, in one step
+    def replaced(self, array: Array, element: Any, raw: object) -> Array:
+        if is_dask_array(array):  # as lazy as the rest, but in one step
             array = array.copy()
             array[np.unravel_index(element, array.shape)] = raw
             return array
-        return self.xp.where(_positions(array) == element, raw, array)
+        positions = self.xp.reshape(self.xp.arange(math.prod(array.shape), device=device(array)), array.shape)
+        return self.xp.where(positions == element, raw, array)
 
     def put(self, flat: Array, where: Any, numbers: Array) -> Array:
         if is_dask_array(flat):
             flat = flat.copy()
             flat[where] = numbers
             return flat
-        positions = _positions(flat)
         for i in range(where.shape[0]):
-            flat = self.xp.where(positions == where[i], numbers[i], flat)
+            flat = self.replaced(flat, where[i], numbers[i])
         return flat
 
     def perturbed(self, points: Points) -> Array:
@@ -242,9 +234,3 @@ class FunctionalMemory(ArrayApiMemory):
             return xp.empty((0,), dtype=self._working, device=self.device)
         values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
         return xp.astype(values, xp.result_type(self._working, values.dtype), copy=False)
-
-
-def _positions(x: Array) -> Array:
-    """Return the flat index of each element, in x's shape."""
-    xp = array_namespace(x)
-    return xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)

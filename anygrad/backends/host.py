@@ -11,7 +11,7 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.arrays import Elements, broadcast, multi_indices
-from anygrad.backends.base import Backend, Memory, Points
+from anygrad.backends.base import Backend, Memory, Points, span_of
 from anygrad.backends.codec import Codec, Raw, narrowed
 from anygrad.backends.returned import host_array, host_number, host_numbers, require_one_element
 
@@ -108,9 +108,7 @@ class HostMemory(Memory):
             self.cells = self.stored.data if self.packed and stored.flags.aligned else self.stored
 
     def elements(self, elements: Elements) -> Raw:
-        return self.codec.decode(
-            self._original[elements.start : elements.stop] if isinstance(elements, range) else self._original[elements]
-        )
+        return self.codec.decode(self._original[span_of(elements)])
 
     def round(self, elements: Elements, numbers: Raw) -> Raw:
         return self.codec.nearest(numbers)
@@ -137,25 +135,34 @@ class HostMemory(Memory):
         keep_freed_memory(_LARGE)
         shape = self.array.shape if self.row is None else self.array.shape[1:]
         array = self.backend.points((len(points), *shape), self)
-        stored = self.backend.stored(array, self.codec).reshape(len(points), self.row or self.size)
-        if self.row is None:
-            stored[...] = self._original
-        else:
-            stored[...] = self._original.reshape(-1, self.row)[points.each[:, 0] // self.row]
-        self._set(stored, points)
+        self._write(self.backend.stored(array, self.codec).reshape(len(points), self.row or self.size), points)
         return self.backend.given(array, self)
 
     def is_perturbed(self, array: Array, points: Points) -> bool:
         if self.cells is None:
             return True
         stored = self.backend.stored(array, self.codec).reshape(len(points), self.row or self.size)
-        return all(
-            same_bits(stored[span], self.backend.stored(self.perturbed(points[span]), self.codec))
-            for span in self.chunks(points, _COMPARED)  # a copy of all takes as much memory again
-        )
+        rows = max(1, _COMPARED // max(1, self.point_bytes))  # not all at once, to save memory
+        for start in range(0, len(points), rows):
+            some = points[start : start + rows]
+            expected = np.empty((len(some), stored.shape[1]), self.codec.storage)
+            self._write(expected, some)
+            if not same_bits(stored[start : start + rows], expected):
+                return False
+        return True
+
+    def _write(self, stored: Raw, points: Points) -> None:
+        """Write points to a table with a row for each of them."""
+        if self.row is None:
+            stored[...] = self._original
+        else:
+            stored[...] = self._original.reshape(-1, self.row)[points.each[:, 0] // self.row]
+        flat = stored.reshape(-1)
+        for where, raw in self.placed_by_slices(points):
+            flat[where] = raw
 
     def raw(self, elements: Elements, part: int | None, numbers: Raw) -> Iterable[Any]:
-        raw = self._encoded(elements, part, numbers) if self.complex else self.codec.encode(numbers)
+        raw = self.rounded(elements, part, numbers)
         return raw.data if self.packed else raw  # both make the items one at a time
 
     def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
@@ -172,7 +179,7 @@ class HostMemory(Memory):
 
     def write_all(self, part: int | None, numbers: Raw) -> Array:
         keep_freed_memory(8 * self.nbytes)
-        raw = self._encoded(range(self.size), part, numbers).reshape(self.stored.shape)
+        raw = self.rounded(range(self.size), part, numbers).reshape(self.stored.shape)
         if self.cells is None:
             decoded = self.codec.decode(raw.reshape(-1))
             return self.backend.from_host(decoded.reshape(tuple(self.array.shape)), self)
@@ -180,7 +187,7 @@ class HostMemory(Memory):
         return self.array
 
     def holds(self, part: int | None, numbers: Raw) -> bool:
-        return self.cells is None or same_bits(self.stored, self._encoded(range(self.size), part, numbers))
+        return self.cells is None or same_bits(self.stored, self.rounded(range(self.size), part, numbers))
 
     def gathered(self, results: list[Any]) -> Raw:
         if results and isinstance(results[0], np.ndarray):
@@ -232,27 +239,12 @@ class HostMemory(Memory):
                 self.stored[...] = self._original.reshape(self.stored.shape)
         return changed
 
-    def _encoded(self, elements: Elements, part: int | None, numbers: Raw) -> Raw:
+    def rounded(self, elements: Elements, part: int | None, numbers: Raw) -> Raw:
         if part is None or not self.complex:
             return self.codec.encode(numbers)
         with np.errstate(invalid="ignore"):  # a signalling NaN
             own = self.elements(elements)
         return self.codec.encode(self.compose(*((numbers, own.imag) if part == 0 else (own.real, numbers))))
-
-    def _set(self, stored: Raw, points: Points) -> None:
-        elements, repeat, size = points.elements, points.repeat, stored.shape[1]
-        if not points.width:
-            return
-        numbers = np.ascontiguousarray(points.numbers)
-        if points.width == 1 and isinstance(elements, range) and self.row is None:
-            flat = stored.reshape(-1)
-            for i in range(repeat):  # down the diagonals: the element after the next ``repeat`` points is one further
-                raw = self._encoded(elements, points.part, numbers[i::repeat, 0])
-                flat[i * size + elements.start :: repeat * size + 1][: len(raw)] = raw
-            return
-        each = points.each
-        raw = self._encoded(each.reshape(-1), points.part, numbers.reshape(-1))
-        stored[np.arange(len(points))[:, None], each if self.row is None else each % self.row] = raw.reshape(each.shape)
 
 
 def same_bits(a: Raw, b: Raw) -> bool:

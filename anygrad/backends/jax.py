@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad._typing import Array
-from anygrad.backends.arrays import Elements, Indices, wide_copy
+from anygrad.backends.arrays import Indices, wide_copy
 from anygrad.backends.base import Memory, Points
 from anygrad.backends.codec import Codec, Raw, codec_of, narrowed
 from anygrad.backends.functional import FunctionalMemory
@@ -131,7 +130,7 @@ class JaxMemory(HostMemory):
         return replaced
 
     def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
-        return super().vectorised(f) if self.row is not None else _vectorised(self, f, self._encoded)
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f)
 
 
 class JaxFunctionalMemory(FunctionalMemory):
@@ -143,7 +142,7 @@ class JaxFunctionalMemory(FunctionalMemory):
         return self.replaced(flat, where, numbers)
 
     def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
-        return super().vectorised(f) if self.row is not None else _vectorised(self, f, self.rounded)
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f)
 
 
 def _float64(enabled: bool = True) -> AbstractContextManager[object]:
@@ -199,9 +198,7 @@ _replaced = jax.jit(_with_replaced)
 # Vmap
 
 
-def _vectorised(
-    memory: Memory, f: Function, encoded: Callable[[Elements, int | None, Array], Array]
-) -> Callable[[Points], Any]:
+def _vectorised(memory: Memory, f: Function) -> Callable[[Points], Any]:
     """Return f as a function of points that are made inside the compiled call, so that XLA fuses the two.
 
     The result is kept for a function that was compiled already: it does not change, as a closure over objects may.
@@ -214,7 +211,7 @@ def _vectorised(
         if not width:
             return jax.vmap(f)(memory.perturbed(points))
         elements = points.each
-        numbers = encoded(elements.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
+        numbers = memory.rounded(elements.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
         numbers = xp.reshape(numbers, elements.shape)
         # A shorter chunk is padded with its last point, so that f is compiled once.
         length = lengths[width] = max(count, lengths.get(width, 0))

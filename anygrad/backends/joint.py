@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -147,10 +147,6 @@ class JointMemory(Memory):
     @property
     def point_bytes(self) -> int:
         return max((memory.nbytes for memory in self._memories), default=0)
-
-    def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
-        many = self.backend.vmap(f, self.array[0])
-        return None if many is None else lambda points: many(self.perturbed(points))
 
     def runs(self, points: Points) -> Iterable[tuple[Memory, Points]]:
         if not isinstance(points.elements, range):

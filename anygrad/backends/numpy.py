@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from anygrad.backends.arrays import Indices, extent, overlapping
 from anygrad.backends.codec import Raw, narrowed, numpy_codec
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.returned import host_number, require_numbers, require_one_element, require_real
+from anygrad.backends.returned import (
+    host_number,
+    no_complex_counterpart,
+    require_numbers,
+    require_one_element,
+    require_real,
+)
 
 # Points and f's temporary arrays stay in the cache.
 _CHUNK_BYTES = 256 * 2**10
@@ -54,6 +60,11 @@ class NumpyBackend(HostBackend):
 
     def interleaved(self, x: NDArray[Any], y: NDArray[Any]) -> bool:
         return not np.shares_memory(x, y)
+
+    def complexified(self, x: NDArray[Any]) -> NDArray[Any]:
+        if x.dtype.kind == "c" or x.dtype.itemsize < 4:
+            raise no_complex_counterpart(x.dtype)
+        return x.astype(np.result_type(x.dtype, np.complex64))
 
     def forkable(self, x: NDArray[Any]) -> bool:
         return True
