@@ -68,7 +68,7 @@ class ArrayApiMemory(Memory):
         return value
 
     def compose(self, real: Array, imag: Array) -> Array:
-        return real + imag * 1j  # the standard has nothing else; an infinite imaginary part makes the real one NaN
+        return real + imag * 1j  # the standard has no other way; an infinite imaginary part makes the real one NaN
 
     # Numbers
 

@@ -174,11 +174,11 @@ class TorchBackend(HostBackend):
 
 
 class TorchMemory(HostMemory):
-    """A `HostMemory` that gives a tensor its memory again, should f have assigned to its ``.data``."""
+    """A `HostMemory` that gives a tensor its memory back if f has assigned to its ``.data``."""
 
     def __init__(self, backend: TorchBackend, array: torch.Tensor, *, in_place: bool, rows: bool) -> None:
-        # .data, not .detach(): writes to it leave alone the version counter by which autograd finds stale tensors, and
-        # rightly so, as every element is put back.
+        # .data, not .detach(): writes to it do not advance the version counter by which autograd finds stale tensors.
+        # Nor should they, as every element is put back.
         self._data = array.data
         self._place = _place(self._data)
         codec = _codec_of(array.dtype)
@@ -193,7 +193,7 @@ class TorchMemory(HostMemory):
 
 
 class TorchDeviceMemory(DeviceMemory):
-    """A `DeviceMemory` of tensors, without their graphs; it gives a tensor its memory again, as `TorchMemory` does."""
+    """A `DeviceMemory` of tensors, without their graphs; it gives a tensor its memory back, as `TorchMemory` does."""
 
     def __init__(self, backend: TorchBackend, array: torch.Tensor, *, in_place: bool, rows: bool) -> None:
         data = array.data
@@ -233,7 +233,7 @@ def _chunk_bytes(on: torch.device) -> int:
 
 
 def _place(x: torch.Tensor) -> tuple[object, ...]:
-    """Return what changes of a tensor's data where it is given another memory or layout."""
+    """Return the attributes of a tensor's data that differ once it has another memory or layout."""
     return x.data_ptr(), x.shape, x.stride(), x.dtype
 
 
@@ -248,7 +248,7 @@ def _in_memory(x: torch.Tensor) -> bool:
 
 
 def _memory_of(data: torch.Tensor) -> NDArray[Any]:
-    """Return the memory of a CPU tensor; that of dtypes unknown to NumPy as integers."""
+    """Return the memory of a CPU tensor, as integers if NumPy lacks its dtype."""
     try:
         return np.asarray(data)
     except TypeError:
@@ -271,7 +271,7 @@ def _codec_of(dtype: torch.dtype) -> Codec:
 
 
 def _small_codec(dtype: torch.dtype) -> Codec:
-    """Return the codec of bfloat16 and the 8-bit formats: their bits are kept as integers."""
+    """Return the codec of bfloat16 or an 8-bit format, whose bits are kept as integers."""
     integers = _integers(dtype)
     storage = np.dtype(f"u{dtype.itemsize}")
     limits = torch.finfo(dtype)
@@ -309,7 +309,7 @@ def _autocast(device: str, cast: str | None) -> Any:
     return torch.autocast(device, dtype=getattr(torch, cast))
 
 
-# Promotion: PyTorch's matrix products promote nothing by themselves.
+# Promotion: PyTorch's matrix products do not promote dtypes by themselves.
 
 _REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _COMPLEX = (torch.complex32, torch.complex64, torch.complex128)
@@ -320,13 +320,13 @@ _CASTS = {
     torch.Tensor.chalf: torch.complex32,
     torch.Tensor.cfloat: torch.complex64,
 }
-# These need the very tensors that they are given: a copy has neither the gradient nor the graph.
+# These need the tensors themselves: a copy has neither the gradient nor the graph.
 _AUTOGRAD = {torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward}
 
 
 @dataclass(frozen=True, eq=False)
 class Promoting:
-    """f, in which all tensors narrower than dtype are widened, and casts to narrower dtypes as well."""
+    """f with every tensor narrower than dtype widened, even where f casts to a narrower dtype."""
 
     f: Callable[[Any], Any]
     dtype: torch.dtype
@@ -337,7 +337,7 @@ class Promoting:
 
 
 class _Promotion(TorchFunctionMode):  # type: ignore[misc]  # types are checked without PyTorch: it is Any
-    """Widens what functions of PyTorch are given and return. A tensor of f's own that is written keeps its dtype."""
+    """Widens the arguments and results of PyTorch's functions. A tensor of f's own that is written keeps its dtype."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
