@@ -639,10 +639,6 @@ class Backend:
         """Let a forked process do without the threads that the library had before."""
 
 
-def names() -> tuple[str, ...]:
-    return (*dict.fromkeys(_MODULES.values()), _GENERIC)
-
-
 @cache
 def load(name: str) -> Backend:
     """Import a backend, and its library with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Codec:
     eps: float
     tiny: float
 
-    @property
+    @cached_property
     def packed(self) -> bool:
         """Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item."""
         return self.storage.isbuiltin == 1 and self.storage.isnative and self.storage.char in _PACKED
