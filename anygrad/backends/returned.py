@@ -22,13 +22,19 @@ def type_name(value: object) -> str:
 
 
 def host_number(value: object, *, library: str) -> Any:
-    """Return a number that is not an array of x's library as a Python or NumPy scalar; raise if it is none."""
-    if isinstance(value, np.generic) and value.dtype.kind not in "biufc":
-        raise TypeError(_no_number(value))
+    """Return a value that is not an array of x's library as a Python or NumPy scalar; raise if it is not a number."""
+    if isinstance(value, np.generic):
+        require_numbers(value)
     if isinstance(value, (float, complex, np.generic)):
         return value
     if isinstance(value, numbers.Real):
-        return _float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(
+                "f returned a number beyond 1.8e308, the largest of float64: return one that is smaller, such as its"
+                " logarithm"
+            ) from None
     if hasattr(value, "shape"):
         raise TypeError(
             f"f returned a {type_name(value)}, but x is an array of {library}: return an array of {library}, or a"
@@ -37,16 +43,6 @@ def host_number(value: object, *, library: str) -> Any:
     if hasattr(value, "__float__") and not isinstance(value, type):
         return float(value)
     raise TypeError(_no_number(value))
-
-
-def _float(number: numbers.Real) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        raise ValueError(
-            "f returned a number beyond 1.8e308, the largest of float64: return one that is smaller, such as its"
-            " logarithm"
-        ) from None
 
 
 def host_numbers(value: object, *, library: str) -> np.ndarray[Any, Any]:
@@ -63,13 +59,13 @@ def host_numbers(value: object, *, library: str) -> np.ndarray[Any, Any]:
 
 
 def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
-    """Return numbers that the user gave for x, such as steps, as an array on the host; raise if they are none."""
+    """Return the user's numbers for x, such as steps, as an array on the host; raise if they are not real numbers."""
     try:
         numbers = np.asarray(value)
-    except Exception:  # arrays on a device refuse in ways of their own
+    except Exception:  # each library's arrays on a device raise something else
         numbers = np.empty((), dtype=object)
     if numbers.dtype.kind in "OV" and "cpu" in str(getattr(value, "device", "")).lower() and hasattr(value, "tolist"):
-        numbers = np.asarray(value.tolist())  # bfloat16, which NumPy lacks, or a tensor that requires its gradient
+        numbers = np.asarray(value.tolist())  # bfloat16, which NumPy lacks, or a tensor that requires a gradient
     if numbers.dtype.kind not in "iuf":
         raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of them was expected")
     return numbers
@@ -89,8 +85,8 @@ def no_complex_counterpart(dtype: object) -> TypeError:
     )
 
 
-def require_numbers(are: bool, value: object) -> None:
-    if not are:
+def require_numbers(value: np.ndarray[Any, Any] | np.generic) -> None:
+    if value.dtype.kind not in "biufc":
         raise TypeError(_no_number(value))
 
 
@@ -104,7 +100,7 @@ def require_one_element(shape: Sequence[int]) -> None:
 
 
 def require_same_device(theirs: object, ours: object) -> None:
-    """Raise for a result on another device than x. Traced arrays may not tell theirs."""
+    """Raise if a result is on another device than x. A traced array may have None."""
     if theirs is not None and ours is not None and theirs != ours:
         raise ValueError(
             f"f returned an array on device {theirs}, but x is on {ours}: keep the computation on {ours}, or return"
