@@ -178,6 +178,32 @@ def test_second_derivatives_of_a_sine_are_good_near_100(order):
     assert np.allclose(second, -np.sin(x), rtol=0, atol=1e-4)
 
 
+# --- small x ------------------------------------------------------------------------------------------------------
+
+SMALL = [
+    (lambda b: b[0] * np.log(b[1]), lambda b: [np.log(b[1]), b[0] / b[1]], [2.0, 1e-5]),
+    (lambda b: -b[0] / b[1], lambda b: [-1 / b[1], b[0] / b[1] ** 2], [3.0, 1.45e-5]),
+    (lambda b: np.sqrt(1 + 2e3 * b[1]) * b[0], lambda b: [(1 + 2e3 * b[1]) ** 0.5, 1e3 * b[0] / (1 + 2e3 * b[1]) ** 0.5],
+     [500, 1e-4]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("order", "bound"), [(2, 1e-5), (4, 1e-8), (6, 1e-8)])
+@pytest.mark.parametrize("case", SMALL, ids=["log", "reciprocal", "model"])
+def test_steps_fit_an_f_that_varies_with_a_small_x(case, order, bound):
+    f, gradient, x = case
+    found = anygrad.numerical_gradient(f, np.array(x), scheme=anygrad.Central(order=order))
+    assert np.allclose(found, gradient(x), rtol=bound, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-8, 1e-15, 1e-300])
+@pytest.mark.parametrize("order", [2, 4, 6])
+@pytest.mark.parametrize("n", [1, 2])
+def test_half_of_the_digits_stay_where_f_varies_with_1(size, order, n):
+    found = anygrad.derivative(np.exp, np.array([size]), n, scheme=anygrad.Central(order=order))
+    assert found[0] == pytest.approx(np.exp(size), rel=1e-7)
+
+
 # --- the step that is taken -------------------------------------------------------------------------------------------
 
 
