@@ -60,6 +60,12 @@ def test_every_magnitude_of_x(lib):
     assert np.allclose(gradient, 2 * values, rtol=1e-15, atol=1e-290)
 
 
+def test_logarithms_of_the_smallest_numbers():
+    x = np.array([1e-290, 1e-300, 1e-305])
+    gradient = anygrad.numerical_gradient(lambda x: np.log(x).sum(), x, scheme=COMPLEX)
+    assert np.allclose(gradient * x, 1, rtol=1e-7)
+
+
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant <= 52, reason="longdouble is float64 on this machine")
 def test_longdouble():
     x = X.astype(np.longdouble)
@@ -96,16 +102,46 @@ def test_they_are_noticed_and_named(lib, name, how):
     assert np.array_equal(lib.numpy(x), X)
 
 
-def test_half_of_the_imaginary_part(lib):
-    """x |x| keeps one of its two: at the first element that is noticed, too, and for second derivatives at any."""
-    if lib.lazy:
-        return
+@pytest.mark.libraries(lambda lib: not lib.lazy)
+@pytest.mark.parametrize("element", [0, 1, 2])
+def test_half_of_the_imaginary_part(lib, element):
+    """x |x| keeps one of its two, at whichever element."""
     x = lib.asarray(X, "float32")
-    with pytest.raises(TypeError, match="imaginary part"):
-        anygrad.numerical_gradient(lambda x: lib.xp.sum(x * lib.xp.abs(x)), x, scheme=COMPLEX)
-    for operator in (anygrad.hessian, anygrad.laplacian):
+    for operator in OPERATORS.values():
         with pytest.raises(TypeError, match="imaginary part"):
-            operator(lambda x: x[0] ** 2 + x[2] * lib.xp.abs(x[2]), x, scheme=COMPLEX)
+            operator(lambda x: x[0] ** 2 + 3 * x[1] + x[element] * lib.xp.abs(x[element]), x, scheme=COMPLEX)
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize("element", [0, 1, 2])
+@pytest.mark.parametrize("operator", [anygrad.numerical_gradient, anygrad.jacobian, anygrad.laplacian])
+def test_a_millionth_of_the_derivative(operator, element, share):
+    with pytest.raises(TypeError, match="imaginary part"):
+        operator(lambda x: np.sin(x).sum() + share * x[element].real, X.copy(), scheme=COMPLEX)
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-5, 1.0, 1e5])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.log(x).sum(),
+        lambda x: ((1e6 + x) - 1e6).sum(),  # rounding inside of f
+        lambda x: np.sin(1e4 * x).sum(),
+        lambda x: (1 / (1 - x / 3e-7)).sum(),
+    ],
+    ids=["log", "rounded", "fast", "pole"],
+)
+def test_right_functions_are_not_blamed(f, size):
+    for operator in (anygrad.numerical_gradient, anygrad.hessian):
+        operator(f, size * np.array([1.0, 1.7, 2.3]), scheme=COMPLEX)
+
+
+@DOUBLE
+def test_second_derivatives_at_small_scales(lib):
+    x = lib.asarray(np.array([-2.8e-6, 2.8e-6]), "float64")
+    hessian = anygrad.hessian(lambda x: 1 / (x[1] - x[0]) + 1e17 * lib.xp.sum(x**2), x, scheme=COMPLEX)
+    mixed = 2 / 5.6e-6**3
+    assert np.allclose(lib.numpy(hessian), [[2e17 + mixed, -mixed], [-mixed, 2e17 + mixed]], rtol=1e-4)
 
 
 def test_elementwise_functions():

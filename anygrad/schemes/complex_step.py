@@ -150,8 +150,11 @@ def _require_kept(lines: Lines) -> None:
     # A direction that looks random, and is the same each time: golden and silver numbers fill the interval evenly.
     numbers = xp.astype(lines.numbers(), lines.at.dtype)[:, None] + 1
     share, sign = (xp.remainder(numbers * number, 1.0) for number in (0.6180339887, 0.4142135624))
-    steps = near_optimal_steps(lines, centred(2), _ROUNDINGS * lines.eps) * (0.5 + 0.5 * share)
-    steps = representable(steps, lines) * xp.where(sign < 0.5, -1.0, 1.0)
+    steps = near_optimal_steps(lines, centred(2), _ROUNDINGS * lines.eps)
+    # Beyond 0 there may be another branch of f, at which the whole change would be missing.
+    near = xp.minimum(steps, lines.scale / 8)
+    steps = representable(xp.where(near > 0, near, steps) * (0.5 + 0.5 * share), lines)
+    steps = steps * xp.where(sign < 0.5, -1.0, 1.0)
     unit = lines.eps**2
     [turned] = sample([lines.compose(lines.at, unit * steps)])
     claimed = xp.imag(turned) / unit
