@@ -54,7 +54,9 @@ def scales() -> None:
                 for label, scheme in SCHEMES.items():
                     # exp of more than 100 is no number that anybody differentiates, and a sine has no digits there.
                     errors = [
-                        "" if name in {"exp(x)", "sin(x)"} and size > 1e2 else f"{relative_error(f, size, n, scheme, dtype):.0e}"
+                        ""
+                        if name in {"exp(x)", "sin(x)"} and size > 1e2
+                        else f"{relative_error(f, size, n, scheme, dtype):.0e}"
                         for size in SIZES
                     ]
                     rows.append((name, f"`{label}`", *errors))

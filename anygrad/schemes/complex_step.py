@@ -27,11 +27,12 @@ class Complex:
 
     f must take a complex array and be analytic: made of arithmetic, powers, exp, log, sin, …, without ``abs``, ``max``,
     comparisons or conversions to a real dtype. It is given a complex copy of x, so that it cannot read x through
-    a closure. An f that drops the imaginary part, or a part of it that makes up a millionth of the derivative in float64
-    and a hundredth in float32, is an error.
+    a closure. An f that drops the imaginary part is an error, even if that is but a millionth of the derivative (in
+    float32 a hundredth).
 
-    A gradient of n elements costs n calls of f, and 3 more to see whether f keeps the imaginary part, by a difference
-    along one direction through all elements (13 where that is in doubt). x is of float32, float64 or longdouble; bounds are not obeyed, as points off the real axis are in no interval.
+    A gradient of n elements costs n calls of f, and 3 more that compare with a real difference along one direction
+    through all elements, to see whether f keeps the imaginary part (13 where that is in doubt). x is of float32,
+    float64 or longdouble; bounds are not obeyed, as points off the real axis are in no interval.
 
     Parameters
     ----------
@@ -145,8 +146,10 @@ def _require_kept(lines: Lines) -> None:
     """
     if lines.lazy:
         return
-    xp, sample = lines.xp, lines.together or lines.sample
-    assert lines.compose is not None
+    xp = lines.xp
+    sample = lines.sample if lines.together is None else lines.together
+    compose = lines.compose
+    assert compose is not None
     # A direction that looks random, and is the same each time: golden and silver numbers fill the interval evenly.
     numbers = xp.astype(lines.numbers(), lines.at.dtype)[:, None] + 1
     share, sign = (xp.remainder(numbers * number, 1.0) for number in (0.6180339887, 0.4142135624))
@@ -155,13 +158,13 @@ def _require_kept(lines: Lines) -> None:
     near = xp.minimum(steps, lines.scale / 8)
     steps = representable(xp.where(near > 0, near, steps) * (0.5 + 0.5 * share), lines)
     steps = steps * xp.where(sign < 0.5, -1.0, 1.0)
-    unit = lines.eps**2
-    [turned] = sample([lines.compose(lines.at, unit * steps)])
+    unit = lines.eps**0.5 / 8
+    [turned] = sample([compose(lines.at, unit * steps)])
     claimed = xp.imag(turned) / unit
 
     def lost(part: float) -> tuple[Array, Array]:
         """Return by how much f changes beside what is claimed, and what of that is rounding or truncation."""
-        points = [lines.compose(lines.at + t, xp.zeros_like(t)) for t in (part * steps, -part * steps)]
+        points = [compose(lines.at + t, xp.zeros_like(t)) for t in (part * steps, -part * steps)]
         above, below = sample(points)
         change = (xp.real(above) - xp.real(below)) / 2
         return change - part * claimed, _tolerance(lines, part * claimed, above, below)

@@ -72,7 +72,9 @@ class Central(_Difference):
     step
         Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
         order p, the derivative n and the dtype, growing as ``|x|**(n/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
-        where it is large (of high derivatives, from 1 on), and rounded so that x + step is representable. A number, an
+        where it is large (of high derivatives, from 1 on); shrinking as ``|x|**(p/(p+n))`` where ``|x|`` is below 1,
+        but not below ``eps**(1/(2n))``: an f that varies on a smaller scale than that needs ``rel_step`` or `Adaptive`.
+        It is rounded so that x + step is representable. A number, an
         array of x's shape (or one that can be broadcast to it), or a pytree like x, is used as near as x + step comes
         to it, and differences are divided by the step as taken.
     noise
@@ -193,7 +195,7 @@ def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool = Fals
 
 
 def _between_bounds(lines: Lines, steps: Array, stencil: Stencil, noise: float) -> Slopes:
-    """Take the stencil where it fits; elsewhere that with shorter steps, or a one-sided one, as its error is smaller."""
+    """Take the stencil where it fits; elsewhere with shorter steps, or a one-sided one, if that is more exact."""
     xp = lines.xp
     stencils = [stencil, *(one_sided(stencil.order, stencil.n, side=side) for side in (1, -1))]
     below, above = room(lines)

@@ -35,10 +35,10 @@ class Stencil:
     def relative_step(self, eps: float) -> float:
         """Return the near-optimal step for numbers of magnitude 1 with spacing ``eps``.
 
-        It minimises ``C h^p + W eps / h^n``, where C is the truncation constant and W the sum of the weights' magnitudes,
-        for an f of magnitude 1 whose n-th derivative has Taylor coefficients of magnitude 1, as that of log has at 1.
-        Those of sin and exp shrink, but few objectives are as smooth, and for these a step that is too long costs more
-        than one that is too short.
+        It minimises ``C h^p + W eps / h^n``, where C is the truncation constant and W the sum of the weights'
+        magnitudes, for an f of magnitude 1 whose n-th derivative has Taylor coefficients of magnitude 1, as that of
+        log has at 1. Those of sin and exp shrink, but few objectives are as smooth, and for these a step that is too
+        long costs more than one that is too short.
         """
         balance = self.n * self.rounding / (self.order * self.truncation)
         return float((balance * eps) ** (1 / (self.order + self.n)))
