@@ -230,7 +230,7 @@ def test_some_arrays_of_a_tree_have_a_bound_and_others_none(scheme):
 
 
 def test_bounds_that_meet():
-    with pytest.raises(ValueError, match=r"no room: they meet.*widen them, leave that element out"):
+    with pytest.raises(ValueError, match=r"no room: they meet.*widen them, hold that element with fixed="):
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(X, [1.0, 9.0, 9.0]))
     with pytest.raises(ValueError, match="no room"):
         anygrad.numerical_gradient(np.sum, np.ones(1), bounds=(1.0, 1 + 2**-52))
@@ -262,7 +262,7 @@ def test_other_mistakes():
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(np.zeros(2), None))
     with pytest.raises(TypeError, match="x is complex, but bounds are for real numbers"):
         anygrad.numerical_gradient(np.sum, X + 1j, bounds=(0, 9))
-    with pytest.raises(ValueError, match=r"Complex\(\) samples f at complex points"):
+    with pytest.raises(ValueError, match=r"Complex\(.*\) samples f at complex points"):
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(0, 9), scheme=anygrad.Complex())
     with pytest.raises(ValueError, match=r"a bound is .*x consists of x\['a'\], x\['b'\]"):
         anygrad.jvp(lambda p: p["a"], {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}, bounds=({"a": 0.0}, None))
