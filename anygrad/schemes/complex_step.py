@@ -157,7 +157,7 @@ def _require_kept(lines: Lines) -> None:
     # Beyond 0 there may be another branch of f, at which the whole change would be missing.
     near = xp.minimum(steps, lines.scale / 8)
     steps = representable(xp.where(near > 0, near, steps) * (0.5 + 0.5 * share), lines)
-    steps = steps * xp.where(sign < 0.5, -1.0, 1.0)
+    steps = xp.where(sign < 0.5, -steps, steps)
     unit = lines.eps**0.5 / 8
     [turned] = sample([compose(lines.at, unit * steps)])
     claimed = xp.imag(turned) / unit
