@@ -40,7 +40,7 @@ BATTERIES = (
     "tests/test_rough.py",
 )
 OF_OURS_ALONE = ("tests/test_architecture.py", PAGES, "tests/test_journal.py", "tests/test_cli.py")
-BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
+BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse", "steps")
 EVERYWHERE = [
     "lint",
     "types",

@@ -94,6 +94,22 @@ def test_the_order_of_the_scheme_stays_within_bounds(lib, order):
         assert lib.numpy(result.flags["one_sided"]).all()
 
 
+@pytest.mark.parametrize("order", [2, 4])
+@pytest.mark.parametrize(("below", "above"), [(3e-6, 2e-6), (2e-6, 1.0), (1e-7, 8e-6)])
+def test_between_tight_bounds_the_smaller_error_counts(below, above, order):
+    """A central difference with shorter steps is better than a one-sided one, until its steps are far too short."""
+    x = np.linspace(0.5, 2.5, 200)
+
+    bounds = (x - below, x + above)
+
+    def error(scheme, **options):
+        return np.median(np.abs(anygrad.derivative(np.exp, x, scheme=scheme, **options) / np.exp(x) - 1))
+
+    upward = error(anygrad.Forward(order=order), bounds=bounds)
+    shortened = error(anygrad.Central(order=order, step=min(below, above) / (order / 2)))
+    assert error(anygrad.Central(order=order), bounds=bounds) <= 1.5 * min(upward, shortened)
+
+
 @examples(60)
 @given(data=st.data(), tried=st.sampled_from(REAL), name=st.sampled_from(sorted(OPERATORS)))
 def test_no_bound_is_ever_crossed(data, tried, name):

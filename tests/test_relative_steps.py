@@ -1,4 +1,4 @@
-"""Steps that are a part of x, and steps of the complex scheme."""
+"""Steps that are a part of x, default steps at small x, and steps of the complex scheme."""
 
 from __future__ import annotations
 
@@ -66,3 +66,32 @@ def test_the_complex_step_is_that_along_the_axis_in_question():
 def test_relative_steps_that_are_none(make, given, error):
     with pytest.raises(error, match=r"rel_step is .*, but .* positive"):
         make(rel_step=given)
+
+
+# Default steps at small x
+
+SMALL = {
+    "log": (lambda b: b[0] * np.log(b[1]), lambda b: [np.log(b[1]), b[0] / b[1]], [2.0, 1e-5]),
+    "reciprocal": (lambda b: -b[0] / b[1], lambda b: [-1 / b[1], b[0] / b[1] ** 2], [3.0, 1.45e-5]),
+    "saturation": (
+        lambda b: b[0] / (1 + 1e3 * b[1]),
+        lambda b: [1 / (1 + 1e3 * b[1]), -1e3 * b[0] / (1 + 1e3 * b[1]) ** 2],
+        [500, 1e-4],
+    ),
+}
+
+
+@pytest.mark.parametrize(("order", "bound"), [(2, 1e-5), (4, 1e-8), (6, 1e-8)])
+@pytest.mark.parametrize("case", SMALL.values(), ids=SMALL)
+def test_steps_fit_an_f_that_varies_with_a_small_x(case, order, bound):
+    f, gradient, x = case
+    found = anygrad.numerical_gradient(f, np.array(x), scheme=anygrad.Central(order=order))
+    assert np.allclose(found, gradient(x), rtol=bound, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-8, 1e-15, 1e-300])
+@pytest.mark.parametrize("order", [2, 4, 6])
+@pytest.mark.parametrize("n", [1, 2])
+def test_half_of_the_digits_stay_where_f_varies_with_1(size, order, n):
+    found = anygrad.derivative(np.exp, np.array([size]), n, scheme=anygrad.Central(order=order))
+    assert found[0] == pytest.approx(np.exp(size), rel=1e-7)

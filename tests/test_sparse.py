@@ -82,7 +82,7 @@ def test_the_calls_of_f(pattern, groups):
     # Two for each group, two for the random direction; and f(x) where there is nothing else to learn f's shape from.
     assert calls == result.ncalls == result.npoints == 2 * groups + 2 + (not groups)
     assert result.value.nnz == np.count_nonzero(pattern)
-    assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-8, atol=1e-8)
+    assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
@@ -160,7 +160,7 @@ def test_a_pattern_is_detected_in_every_library_and_dtype(lib, dtype):
     got = dense(lib, result.value)
     assert np.array_equal(got != 0, want != 0)
     assert np.max(np.abs(got - want)) < {"float16": 0.05, "bfloat16": 0.3, "float32": 1e-3}.get(dtype, 1e-8)
-    assert result.ncalls < 40
+    assert result.ncalls < 48  # float16 hides some entries at the first point, so that the second one is searched too
 
 
 def test_the_result_is_a_sparse_array_of_the_library(lib):

@@ -49,6 +49,9 @@ class Lines:
         Whether any, or all, of the booleans in an array are true; False where looking would force a lazy computation.
     compose
         Makes complex points of their real and imaginary parts; None where f may not be sampled off the real axis.
+    together
+        ``together((t1, ..., tk))`` moves x along all lines at once, and returns k arrays of shape (1, p); None where
+        that is not possible.
     shared
         Whether one call of f samples all of the lines at once: leaving some of them out then saves none.
     lazy
@@ -74,6 +77,7 @@ class Lines:
     any: Callable[[Array], bool]
     all: Callable[[Array], bool]
     compose: Callable[[Array, Array], Array] | None = None
+    together: Callable[[Sequence[Array]], Sequence[Array]] | None = None
     shared: bool = False
     lazy: bool = False
     lower: Array | None = None
@@ -94,6 +98,7 @@ class Lines:
             self,
             sample=lambda levels: [alone(values) for values in self.sample(levels)],
             base=lambda: alone(self.base()),
+            together=None,
             take=lambda indices: self.take(indices).of_values(numbers),
         )
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.base import Lines, Slopes, joined
 from anygrad.schemes.stencil import Stencil, centred, one_sided
-from anygrad.schemes.steps import Step, choose_steps, validate_step
+from anygrad.schemes.steps import Step, choose_steps, near_optimal_steps, representable, validate_step
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class _Difference:
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the n-th derivatives of ``lines``.
 
-        Where the bounds leave no room for the stencil, a one-sided one of the same order is taken; and where they leave
-        none for that either, the side with more room, and a step that fits.
+        Where the bounds leave no room for the stencil, its steps are shortened, or a one-sided one of the same order is
+        taken: whichever has the smaller error.
         """
         stencil = self._stencil(n)
         if lines.lower is None and lines.upper is None:
             return _slopes(lines, steps, stencil)
-        return _between_bounds(lines, steps, stencil)
+        return _between_bounds(lines, steps, stencil, self.noise or 0.0)
 
     def calls(self, m: int, n: int = 1) -> int:
         """Return how often f is called for the n-th derivatives of m lines."""
@@ -72,7 +72,9 @@ class Central(_Difference):
     step
         Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
         order p, the derivative n and the dtype, growing as ``|x|**(n/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
-        where it is large (of high derivatives, from 1 on), and rounded so that x + step is representable. A number, an
+        where it is large (of high derivatives, from 1 on); shrinking as ``|x|**(p/(p+n))`` where ``|x|`` is below 1,
+        but not below ``eps**(1/(2n))``: an f that varies on a smaller scale than that needs ``rel_step`` or `Adaptive`.
+        It is rounded so that x + step is representable. A number, an
         array of x's shape (or one that can be broadcast to it), or a pytree like x, is used as near as x + step comes
         to it, and differences are divided by the step as taken.
     noise
@@ -192,25 +194,34 @@ def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool = Fals
     return Slopes(value=value, step=steps, flags={"nonfinite": nonfinite, "one_sided": one_sided})
 
 
-def _between_bounds(lines: Lines, steps: Array, stencil: Stencil) -> Slopes:
+def _between_bounds(lines: Lines, steps: Array, stencil: Stencil, noise: float) -> Slopes:
+    """Take the stencil where it fits; elsewhere with shorter steps, or a one-sided one, if that is more exact."""
     xp = lines.xp
-    upward, downward = (one_sided(stencil.order, stencil.n, side=side) for side in (1, -1))
+    stencils = [stencil, *(one_sided(stencil.order, stencil.n, side=side) for side in (1, -1))]
     below, above = room(lines)
-    fits = (stencil.below * steps <= below) & (stencil.above * steps <= above)
-    reach = float(upward.above)
-    up = (reach * steps <= above) | (above >= below)
-    most = xp.where(up, above, below) / reach
-    steps = xp.where(~fits & (steps > most), most, steps)
-    require_room(lines, steps, above=up)
+    noise = max(lines.eps, noise)
+    scale = near_optimal_steps(lines, stencil, noise) / stencil.relative_step(noise)
+    fitting, errors = [], []
+    for candidate in stencils:
+        most = xp.full_like(steps, float("inf"))
+        for reach, limit in ((candidate.below, below), (candidate.above, above)):
+            most = xp.minimum(most, limit / reach) if reach else most
+        own = xp.where(steps > most, representable(most, lines), steps)
+        fitting.append(own)
+        errors.append(candidate.error(own / scale, noise))
+    best = xp.argmin(xp.concat(errors, axis=1), axis=1, keepdims=True)
+    best = xp.where(fitting[0] == steps, 0, best)
+    steps = xp.where(best == 0, fitting[0], xp.where(best == 1, fitting[1], fitting[2]))
+    require_room(lines, steps, above=best < 2)
     if lines.lazy:  # it cannot be seen which are which: all of each
-        turned = [_slopes(lines, steps, side, turned=True) for side in (upward, downward)]
-        return _selected(xp, fits, _slopes(lines, steps, stencil), _selected(xp, up, *turned))
+        first, up, down = (_slopes(lines, steps, some, turned=some is not stencil) for some in stencils)
+        return _selected(xp, best == 0, first, _selected(xp, best == 1, up, down))
     parts, indices = [], []
-    for mask, chosen in ((fits, stencil), (~fits & up, upward), (~fits & ~up, downward)):
-        own = xp.nonzero(mask[:, 0])[0]
+    for number, chosen in enumerate(stencils):
+        own = xp.nonzero(best[:, 0] == number)[0]
         if own.shape[0]:
             own_steps = xp.take(steps, own, axis=0)
-            parts.append(_slopes(lines.take(own), own_steps, chosen, turned=chosen is not stencil))
+            parts.append(_slopes(lines.take(own), own_steps, chosen, turned=number > 0))
             indices.append(own)
     if len(parts) == 1:
         return parts[0]

@@ -47,20 +47,24 @@ def relative_steps(rel_step: float | Array, lines: Lines) -> Array:
 def near_optimal_steps(lines: Lines, stencil: Stencil, noise: float = 0.0) -> Array:
     """Return the steps that balance truncation and rounding for the stencil's order p and the dtype.
 
-    It is not known on which scale f varies: that of x, as a power of x does, or that of 1, as a sine does. With X the
-    larger of |x| and 1, the error relative to the first derivative is about eps X / h of rounding for the former and
-    h^p of truncation for the latter; they meet where h grows as X^(1/(p+1)). The step is never below sqrt(eps) X.
+    It is not known on which scale f varies: that of x, as a power of x does, or that of 1, as a sine does. Relative to
+    the n-th derivative, an f of scale s has a rounding of about eps (s / h)^n and a truncation of (h / s)^p. With X =
+    |x|, the larger rounding meets the larger truncation where h grows as X^(n/(p+n)) above 1 and as X^(p/(p+n)) below.
+    x = 0 has no scale, and is taken for 1.
 
-    For the n-th derivative the rounding is about eps (X / h)^n, and the power n/(p+n). At a large X nothing is left of
-    the derivative unless h grows as X does. So from the second derivative on the least step is in proportion to X: it
-    leaves a rounding of sqrt(eps), or of what there is at 1, if that is more. ``noise`` is the relative error of f's
-    values; it takes the place of eps where it is larger.
+    At a large X nothing is left of the derivative unless h grows as X does; at a small one h must not shrink until
+    nothing is left at the scale 1. So the step is never below what leaves, at the larger of X and 1, a rounding of
+    sqrt(eps), or of what there is at 1, if that is more. ``noise`` is the relative error of f's values; it takes the
+    place of eps where it is larger.
     """
-    noise, n, scale = max(lines.eps, noise), stencil.n, scale_of(lines)
+    xp, n, p = lines.xp, stencil.n, stencil.order
+    noise = max(lines.eps, noise)
     relative = stencil.relative_step(noise)
-    balanced = relative * scale ** (n / (stencil.order + n))
-    least = lines.eps**0.5 if n == 1 else min(relative, noise ** (0.5 / n))
-    return representable(lines.xp.maximum(balanced, least * scale), lines)
+    least = min(relative, noise ** (0.5 / n))
+    large = scale_of(lines)
+    small = xp.where((lines.scale > 0) & (lines.scale < 1), lines.scale, 1.0)
+    balanced = relative * large ** (n / (p + n)) * small ** (p / (p + n))
+    return representable(xp.maximum(balanced, least * large), lines)
 
 
 @dataclass(frozen=True)
