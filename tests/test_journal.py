@@ -135,7 +135,7 @@ def test_new_processes_go_on(path, tmp_path, monkeypatch):
     assert value == expected
     calls = [line for line in record.read_text().split() if line not in ("begun", "run")]
     assert set(calls) == set(points)
-    assert len(calls) <= len(points) + 2 * (1 + 3)  # in flight, and compared
+    assert len(calls) <= len(points) + 2 * (1 + 3 + 1)  # in flight, compared, and for aux
 
 
 def test_two_processes_at_once(path, tmp_path, monkeypatch):
@@ -405,30 +405,30 @@ UNEQUAL_STEPS = np.array([1e-3, 1e-3, np.nextafter(1e-3, 1)])
 @pytest.mark.parametrize(
     ("first", "then", "match"),
     [
-        ({}, {"x": np.ones(4)}, r"something else \(x: numpy float64 of shape \(3,\) there, .*\(4,\) here\)"),
-        ({}, {"x": X.astype("float32")}, "x: .* float64 .* there, .* float32 .* here"),
-        ({}, {"x": np.nextafter(X, 9)}, r"\(not the same x\)"),
-        ({}, {"x": {"a": X}, "f": lambda x: x["a"].sum()}, r"x\['a'\]: nothing there, numpy .* here"),
-        ({"scheme": CENTRAL}, {"scheme": anygrad.Adaptive()}, r"scheme: Central\(.*\) there, Adaptive\(.*\) here"),
+        ({}, {"x": np.ones(4)}, r"something else \(x: numpy float64 of shape \(3,\) .*there, .*\(4,\) .*here\)"),
+        ({}, {"x": X.astype("float32")}, "x: .* float64 .* .*there, .* float32 .* .*here"),
+        ({}, {"x": np.nextafter(X, 9)}, "x: .* there, .* here"),
+        ({}, {"x": {"a": X}, "f": lambda x: x["a"].sum()}, r"x\['a'\]: nothing .*there, numpy .* .*here"),
+        ({"scheme": CENTRAL}, {"scheme": anygrad.Adaptive()}, r"scheme: Central\(.*\) .*there, Adaptive\(.*\) .*here"),
         (
             {"scheme": anygrad.Central(step=STEPS)},
             {"scheme": anygrad.Central(step=UNEQUAL_STEPS)},
-            r"\(not the same scheme\)",
+            "scheme: .* there, .* here",
         ),
-        ({"scheme": CENTRAL}, {"scheme": CENTRAL, "bounds": (None, 9.0)}, "bounds: None there, .*9.* here"),
-        ({}, {"operator": anygrad.laplacian}, "operator: 'numerical_gradient' there, 'laplacian' here"),
+        ({"scheme": CENTRAL}, {"scheme": CENTRAL, "bounds": (None, 9.0)}, "bounds: None .*there, .*9.* .*here"),
+        ({}, {"operator": anygrad.laplacian}, "operator: 'numerical_gradient' .*there, 'laplacian' .*here"),
         (
             {"operator": anygrad.derivative, "f": np.exp},
             {"operator": anygrad.derivative, "f": np.exp, "n": 2},
-            "n: 1 there, 2 here",
+            "n: 1 .*there, 2 .*here",
         ),
         (
             {"operator": anygrad.jvp, "f": np.exp, "v": np.ones(3)},
             {"operator": anygrad.jvp, "f": np.exp, "v": np.zeros(3)},
-            "v: .* there, .* here",
+            "v: .* .*there, .* .*here",
         ),
-        ({"key": {"mesh": np.ones(2)}}, {"key": {"mesh": np.zeros(2)}}, r"\(key: .* there, .* here\)"),
-        ({"key": "a  b"}, {"key": "a b"}, r"\(not the same key\)"),
+        ({"key": {"mesh": np.ones(2)}}, {"key": {"mesh": np.zeros(2)}}, r"\(key: .* .*there, .* .*here\)"),
+        ({"key": "a  b"}, {"key": "a b"}, "key: .* there, .* here"),
     ],
     ids=["shape", "dtype", "last bit of x", "tree", "scheme", "steps", "bounds", "operator", "n", "v", "key", "spaces"],
 )
@@ -462,11 +462,11 @@ def scaled(x, factor):
 @pytest.mark.parametrize(
     ("f", "another", "match"),
     [
-        (squares, twice, "'squares' there, 'twice' here"),
-        (Model(), AnotherModel(), "'Model' there, 'AnotherModel' here"),
-        (Model().loss, AnotherModel(), "'Model.loss' there, 'AnotherModel' here"),
-        (functools.partial(scaled, factor=2.0), twice, "'scaled' there, 'twice' here"),
-        (np.sum, np.prod, "'sum' there, 'prod' here"),
+        (squares, twice, "'squares' .* there, 'twice' .* here"),
+        (Model(), AnotherModel(), "'Model' .* there, 'AnotherModel' .* here"),
+        (Model().loss, AnotherModel(), "'Model.loss' .* there, 'AnotherModel' .* here"),
+        (functools.partial(scaled, factor=2.0), twice, "'scaled' .* there, 'twice' .* here"),
+        (np.sum, np.prod, "'sum' .* there, 'prod' .* here"),
     ],
     ids=["function", "object", "method", "partial", "function of NumPy"],
 )
