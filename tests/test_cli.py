@@ -68,13 +68,6 @@ def fails(x):
 def inner(x):
     raise KeyError("layer 3")
 
-def leaves(x):
-    raise SystemExit(0)
-
-def modifies(x):
-    x += 1
-    return x.sum()
-
 def same(x):
     return x
 
@@ -321,22 +314,6 @@ class TestRefusals:
         monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
         assert expected in refused(capsys, "gradient", "net:loss", "--x", "x.npy", *words)
 
-    def test_refused_before_anything_is_computed(self, folder, capsys):
-        (folder / "costly.py").write_text("raise AssertionError('imported')")
-        refused(capsys, "gradient", "costly:f", "--x", "x.npy", "-o", "nosuch/g.npy")
-
-    @pytest.mark.parametrize(
-        ("words", "expected"),
-        [
-            ([], "the following arguments are required: COMMAND"),
-            (["differentiate"], "invalid choice: 'differentiate'"),
-            (["gradient", "net:loss"], "the following arguments are required: --x (see anygrad gradient --help)"),
-            (["check", "net:loss", "--x", "1"], "the following arguments are required: --grad"),
-        ],
-    )
-    def test_no_command(self, words, expected, capsys):
-        assert expected in refused(capsys, *words)
-
 
 class TestErrorsOfTheUsers:
     """Their traceback, from their first line on, is what they want to see."""
@@ -363,11 +340,6 @@ class TestErrorsOfTheUsers:
         assert re.fullmatch(r'  File ".*zero.py", line 1, in <module>', lines[1])
         assert lines[-1] == "ZeroDivisionError: division by zero"
 
-    def test_leaving_is_no_success(self, folder, capsys):
-        (folder / "script.py").write_text("raise SystemExit(0)")
-        assert self.traceback(capsys, "script:f").endswith("SystemExit: 0\n")
-        assert self.traceback(capsys, "net:leaves").endswith("SystemExit: 0\n")
-
     def test_an_interrupt(self, capsys):
         assert main(["gradient", "net:interrupted", "--x", "[1.0]"]) == 130
         assert capsys.readouterr() == ("", "anygrad: interrupted\n")
@@ -391,10 +363,9 @@ class TestCheck:
             (["--grad", "net:slip"], 1, "wrong"),
             (["--grad", "g.npy"], 1, "wrong"),
             (["--grad", "[6.0, 8.0]"], 0, "agrees"),
-            (["--grad", "[6.0, 8.1]", "--rtol", "0.1"], 0, "agrees"),
-            (["--grad", "[6.0, 8.1]", "--scheme", "central4"], 1, "wrong"),
+            (["--grad", "[6.0, 8.1]", "--rtol", "0.1", "--scheme", "central4"], 0, "agrees"),
         ],
-        ids=["right", "wrong", "in a file", "as numbers", "a tolerance", "a scheme"],
+        ids=["right", "wrong", "in a file", "as numbers", "options"],
     )
     def test_the_exit_status_is_the_verdict(self, words, status, verdict, capsys):
         np.save("g.npy", np.array([6.0, 8.1]))
@@ -407,10 +378,6 @@ class TestCheck:
         shown = capsys.readouterr()
         assert json.loads(shown.out)["verdict"] == verdict
         assert "call/s" in shown.err
-
-    def test_a_kink_is_not_an_agreement(self, capsys):
-        assert main(["check", "net:kinked", "--grad", "[0.0, 1.0]", "--x", "[0.0, 4.0]", "--json"]) == 1
-        assert json.loads(capsys.readouterr().out)["verdict"] == "kink"
 
     def test_directions_by_a_seed(self, capsys):
         words = ["check", "net:loss", "--grad", "net:slip", "--x", "x.npy", "--directions", "2", "--json"]
@@ -440,7 +407,6 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
-            (["--grad", "nosuch.npy"], "nosuch.npy cannot be read"),
             (["--grad", "[1.0]"], "of shape (2,) was expected"),
             (["--grad", "net:grad", "--directions", "0"], "directions is 0"),
             (["--grad", "net:grad", "--seed", "-1"], "seed is -1, but an integer of 0 or more was expected"),
@@ -522,14 +488,6 @@ class TestProcesses:
         os.close(writing)
         assert process.communicate() == (None, "")
         assert process.returncode == 141
-
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
-    def test_output_that_cannot_be_written(self):
-        with open("/dev/full", "w") as full:
-            process = self.process("gradient", "net:loss", "--x", "x.npy", stdout=full)
-            _, told = process.communicate()
-        assert process.returncode == 2
-        assert re.fullmatch(r"anygrad: .*No space left on device\n", told)
 
     @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
     def test_pipes(self):

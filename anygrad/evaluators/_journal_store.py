@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -151,10 +150,8 @@ class Store:
             if connection.in_transaction:
                 connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise OSError(
-                f"the journal {self.path} cannot be read or written ({error}): x is as it was, and when that is mended"
-                " the same call goes on from the last evaluation that the journal has"
-            ) from error
+            text = f"the journal {self.path} cannot be read or written ({error}): when that is mended, the same call"
+            raise OSError(f"{text} goes on from the last evaluation") from error
         except sqlite3.DatabaseError as error:
             text = f"{self.path} is no journal, or a damaged one ({error}): give another path, or delete it"
             raise ValueError(text) from error
@@ -167,11 +164,7 @@ def digest(value: Any) -> bytes:
     """Return a hash that is the same in every process, of arrays' bits."""
     if (backend := resolve(value)) is not None:
         value = backend.pattern(value)
-    if hasattr(value, "tocoo"):
-        value = [value.shape, value.tocoo().row, value.tocoo().col, value.tocoo().data]
-    elif dataclasses.is_dataclass(value):
-        value = [type(value).__qualname__, *(getattr(value, field.name) for field in dataclasses.fields(value))]
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         value = sorted(value.items(), key=repr)
     if isinstance(value, np.ndarray):
         return hashed(value.dtype.str, value.shape, value)

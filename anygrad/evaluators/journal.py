@@ -60,17 +60,16 @@ class Journal:
     trust
         Whether f's extra output and its exceptions are pickled into the file, and unpickled from it, which can run any
         code: trust no file that others can write. Without it, f's extra output is asked of f anew, and a stored failure
-        comes back as a RuntimeError with its text.
+        is a RuntimeError with its text.
 
     Notes
     -----
-    A journal is known by the operator, the scheme, the bounds, the bits of x, f's qualified name and ``key``. f's code
-    is not read: a resumed run evaluates f at up to three of the stored points, and compares bit for bit (of `Batch` and
-    `Vmap`, half the digits: the others may depend on the size of a chunk). Another derivative, and other values, are
-    refused (ValueError). Where a stored value does not match its checksum, f is evaluated again, and a RuntimeWarning
-    says so.
-
-    A `Result` counts the calls of this run; progress counts stored values too.
+    A journal is known by the operator, the scheme, the bounds, the bits of x, f's qualified name and ``key``; another
+    derivative is refused (ValueError). f's code is not read: a resumed run evaluates f at up to three of the stored
+    points, and refuses other values, compared bit for bit (of `Batch` and `Vmap`, half the digits: the others may
+    depend on the size of a chunk). f is called at x once more if the structure of what it returns is needed. Where a
+    stored value does not match its checksum, f is evaluated again, and a RuntimeWarning says so. A `Result` counts the
+    calls of this run; progress counts stored values too.
 
     Examples
     --------
@@ -90,8 +89,6 @@ class Journal:
     trust: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, (str, os.PathLike)):
-            raise TypeError(f"path is {self.path!r:.60}, but the path of a file was expected, a str or a pathlib.Path")
         # f may change the folder. abspath would take the slash of a folder away.
         object.__setattr__(self, "path", os.path.join(os.getcwd(), os.fspath(self.path)))
         require_on_error("Journal", self.on_error)
@@ -108,17 +105,19 @@ class Journal:
         facts, place = _facts(problem, self.key), Path(self.path)
         makes_folder = os.fspath(self.path).endswith(("/", os.sep))
         file = place / f"{_hash(facts)}.journal" if makes_folder or place.is_dir() else place
-        calls = JournalCalls(problem, inner.open(problem), Store(file, trust=self.trust))
+        calls, store = inner.open(problem), Store(file, trust=self.trust)
         try:
             if calls.memory.lazy:
                 raise TypeError("x is lazy or traced, so that f has no values yet to be stored: compute x first")
             if makes_folder:
                 place.mkdir(parents=True, exist_ok=True)
-            calls.begin(facts, comparisons=3 if self.verify else 0)
+            store.prepare()
+            is_new = store.claim(facts)
         except BaseException:
+            store.close()
             calls.close(failed=True)
             raise
-        return calls
+        return JournalCalls(problem, calls, store, 0 if is_new or not self.verify else 3)
 
     def failures(self) -> list[Failure]:
         """Return the failures of f, the earliest first."""
@@ -141,15 +140,11 @@ class Journal:
 class JournalCalls:
     """Calls of another evaluator at the points that a file does not have."""
 
-    def __init__(self, problem: Problem, inner: Calls, store: Store) -> None:
+    def __init__(self, problem: Problem, inner: Calls, store: Store, comparisons: int) -> None:
         self.memory = inner.memory
         self.in_place, self.together, self.tolerant = inner.in_place, inner.together, inner.tolerant
         self._problem, self._inner, self._store = problem, inner, store
-
-    def begin(self, facts: Mapping[str, str], comparisons: int) -> None:
-        """Open the file; if it is not new, compare f with so many of its values."""
-        self._store.prepare()
-        self._left = 0 if self._store.claim(facts) else comparisons
+        self._left = comparisons  # of f with stored values
 
     def evaluate(self, points: Points) -> Pieces:
         keys = self._keys(points)
@@ -170,10 +165,8 @@ class JournalCalls:
         return pieces
 
     def close(self, *, failed: bool) -> None:
-        try:
+        with closing(self._store):
             self._inner.close(failed=failed)
-        finally:
-            self._store.close()
 
     def _keys(self, points: Points) -> list[bytes]:
         names, key = self._problem.parameters.names, functools.partial(hashed, self._store.derivative)
@@ -246,11 +239,9 @@ class JournalCalls:
             self._problem.base()  # nothing was compared, or in another process
 
     def _alike(self, stored: NDArray[Any], value: NDArray[Any]) -> bool:
-        if (stored.shape, stored.dtype) != (value.shape, value.dtype):
-            return False
         if isinstance(self._inner, ChunkCalls):  # the last digits may depend on how many points f is given
-            return np.allclose(value, stored, self.memory.eps**0.5, 0.0, equal_nan=True)
-        return hashed(stored) == hashed(value)
+            return stored.shape == value.shape and np.allclose(value, stored, self.memory.eps**0.5, 0.0, equal_nan=True)
+        return digest(stored) == digest(value)
 
 
 def _facts(problem: Problem, key: object) -> dict[str, str]:
