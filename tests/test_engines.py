@@ -26,7 +26,6 @@ from pooled import DERIVATIVES, require_equal
 from problems import TwoLayerNet
 
 import anygrad
-from anygrad.backends.base import load
 
 NOT_LAZY = pytest.mark.libraries(lambda lib: not lib.lazy)
 X = np.array([0.3, 1.2, -2.0, 0.7, 1.1, 0.5])
@@ -261,12 +260,6 @@ def test_what_cannot_be_sent(forked, f, x, why):
         anygrad.numerical_gradient(f, x, evaluator=anygrad.Pool(forked))
 
 
-def test_what_is_forked_with_a_device_is_refused(forked, monkeypatch):
-    monkeypatch.setattr(type(load("numpy")), "forkable", lambda self, x: False)
-    with pytest.raises(ValueError, match=r'forked.*get_context\("spawn"\)'):
-        anygrad.numerical_gradient(np.sum, X, evaluator=anygrad.Pool(forked))
-
-
 def test_processes_warn_where_numpy_would_call_a_function_here(forked):
     def f(x):
         with warnings.catch_warnings(record=True) as caught:
@@ -288,24 +281,6 @@ def test_functions_like_map():
         assert np.array_equal(gradient, expected)
         with pytest.raises(ZeroDivisionError, match=r"x\[0\]"):
             anygrad.numerical_gradient(lambda x: 1 // 0, X, evaluator=evaluator)
-
-
-def test_a_module_that_the_worker_imports_anew_hides_the_perturbation(tmp_path):
-    (tmp_path / "model.py").write_text("import numpy as np\nw = np.ones(2)\ndef loss(_): return float(w @ w)\n")
-    code = f"""
-        import sys; sys.path.insert(0, {str(tmp_path)!r})
-        import anygrad, model, warnings
-        warnings.simplefilter("error")
-        if __name__ == "__main__":
-            print(anygrad.numerical_gradient(model.loss, model.w))
-            anygrad.numerical_gradient(model.loss, model.w, evaluator=anygrad.Pool(1))
-        """
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, check=False
-    )
-    assert run.stdout.strip() == "[2. 2.]"
-    assert "ConstantFunctionWarning" in run.stderr
 
 
 def test_more_problems_than_a_worker_remembers():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import matplotlib
 import numpy as np
 import pytest
@@ -131,15 +129,6 @@ def test_arrows_are_the_gradient_at_the_points_of_a_grid_on_the_users_axes(direc
     assert (ax, figure.axes, other.has_data()) == (mine, [mine, other], False)
 
 
-def test_arrows_are_drawn_in_data_units_and_do_not_cover_each_other():
-    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-2, 2), points=9)
-    [quiver] = quivers(ax)
-    _, arrows = drawn_arrows(ax)
-    assert (quiver.angles, quiver.scale_units, quiver.pivot) == ("xy", "xy", "tail")
-    distance = 0.5
-    assert 0.5 * distance < np.hypot(*(arrows / quiver.scale).T).max() < 1.5 * distance
-
-
 def test_contours_are_those_of_f():
     ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), contours=201)
     filled, lines = contours(ax)
@@ -178,22 +167,6 @@ def test_a_constant_has_neither(tmp_path):
     ax = anygrad.plot.gradient_field(lambda x: np.nan, (-1, 1), (-1, 1), points=5, contours=5)
     assert not contours(ax)
     ax.figure.savefig(tmp_path / "field.png")
-
-
-def test_a_field_by_other_evaluators_and_schemes():
-    def many(x):
-        return x[..., 0] ** 2 + 3 * x[..., 1] ** 2
-
-    tails, expected = drawn_arrows(anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5))
-    batch = anygrad.plot.gradient_field(many, (-2, 2), (-1, 1), points=5, evaluator=anygrad.Batch())
-    with ThreadPoolExecutor(2) as executor:
-        pool = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, evaluator=anygrad.Pool(executor))
-    for ax in (batch, pool):
-        assert np.array_equal(drawn_arrows(ax)[1], expected)
-        assert len(contours(ax)) == 2
-    exact = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, scheme=anygrad.Complex(), contours=0)
-    assert np.allclose(drawn_arrows(exact)[1], -tails * [2, 6], rtol=1e-15)
-    assert not contours(exact)
 
 
 @pytest.mark.parametrize(

@@ -85,24 +85,6 @@ def test_threads_work_side_by_side(threads):
     anygrad.numerical_gradient(f, np.zeros(6), evaluator=anygrad.Pool(threads, chunk=1))
 
 
-def test_values_come_as_they_are_known(threads):
-    release = threading.Event()
-    told = []
-
-    def f(x):
-        if x[0] > 0:
-            assert release.wait(20)
-        return x.sum()
-
-    def progress(done, total):
-        told.append(done)
-        if done == 5:  # all but the one that waits
-            release.set()
-
-    anygrad.numerical_gradient(f, np.zeros(3), evaluator=anygrad.Pool(threads, chunk=1), progress=progress)
-    assert told == [1, 2, 3, 4, 5, 6]
-
-
 @pytest.mark.parametrize("action", ["raise", "ignore", "call"])
 def test_f_runs_under_the_callers_error_settings(threads, action):
     told = []
@@ -204,20 +186,9 @@ def test_a_wrong_option_is_an_error_at_once(options, error, match):
         anygrad.Pool(**options)
 
 
-@pytest.mark.parametrize(
-    ("evaluator", "match"),
-    [
-        (anygrad.Pool, r"class Pool.*write anygrad\.Pool\(8\), for 8 processes"),
-        (8, r"write anygrad\.Pool\(8\), for 8 processes"),
-        (Executor(), r"write anygrad\.Pool\(executor\)"),
-        (IsAPool(), r"write anygrad\.Pool\(pool\.map\)"),
-        ("pool", r"'pool', but an evaluator such as"),
-    ],
-    ids=["Pool", "number", "executor", "pool of multiprocessing", "word"],
-)
-def test_what_is_for_a_pool_in_place_of_one(evaluator, match):
-    with pytest.raises(TypeError, match=match):
-        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=evaluator)
+def test_a_number_in_place_of_a_pool():
+    with pytest.raises(TypeError, match=r"write anygrad\.Pool\(8\), for 8 processes"):
+        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=8)
 
 
 def test_threads_whose_initializer_fails():

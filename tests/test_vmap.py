@@ -107,9 +107,7 @@ def test_a_closure_over_what_changes(lib):
 def test_what_is_compiled_already_is_traced_once(lib):
     import jax
 
-    from anygrad.backends.jax import _compiled
-
-    traced, known = [], _compiled.cache_info().hits
+    traced = []
 
     @jax.jit
     def f(x):
@@ -127,7 +125,6 @@ def test_what_is_compiled_already_is_traced_once(lib):
             value = anygrad.numerical_gradient(f, x * factor, evaluator=evaluator)
             assert np.allclose(value, 2 * factor * np.arange(1, 5), atol=0.03)
     assert len(traced) == 1
-    assert _compiled.cache_info().hits - known >= 3
     traced.clear()
     for _ in range(2):
         value, aux = anygrad.jacobian(vector, x, evaluator=Vmap(), has_aux=True)
