@@ -122,14 +122,6 @@ def test_no_array_for_many_points(value, said):
         anygrad.numerical_gradient(lambda x: value, np.ones(2), evaluator=Batch())
 
 
-def test_several_values_for_a_point(lib):
-    x = lib.asarray(np.ones(3), "float32")
-    with pytest.raises(ValueError, match=r"shape \(6, 3\) for 6 points.*shape \(6,\): reduce it.*use anygrad.jacobian"):
-        anygrad.numerical_gradient(lambda x: x, x, evaluator=Batch())
-    value = anygrad.numerical_gradient(lambda x: x[:, :1] ** 2, x, evaluator=Batch())
-    assert np.allclose(lib.numpy(value), [2, 0, 0], atol=0.01)
-
-
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # which are not looked at
 @pytest.mark.parametrize("n", [pytest.param(2, marks=FAST), 3, pytest.param(30, marks=FAST)])
 def test_an_f_that_mixes_the_points(lib, n):
