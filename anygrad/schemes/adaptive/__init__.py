@@ -12,6 +12,9 @@ from anygrad.schemes.base import Lines, Slopes
 from anygrad.schemes.finite_difference import validate_noise
 from anygrad.schemes.steps import as_float
 
+# A high derivative needs so many more levels for each order to be seen at all.
+_LEVELS_PER_ORDER = 4
+
 
 @dataclass(frozen=True)
 class Adaptive:
@@ -92,15 +95,21 @@ class Adaptive:
     # The search is imported when it is used, so that `import anygrad` stays quick.
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the first step of each line."""
-        from anygrad.schemes.adaptive.diagnosis import first_steps  # noqa: PLC0415
+        from anygrad.schemes.adaptive.start import first_steps  # noqa: PLC0415
 
         return first_steps(lines, n, self.step, self.noise or 0.0)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the n-th derivatives of ``lines``, beginning with ``steps``."""
         from anygrad.schemes.adaptive.diagnosis import differentiate  # noqa: PLC0415
+        from anygrad.schemes.adaptive.lazy import differentiate_lazily  # noqa: PLC0415
+        from anygrad.schemes.adaptive.richardson import Series  # noqa: PLC0415
+        from anygrad.schemes.adaptive.search import Search  # noqa: PLC0415
 
-        return differentiate(lines, steps, n, self.noise, self.levels)
+        search = Search(Series(n), self.levels + _LEVELS_PER_ORDER * (n - 1))
+        if lines.lazy:
+            return differentiate_lazily(lines, search, steps, self.noise)
+        return differentiate(lines, search, steps, self.noise)
 
     def calls(self, m: int, n: int = 1) -> int:
         """Return about how often f is called."""

@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 
 from array_api_compat import device
 
-from anygrad._typing import Array, Namespace
-from anygrad.schemes.adaptive.richardson import CANDIDATES, HIGH, Estimate, Extrapolation, Level, Series
-from anygrad.schemes.adaptive.search import State, noise_at, series_at
-from anygrad.schemes.base import Lines
+from anygrad._typing import Array
+from anygrad.schemes.adaptive.diagnosis import Derivatives, on_side
+from anygrad.schemes.adaptive.kinks import Kinks, bend_at_zero
+from anygrad.schemes.adaptive.richardson import CANDIDATES, HIGH, Level, Series
+from anygrad.schemes.adaptive.search import Facts, Found, Search
+from anygrad.schemes.adaptive.start import assumed_noise, choose_sides
+from anygrad.schemes.base import Lines, Slopes
 
 # The number of rows of the tableau: enough for most functions to converge.
 _ROWS = 9
+# The number of latest levels in which a kink is looked for.
+_BENDS = 4
 
 Coefficients = tuple[Fraction, ...]  # one for each level
 
@@ -47,15 +52,15 @@ class Tableau:
     steps: tuple[Fraction, ...]
 
 
-@cache
-def tableau(series: Series, n: int, levels: int) -> Tableau:
-    """Return the entries for the n-th derivative, in units of the power of the first step that they are divided by."""
-    weights = [Fraction(weight) for weight in series.weights(n)]
+@lru_cache(maxsize=64)
+def tableau(series: Series, levels: int) -> Tableau:
+    """Return the entries, in units of the power of the first step that the series is divided by."""
+    weights = [Fraction(weight) for weight in series.weights]
     row: list[Coefficients] = []
     noise: list[Coefficients] = []
     values, changes, noises, steps = [], [], [], []
     for last in range(len(weights) - 1, levels):
-        growth = series.ratio ** (last * (n - series.start))
+        growth = series.ratio ** (last * (series.n - series.start))
         first = [Fraction(0)] * levels
         for back, weight in enumerate(weights):
             first[last - back] = weight * growth
@@ -67,7 +72,7 @@ def tableau(series: Series, n: int, levels: int) -> Tableau:
             new.append(_sum(new[-1], change, part))
             new_noise.append(_sum(tuple((1 + part) * c for c in new_noise[-1]), old_noise, part))
             own.append((new[-1], change, new_noise[-1]))
-        for value, change, its_noise in own[-CANDIDATES:] if n > HIGH else own:
+        for value, change, its_noise in own[-CANDIDATES:] if series.n > HIGH else own:
             values.append(value)
             changes.append(change)
             noises.append(its_noise)
@@ -80,79 +85,121 @@ def _sum(a: Coefficients, b: Coefficients, factor: Fraction | int) -> Coefficien
     return tuple(x + factor * y for x, y in zip(a, b, strict=True))
 
 
-def fixed_levels(
-    extrapolation: Extrapolation, lines: Lines, steps: Array, noise: Array
-) -> tuple[State, Sequence[Array] | None]:
-    """Return lines that have taken all levels, and the bends at all levels, (m, p) each, if both sides are sampled.
+def differentiate_lazily(lines: Lines, search: Search, steps: Array, noise: float | None) -> Slopes:
+    """Return the derivatives of lines whose values cannot be examined: all of them take the same levels."""
+    xp, size = lines.xp, assumed_noise(lines, noise)
+    if lines.lower is None and lines.upper is None:
+        return _fixed_levels(search, lines, steps, size).slopes(xp)
+    side, first = choose_sides(lines, steps)
+    zero = xp.zeros_like(steps)
+    found = _fixed_levels(search, lines, xp.where(side == 0.0, first, zero), size)
+    for own in (1, -1):
+        here = side == float(own)
+        beside = _fixed_levels(on_side(search, own), lines, xp.where(here, first, zero), size)
+        found = replace(found.replaced(xp, here, beside), one_sided=found.one_sided | here)
+    return found.slopes(xp)
 
-    Lines with a step of 0 are sampled at x alone: their derivative is NaN.
-    """
-    xp, series, n = lines.xp, extrapolation.series, extrapolation.n
-    count = _ROWS + extrapolation.window - 1
-    state = State.start(lines, lines.base(), steps, noise, float(series.ratio))
-    stacked, levels = _sample_levels(lines, state, extrapolation.side, count)
-    parts, noises = series_at(extrapolation, state, stacked), noise_at(extrapolation, lines, state, stacked)
-    parts, noises = (xp.permute_dims(table, (1, 2, 0)) for table in (parts, noises))
-    best = _best(lines, tableau(series, n, count), parts, noises)
-    first = levels[0].step
-    power = 1.0 if n == series.start else first ** (series.start - n)
-    best = replace(best.scaled(power), step=best.step * xp.abs(first))
-    condition = state.conditioned(lines, levels[-1])
+
+def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> Derivatives:
+    """Take all levels. Lines with a step of 0 are sampled at x alone: their derivative is NaN."""
+    xp, series = lines.xp, search.series
+    count = _ROWS + series.window - 1
+    base = lines.base() + xp.zeros_like(lines.at)
+    levels, stacked = _sample_levels(lines, series, steps, base, count)
+    flat = replace(series, n=series.start)  # the noise of the terms themselves
+    terms, noises = stacked.term(series), stacked.noise(xp, flat, noise, base, lines.tiny)
+    value, change, rounding, reach = _best(lines, tableau(series, count), terms, noises)
+    first = xp.abs(levels[0].step)
+    power = 1.0 if series.n == series.start else levels[0].step ** (series.start - series.n)
+    last = levels[-1]
+    rise = last.rise(xp, base)
+    condition = 1.0 + lines.scale / xp.abs(last.step) * (rise / (xp.maximum(last.size, rise) + lines.tiny))
     condition = xp.where(xp.isfinite(condition), condition, 1.0)
-    state = replace(state, levels=tuple(levels), age=state.age + float(count), best=best, condition=condition)
-    if stacked.below is None:
-        return state, None
-    bends = stacked.bend(state.base)
-    return state, [bends[level, ...] for level in range(count)]
+    bend = 0.0 * condition
+    if last.below is not None:
+        bends = [level.height / level.step for level in levels[-_BENDS:]]
+        unknown = 32.0 * noise * (last.size + xp.abs(base)) * condition / last.step
+        bend = bend_at_zero(xp, float(series.ratio), bends, unknown)
+    never = bend < 0.0
+    facts = Facts(
+        step=xp.abs(last.step) + 0.0 * bend,
+        size=last.size,
+        slope=last.slope(),
+        condition=condition,
+        bend=bend,
+        isolated=never,
+        excess=0.0 * bend,
+        scatter=0.0 * bend,
+        stalled=never,
+        levels=0.0 * bend + float(count),
+    )
+    nothing = xp.zeros_like(lines.at)
+    found = Found(
+        index=lines.numbers(),
+        value=value * power,
+        change=change * xp.abs(power) if series.n != series.start else change,
+        rounding=rounding * xp.abs(power) if series.n != series.start else rounding,
+        reach=reach * first,
+        facts=facts,
+        noise=noise + 0.0 * bend,
+        moved=never,
+        first=first,
+        longest=None,
+        leaps=nothing,
+        growths=nothing,
+        ends=nothing,
+    )
+    kinks = Kinks(bend > 0.0, bend)
+    return Derivatives.of(lines, on_side(search, series.side), found).with_kinks(xp, kinks.found, kinks)
 
 
-def _sample_levels(lines: Lines, state: State, side: int, count: int) -> tuple[Level, list[Level]]:
-    """Sample all levels in one go. Return them as one, stacked along a first axis, and one by one."""
-    xp, at = lines.xp, state.at
-    start, towards = (at, float(side)) if side else (xp.abs(at), 1.0)
-    shrunk = xp.asarray([[state.ratio**level for level in range(count)]], dtype=at.dtype, device=device(at))
-    taken = lines.nearest(start + towards * state.step / shrunk) - start
-    taken = taken if side else xp.abs(taken)
-    points = [at + taken] if side else [at + taken, at - taken]
+def _sample_levels(lines: Lines, series: Series, steps: Array, base: Array, count: int) -> tuple[list[Level], Level]:
+    """Sample all levels in one go. Return them one by one, and as one, stacked along a first axis."""
+    xp, at = lines.xp, lines.at
+    start, towards = (at, float(series.side)) if series.side else (xp.abs(at), 1.0)
+    ratio = float(series.ratio)
+    shrunk = xp.asarray([[ratio**level for level in range(count)]], dtype=at.dtype, device=device(at))
+    taken = lines.nearest(start + towards * steps / shrunk) - start
+    taken = taken if series.side else xp.abs(taken)
+    points = [at + taken] if series.side else [at + taken, at - taken]
     samples = lines.sample([table[:, level : level + 1] for level in range(count) for table in points])
-    own = [samples[side_of :: len(points)] for side_of in range(len(points))]
-    steps = xp.permute_dims(xp.where(taken == 0.0, 1.0, taken), (1, 0))[:, :, None]
-    stacked = Level.of(xp, steps, [xp.stack(values) for values in own], state.base)
-    return stacked, [
-        Level(steps[level, ...], own[0][level], own[1][level] if len(own) > 1 else None, stacked.size[level, ...])
-        for level in range(count)
-    ]
+    own = [samples[number :: len(points)] for number in range(len(points))]
+    nonzero = xp.where(taken == 0.0, 1.0, taken)
+    sampled = list(zip(*own, strict=True))
+    levels = [Level.of(xp, nonzero[:, level : level + 1], sampled[level], base) for level in range(count)]
+    together = xp.permute_dims(nonzero, (1, 0))[:, :, None]
+    return levels, Level.of(xp, together, [xp.stack(values) for values in own], base)
 
 
-def _best(lines: Lines, entries: Tableau, parts: Array, noises: Array) -> Estimate:
-    """Return the entry with the least error for each value. The levels are the last axis of the arrays."""
+def _best(lines: Lines, entries: Tableau, terms: Array, noises: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the entry with the least error for each value: value, change, noise and step."""
     xp = lines.xp
-    sound = xp.isfinite(parts) & xp.isfinite(noises)
+    terms, noises = (xp.permute_dims(table, (1, 2, 0)) for table in (terms, noises))  # the levels are the last axis
+    sound = xp.isfinite(terms) & xp.isfinite(noises)
     lost = xp.astype(~sound, noises.dtype)
-    parts, noises = xp.where(sound, parts, 0.0 * lost), xp.where(sound, noises, 0.0)
-    values = _combined(xp, parts, entries.values)
-    changes = xp.abs(_combined(xp, parts, entries.changes))
+    terms, noises = xp.where(sound, terms, 0.0 * lost), xp.where(sound, noises, 0.0)
+    values = _combined(lines, terms, entries.values)
+    changes = xp.abs(_combined(lines, terms, entries.changes))
+    noise = _combined(lines, noises, entries.noises)
     steps = xp.asarray([float(step) for step in entries.steps], dtype=noises.dtype, device=device(noises))
-    noise = _combined(xp, noises, entries.noises)
-    missing = _combined(xp, lost, [[Fraction(c != 0) for c in own] for own in entries.noises]) > 0.0
-    error = xp.where(missing, xp.inf, changes + noise)
+    missing = _combined(lines, lost, [[Fraction(c != 0) for c in own] for own in entries.noises]) > 0.0
+    error = xp.where(missing, float("inf"), changes + noise)
     least = xp.min(error, axis=-1, keepdims=True)
     chosen = (error == least) & xp.isfinite(least)
     ties = xp.sum(xp.astype(chosen, noise.dtype), axis=-1)
-
     found, nothing = ties > 0.0, 0.0 * noise
     divisor = xp.where(found, ties, 1.0)
 
     def of_chosen(entry: Array) -> Array:
         """Return the mean over the chosen entries, of which there may be several with the same error."""
         total = xp.sum(xp.where(chosen, entry, nothing), axis=-1)
-        return xp.where(found, total / divisor, xp.nan)
+        return xp.where(found, total / divisor, float("nan"))
 
-    truncation = xp.where(found, of_chosen(changes), xp.inf)
-    return Estimate(of_chosen(values), truncation, of_chosen(noise), of_chosen(steps))
+    change = xp.where(found, of_chosen(changes), float("inf"))
+    return of_chosen(values), change, of_chosen(noise), of_chosen(steps)
 
 
-def _combined(xp: Namespace, of_levels: Array, entries: Sequence[Sequence[Fraction]]) -> Array:
+def _combined(lines: Lines, of_levels: Array, entries: Sequence[Sequence[Fraction]]) -> Array:
     """Return the linear combinations of the levels, the last axis, that are the entries."""
     columns = [[float(c) for c in column] for column in zip(*entries, strict=True)]
-    return xp.matmul(of_levels, xp.asarray(columns, dtype=of_levels.dtype, device=device(of_levels)))
+    return lines.xp.matmul(of_levels, lines.xp.asarray(columns, dtype=of_levels.dtype, device=device(of_levels)))
