@@ -349,7 +349,8 @@ class Diagnosis:
         """Search again from where the first search stopped."""
         again = run(self.search, doubt.lines, derivatives.step / _CLOSER, doubt.found.noise)
         second = self._derivatives(doubt.lines, again)
-        return derivatives.replaced(doubt.lines.xp, second.more_accurate(doubt.lines.xp, derivatives), second)
+        stair = doubt.found.moved & (second.value == 0.0)
+        return derivatives.replaced(doubt.lines.xp, second.better(doubt.lines.xp, derivatives) & ~stair, second)
 
     def _search_nearer(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search again where nothing is known, nearer and nearer as long as f(x) is isolated.

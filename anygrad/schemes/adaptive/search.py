@@ -253,8 +253,10 @@ class State:
         same = (xp.abs(best.value - past.value) <= 4.0 * past.error) & converged
         # Where f did not change at all, its changes may have been lost in the rounding of its terms.
         same = same | ((past.value == 0.0) & (past.change == 0.0) & best.resolved(xp))
-        # Closer to x f may really be flat.
-        better = better | ((self.leaps > 0.0) & converged & (best.error < past.error) & ~past.resolved(xp))
+        # Closer to x f may really be flat. But where f has moved on both sides, it is rounded to that.
+        flat = self.moved & (best.value == 0.0)
+        nearer = (self.leaps > 0.0) & converged & (best.error < past.error) & ~past.resolved(xp)
+        better = better | (nearer & ~flat)
         return past.replaced(xp, ~(past.error < float("inf")) | (better & ((self.growths == 0.0) | same)), best)
 
 
@@ -536,7 +538,7 @@ def _isolated(xp: Namespace, state: State, reach: Array | None = None) -> Array:
     for last in range(2 if reach is not None else len(heights) - 1, len(heights)):
         first, before, height = heights[last - 2 : last + 1]
         alike = (xp.abs(height - before) < _ALIKE * height) & (xp.abs(before - first) < _ALIKE * before)
-        alike = alike & (height > _CLEAR * state.noise * rounded)
+        alike = alike & (height > _MOST_EXCESS * state.noise * rounded)
         found = found | (alike if last == len(heights) - 1 else alike & (reach >= state.steps[last]))
     return found
 
