@@ -33,8 +33,8 @@ from anygrad.schemes.base import Lines
 _PLACES = (1.0, 2.29, 2.93, 4.11, 5.37, 5.83, 7.07)
 # That spacing, as a part of x: an f computed in float32 has to show its steps there, and a wave its smoothness.
 SPACING = 2.0**-20
-# The most noise there is in an f that does not change at all over the spacing.
-_COARSE = 1e-4
+# The most noise there is in an f that does not change at all over the spacing: it is rounded to two digits.
+_COARSE = 3e-2
 # Beside x a smooth f is a polynomial of this degree, but for SPACING^4.
 _DEGREE = 3
 # Where f seems noisy, it is sampled so many times nearer. That is repeated only where noise is _LARGE as a part of f:
@@ -113,7 +113,7 @@ def measured_noise(beside: Beside, unit: Array, found: Found) -> Array:
         wide, changed = beside.rest(xp.maximum(unit, largest_value(xp, facts.step)))  # where f was seen to change
         # Or the rounding of terms of the size of 1 that cancel, as in 1 - cos(x).
         cancelled = wide * facts.size < ABOVE_ROUNDING * lines.eps
-        coarse = constant & ((wide < _COARSE) | cancelled)
+        coarse = constant & found.moved & ((wide < _COARSE) | cancelled)
         # That far from x, f is not a cubic: the rest may be more than noise.
         near, equal = xp.where(coarse, xp.minimum(wide, _AT_MOST * scatter), near), xp.where(coarse, changed, equal)
     # Where most neighbouring values are equal, f rounds its argument coarsely. That is noise, although it is not seen.

@@ -562,14 +562,15 @@ def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Fact
         for ratio in state.scatter:
             scatter = xp.where((ratio > scatter) & xp.isfinite(ratio), ratio, scatter)
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
+    excess = _excess(xp, search.series, state.heights, noise)
     return Facts(
         step=xp.abs(level.step) + bend * 0.0,
         size=level.size,
         slope=level.slope(),
         condition=condition,
         bend=bend,
-        isolated=_isolated(xp, state, state.chosen(xp).step),
-        excess=_excess(xp, search.series, state.heights, noise),
+        isolated=_isolated(xp, state, state.chosen(xp).step) & (excess == 0.0),
+        excess=excess,
         scatter=scatter,
         stalled=stalled,
         levels=bend * 0.0 + float(len(state.steps)),
