@@ -79,6 +79,9 @@ class Derivatives:
         error = safety * found.change + found.rounding * (0.5 + (0.5 + SAFETY * found.facts.excess) * condition)
         known = error < float("inf")
         stuck = known & (found.change > ABOVE_ROUNDING * found.rounding * condition)
+        # A row that is stuck may agree with the one before by accident: those before that say how much it varies.
+        unsettled = SAFETY * found.facts.unsettled
+        error = xp.where(stuck & (unsettled > error), unsettled, error)
         resolved = found.change + found.rounding <= RESOLVED * xp.abs(found.value)
         unresolved = (found.leaps > 0.0) & ~resolved & (found.change > found.rounding)
         never = stuck & ~stuck
@@ -237,11 +240,12 @@ class Diagnosis:
             # From one side, what varies on every scale cannot be told from noise: the root of x looks like that at 0.
             singular = found.one_sided & (doubt.found.leaps >= LEAPS)
             found = at_some(doubt, found, (found.stuck | facts.stalled) & ~singular, self._measure_noise)
-        bent = (facts.bend > 0.0) & (found.step >= facts.step)  # not found from nearer already
+        farther = found.step >= facts.step  # not found from nearer already
+        bent = (facts.bend > 0.0) & farther
         if not self.search.series.side:
             found = at_some(doubt, found, (bent | found.inaccurate) & ~found.noisy, self._look_for_kinks)
         unexplained = ~found.noisy & ~found.kink
-        lost = unexplained & (facts.isolated | (found.inaccurate & (doubt.found.leaps >= LEAPS)))
+        lost = unexplained & ((facts.isolated & farther) | (found.inaccurate & (doubt.found.leaps >= LEAPS)))
         found = at_some(doubt, found.unknown(xp, lost), lost, self._search_nearer)
         unexplained = unexplained & ~lost
         found = at_some(doubt, found, found.stuck & unexplained, self._search_closer)

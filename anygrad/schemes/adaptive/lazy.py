@@ -130,6 +130,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
         isolated=never,
         excess=0.0 * bend,
         scatter=0.0 * bend,
+        unsettled=0.0 * bend,
         stalled=never,
         levels=0.0 * bend + float(count),
     )

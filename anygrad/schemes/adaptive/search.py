@@ -118,6 +118,8 @@ class Facts:
         How far f(x) lies from the curve extrapolated through all other values, in units of the noise assumed.
     scatter
         The largest change in the latest rows of the tableau, in units of what the noise assumed can cause.
+    unsettled
+        The largest change in the latest rows, also from before a leap.
     stalled
         Whether the latest levels differ by more than noise, and do not improve the estimate.
     levels
@@ -132,6 +134,7 @@ class Facts:
     isolated: Array
     excess: Array
     scatter: Array
+    unsettled: Array
     stalled: Array
     levels: Array
 
@@ -168,11 +171,11 @@ class State:
         The bend at the first levels.
     level, level_noise, latest
         The latest level, the noise in f / h^n there, and the best entry of the latest row of the tableau.
-    scatter
-        The changes in the latest rows of the tableau, in units of what the noise assumed can cause.
+    changes, scatter
+        The changes of the best entries of the latest rows; and in units of what the noise assumed can cause.
     row, terms
-        The latest row of the tableau, and the latest terms of the series, as many as a window has. Here and in
-        ``heights``, what is from before a leap is NaN.
+        The latest row of the tableau, and the latest terms of the series, as many as a window has. Here, in ``changes``
+        and in ``heights``, what is from before a leap is NaN.
     heights, steps
         The heights and the steps of all levels, (m, p) and (m, 1).
     """
@@ -199,6 +202,7 @@ class State:
     level: Level | None = None
     level_noise: Array | None = None
     latest: Estimate | None = None
+    changes: tuple[Array, ...] = ()
     scatter: tuple[Array, ...] = ()
     row: tuple[Array, ...] = ()
     terms: tuple[Array, ...] = ()
@@ -453,7 +457,8 @@ def _extended(search: Search, lines: Lines, state: State, level: Level) -> State
     latest = best_entry(lines, series, row, changes, (noise, before))
     latest = replace(latest, step=latest.step + xp.abs(level.step))
     scatter = (*state.scatter, 0.5 * latest.change / latest.rounding)
-    state = replace(state, row=row, latest=latest, scatter=scatter[-_ROWS:])
+    changed = (*state.changes, latest.change)
+    state = replace(state, row=row, latest=latest, changes=changed[-_ROWS:], scatter=scatter[-_ROWS:])
     best = state.best
     improved = (latest.error < best.error) & ~state.ended
     if lines.all(improved):
@@ -490,8 +495,14 @@ def _judged(search: Search, lines: Lines, state: State, *, last: bool) -> tuple[
         stagnant = state.misses >= _PATIENCE
         stagnant = stagnant & state.best.resolved(xp) if lines.any(stagnant) else stagnant
         ended = (converged & ~isolated) | stagnant | _exhausted(search, lines, state)
+        isolated = converged & isolated & ~ended & ~state.ended
+        unresolved = _unresolved(search, lines, state)
+        if unresolved is not None:
+            unresolved = unresolved & ~ended
+            if unresolved.shape[1] > 1:  # the other values end before the step leaps
+                ended = ended | (any_value(xp, unresolved) & ~unresolved & state.best.resolved(xp))
         ended = ended & ~state.ended
-        move = Move(wider, converged & isolated & ~ended & ~state.ended)
+        move = Move(wider, isolated, unresolved)
     if last:
         ended = ~state.ended
     if not lines.any(ended if state.facts is not None else ended | state.ended):
@@ -562,6 +573,9 @@ def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Fact
         for ratio in state.scatter:
             scatter = xp.where((ratio > scatter) & xp.isfinite(ratio), ratio, scatter)
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
+    unsettled = 0.0 * bend
+    for change in state.changes:
+        unsettled = xp.where((change > unsettled) & xp.isfinite(change), change, unsettled)
     excess = _excess(xp, search.series, state.heights, noise)
     return Facts(
         step=xp.abs(level.step) + bend * 0.0,
@@ -572,6 +586,7 @@ def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Fact
         isolated=_isolated(xp, state, state.chosen(xp).step) & (excess == 0.0),
         excess=excess,
         scatter=scatter,
+        unsettled=unsettled,
         stalled=stalled,
         levels=bend * 0.0 + float(len(state.steps)),
     )
@@ -671,10 +686,19 @@ def _wider_first_step(search: Search, lines: Lines, state: State) -> Array | Non
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """Other steps than a part of the last one: a ``wider`` one, 0 for none; a much shorter one where f(x) is isolated."""
+    """What calls for another step than a part of the last one, (m, p).
+
+    Attributes
+    ----------
+    wider
+        A wider step; 0 for none.
+    isolated, unresolved
+        Whether f(x) lies far from a curve through the other values, and whether f varies too fast to be resolved.
+    """
 
     wider: Array | None = None
     isolated: Array | None = None
+    unresolved: Array | None = None
 
 
 def _split(search: Search, lines: Lines, state: State, move: Move, found: list[Found]) -> list[State]:
@@ -701,31 +725,26 @@ def _next_step(search: Search, lines: Lines, state: State, move: Move) -> State:
     xp, level = lines.xp, state.level
     assert level is not None
     step = state.step / float(search.series.ratio)
-    leap = ~all_values(xp, xp.isfinite(level.size) | state.ended)
     failures, leaps, growths = state.failures, state.leaps, state.growths
+    grows, leap = leaps < 0.0, ~all_values(xp, xp.isfinite(level.size) | state.ended)
+    if move.wider is not None:
+        wider = xp.where(state.ended, float("inf"), move.wider)
+        wider = wider if wider.shape[1] == 1 else xp.min(wider, axis=1, keepdims=True)
+        grows = (wider > 0.0) & (wider < float("inf"))
+        step, growths = xp.where(grows, wider, step), xp.where(grows, growths + 1.0, growths)
     if lines.any(leap):
         power = 1.0 + xp.where(failures > _HASTY, failures - _HASTY, 0.0)
         step = xp.where(leap, state.step / _LEAP**power, step)
         failures = xp.where(leap, failures + 1.0, failures)
-    unresolved = _unresolved(search, lines, state)
+    for reason, factor in ((move.unresolved, _LEAP), (move.isolated, _LONG_LEAP)):
+        if reason is not None and lines.any(reason & ~state.ended):
+            own = any_value(xp, reason & ~state.ended) & ~grows
+            step, leaps = xp.where(own, state.step / factor, step), xp.where(own, leaps + 1.0, leaps)
+            leap = leap | own
     if move.isolated is not None and lines.any(move.isolated):  # what was found knows nothing of f at x
-        isolated = any_value(xp, move.isolated)
-        state = replace(state, best=state.best.replaced(xp, move.isolated, Estimate.unknown(xp, state.base)))
-        step = xp.where(isolated, state.step / _LONG_LEAP, step)
-        leaps = xp.where(isolated, leaps + 1.0, leaps)
-        leap = leap | isolated
-        unresolved = None if unresolved is None else unresolved & ~isolated
-    if move.wider is not None:
-        own = xp.where(state.ended, 0.0, move.wider)
-        wider = own if own.shape[1] == 1 else xp.min(xp.where(state.ended, float("inf"), own), axis=1, keepdims=True)
-        grows = (wider > 0.0) & ~leap
-        step, growths = xp.where(grows, wider, step), xp.where(grows, growths + 1.0, growths)
-        leap = leap | grows
-        unresolved = None if unresolved is None else unresolved & ~grows
-    if unresolved is not None:
-        step = xp.where(unresolved, state.step / _LEAP, step)
-        leaps = xp.where(unresolved, leaps + 1.0, leaps)
-        leap = leap | unresolved
+        unknown = Estimate.unknown(xp, state.base)
+        state = replace(state, best=state.best.replaced(xp, move.isolated & ~state.ended, unknown))
+    leap = leap | grows
     state = replace(state, step=step, latest=None, failures=failures, leaps=leaps, growths=growths)
     return _restarted(xp, state, leap) if lines.any(leap) else state
 
@@ -739,7 +758,7 @@ def _unresolved(search: Search, lines: Lines, state: State) -> Array | None:
     if not lines.any(unresolved):
         return None
     flat = (latest.error <= RESOLVED * xp.abs(state.row[0])) | (latest.change <= latest.rounding)
-    return any_value(xp, unresolved & ~flat & ~state.best.resolved(xp))
+    return unresolved & ~flat & ~state.best.resolved(xp)
 
 
 def _restarted(xp: Namespace, state: State, leap: Array) -> State:
@@ -763,4 +782,10 @@ def _cleared(xp: Namespace, state: State, mask: Array) -> State:
     def forgotten(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(xp.where(mask, float("nan"), array) for array in arrays)
 
-    return replace(state, row=forgotten(state.row), terms=forgotten(state.terms), heights=forgotten(state.heights))
+    return replace(
+        state,
+        changes=forgotten(state.changes),
+        row=forgotten(state.row),
+        terms=forgotten(state.terms),
+        heights=forgotten(state.heights),
+    )
