@@ -84,12 +84,12 @@ class Derivatives:
         error = xp.where(stuck & (unsettled > error), unsettled, error)
         resolved = found.change + found.rounding <= RESOLVED * xp.abs(found.value)
         unresolved = (found.leaps > 0.0) & ~resolved & (found.change > found.rounding)
-        never = stuck & ~stuck
+        never, step = stuck & ~stuck, largest_value(xp, found.reach)
         return cls(
             index=found.index,
             value=found.value,
             error=error,
-            step=xp.max(found.reach, axis=1, keepdims=True),
+            step=xp.where(step > 0.0, step, found.first),
             stuck=stuck,
             inaccurate=(stuck | unresolved) & ~(error <= _INACCURATE * xp.abs(found.value)),
             kink=never,
@@ -121,6 +121,11 @@ class Derivatives:
             inaccurate=xp.where(mask, other.inaccurate, self.inaccurate),
             levels=self.levels + other.levels,
         )
+
+    def selected(self, xp: Namespace, mask: Array, other: Derivatives) -> Derivatives:
+        """Return ``other``, of the same lines, with its flags where the mask is true."""
+        flags = {name: xp.where(mask, getattr(other, name), getattr(self, name)) for name in ("kink", "noisy")}
+        return replace(self.replaced(xp, mask, other), levels=other.levels, **flags)
 
     def better(self, xp: Namespace, other: Derivatives) -> Array:
         """Return where it is more accurate than ``other``, which has wider steps, or shows that ``other`` is wrong."""
@@ -210,7 +215,7 @@ class Diagnosis:
         facts = found.facts
         doubt = derivatives.stuck | derivatives.inaccurate | (facts.bend > 0.0) | facts.isolated
         doubt = doubt | ~xp.isfinite(derivatives.error)
-        doubt = doubt if self.noise_known else doubt | facts.stalled
+        doubt = doubt if self.noise_known else doubt | facts.stalled | facts.flat
         if not lines.any(doubt):
             return derivatives
         base = lines.base() + xp.zeros_like(lines.at)
@@ -239,7 +244,7 @@ class Diagnosis:
         if not self.noise_known:
             # From one side, what varies on every scale cannot be told from noise: the root of x looks like that at 0.
             singular = found.one_sided & (doubt.found.leaps >= LEAPS)
-            found = at_some(doubt, found, (found.stuck | facts.stalled) & ~singular, self._measure_noise)
+            found = at_some(doubt, found, (found.stuck | facts.stalled | facts.flat) & ~singular, self._measure_noise)
         farther = found.step >= facts.step  # not found from nearer already
         bent = (facts.bend > 0.0) & farther
         if not self.search.series.side:
@@ -330,7 +335,7 @@ class Diagnosis:
             second = self._derivatives(lines, run(near, lines, step, found.noise))
             # Where f has changed on both sides, a flat piece in between is one of many: f is rounded to them.
             clear = unresolved & ~second.stuck & xp.isfinite(second.error)
-            flat = flat | (clear & found.moved & (second.value == 0.0))
+            flat = flat | (clear & (found.moved > 0.0) & (second.value == 0.0))
             clear = clear & ~flat
             derivatives = derivatives.replaced(xp, clear & second.better(xp, derivatives), second)
             unresolved = unresolved & ~clear
@@ -353,7 +358,7 @@ class Diagnosis:
         """Search again from where the first search stopped."""
         again = run(self.search, doubt.lines, derivatives.step / _CLOSER, doubt.found.noise)
         second = self._derivatives(doubt.lines, again)
-        stair = doubt.found.moved & (second.value == 0.0)
+        stair = (doubt.found.moved > 0.0) & (second.value == 0.0)
         return derivatives.replaced(doubt.lines.xp, second.better(doubt.lines.xp, derivatives) & ~stair, second)
 
     def _search_nearer(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
@@ -369,7 +374,7 @@ class Diagnosis:
             second = self._derivatives(lines, run(search, lines, step, found.noise))
             unknown = ~xp.isfinite(derivatives.error)
             clear = unknown & xp.isfinite(second.error) & ~second.inaccurate
-            stair = clear & found.moved & (second.value == 0.0) & (found.value != 0.0)
+            stair = clear & (found.moved > 0.0) & (second.value == 0.0) & (found.value != 0.0)
             derivatives = derivatives.replaced(xp, clear & ~stair, second)
             derivatives = replace(derivatives, noisy=derivatives.noisy | stair)
             if not lines.any(unknown & ~xp.isfinite(second.error)):
@@ -389,13 +394,17 @@ class Diagnosis:
 
 
 def at_some(doubt: Doubt, derivatives: Derivatives, mask: Array, examination: Examination) -> Derivatives:
-    """Examine the lines for which the mask is true at any value."""
+    """Examine the values for which the mask is true. Others of the same lines stay what they are."""
     xp = doubt.lines.xp
     some = xp.any(mask, axis=1)
     if not doubt.lines.any(some):
         return derivatives
-    if xp.all(some):
-        return examination(doubt, derivatives)
     chosen, rest = xp.nonzero(some)[0], xp.nonzero(~some)[0]
-    examined = examination(doubt.taken(chosen), take_lines(xp, derivatives, chosen))
+    if not rest.shape[0]:
+        examined = examination(doubt, derivatives)
+        return examined if mask.shape[1] == 1 else derivatives.selected(xp, mask, examined)
+    before = take_lines(xp, derivatives, chosen)
+    examined = examination(doubt.taken(chosen), before)
+    if mask.shape[1] > 1:
+        examined = before.selected(xp, xp.take(mask, chosen, axis=0), examined)
     return join_lines(xp, [examined, take_lines(xp, derivatives, rest)])

@@ -131,6 +131,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
         excess=0.0 * bend,
         scatter=0.0 * bend,
         unsettled=0.0 * bend,
+        flat=never,
         stalled=never,
         levels=0.0 * bend + float(count),
     )
@@ -143,7 +144,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
         reach=reach * first,
         facts=facts,
         noise=noise + 0.0 * bend,
-        moved=never,
+        moved=0.0 * bend,
         first=first,
         longest=None,
         leaps=nothing,

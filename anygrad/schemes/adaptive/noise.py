@@ -110,12 +110,14 @@ def measured_noise(beside: Beside, unit: Array, found: Found) -> Array:
     unseen = ((found.growths > 0.0) & ~constant) | ~(facts.scatter > 1.0)
     scatter = found.noise * xp.where(unseen, 1.0, facts.scatter)
     if lines.any(constant):
-        wide, changed = beside.rest(xp.maximum(unit, largest_value(xp, facts.step)))  # where f was seen to change
+        seen = xp.where(facts.flat, found.moved, facts.step)  # the smallest steps over which f was seen to change
+        wide, changed = beside.rest(xp.maximum(unit, largest_value(xp, seen)))
         # Or the rounding of terms of the size of 1 that cancel, as in 1 - cos(x).
         cancelled = wide * facts.size < ABOVE_ROUNDING * lines.eps
-        coarse = constant & found.moved & ((wide < _COARSE) | cancelled)
+        coarse = constant & (found.moved > 0.0) & ((wide < _COARSE) | cancelled)
         # That far from x, f is not a cubic: the rest may be more than noise.
-        near, equal = xp.where(coarse, xp.minimum(wide, _AT_MOST * scatter), near), xp.where(coarse, changed, equal)
+        most = xp.where(facts.flat, wide, xp.minimum(wide, _AT_MOST * scatter))
+        near, equal = xp.where(coarse, most, near), xp.where(coarse, changed, equal)
     # Where most neighbouring values are equal, f rounds its argument coarsely. That is noise, although it is not seen.
     rounded = (equal >= 0.5 * len(_PLACES)) & (equal < len(_PLACES) - 1.0)
     same = rounded | (near > _SAME * scatter)

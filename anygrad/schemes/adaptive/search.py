@@ -120,6 +120,8 @@ class Facts:
         The largest change in the latest rows of the tableau, in units of what the noise assumed can cause.
     unsettled
         The largest change in the latest rows, also from before a leap.
+    flat
+        Whether f does not change over the last step, though it has changed on both sides of x: it may be rounded.
     stalled
         Whether the latest levels differ by more than noise, and do not improve the estimate.
     levels
@@ -135,6 +137,7 @@ class Facts:
     excess: Array
     scatter: Array
     unsettled: Array
+    flat: Array
     stalled: Array
     levels: Array
 
@@ -166,7 +169,7 @@ class State:
     ended, facts
         Which values have ended, (m, p), and what was seen of them then.
     moved
-        Whether f has changed on both sides of x, at any level, (m, p).
+        The smallest step over which f has changed on both sides of x, (m, p); 0 for none.
     early
         The bend at the first levels.
     level, level_noise, latest
@@ -222,7 +225,6 @@ class State:
             nearest = above if side > 0 else below if side < 0 else xp.minimum(below, above)
             longest = (1.0 - 4.0 * lines.eps) * nearest
             steps = xp.minimum(steps, longest)
-        never = none > 0.0
         return cls(
             index=index,
             at=lines.at,
@@ -239,7 +241,7 @@ class State:
             best=Estimate.unknown(xp, base),
             misses=none,
             ended=~xp.isfinite(base),
-            moved=never,
+            moved=none,
         )
 
     def chosen(self, xp: Namespace) -> Estimate:
@@ -258,7 +260,7 @@ class State:
         # Where f did not change at all, its changes may have been lost in the rounding of its terms.
         same = same | ((past.value == 0.0) & (past.change == 0.0) & best.resolved(xp))
         # Closer to x f may really be flat. But where f has moved on both sides, it is rounded to that.
-        flat = self.moved & (best.value == 0.0)
+        flat = (self.moved > 0.0) & (best.value == 0.0)
         nearer = (self.leaps > 0.0) & converged & (best.error < past.error) & ~past.resolved(xp)
         better = better | (nearer & ~flat)
         return past.replaced(xp, ~(past.error < float("inf")) | (better & ((self.growths == 0.0) | same)), best)
@@ -431,7 +433,8 @@ def _extended(search: Search, lines: Lines, state: State, level: Level) -> State
     terms = (level.term(series), *state.terms[: series.window - 1])
     moved = state.moved
     if level.below is not None:
-        moved = moved | ((level.above != state.base) & (level.below != state.base))
+        moves = (level.above != state.base) & (level.below != state.base)
+        moved = xp.where(moves, level.step, moved)
     before, noise = state.level_noise, level.noise(xp, series, state.noise, state.base, lines.tiny)
     state = replace(
         state,
@@ -542,7 +545,7 @@ def _isolated(xp: Namespace, state: State, reach: Array | None = None) -> Array:
     """
     level, heights = state.level, [xp.abs(height) for height in state.heights]
     assert level is not None
-    found = state.moved & ~state.moved
+    found = state.ended & ~state.ended
     if level.below is None:
         return found
     rounded = level.size + xp.abs(state.base) + state.scale * (level.rise(xp, state.base) / level.step)
@@ -557,7 +560,7 @@ def _isolated(xp: Namespace, state: State, reach: Array | None = None) -> Array:
 def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Facts:
     xp, level = lines.xp, state.level
     assert level is not None
-    never = state.moved & ~state.moved
+    never = state.ended & ~state.ended
     bend = 0.0 * xp.abs(state.base)
     if level.below is not None and len(state.steps) >= 3:
         count = min(len(state.steps), _BENDS)
@@ -587,6 +590,7 @@ def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Fact
         excess=excess,
         scatter=scatter,
         unsettled=unsettled,
+        flat=(level.height == 0.0) & (level.slope() == 0.0) & (state.moved > 0.0),
         stalled=stalled,
         levels=bend * 0.0 + float(len(state.steps)),
     )
@@ -652,7 +656,7 @@ def _slopes_differ(lines: Lines, state: State) -> Array:
     xp, level = lines.xp, state.level
     assert level is not None
     if level.below is None:
-        return state.moved & ~state.moved
+        return state.ended & ~state.ended
     bend, before = (xp.abs(state.heights[back] / state.steps[back]) for back in (-1, -2))
     noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) / level.step
     return (bend > noise) & (bend * (state.steps[-2] / level.step) ** 0.5 > before)
