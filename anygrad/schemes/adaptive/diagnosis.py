@@ -81,7 +81,7 @@ class Derivatives:
         stuck = known & (found.change > ABOVE_ROUNDING * found.rounding * condition)
         # A row that is stuck may agree with the one before by accident: those before that say how much it varies.
         unsettled = SAFETY * found.facts.unsettled
-        error = xp.where(stuck & (unsettled > error), unsettled, error)
+        error = xp.where(stuck & found.facts.stalled & (unsettled > error), unsettled, error)
         resolved = found.change + found.rounding <= RESOLVED * xp.abs(found.value)
         unresolved = (found.leaps > 0.0) & ~resolved & (found.change > found.rounding)
         never, step = stuck & ~stuck, largest_value(xp, found.reach)
