@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import Kinks, Suspect, look_close
 from anygrad.schemes.adaptive.noise import Beside, measured_noise, smooth_spacing, spacing
-from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, largest_value
+from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, weighted_sum
 from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, join_lines, run, take_lines
 from anygrad.schemes.adaptive.start import MAXIMUM, WIDER, assumed_noise, sides
 from anygrad.schemes.base import Lines, Slopes
@@ -30,6 +30,8 @@ _CLOSER = 8.0
 # Where the scale of f is not known, f is searched at steps _NEARER times smaller, up to _TIMES times; beside a kink
 # more often: nearer than that, the kink cannot be told from one at x.
 _NEARER, _TIMES, _KINK_TIMES = 64.0, 3, 6
+# A difference of so many times its noise is not noise.
+_CLEAR = 32.0
 # Such a search may take so many levels more than the least number.
 _MORE_LEVELS = 6
 
@@ -216,10 +218,56 @@ class Diagnosis:
         doubt = derivatives.stuck | derivatives.inaccurate | (facts.bend > 0.0) | facts.isolated
         doubt = doubt | ~xp.isfinite(derivatives.error)
         doubt = doubt if self.noise_known else doubt | facts.stalled | facts.flat
+        unscaled = (lines.scale == 0.0) & (derivatives.error < float("inf"))
+        if not self.search.series.side and lines.any(unscaled):
+            base = lines.base() + xp.zeros_like(lines.at)
+            near = at_some(Doubt(lines, found, base), derivatives, unscaled, self._look_closer_at_zero)
+            doubt, derivatives = doubt & (near.step >= derivatives.step), near
         if not lines.any(doubt):
             return derivatives
         base = lines.base() + xp.zeros_like(lines.at)
         return at_some(Doubt(lines, found, base), derivatives, doubt, self._examine)
+
+    def _look_closer_at_zero(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
+        """Compare with the slope very close to x = 0, where x does not say on which scale f varies."""
+        xp, found = doubt.lines.xp, doubt.found
+        step = doubt.lines.eps**0.5 * found.first
+        value, noise = self._slope_at(doubt, step)
+        differs = xp.abs(derivatives.value - value) > derivatives.error + noise + _INACCURATE * xp.abs(value)
+        return at_some(doubt, derivatives, differs, self._search_down_to_zero)
+
+    def _slope_at(self, doubt: Doubt, step: Array) -> tuple[Array, Array]:
+        """Return the first column of a tableau at a step, and a bound on its noise."""
+        xp, lines, series = doubt.lines.xp, doubt.lines, self.search.series
+        terms, noise = [], 0.0
+        for back, weight in enumerate(series.weights):
+            own = step * float(series.ratio) ** back
+            level = Level.of(xp, own, lines.sample([lines.at + own, lines.at - own]), doubt.base)
+            terms.append(level.term(series))
+            noise = noise + abs(weight) * level.noise(xp, series, doubt.found.noise, doubt.base, lines.tiny)
+        return weighted_sum(series.weights, terms) / step ** (series.n - series.start), _CLEAR * noise
+
+    def _search_down_to_zero(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
+        """Search again from nearer and nearer, until what is found agrees with the slope very close to x."""
+        xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
+        step = lines.eps**0.5 * found.first
+        value, noise = self._slope_at(doubt, step)
+        nearer, _ = self._slope_at(doubt, step / float(self.search.series.ratio))
+        noise = noise + SAFETY * xp.abs(value - nearer)  # also where f is noisier than its rounding
+
+        def differs(other: Derivatives) -> Array:
+            return xp.abs(other.value - value) > other.error + noise
+
+        search = replace(self.search, levels=self.search.soonest + _MORE_LEVELS, widens=False)
+        left, first = differs(derivatives), found.first
+        for _ in range(_TIMES + 1):
+            if not lines.any(left):
+                break
+            first = first / _NEARER
+            second = Derivatives.of(lines, self.search, run(search, lines, first, found.noise))
+            agrees = left & (second.error < float("inf")) & ~second.inaccurate & ~differs(second)
+            derivatives, left = derivatives.replaced(xp, agrees, second), left & ~agrees
+        return derivatives
 
     def _examine(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Examine lines in doubt. Those on which f ends at x are searched on one side."""
