@@ -265,7 +265,8 @@ class Diagnosis:
                 break
             first = first / _NEARER
             second = Derivatives.of(lines, self.search, run(search, lines, first, found.noise))
-            agrees = left & (second.error < float("inf")) & ~second.inaccurate & ~differs(second)
+            known = ~second.inaccurate | (second.error <= _INACCURATE * xp.abs(derivatives.value))
+            agrees = left & known & (second.error < float("inf")) & ~differs(second)
             derivatives, left = derivatives.replaced(xp, agrees, second), left & ~agrees
         return derivatives
 
@@ -404,10 +405,11 @@ class Diagnosis:
 
     def _search_closer(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search again from where the first search stopped."""
-        again = run(self.search, doubt.lines, derivatives.step / _CLOSER, doubt.found.noise)
-        second = self._derivatives(doubt.lines, again)
+        xp, lines = doubt.lines.xp, doubt.lines
+        second = self._derivatives(lines, run(self.search, lines, derivatives.step / _CLOSER, doubt.found.noise))
         stair = (doubt.found.moved > 0.0) & (second.value == 0.0)
-        return derivatives.replaced(doubt.lines.xp, second.better(doubt.lines.xp, derivatives) & ~stair, second)
+        clear = ~second.stuck & (second.error < derivatives.error)
+        return derivatives.replaced(xp, (clear | second.better(xp, derivatives)) & ~stair, second)
 
     def _search_nearer(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search again where nothing is known, nearer and nearer as long as f(x) is isolated.
