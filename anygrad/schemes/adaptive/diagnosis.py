@@ -13,7 +13,7 @@ from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import Kinks, Suspect, look_close
 from anygrad.schemes.adaptive.noise import Beside, measured_noise, smooth_spacing, spacing
 from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, weighted_sum
-from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, join_lines, run, take_lines
+from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, found_in, join_lines, run, take_lines
 from anygrad.schemes.adaptive.start import MAXIMUM, WIDER, assumed_noise, sides
 from anygrad.schemes.base import Lines, Slopes
 
@@ -87,6 +87,7 @@ class Derivatives:
         resolved = found.change + found.rounding <= RESOLVED * xp.abs(found.value)
         unresolved = (found.leaps > 0.0) & ~resolved & (found.change > found.rounding)
         never, step = stuck & ~stuck, largest_value(xp, found.reach)
+        scale = xp.take(lines.scale, found.index, axis=0)
         return cls(
             index=found.index,
             value=found.value,
@@ -97,7 +98,7 @@ class Derivatives:
             kink=never,
             noisy=never,
             one_sided=~never if search.series.side else never,
-            typical=found.facts.size / xp.where(lines.scale > 1.0, lines.scale, 1.0) ** n + lines.tiny / lines.eps,
+            typical=found.facts.size / xp.where(scale > 1.0, scale, 1.0) ** n + lines.tiny / lines.eps,
             levels=found.facts.levels,
         )
 
@@ -212,21 +213,42 @@ class Diagnosis:
     def run(self, steps: Array, noise: Array) -> Derivatives:
         """Differentiate the lines, and examine those in doubt."""
         xp, lines = self.lines.xp, self.lines
-        found = run(self.search, lines, steps, noise)
-        derivatives = Derivatives.of(lines, self.search, found)
+        clear: list[Derivatives] = []
+        doubtful: list[tuple[Found, Derivatives]] = []
+        for found in found_in(self.search, lines, steps, noise):
+            derivatives = Derivatives.of(lines, self.search, found)
+            doubt = xp.any(self._in_doubt(found, derivatives) | self._unscaled(found), axis=1)
+            if not lines.any(doubt):
+                clear.append(derivatives)
+                continue
+            own, rest = xp.nonzero(doubt)[0], xp.nonzero(~doubt)[0]
+            clear.append(take_lines(xp, derivatives, rest))
+            doubtful.append((take_lines(xp, found, own), take_lines(xp, derivatives, own)))
+        if not doubtful:
+            return join_lines(xp, clear)
+        found, derivatives = (join_lines(xp, parts) for parts in zip(*doubtful, strict=True))
+        own = lines.take(found.index)
+        doubt = Doubt(own, found, own.base() + xp.zeros_like(own.at))
+        return join_lines(xp, [*clear, self._look_into(doubt, derivatives)])
+
+    def _in_doubt(self, found: Found, derivatives: Derivatives) -> Array:
+        """Return whether there is reason to doubt a derivative."""
         facts = found.facts
         doubt = derivatives.stuck | derivatives.inaccurate | (facts.bend > 0.0) | facts.isolated
-        doubt = doubt | ~xp.isfinite(derivatives.error)
-        doubt = doubt if self.noise_known else doubt | facts.stalled | facts.flat
-        unscaled = (lines.scale == 0.0) & (derivatives.error < float("inf"))
-        if not self.search.series.side and lines.any(unscaled):
-            base = lines.base() + xp.zeros_like(lines.at)
-            near = at_some(Doubt(lines, found, base), derivatives, unscaled, self._look_closer_at_zero)
-            doubt, derivatives = doubt & (near.step >= derivatives.step), near
-        if not lines.any(doubt):
-            return derivatives
-        base = lines.base() + xp.zeros_like(lines.at)
-        return at_some(Doubt(lines, found, base), derivatives, doubt, self._examine)
+        doubt = doubt | ~self.lines.xp.isfinite(derivatives.error)
+        return doubt if self.noise_known else doubt | facts.stalled | facts.flat
+
+    def _unscaled(self, found: Found) -> Array:
+        """Return where x is 0, so that it does not say on which scale f varies, (m, 1)."""
+        scale = self.lines.xp.take(self.lines.scale, found.index, axis=0)
+        return (scale == 0.0) if not self.search.series.side else scale < 0.0
+
+    def _look_into(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
+        """Look at x = 0 from very close, and examine the derivatives that are still in doubt."""
+        unscaled = self._unscaled(doubt.found) & (derivatives.error < float("inf"))
+        seen = at_some(doubt, derivatives, unscaled, self._look_closer_at_zero)
+        still = self._in_doubt(doubt.found, derivatives) & (seen.step >= derivatives.step)
+        return at_some(doubt, seen, still, self._examine)
 
     def _look_closer_at_zero(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Compare with the slope very close to x = 0, where x does not say on which scale f varies."""

@@ -7,7 +7,7 @@ line is sampled further for the sake of other values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
@@ -361,27 +361,35 @@ class Found:
 
 def run(search: Search, lines: Lines, steps: Array, noise: Array) -> Found:
     """Differentiate lines, beginning with those steps; ``noise`` is the relative noise of f, (m, 1) or (m, p)."""
+    return join_lines(lines.xp, list(found_in(search, lines, steps, noise)))
+
+
+def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterator[Found]:
+    """Differentiate lines as `run` does, and yield them in groups that have ended at the same level."""
     xp = lines.xp
     active, sampled, count = _blocks(search, lines, steps, noise), lines, lines.at.shape[0]
-    found: list[Found] = []
     for number in range(1, search.levels + 1):
         active = _sample_level(search, sampled, active)
         going: list[State] = []
-        while active:
+        while active:  # emptied as it goes, so that what has ended is freed
             state = active.pop(0)
             last, move = number == search.levels, Move()
             if number == 1 and not last:
                 move = Move(_wider_first_step(search, lines, state))
             elif number >= search.soonest or last or search.rtol or search.atol:
                 state, move = _judged(search, lines, state, last=last)
-            going.extend(_split(search, lines, state, move, found))
+            found, left = _split(search, lines, state, move)
+            del state
+            if found is not None:
+                yield found
+            if left is not None:
+                going.append(left)
         if not going:
-            break
+            return
         active = going
         remaining = sum(state.index.shape[0] for state in active)
         if remaining < count:
             count, sampled = remaining, lines.take(_concat(xp, [state.index for state in active]))
-    return join_lines(xp, found)
 
 
 def _blocks(search: Search, lines: Lines, steps: Array, noise: Array) -> list[State]:
@@ -705,23 +713,21 @@ class Move:
     unresolved: Array | None = None
 
 
-def _split(search: Search, lines: Lines, state: State, move: Move, found: list[Found]) -> list[State]:
-    """Return the lines that go on, with their next step. Add the others to what was found."""
+def _split(search: Search, lines: Lines, state: State, move: Move) -> tuple[Found | None, State | None]:
+    """Return what was found of lines that have ended, and those that go on, with their next step."""
     xp = lines.xp
     if state.facts is None:
-        return [_next_step(search, lines, state, move)]
+        return None, _next_step(search, lines, state, move)
     done = all_values(xp, state.ended)[:, 0]
     left = xp.nonzero(~done)[0]
     going, count = left.shape[0], state.index.shape[0]
     if not going:
-        found.append(Found.of(xp, state))
-        return []
+        return Found.of(xp, state), None
     if going == count or (lines.shared and _FEW * going > count):
-        return [_next_step(search, lines, state, move)]
-    found.append(
-        Found.of(xp, take_lines(xp, replace(state, row=(), terms=(), heights=(), steps=()), xp.nonzero(done)[0]))
-    )
-    return [_next_step(search, lines, take_lines(xp, state, left), take_lines(xp, move, left))]
+        return None, _next_step(search, lines, state, move)
+    ended = replace(state, changes=(), scatter=(), row=(), terms=(), heights=(), steps=())
+    found = Found.of(xp, take_lines(xp, ended, xp.nonzero(done)[0]))
+    return found, _next_step(search, lines, take_lines(xp, state, left), take_lines(xp, move, left))
 
 
 def _next_step(search: Search, lines: Lines, state: State, move: Move) -> State:
