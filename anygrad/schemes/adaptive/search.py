@@ -174,8 +174,8 @@ class State:
         The bend at the first levels.
     level, level_noise, latest
         The latest level, the noise in f / h^n there, and the best entry of the latest row of the tableau.
-    changes, scatter
-        The changes of the best entries of the latest rows; and in units of what the noise assumed can cause.
+    changes
+        The changes of the best entries of the latest rows.
     row, terms
         The latest row of the tableau, and the latest terms of the series, as many as a window has. Here, in ``changes``
         and in ``heights``, what is from before a leap is NaN.
@@ -206,7 +206,6 @@ class State:
     level_noise: Array | None = None
     latest: Estimate | None = None
     changes: tuple[Array, ...] = ()
-    scatter: tuple[Array, ...] = ()
     row: tuple[Array, ...] = ()
     terms: tuple[Array, ...] = ()
     heights: tuple[Array, ...] = ()
@@ -467,9 +466,8 @@ def _extended(search: Search, lines: Lines, state: State, level: Level) -> State
     before = noise if before is None else before
     latest = best_entry(lines, series, row, changes, (noise, before))
     latest = replace(latest, step=latest.step + xp.abs(level.step))
-    scatter = (*state.scatter, 0.5 * latest.change / latest.rounding)
-    changed = (*state.changes, latest.change)
-    state = replace(state, row=row, latest=latest, changes=changed[-_ROWS:], scatter=scatter[-_ROWS:])
+    changes = (*state.changes, latest.change)
+    state = replace(state, row=row, latest=latest, changes=changes[-_ROWS:])
     best = state.best
     improved = (latest.error < best.error) & ~state.ended
     if lines.all(improved):
@@ -581,12 +579,12 @@ def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Fact
     if state.latest is not None:
         latest = state.latest
         stalled = (state.misses > 0.0) & (latest.change > WORTH_MEASURING * latest.rounding * condition)
-        for ratio in state.scatter:
-            scatter = xp.where((ratio > scatter) & xp.isfinite(ratio), ratio, scatter)
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
     unsettled = 0.0 * bend
     for change in state.changes:
         unsettled = xp.where((change > unsettled) & xp.isfinite(change), change, unsettled)
+    if state.latest is not None:
+        scatter = 0.5 * unsettled / state.latest.rounding
     excess = _excess(xp, search.series, state.heights, noise)
     return Facts(
         step=xp.abs(level.step) + bend * 0.0,
@@ -725,7 +723,7 @@ def _split(search: Search, lines: Lines, state: State, move: Move) -> tuple[Foun
         return Found.of(xp, state), None
     if going == count or (lines.shared and _FEW * going > count):
         return None, _next_step(search, lines, state, move)
-    ended = replace(state, changes=(), scatter=(), row=(), terms=(), heights=(), steps=())
+    ended = replace(state, changes=(), row=(), terms=(), heights=(), steps=())
     found = Found.of(xp, take_lines(xp, ended, xp.nonzero(done)[0]))
     return found, _next_step(search, lines, take_lines(xp, state, left), take_lines(xp, move, left))
 
