@@ -56,7 +56,7 @@ _COARSE = 4.0
 # The number of times that the step may grow where f is straight, and by how much at a time.
 _GROWTHS, _GROWTH = 3, 2.0**16
 # Growth pays where the noise of the estimate is so many times that of f.
-_WORTHWHILE = 2e2
+_WORTHWHILE = 1e4
 # A difference of so many times its noise is not noise.
 _CLEAR = 32.0
 # Distances of f(x) from the values around it are the same if they differ by less than this part.
