@@ -78,23 +78,23 @@ class Derivatives:
         xp, n = lines.xp, search.series.n
         condition = found.facts.condition
         safety = SAFETY if n <= _HIGH else _HIGH_SAFETY
-        error = safety * found.change + found.rounding * (0.5 + (0.5 + SAFETY * found.facts.excess) * condition)
+        best = found.best
+        error = safety * best.change + best.rounding * (0.5 + (0.5 + SAFETY * found.facts.excess) * condition)
         known = error < float("inf")
-        stuck = known & (found.change > ABOVE_ROUNDING * found.rounding * condition)
+        stuck = known & (best.change > ABOVE_ROUNDING * best.rounding * condition)
         # A row that is stuck may agree with the one before by accident: those before that say how much it varies.
         unsettled = SAFETY * found.facts.unsettled
         error = xp.where(stuck & found.facts.stalled & (unsettled > error), unsettled, error)
-        resolved = found.change + found.rounding <= RESOLVED * xp.abs(found.value)
-        unresolved = (found.leaps > 0.0) & ~resolved & (found.change > found.rounding)
-        never, step = stuck & ~stuck, largest_value(xp, found.reach)
+        unresolved = (found.leaps > 0.0) & ~best.resolved(xp) & (best.change > best.rounding)
+        never, step = stuck & ~stuck, largest_value(xp, best.step)
         scale = xp.take(lines.scale, found.index, axis=0)
         return cls(
             index=found.index,
-            value=found.value,
+            value=best.value,
             error=error,
             step=xp.where(step > 0.0, step, found.first),
             stuck=stuck,
-            inaccurate=(stuck | unresolved) & ~(error <= _INACCURATE * xp.abs(found.value)),
+            inaccurate=(stuck | unresolved) & ~(error <= _INACCURATE * xp.abs(best.value)),
             kink=never,
             noisy=never,
             one_sided=~never if search.series.side else never,
@@ -360,9 +360,9 @@ class Diagnosis:
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         again = run(self.search, lines, WIDER * found.first, found.noise)
         second = self._derivatives(lines, again)
-        reached = SAFETY * found.change + found.rounding * (found.noise / lines.eps)
+        reached = SAFETY * found.best.change + found.best.rounding * (found.noise / lines.eps)
         noisy = found.noise > lines.eps
-        away = xp.abs(second.value - found.value) > reached + second.error
+        away = xp.abs(second.value - found.best.value) > reached + second.error
         derivatives = replace(derivatives, error=xp.where(noisy & away, reached, derivatives.error))
         chosen = noisy & ~away
         derivatives = derivatives.replaced(xp, chosen, second)
@@ -380,7 +380,6 @@ class Diagnosis:
         """Look very close to x for kinks that are suspected, or that would explain why the error is large."""
         xp, found, facts = doubt.lines.xp, doubt.found, doubt.found.facts
         bent = facts.bend > 0.0
-        resolved = found.change + found.rounding <= RESOLVED * xp.abs(found.value)
         suspect = Suspect(
             base=doubt.base,
             noise=found.noise,
@@ -389,7 +388,7 @@ class Diagnosis:
             steep=(facts.condition - 1.0) * facts.size,
             size=xp.where(bent, facts.bend, xp.where(derivatives.inaccurate, xp.abs(facts.slope), 0.0)),
             bent=bent,
-            within=xp.where(resolved, found.reach, float("inf")),
+            within=xp.where(found.best.resolved(xp), found.best.step, float("inf")),
         )
         slope = derivatives.value if self.search.series.n == 1 else None
         return derivatives.with_kinks(xp, bent | derivatives.inaccurate, look_close(doubt.lines, suspect, slope))
@@ -446,7 +445,7 @@ class Diagnosis:
             second = self._derivatives(lines, run(search, lines, step, found.noise))
             unknown = ~xp.isfinite(derivatives.error)
             clear = unknown & xp.isfinite(second.error) & ~second.inaccurate
-            stair = clear & (found.moved > 0.0) & (second.value == 0.0) & (found.value != 0.0)
+            stair = clear & (found.moved > 0.0) & (second.value == 0.0) & (found.best.value != 0.0)
             derivatives = derivatives.replaced(xp, clear & ~stair, second)
             derivatives = replace(derivatives, noisy=derivatives.noisy | stair)
             if not lines.any(unknown & ~xp.isfinite(second.error)):

@@ -17,7 +17,7 @@ from array_api_compat import device
 from anygrad._typing import Array
 from anygrad.schemes.adaptive.diagnosis import Derivatives, on_side
 from anygrad.schemes.adaptive.kinks import Kinks, bend_at_zero
-from anygrad.schemes.adaptive.richardson import CANDIDATES, HIGH, Level, Series
+from anygrad.schemes.adaptive.richardson import CANDIDATES, HIGH, Estimate, Level, Series
 from anygrad.schemes.adaptive.search import Facts, Found, Search
 from anygrad.schemes.adaptive.start import assumed_noise, choose_sides
 from anygrad.schemes.base import Lines, Slopes
@@ -108,9 +108,11 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
     levels, stacked = _sample_levels(lines, series, steps, base, count)
     flat = replace(series, n=series.start)  # the noise of the terms themselves
     terms, noises = stacked.term(series), stacked.noise(xp, flat, noise, base, lines.tiny)
-    value, change, rounding, reach = _best(lines, tableau(series, count), terms, noises)
     first = xp.abs(levels[0].step)
-    power = 1.0 if series.n == series.start else levels[0].step ** (series.start - series.n)
+    best = _best(lines, tableau(series, count), terms, noises)
+    power = levels[0].step ** (series.start - series.n)
+    size = xp.abs(power)
+    best = Estimate(best.value * power, best.change * size, best.rounding * size, best.step * first)
     last = levels[-1]
     rise = last.rise(xp, base)
     condition = 1.0 + lines.scale / xp.abs(last.step) * (rise / (xp.maximum(last.size, rise) + lines.tiny))
@@ -138,10 +140,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
     nothing = xp.zeros_like(lines.at)
     found = Found(
         index=lines.numbers(),
-        value=value * power,
-        change=change * xp.abs(power) if series.n != series.start else change,
-        rounding=rounding * xp.abs(power) if series.n != series.start else rounding,
-        reach=reach * first,
+        best=best,
         facts=facts,
         noise=noise + 0.0 * bend,
         moved=0.0 * bend,
@@ -173,8 +172,8 @@ def _sample_levels(lines: Lines, series: Series, steps: Array, base: Array, coun
     return levels, Level.of(xp, together, [xp.stack(values) for values in own], base)
 
 
-def _best(lines: Lines, entries: Tableau, terms: Array, noises: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the entry with the least error for each value: value, change, noise and step."""
+def _best(lines: Lines, entries: Tableau, terms: Array, noises: Array) -> Estimate:
+    """Return the entry with the least error for each value; steps are in units of the first one."""
     xp = lines.xp
     terms, noises = (xp.permute_dims(table, (1, 2, 0)) for table in (terms, noises))  # the levels are the last axis
     sound = xp.isfinite(terms) & xp.isfinite(noises)
@@ -198,7 +197,7 @@ def _best(lines: Lines, entries: Tableau, terms: Array, noises: Array) -> tuple[
         return xp.where(found, total / divisor, float("nan"))
 
     change = xp.where(found, of_chosen(changes), float("inf"))
-    return of_chosen(values), change, of_chosen(noise), of_chosen(steps)
+    return Estimate(of_chosen(values), change, of_chosen(noise), of_chosen(steps))
 
 
 def _combined(lines: Lines, of_levels: Array, entries: Sequence[Sequence[Fraction]]) -> Array:

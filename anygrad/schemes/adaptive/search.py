@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from anygrad._typing import Array, Namespace
@@ -46,6 +47,8 @@ _BLOCK = 2**15
 _FEW = 4
 # Two estimates may agree by accident. Convergence is believed from the third one on.
 _CONFIRMED = 3
+# A line has converged if its change is at most so many times its rounding.
+_SETTLED = 2.0
 # Noise has taken over after so many levels without progress.
 _PATIENCE = 3
 # The factor by which the step shrinks where f is not finite or varies too fast for its derivative to be resolved; and
@@ -119,7 +122,7 @@ class Facts:
     scatter
         The largest change in the latest rows of the tableau, in units of what the noise assumed can cause.
     unsettled
-        The largest change in the latest rows, also from before a leap.
+        The largest change in the latest rows.
     flat
         Whether f does not change over the last step, though it has changed on both sides of x: it may be rounded.
     stalled
@@ -141,14 +144,15 @@ class Facts:
     stalled: Array
     levels: Array
 
-    def arrays(self) -> list[Array]:
-        """Return all of these, in this order."""
-        return [getattr(self, field.name) for field in fields(self)]
+    def replaced(self, xp: Namespace, mask: Array, other: Facts) -> Facts:
+        """Return ``other`` where the mask is true."""
+        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        return Facts(*(xp.where(mask, new, old) for old, new in pairs))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class State:
-    """m lines side by side that have taken the same number of levels; nothing is an array of any other lines.
+    """m lines side by side that have taken the same number of levels. A level changes it in place.
 
     Attributes
     ----------
@@ -175,10 +179,9 @@ class State:
     level, level_noise, latest
         The latest level, the noise in f / h^n there, and the best entry of the latest row of the tableau.
     changes
-        The changes of the best entries of the latest rows.
+        The changes of the best entries of the latest rows. Here and in what follows, NaN is from before a leap.
     row, terms
-        The latest row of the tableau, and the latest terms of the series, as many as a window has. Here, in ``changes``
-        and in ``heights``, what is from before a leap is NaN.
+        The latest row of the tableau, and the latest terms of the series, as many as a window has.
     heights, steps
         The heights and the steps of all levels, (m, p) and (m, 1).
     """
@@ -199,11 +202,11 @@ class State:
     misses: Array
     ended: Array
     moved: Array
+    level: Level
+    level_noise: Array
     past: Estimate | None = None
     early: Array | None = None
     facts: Facts | None = None
-    level: Level | None = None
-    level_noise: Array | None = None
     latest: Estimate | None = None
     changes: tuple[Array, ...] = ()
     row: tuple[Array, ...] = ()
@@ -212,12 +215,11 @@ class State:
     steps: tuple[Array, ...] = ()
 
     @classmethod
-    def start(cls, search: Search, lines: Lines, index: Array, base: Array, steps: Array, noise: Array) -> State:
-        """Return lines of which only f(x) is known."""
-        xp, zero = lines.xp, lines.xp.zeros_like(lines.at)
-        base = base + zero
+    def start(cls, search: Search, lines: Lines, index: Array, base: Array, given: tuple[Array, Array]) -> State:
+        """Return lines of which only f(x) is known, and the first steps and the noise that are given."""
+        xp, zero, longest = lines.xp, lines.xp.zeros_like(lines.at), None
+        base, (steps, noise) = base + zero, given
         none = xp.zeros_like(xp.abs(base))
-        longest = None
         if lines.lower is not None or lines.upper is not None:
             below, above = room(lines)
             side = search.series.side
@@ -241,7 +243,15 @@ class State:
             misses=none,
             ended=~xp.isfinite(base),
             moved=none,
+            level=Level(steps, base, base, none, none),
+            level_noise=none,
         )
+
+    def condition(self, lines: Lines) -> Array:
+        """Return how much more noise f has than its values show, if it rounds its argument."""
+        rise = self.level.rise(lines.xp, self.base)
+        size = lines.xp.maximum(self.level.size, rise) + lines.tiny
+        return 1.0 + self.scale / lines.xp.abs(self.level.step) * (rise / size)
 
     def chosen(self, xp: Namespace) -> Estimate:
         """Return the best estimate from before and after all leaps.
@@ -263,6 +273,15 @@ class State:
         nearer = (self.leaps > 0.0) & converged & (best.error < past.error) & ~past.resolved(xp)
         better = better | (nearer & ~flat)
         return past.replaced(xp, ~(past.error < float("inf")) | (better & ((self.growths == 0.0) | same)), best)
+
+    def without_levels(self) -> State:
+        """Return the lines without what only the next level needs."""
+        return replace(self, changes=(), row=(), terms=(), heights=(), steps=())
+
+    def forget(self, xp: Namespace, mask: Array) -> None:
+        """Forget earlier levels where the mask is true, so that no row of the tableau is made of them."""
+        for name in ("changes", "row", "terms", "heights"):
+            setattr(self, name, tuple(xp.where(mask, float("nan"), array) for array in getattr(self, name)))
 
 
 def take_lines(xp: Namespace, thing: T, indices: Array) -> T:
@@ -306,19 +325,14 @@ class Found:
     ----------
     index
         The indices of the lines, (m,).
-    best, facts, noise, moved
-        As in `State`, (m, p) each.
-    first, longest, leaps, growths
-        As in `State`, (m, 1) each.
+    best, facts, noise, moved, first, longest, leaps, growths
+        As in `State`.
     ends
         1 where f is finite above x only, though it is finite at x; -1 where it is so below it only; else 0; (m, 1).
     """
 
     index: Array
-    value: Array
-    change: Array
-    rounding: Array
-    reach: Array
+    best: Estimate
     facts: Facts
     noise: Array
     moved: Array
@@ -331,11 +345,8 @@ class Found:
     @classmethod
     def of(cls, xp: Namespace, state: State) -> Found:
         """Return what was found of lines that have ended."""
-        best = state.chosen(xp)
-        level, facts = state.level, state.facts
-        assert level is not None
-        assert facts is not None
-        ends = 0.0 * state.age
+        level, ends = state.level, 0.0 * state.age
+        assert state.facts is not None
         failed = state.failures >= FAILURES
         if level.below is not None and xp.any(failed):
             failed = failed & all_values(xp, xp.isfinite(state.base))
@@ -343,11 +354,8 @@ class Found:
             ends = xp.where(failed & above, ends + 1.0, xp.where(failed & below, ends - 1.0, ends))
         return cls(
             index=state.index,
-            value=best.value,
-            change=best.change,
-            rounding=best.rounding,
-            reach=best.step,
-            facts=facts,
+            best=state.chosen(xp),
+            facts=state.facts,
             noise=state.noise,
             moved=state.moved,
             first=state.first,
@@ -365,10 +373,10 @@ def run(search: Search, lines: Lines, steps: Array, noise: Array) -> Found:
 
 def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterator[Found]:
     """Differentiate lines as `run` does, and yield them in groups that have ended at the same level."""
-    xp = lines.xp
-    active, sampled, count = _blocks(search, lines, steps, noise), lines, lines.at.shape[0]
+    xp, sampled, count = lines.xp, lines, lines.at.shape[0]
+    active = _blocks(search, lines, steps, noise)
     for number in range(1, search.levels + 1):
-        active = _sample_level(search, sampled, active)
+        _sample_level(search, sampled, active)
         going: list[State] = []
         while active:  # emptied as it goes, so that what has ended is freed
             state = active.pop(0)
@@ -376,13 +384,20 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
             if number == 1 and not last:
                 move = Move(_wider_first_step(search, lines, state))
             elif number >= search.soonest or last or search.rtol or search.atol:
-                state, move = _judged(search, lines, state, last=last)
-            found, left = _split(search, lines, state, move)
-            del state
-            if found is not None:
-                yield found
-            if left is not None:
-                going.append(left)
+                move = _judge(search, lines, state, last=last)
+            left = None
+            if state.facts is not None:
+                done = all_values(xp, state.ended)[:, 0]
+                left = xp.nonzero(~done)[0]
+                if not left.shape[0]:
+                    yield Found.of(xp, state)
+                    continue
+                most = _FEW * left.shape[0] if lines.shared else left.shape[0]
+                if most <= state.index.shape[0] and left.shape[0] < state.index.shape[0]:
+                    yield Found.of(xp, take_lines(xp, state.without_levels(), xp.nonzero(done)[0]))
+                    state, move = take_lines(xp, state, left), take_lines(xp, move, left)
+            _choose_step(search, lines, state, move)
+            going.append(state)
         if not going:
             return
         active = going
@@ -392,33 +407,30 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
 
 
 def _blocks(search: Search, lines: Lines, steps: Array, noise: Array) -> list[State]:
-    base, count = lines.base(), lines.at.shape[0]
+    base, index, count = lines.base(), lines.numbers(), lines.at.shape[0]
     if count <= _BLOCK:
-        return [State.start(search, lines, lines.numbers(), base, steps, noise)]
-    index, blocks = lines.numbers(), []
+        return [State.start(search, lines, index, base, (steps, noise))]
+    blocks = []
     for start in range(0, count, _BLOCK):
         part = slice(start, min(start + _BLOCK, count))
         lower, upper = (None if bound is None else bound[part, ...] for bound in (lines.lower, lines.upper))
         own = replace(lines, at=lines.at[part, ...], scale=lines.scale[part, ...], lower=lower, upper=upper)
         values = base[part, ...] if base.shape[0] == count else base
-        blocks.append(State.start(search, own, index[part], values, steps[part, ...], noise[part, ...]))
+        blocks.append(State.start(search, own, index[part], values, (steps[part, ...], noise[part, ...])))
     return blocks
 
 
-def _sample_level(search: Search, lines: Lines, states: list[State]) -> list[State]:
-    """Sample the next level of all blocks in one go, and add a row to each tableau. The list of blocks is emptied."""
+def _sample_level(search: Search, lines: Lines, states: list[State]) -> None:
+    """Sample the next level of all blocks in one go, and add a row to each tableau."""
     steps = [_representable_step(search, lines, state) for state in states]
     together = _concat(lines.xp, steps)
     points = [lines.at + together] if search.series.side else [lines.at + together, lines.at - together]
-    samples = lines.sample(points)
-    extended, start = [], 0
-    while states:  # emptied as it goes, so that each old state is freed before the next one is extended
-        state, step = states.pop(0), steps.pop(0)
+    samples, start = lines.sample(points), 0
+    for state, step in zip(states, steps, strict=True):
         stop = start + step.shape[0]
         own = samples if stop - start == together.shape[0] else [values[start:stop, ...] for values in samples]
-        extended.append(_extended(search, lines, state, Level.of(lines.xp, step, own, state.base)))
+        _add_level(search, lines, state, Level.of(lines.xp, step, own, state.base))
         start = stop
-    return extended
 
 
 def _representable_step(search: Search, lines: Lines, state: State) -> Array:
@@ -430,70 +442,75 @@ def _representable_step(search: Search, lines: Lines, state: State) -> Array:
     return xp.abs(lines.nearest(size + state.step) - size)
 
 
-def _extended(search: Search, lines: Lines, state: State, level: Level) -> State:
-    """Add a row to the tableau, and keep the best entry."""
+def _add_level(search: Search, lines: Lines, state: State, level: Level) -> None:
+    """Add a row to the tableau, and keep its best entry if it is better than what there is."""
     xp, series = lines.xp, search.series
-    if state.level is not None and lines.eps > FINE:  # steps of few spacings may be far from the ratio
+    if state.steps and lines.eps > FINE:  # steps of few spacings of x may be far from the ratio
         uneven = xp.abs(float(series.ratio) * level.step / state.level.step - 1.0) > 0.1
         if lines.any(uneven & (state.age > 0.0)):
-            state = _cleared(xp, state, uneven)
-    terms = (level.term(series), *state.terms[: series.window - 1])
-    moved = state.moved
+            state.forget(xp, uneven)
     if level.below is not None:
         moves = (level.above != state.base) & (level.below != state.base)
-        moved = xp.where(moves, level.step, moved)
-    before, noise = state.level_noise, level.noise(xp, series, state.noise, state.base, lines.tiny)
-    state = replace(
-        state,
-        age=state.age + 1.0,
-        level=level,
-        level_noise=noise,
-        terms=terms,
-        moved=moved,
-        heights=(*state.heights, level.height),
-        steps=(*state.steps, level.step),
-    )
+        state.moved = xp.where(moves, level.step, state.moved)
+    noise = level.noise(xp, series, state.noise, state.base, lines.tiny)
+    before = state.level_noise if state.steps else noise
+    state.level, state.level_noise, state.age = level, noise, state.age + 1.0
+    state.heights, state.steps = (*state.heights, level.height), (*state.steps, level.step)
+    state.terms = (level.term(series), *state.terms[: series.window - 1])
     if len(state.steps) == _BENDS and level.below is not None:
-        state = replace(state, early=_bend(xp, series, state, _condition(lines, state), _BENDS))
-    if len(terms) < series.window:
-        return state
-    value = weighted_sum(series.weights, terms)
+        state.early = _bend(lines, search.series, state, _BENDS)
+    if len(state.terms) < series.window:
+        return
+    value = weighted_sum(series.weights, state.terms)
     if series.n != series.start:
         value = value / level.step ** (series.n - series.start)
-    row, changes = next_row(series, state.row, value)
+    state.row, changes = next_row(series, state.row, value)
     if not changes:
-        return replace(state, row=row)
-    before = noise if before is None else before
-    latest = best_entry(lines, series, row, changes, (noise, before))
-    latest = replace(latest, step=latest.step + xp.abs(level.step))
-    changes = (*state.changes, latest.change)
-    state = replace(state, row=row, latest=latest, changes=changes[-_ROWS:])
+        return
+    latest = best_entry(lines, series, state.row, changes, (noise, before))
+    latest = state.latest = replace(latest, step=latest.step + xp.abs(level.step))
+    state.changes = (*state.changes, latest.change)[-_ROWS:]
     best = state.best
     improved = (latest.error < best.error) & ~state.ended
     if lines.all(improved):
-        misses = xp.zeros_like(state.misses)
-        return replace(state, best=latest, misses=misses)
+        state.misses, state.best = xp.zeros_like(state.misses), latest
+        return
     resolved = best.resolved(xp)
     if not lines.all(resolved):  # at a step over many waves f is flat, and all errors of that are small
         improved = improved | (latest.resolved(xp) & ~resolved & ~state.ended)
-    misses = xp.where(improved | ~(best.error < float("inf")), 0.0, state.misses + 1.0)
-    return replace(state, best=best.replaced(xp, improved, latest), misses=misses)
+    state.misses = xp.where(improved | ~(best.error < float("inf")), 0.0, state.misses + 1.0)
+    state.best = best.replaced(xp, improved, latest)
 
 
 # Convergence
 
 
-def _judged(search: Search, lines: Lines, state: State, *, last: bool) -> tuple[State, Move]:
+@dataclass(frozen=True, eq=False)
+class Move:
+    """What calls for another step than a part of the last one, (m, p).
+
+    Attributes
+    ----------
+    wider
+        A wider step; 0 for none.
+    isolated, unresolved
+        Whether f(x) lies far from a curve through the other values, and whether f varies too fast to be resolved.
+    """
+
+    wider: Array | None = None
+    isolated: Array | None = None
+    unresolved: Array | None = None
+
+
+def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> Move:
     """Decide which values have ended, and which lines need another step than a part of the last one."""
-    xp, level, latest = lines.xp, state.level, state.latest
-    assert level is not None
-    condition = _condition(lines, state)
-    if latest is None:
-        ended, move = _exhausted(search, lines, state) & ~state.ended, Move()
-    else:
+    xp, latest, move = lines.xp, state.latest, Move()
+    ended = _exhausted(search, lines, state)
+    condition = state.condition(lines)
+    if latest is not None:
         settled = state.age >= float(search.soonest)
-        converged = (latest.change <= latest.rounding * condition) & settled
-        isolated = _isolated(xp, state) if len(state.heights) > 2 else state.ended & ~state.ended
+        converged = (latest.change <= _SETTLED * latest.rounding * condition) & settled
+        isolated = _isolated(xp, state)
         wider = _wider_where_straight(search, lines, state)
         if wider is not None:
             converged = converged & (wider == 0.0)
@@ -503,44 +520,28 @@ def _judged(search: Search, lines: Lines, state: State, *, last: bool) -> tuple[
             converged = converged | (near & (state.age > float(search.series.window)))
         stagnant = state.misses >= _PATIENCE
         stagnant = stagnant & state.best.resolved(xp) if lines.any(stagnant) else stagnant
-        ended = (converged & ~isolated) | stagnant | _exhausted(search, lines, state)
-        isolated = converged & isolated & ~ended & ~state.ended
+        ended = ended | (converged & ~isolated) | stagnant
         unresolved = _unresolved(search, lines, state)
         if unresolved is not None:
             unresolved = unresolved & ~ended
             if unresolved.shape[1] > 1:  # the other values end before the step leaps
                 ended = ended | (any_value(xp, unresolved) & ~unresolved & state.best.resolved(xp))
-        ended = ended & ~state.ended
-        move = Move(wider, isolated, unresolved)
-    if last:
-        ended = ~state.ended
-    if not lines.any(ended if state.facts is not None else ended | state.ended):
-        return state, move
-    facts = _facts(search, lines, state, condition)
-    if state.facts is not None:
-        facts = Facts(
-            *(xp.where(ended, new, old) for new, old in zip(facts.arrays(), state.facts.arrays(), strict=True))
-        )
-    return replace(state, facts=facts, ended=state.ended | ended), move
+        move = Move(wider, converged & isolated & ~ended & ~state.ended, unresolved)
+    ended = (xp.ones_like(state.ended) if last else ended) & ~state.ended
+    if lines.any(ended if state.facts is not None else ended | state.ended):
+        facts = _facts(lines, search.series, state, condition)
+        state.facts = facts if state.facts is None else state.facts.replaced(xp, ended, facts)
+        state.ended = state.ended | ended
+    return move
 
 
 def _exhausted(search: Search, lines: Lines, state: State) -> Array:
     """Return where smaller steps are hopeless. After a leap the new level is judged first."""
-    xp, level = lines.xp, state.level
-    assert level is not None
     failed, leapt = state.failures >= FAILURES, state.leaps >= LEAPS
-    failed = failed & ~xp.isfinite(level.size) if lines.any(failed) else failed
+    failed = failed & ~lines.xp.isfinite(state.level.size) if lines.any(failed) else failed
     if lines.any(leapt):
-        leapt = leapt & (state.age >= float(search.soonest)) & ~state.best.resolved(xp)
+        leapt = leapt & (state.age >= float(search.soonest)) & ~state.best.resolved(lines.xp)
     return failed | leapt | (state.step < _COARSE * lines.eps * state.scale)
-
-
-def _condition(lines: Lines, state: State) -> Array:
-    """Return how much more noise f has than its values show, if it rounds its argument."""
-    xp, level = lines.xp, state.level
-    assert level is not None
-    rise = level.rise(xp, state.base)
-    return 1.0 + state.scale / xp.abs(level.step) * (rise / (xp.maximum(level.size, rise) + lines.tiny))
 
 
 def _isolated(xp: Namespace, state: State, reach: Array | None = None) -> Array:
@@ -549,45 +550,41 @@ def _isolated(xp: Namespace, state: State, reach: Array | None = None) -> Array:
     The latest levels count, and with ``reach`` also earlier ones, as far as the step of an estimate has come: later
     levels may have come near enough since.
     """
-    level, heights = state.level, [xp.abs(height) for height in state.heights]
-    assert level is not None
+    level, heights = state.level, state.heights
     found = state.ended & ~state.ended
-    if level.below is None:
+    if level.below is None or len(heights) < 3:
         return found
+    first = 0 if reach is not None else len(heights) - 3
+    sizes = [xp.abs(height) for height in heights[first:]]
+    alike = [xp.abs(new - old) < _ALIKE * new for old, new in pairwise(sizes)]
     rounded = level.size + xp.abs(state.base) + state.scale * (level.rise(xp, state.base) / level.step)
-    for last in range(2 if reach is not None else len(heights) - 1, len(heights)):
-        first, before, height = heights[last - 2 : last + 1]
-        alike = (xp.abs(height - before) < _ALIKE * height) & (xp.abs(before - first) < _ALIKE * before)
-        alike = alike & (height > _MOST_EXCESS * state.noise * rounded)
-        found = found | (alike if last == len(heights) - 1 else alike & (reach >= state.steps[last]))
+    for number in range(2, len(sizes)):
+        own = alike[number - 1] & alike[number - 2] & (sizes[number] > _MOST_EXCESS * state.noise * rounded)
+        latest = number == len(sizes) - 1 or reach is None
+        found = found | (own if latest else own & (reach >= state.steps[first + number]))
     return found
 
 
-def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Facts:
-    xp, level = lines.xp, state.level
-    assert level is not None
-    never = state.ended & ~state.ended
-    bend = 0.0 * xp.abs(state.base)
+def _facts(lines: Lines, series: Series, state: State, condition: Array) -> Facts:
+    xp, level, latest = lines.xp, state.level, state.latest
+    none = 0.0 * xp.abs(state.base)
+    bend = unsettled = scatter = none
     if level.below is not None and len(state.steps) >= 3:
-        count = min(len(state.steps), _BENDS)
-        bend = _bend(xp, search.series, state, condition, count)
-        if count > 3:  # the values of lines whose step has leapt three levels ago
-            bend = xp.where(state.age == 3.0, _bend(xp, search.series, state, condition, 3), bend)
+        bend = _bend(lines, series, state, min(len(state.steps), _BENDS))
+        # Where the step has leapt three levels ago, or early where the latest levels drown in noise.
+        bend = xp.where(state.age == 3.0, _bend(lines, series, state, 3), bend)
         if state.early is not None and len(state.steps) >= 2 * _BENDS:
             bend = xp.where(bend > 0.0, bend, state.early)
-    stalled, scatter = never, 0.0 * bend
-    if state.latest is not None:
-        latest = state.latest
+    stalled = none > 0.0
+    if latest is not None:
+        for change in state.changes:
+            unsettled = xp.where((change > unsettled) & xp.isfinite(change), change, unsettled)
         stalled = (state.misses > 0.0) & (latest.change > WORTH_MEASURING * latest.rounding * condition)
+        scatter = 0.5 * unsettled / latest.rounding
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
-    unsettled = 0.0 * bend
-    for change in state.changes:
-        unsettled = xp.where((change > unsettled) & xp.isfinite(change), change, unsettled)
-    if state.latest is not None:
-        scatter = 0.5 * unsettled / state.latest.rounding
-    excess = _excess(xp, search.series, state.heights, noise)
+    excess = _excess(xp, series, state.heights, noise)
     return Facts(
-        step=xp.abs(level.step) + bend * 0.0,
+        step=xp.abs(level.step) + none,
         size=level.size,
         slope=level.slope(),
         condition=condition,
@@ -598,15 +595,14 @@ def _facts(search: Search, lines: Lines, state: State, condition: Array) -> Fact
         unsettled=unsettled,
         flat=(level.height == 0.0) & (level.slope() == 0.0) & (state.moved > 0.0),
         stalled=stalled,
-        levels=bend * 0.0 + float(len(state.steps)),
+        levels=none + float(len(state.steps)),
     )
 
 
-def _bend(xp: Namespace, series: Series, state: State, condition: Array, count: int) -> Array:
-    """Return half the difference that the one-sided slopes seem to have in the latest levels; 0 where they seem equal."""
-    level = state.level
-    assert level is not None
-    noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) * condition / level.step
+def _bend(lines: Lines, series: Series, state: State, count: int) -> Array:
+    """Return half the difference that the one-sided slopes seem to have in the latest levels; 0 for none."""
+    xp, level = lines.xp, state.level
+    noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) * state.condition(lines) / level.step
     bends = [height / step for height, step in zip(state.heights[-count:], state.steps[-count:], strict=True)]
     return bend_at_zero(xp, float(series.ratio), bends, noise)
 
@@ -636,125 +632,46 @@ def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Arra
     return most
 
 
-def _wider_where_straight(search: Search, lines: Lines, state: State) -> Array | None:
-    """Return a wider step where f is a straight line up to its noise and a wider step has less of that; else 0."""
-    xp, latest, level = lines.xp, state.latest, state.level
-    assert latest is not None
-    assert level is not None
-    if not search.widens:
-        return None
-    straight = (state.age == float(search.soonest)) & (state.growths < _GROWTHS) & (latest.change <= latest.rounding)
-    if not lines.any(straight):
-        return None
-    slope = xp.abs(latest.value)
-    wider = level.size / xp.where(slope > 0.0, slope, float("inf"))
-    wider = 0.25 * (wider if search.series.n == 1 else wider ** (1.0 / search.series.n))
-    wider = xp.minimum(wider, xp.maximum(_GROWTH * state.step, xp.full_like(state.step, 0.25)))
-    wider = wider if state.longest is None else xp.minimum(wider, state.longest)
-    straight = straight & (latest.rounding > _WORTHWHILE * state.noise * slope) & (wider > 16.0 * state.step)
-    if not lines.any(straight):
-        return None
-    return xp.where(straight & ~_slopes_differ(lines, state), wider, 0.0)
-
-
-def _slopes_differ(lines: Lines, state: State) -> Array:
-    """Return where the one-sided slopes keep differing. A derivative of 0 is then their mean, as at a kink."""
-    xp, level = lines.xp, state.level
-    assert level is not None
-    if level.below is None:
-        return state.ended & ~state.ended
-    bend, before = (xp.abs(state.heights[back] / state.steps[back]) for back in (-1, -2))
-    noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) / level.step
-    return (bend > noise) & (bend * (state.steps[-2] / level.step) ** 0.5 > before)
-
-
-def _wider_first_step(search: Search, lines: Lines, state: State) -> Array | None:
-    """Return the step to restart with where f is nearly straight and hardly changes on the first step; else 0.
-
-    It is the step at which f will have changed, or bent, by a quarter, but no longer than necessary.
-    """
-    level = state.level
-    assert level is not None
-    if level.below is None or search.series.n != 1 or not search.widens or lines.eps > FINE:
-        return None
-    xp, step = lines.xp, level.step
-    own = (step > _PART * state.scale) & (step > _RESTART / _MOST) & (step < _RESTART / _LEAST)
-    if not lines.any(own):
-        return None
-    change, bend = xp.abs(level.above - level.below), 2.0 * xp.abs(level.height)
-    steady = own & (_STEADY * bend < change) & (_STEADY * change < level.size)
-    if not lines.any(steady):
-        return None
-    wider = step * xp.minimum(0.5 * level.size / change, 0.25 * change / (bend + lines.tiny))
-    wider = xp.where(steady, xp.minimum(wider, _RESTART + 0.5 * step), 0.0)
-    wider = wider if wider.shape[1] == 1 else xp.min(wider, axis=1, keepdims=True)
-    return wider if state.longest is None else xp.minimum(wider, state.longest)
-
-
 # The next step
 
 
-@dataclass(frozen=True, eq=False)
-class Move:
-    """What calls for another step than a part of the last one, (m, p).
-
-    Attributes
-    ----------
-    wider
-        A wider step; 0 for none.
-    isolated, unresolved
-        Whether f(x) lies far from a curve through the other values, and whether f varies too fast to be resolved.
-    """
-
-    wider: Array | None = None
-    isolated: Array | None = None
-    unresolved: Array | None = None
-
-
-def _split(search: Search, lines: Lines, state: State, move: Move) -> tuple[Found | None, State | None]:
-    """Return what was found of lines that have ended, and those that go on, with their next step."""
-    xp = lines.xp
-    if state.facts is None:
-        return None, _next_step(search, lines, state, move)
-    done = all_values(xp, state.ended)[:, 0]
-    left = xp.nonzero(~done)[0]
-    going, count = left.shape[0], state.index.shape[0]
-    if not going:
-        return Found.of(xp, state), None
-    if going == count or (lines.shared and _FEW * going > count):
-        return None, _next_step(search, lines, state, move)
-    ended = replace(state, changes=(), row=(), terms=(), heights=(), steps=())
-    found = Found.of(xp, take_lines(xp, ended, xp.nonzero(done)[0]))
-    return found, _next_step(search, lines, take_lines(xp, state, left), take_lines(xp, move, left))
-
-
-def _next_step(search: Search, lines: Lines, state: State, move: Move) -> State:
+def _choose_step(search: Search, lines: Lines, state: State, move: Move) -> None:
     """Choose the next step: usually the last one divided by the ratio; a leap where that would not help."""
-    xp, level = lines.xp, state.level
-    assert level is not None
-    step = state.step / float(search.series.ratio)
-    failures, leaps, growths = state.failures, state.leaps, state.growths
-    grows, leap = leaps < 0.0, ~all_values(xp, xp.isfinite(level.size) | state.ended)
+    xp, last, going = lines.xp, state.step, ~state.ended
+    step = last / float(search.series.ratio)
+    grows, leap = state.age < 0.0, ~all_values(xp, xp.isfinite(state.level.size) | state.ended)
+    if lines.any(leap):
+        power = 1.0 + xp.where(state.failures > _HASTY, state.failures - _HASTY, 0.0)
+        step = xp.where(leap, last / _LEAP**power, step)
+        state.failures = xp.where(leap, state.failures + 1.0, state.failures)
     if move.wider is not None:
-        wider = xp.where(state.ended, float("inf"), move.wider)
+        wider = xp.where(going, move.wider, float("inf"))
         wider = wider if wider.shape[1] == 1 else xp.min(wider, axis=1, keepdims=True)
         grows = (wider > 0.0) & (wider < float("inf"))
-        step, growths = xp.where(grows, wider, step), xp.where(grows, growths + 1.0, growths)
-    if lines.any(leap):
-        power = 1.0 + xp.where(failures > _HASTY, failures - _HASTY, 0.0)
-        step = xp.where(leap, state.step / _LEAP**power, step)
-        failures = xp.where(leap, failures + 1.0, failures)
+        step, state.growths = xp.where(grows, wider, step), xp.where(grows, state.growths + 1.0, state.growths)
+        leap = leap | grows
     for reason, factor in ((move.unresolved, _LEAP), (move.isolated, _LONG_LEAP)):
-        if reason is not None and lines.any(reason & ~state.ended):
-            own = any_value(xp, reason & ~state.ended) & ~grows
-            step, leaps = xp.where(own, state.step / factor, step), xp.where(own, leaps + 1.0, leaps)
+        if reason is not None and lines.any(reason & going):
+            own = any_value(xp, reason & going) & ~grows
+            step, state.leaps = xp.where(own, last / factor, step), xp.where(own, state.leaps + 1.0, state.leaps)
             leap = leap | own
-    if move.isolated is not None and lines.any(move.isolated):  # what was found knows nothing of f at x
-        unknown = Estimate.unknown(xp, state.base)
-        state = replace(state, best=state.best.replaced(xp, move.isolated & ~state.ended, unknown))
-    leap = leap | grows
-    state = replace(state, step=step, latest=None, failures=failures, leaps=leaps, growths=growths)
-    return _restarted(xp, state, leap) if lines.any(leap) else state
+            if reason is move.isolated:  # what was found knows nothing of f at x
+                state.best = state.best.replaced(xp, reason & going, Estimate.unknown(xp, state.base))
+    state.step, state.latest = step, None
+    if lines.any(leap):
+        _restart(xp, state, leap)
+
+
+def _restart(xp: Namespace, state: State, leap: Array) -> None:
+    """Begin a new tableau where the step leaps, and keep the best estimate of the old one."""
+    state.age = xp.where(leap, 0.0, state.age)
+    state.forget(xp, leap)
+    if len(state.row) < 2:  # there is no estimate to be kept
+        return
+    fresh, unknown = leap & ~state.ended, Estimate.unknown(xp, state.base)
+    state.past = (state.past or unknown).replaced(xp, fresh, state.chosen(xp))
+    state.best = state.best.replaced(xp, fresh, unknown)
+    state.misses = xp.where(fresh, 0.0, state.misses)
 
 
 def _unresolved(search: Search, lines: Lines, state: State) -> Array | None:
@@ -769,31 +686,48 @@ def _unresolved(search: Search, lines: Lines, state: State) -> Array | None:
     return unresolved & ~flat & ~state.best.resolved(xp)
 
 
-def _restarted(xp: Namespace, state: State, leap: Array) -> State:
-    """Begin a new tableau where the step leaps, and keep the best estimate of the old one."""
-    state = _cleared(xp, replace(state, age=xp.where(leap, 0.0, state.age)), leap)
-    if len(state.row) < 2:  # there is no estimate to be kept
-        return state
-    fresh = leap & ~state.ended
-    unknown = Estimate.unknown(xp, state.base)
-    return replace(
-        state,
-        misses=xp.where(fresh, 0.0, state.misses),
-        past=(state.past or unknown).replaced(xp, fresh, state.chosen(xp)),
-        best=state.best.replaced(xp, fresh, unknown),
-    )
+def _wider_where_straight(search: Search, lines: Lines, state: State) -> Array | None:
+    """Return a wider step where f is a straight line up to its noise and a wider step has less of that; else 0."""
+    xp, latest = lines.xp, state.latest
+    if not search.widens or latest is None:
+        return None
+    straight = (state.age == float(search.soonest)) & (state.growths < _GROWTHS) & (latest.change <= latest.rounding)
+    slope = xp.abs(latest.value)
+    straight = straight & (latest.rounding > _WORTHWHILE * state.noise * slope) & (slope > 0.0)
+    if not lines.any(straight):
+        return None
+    wider = state.level.size / xp.where(straight, slope, float("inf"))
+    wider = 0.25 * (wider if search.series.n == 1 else wider ** (1.0 / search.series.n))
+    wider = xp.minimum(wider, xp.maximum(_GROWTH * state.step, xp.full_like(state.step, 0.25)))
+    wider = wider if state.longest is None else xp.minimum(wider, state.longest)
+    straight = straight & (wider > 16.0 * state.step)
+    return xp.where(straight & ~_slopes_differ(xp, state), wider, 0.0)
 
 
-def _cleared(xp: Namespace, state: State, mask: Array) -> State:
-    """Forget earlier levels where the mask is true, so that no row of the tableau is made of them."""
+def _slopes_differ(xp: Namespace, state: State) -> Array:
+    """Return where the one-sided slopes keep differing. A derivative of 0 is then their mean, as at a kink."""
+    level = state.level
+    if level.below is None:
+        return state.ended & ~state.ended
+    bend, before = (xp.abs(state.heights[back] / state.steps[back]) for back in (-1, -2))
+    noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) / level.step
+    return (bend > noise) & (bend * (state.steps[-2] / level.step) ** 0.5 > before)
 
-    def forgotten(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
-        return tuple(xp.where(mask, float("nan"), array) for array in arrays)
 
-    return replace(
-        state,
-        changes=forgotten(state.changes),
-        row=forgotten(state.row),
-        terms=forgotten(state.terms),
-        heights=forgotten(state.heights),
-    )
+def _wider_first_step(search: Search, lines: Lines, state: State) -> Array | None:
+    """Return the step to restart with where f is nearly straight and hardly changes on the first step; else 0.
+
+    It is the step at which f will have changed, or bent, by a quarter, but no longer than necessary.
+    """
+    xp, level, step = lines.xp, state.level, state.level.step
+    if level.below is None or search.series.n != 1 or not search.widens or lines.eps > FINE:
+        return None
+    own = (step > _PART * state.scale) & (step > _RESTART / _MOST) & (step < _RESTART / _LEAST)
+    if not lines.any(own):
+        return None
+    change, bend = xp.abs(level.above - level.below), 2.0 * xp.abs(level.height)
+    steady = own & (_STEADY * bend < change) & (_STEADY * change < level.size)
+    wider = step * xp.minimum(0.5 * level.size / change, 0.25 * change / (bend + lines.tiny))
+    wider = xp.where(steady, xp.minimum(wider, _RESTART + 0.5 * step), 0.0)
+    wider = wider if wider.shape[1] == 1 else xp.min(wider, axis=1, keepdims=True)
+    return wider if state.longest is None else xp.minimum(wider, state.longest)
