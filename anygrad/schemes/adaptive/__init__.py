@@ -103,10 +103,10 @@ class Adaptive:
         """Return the n-th derivatives of ``lines``, beginning with ``steps``."""
         from anygrad.schemes.adaptive.diagnosis import differentiate  # noqa: PLC0415
         from anygrad.schemes.adaptive.lazy import differentiate_lazily  # noqa: PLC0415
-        from anygrad.schemes.adaptive.richardson import Series  # noqa: PLC0415
+        from anygrad.schemes.adaptive.richardson import series_of  # noqa: PLC0415
         from anygrad.schemes.adaptive.search import Search  # noqa: PLC0415
 
-        search = Search(Series(n), self.levels + _LEVELS_PER_ORDER * (n - 1))
+        search = Search(series_of(n, 0), self.levels + _LEVELS_PER_ORDER * (n - 1))
         if lines.lazy:
             return differentiate_lazily(lines, search, steps, self.noise)
         return differentiate(lines, search, steps, self.noise)

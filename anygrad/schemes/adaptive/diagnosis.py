@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import Kinks, Suspect, look_close
 from anygrad.schemes.adaptive.noise import Beside, measured_noise, smooth_spacing, spacing
-from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, weighted_sum
+from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, series_of, weighted_sum
 from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, found_in, join_lines, run, take_lines
 from anygrad.schemes.adaptive.start import MAXIMUM, WIDER, assumed_noise, sides
 from anygrad.schemes.base import Lines, Slopes
@@ -175,7 +175,7 @@ def differentiate(lines: Lines, search: Search, steps: Array, noise: float | Non
 
 def on_side(search: Search, side: int) -> Search:
     """Return the search with points on one side of x (1, -1) or on both (0)."""
-    return search if side == search.series.side else replace(search, series=replace(search.series, side=side))
+    return search if side == search.series.side else replace(search, series=series_of(search.series.n, side))
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,7 +106,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
     count = _ROWS + series.window - 1
     base = lines.base() + xp.zeros_like(lines.at)
     levels, stacked = _sample_levels(lines, series, steps, base, count)
-    flat = replace(series, n=series.start)  # the noise of the terms themselves
+    flat = Series(series.start, series.side)  # the noise of the terms themselves
     terms, noises = stacked.term(series), stacked.noise(xp, flat, noise, base, lines.tiny)
     first = xp.abs(levels[0].step)
     best = _best(lines, tableau(series, count), terms, noises)

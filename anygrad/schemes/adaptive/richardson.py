@@ -113,6 +113,12 @@ class Series:
         return tuple(noise)
 
 
+@lru_cache(maxsize=128)
+def series_of(n: int, side: int) -> Series:
+    """Return a series whose constants are computed once."""
+    return Series(n, side)
+
+
 @lru_cache(maxsize=256)
 def leading_coefficient(degree: int, ratio: Fraction) -> tuple[Fraction, ...]:
     """Return the weights of a polynomial's values at 1, r, r^2, ... that give its leading coefficient."""

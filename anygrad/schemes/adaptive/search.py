@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import bend_at_zero
 from anygrad.schemes.adaptive.richardson import (
+    ABOVE_ROUNDING,
     FINE,
     RESOLVED,
     WORTH_MEASURING,
@@ -510,7 +511,7 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> Move:
     if latest is not None:
         settled = state.age >= float(search.soonest)
         converged = (latest.change <= _SETTLED * latest.rounding * condition) & settled
-        isolated = _isolated(xp, state)
+        isolated = _isolated(xp, state) if lines.any(converged) else state.ended & ~state.ended
         wider = _wider_where_straight(search, lines, state)
         if wider is not None:
             converged = converged & (wider == 0.0)
@@ -519,7 +520,9 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> Move:
             near = error <= search.atol + search.rtol * xp.abs(latest.value)
             converged = converged | (near & (state.age > float(search.series.window)))
         stagnant = state.misses >= _PATIENCE
-        stagnant = stagnant & state.best.resolved(xp) if lines.any(stagnant) else stagnant
+        if lines.any(stagnant):
+            drowned = state.best.change <= ABOVE_ROUNDING * state.best.rounding * condition
+            stagnant = stagnant & (state.best.resolved(xp) | drowned)
         ended = ended | (converged & ~isolated) | stagnant
         unresolved = _unresolved(search, lines, state)
         if unresolved is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from anygrad._typing import Array
-from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, HIGH, Series, all_values, largest_value
+from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, HIGH, all_values, largest_value, series_of
 from anygrad.schemes.base import Lines
 from anygrad.schemes.finite_difference import require_room, room
 from anygrad.schemes.steps import given_steps
@@ -43,7 +43,7 @@ def first_steps(lines: Lines, n: int, step: Any, noise: float) -> Array:
         return given_steps(step, lines)
     xp = lines.xp
     size = lines.scale
-    factor = _FIRST * float(Series(n).ratio) ** ((n - 1) // 2)
+    factor = _FIRST * float(series_of(n, 0).ratio) ** ((n - 1) // 2)
     if noise > ABOVE_ROUNDING * lines.eps:
         factor *= WIDER
     # Next to nothing, x has no digits for a step that is a part of it. Where subnormal numbers are flushed to zero, as
