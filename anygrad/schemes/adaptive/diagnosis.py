@@ -23,6 +23,8 @@ _HIGH, _HIGH_SAFETY = 4, 10.0
 _INACCURATE = 1e-2
 # Noise of more than so many times what rounding explains is worth a flag. Cancellation inside of f causes less.
 _NOISY = 100.0
+# Noise above this part of f leaves nothing of f.
+_EVERYTHING = 0.5
 # If places so far apart lie on a smooth curve, steps so many times longer are on it as well.
 _SMOOTH_STEPS = 16.0
 # A wave on top of a smooth function shows first at steps so many times smaller than those that it disturbs.
@@ -352,6 +354,8 @@ class Diagnosis:
         doubt = replace(doubt, found=replace(found, noise=noise))
         derivatives = replace(derivatives, noisy=derivatives.noisy & ~smooth)
         derivatives = at_some(doubt, derivatives, ~smooth & (noise > 0.0), self._search_wider)
+        # Noise of the size of f may be a wave that is shorter still: nothing is known.
+        derivatives = derivatives.unknown(xp, ~smooth & (found.noise > _EVERYTHING))
         nearer = replace(doubt, found=replace(doubt.found, first=_SMOOTH_STEPS * unit))
         return at_some(nearer, derivatives, smooth & (noise > 0.0), self._search_from_first)
 

@@ -59,8 +59,8 @@ _LEAP, _LONG_LEAP = 8.0, 64.0
 _COARSE = 4.0
 # The number of times that the step may grow where f is straight, and by how much at a time.
 _GROWTHS, _GROWTH = 3, 2.0**16
-# Growth pays where the noise of the estimate is so many times that of f.
-_WORTHWHILE = 1e4
+# It grows where f changes by less than this part of its value.
+_HARDLY = 1e-4
 # A difference of so many times its noise is not noise.
 _CLEAR = 32.0
 # Distances of f(x) from the values around it are the same if they differ by less than this part.
@@ -695,8 +695,8 @@ def _wider_where_straight(search: Search, lines: Lines, state: State) -> Array |
     if not search.widens or latest is None:
         return None
     straight = (state.age == float(search.soonest)) & (state.growths < _GROWTHS) & (latest.change <= latest.rounding)
-    slope = xp.abs(latest.value)
-    straight = straight & (latest.rounding > _WORTHWHILE * state.noise * slope) & (slope > 0.0)
+    slope, rise = xp.abs(latest.value), state.level.rise(xp, state.base)
+    straight = straight & (rise < _HARDLY * state.level.size) & (slope > 0.0)
     if not lines.any(straight):
         return None
     wider = state.level.size / xp.where(straight, slope, float("inf"))
