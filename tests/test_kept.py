@@ -36,18 +36,3 @@ def test_as_many_objects_after_any_number_of_derivatives(lib, name):
         gc.collect()
         counts.append(len(gc.get_objects()))
     assert counts[-1] - counts[-2] < 10, counts
-
-
-@pytest.mark.libraries(lambda lib: lib.lazy)
-def test_the_tableau_of_what_cannot_be_looked_at_is_solved_once(lib):
-    from anygrad.schemes.adaptive.lazy import tableau
-
-    def differentiate():
-        x = lib.asarray(np.array([0.5, -1.25]), "float32")
-        anygrad.numerical_gradient(lambda x: lib.xp.sum(x**3), x, scheme=anygrad.Adaptive())
-        anygrad.derivative(lambda x: x**3, x, n=2)
-
-    differentiate()
-    kept = tableau.cache_info().currsize
-    differentiate()
-    assert tableau.cache_info().currsize == kept

@@ -13,7 +13,7 @@ from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import Kinks, Suspect, look_close
 from anygrad.schemes.adaptive.noise import Beside, measured_noise, smooth_spacing, spacing
 from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, series_of, weighted_sum
-from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, found_in, join_lines, run, take_lines
+from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, choose, found_in, join_lines, run, take_lines
 from anygrad.schemes.adaptive.start import MAXIMUM, WIDER, assumed_noise, sides
 from anygrad.schemes.base import Lines, Slopes
 
@@ -40,53 +40,33 @@ _MORE_LEVELS = 6
 
 @dataclass(frozen=True, eq=False)
 class Derivatives:
-    """The derivatives of m lines.
+    """The derivatives of m lines, (m, p)."""
 
-    Attributes
-    ----------
-    index
-        The indices of the lines, (m,).
-    value, error
-        As in `Slopes`, (m, p).
-    step
-        The step, (m, 1).
-    stuck
-        Whether the error has stopped shrinking far above what noise explains, (m, p).
-    inaccurate
-        Whether it is stuck, or not resolved, and large, (m, p).
-    kink, noisy, one_sided
-        The flags, (m, p).
-    typical
-        An error above this says that nothing is known of a derivative that is not larger, (m, p).
-    levels
-        The number of levels, (m, p).
-    """
-
-    index: Array
+    index: Array  # the numbers of the lines, (m,)
     value: Array
     error: Array
-    step: Array
-    stuck: Array
-    inaccurate: Array
+    step: Array  # (m, 1)
+    stuck: Array  # the error has stopped shrinking far above what noise explains
+    inaccurate: Array  # it is stuck, or not resolved, and large
     kink: Array
     noisy: Array
     one_sided: Array
-    typical: Array
+    typical: Array  # an error above this says that nothing is known of a derivative that is not larger
     levels: Array
 
     @classmethod
     def of(cls, lines: Lines, search: Search, found: Found) -> Derivatives:
         """Return what a search has found, with its error."""
         xp, n = lines.xp, search.series.n
-        condition = found.facts.condition
+        condition = found.condition
         safety = SAFETY if n <= _HIGH else _HIGH_SAFETY
         best = found.best
-        error = safety * best.change + best.rounding * (0.5 + (0.5 + SAFETY * found.facts.excess) * condition)
+        error = safety * best.change + best.rounding * (0.5 + (0.5 + SAFETY * found.excess) * condition)
         known = error < float("inf")
         stuck = known & (best.change > ABOVE_ROUNDING * best.rounding * condition)
         # A row that is stuck may agree with the one before by accident: those before that say how much it varies.
-        unsettled = SAFETY * found.facts.unsettled
-        error = xp.where(stuck & found.facts.stalled & (unsettled > error), unsettled, error)
+        unsettled = SAFETY * found.unsettled
+        error = xp.where(stuck & found.stalled & (unsettled > error), unsettled, error)
         unresolved = (found.leaps > 0.0) & ~best.resolved(xp) & (best.change > best.rounding)
         never, step = stuck & ~stuck, largest_value(xp, best.step)
         scale = xp.take(lines.scale, found.index, axis=0)
@@ -100,8 +80,8 @@ class Derivatives:
             kink=never,
             noisy=never,
             one_sided=~never if search.series.side else never,
-            typical=found.facts.size / xp.where(scale > 1.0, scale, 1.0) ** n + lines.tiny / lines.eps,
-            levels=found.facts.levels,
+            typical=found.size / xp.where(scale > 1.0, scale, 1.0) ** n + lines.tiny / lines.eps,
+            levels=found.levels,
         )
 
     def with_kinks(self, xp: Namespace, mask: Array, kinks: Kinks) -> Derivatives:
@@ -115,22 +95,15 @@ class Derivatives:
         error = xp.where(mask, float("inf"), self.error)
         return replace(self, error=error, inaccurate=self.inaccurate | mask)
 
-    def replaced(self, xp: Namespace, mask: Array, other: Derivatives) -> Derivatives:
-        """Return ``other``, of the same lines, where the mask is true. The flags stay."""
-        return replace(
-            self,
-            value=xp.where(mask, other.value, self.value),
-            error=xp.where(mask, other.error, self.error),
-            step=xp.where(xp.any(mask, axis=1, keepdims=True), other.step, self.step),
-            stuck=xp.where(mask, other.stuck, self.stuck),
-            inaccurate=xp.where(mask, other.inaccurate, self.inaccurate),
-            levels=self.levels + other.levels,
-        )
-
     def selected(self, xp: Namespace, mask: Array, other: Derivatives) -> Derivatives:
-        """Return ``other``, of the same lines, with its flags where the mask is true."""
-        flags = {name: xp.where(mask, getattr(other, name), getattr(self, name)) for name in ("kink", "noisy")}
-        return replace(self.replaced(xp, mask, other), levels=other.levels, **flags)
+        """Return ``other``, of the same lines, where the mask is true."""
+        step = xp.where(xp.any(mask, axis=1, keepdims=True), other.step, self.step)
+        return replace(choose(xp, mask, other, self), index=self.index, step=step)
+
+    def replaced(self, xp: Namespace, mask: Array, other: Derivatives) -> Derivatives:
+        """Return what another search has found where the mask is true. The flags stay."""
+        chosen, levels = self.selected(xp, mask, other), self.levels + other.levels
+        return replace(chosen, kink=self.kink, noisy=self.noisy, one_sided=self.one_sided, levels=levels)
 
     def better(self, xp: Namespace, other: Derivatives) -> Array:
         """Return where it is more accurate than ``other``, which has wider steps, or shows that ``other`` is wrong."""
@@ -182,17 +155,14 @@ def on_side(search: Search, side: int) -> Search:
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
-    """Lines in doubt: what the search has found of them, and f(x), (m, p)."""
+    """Lines in doubt, and what the search has found of them."""
 
     lines: Lines
     found: Found
-    base: Array
 
     def taken(self, indices: Array) -> Doubt:
         """Return some of the lines alone."""
-        xp = self.lines.xp
-        found = take_lines(xp, self.found, indices)
-        return Doubt(self.lines.take(indices), found, xp.take(self.base, indices, axis=0))
+        return Doubt(self.lines.take(indices), take_lines(self.lines.xp, self.found, indices))
 
 
 Examination = Callable[[Doubt, Derivatives], Derivatives]
@@ -200,17 +170,11 @@ Examination = Callable[[Doubt, Derivatives], Derivatives]
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """A search of lines that is examined where it fails.
-
-    Attributes
-    ----------
-    noise_known
-        Whether the user has said how noisy f is: then it is not measured.
-    """
+    """A search of lines that is examined where it fails."""
 
     lines: Lines
     search: Search
-    noise_known: bool
+    noise_known: bool  # the user has said how noisy f is: then it is not measured
 
     def run(self, steps: Array, noise: Array) -> Derivatives:
         """Differentiate the lines, and examine those in doubt."""
@@ -230,15 +194,14 @@ class Diagnosis:
             return join_lines(xp, clear)
         found, derivatives = (join_lines(xp, parts) for parts in zip(*doubtful, strict=True))
         own = lines.take(found.index)
-        doubt = Doubt(own, found, own.base() + xp.zeros_like(own.at))
+        doubt = Doubt(own, found)
         return join_lines(xp, [*clear, self._look_into(doubt, derivatives)])
 
     def _in_doubt(self, found: Found, derivatives: Derivatives) -> Array:
         """Return whether there is reason to doubt a derivative."""
-        facts = found.facts
-        doubt = derivatives.stuck | derivatives.inaccurate | (facts.bend > 0.0) | facts.isolated
+        doubt = derivatives.stuck | derivatives.inaccurate | (found.bend > 0.0) | found.isolated
         doubt = doubt | ~self.lines.xp.isfinite(derivatives.error)
-        return doubt if self.noise_known else doubt | facts.stalled | facts.flat
+        return doubt if self.noise_known else doubt | found.stalled | found.flat
 
     def _unscaled(self, found: Found) -> Array:
         """Return where x is 0, so that it does not say on which scale f varies, (m, 1)."""
@@ -266,9 +229,9 @@ class Diagnosis:
         terms, noise = [], 0.0
         for back, weight in enumerate(series.weights):
             own = step * float(series.ratio) ** back
-            level = Level.of(xp, own, lines.sample([lines.at + own, lines.at - own]), doubt.base)
+            level = Level.of(xp, own, lines.sample([lines.at + own, lines.at - own]), doubt.found.base)
             terms.append(level.term(series))
-            noise = noise + abs(weight) * level.noise(xp, series, doubt.found.noise, doubt.base, lines.tiny)
+            noise = noise + abs(weight) * level.noise(xp, series, doubt.found.noise, doubt.found.base, lines.tiny)
         return weighted_sum(series.weights, terms) / step ** (series.n - series.start), _CLEAR * noise
 
     def _search_down_to_zero(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
@@ -312,18 +275,18 @@ class Diagnosis:
 
     def _explain(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Look for noise, then for a kink. The remaining lines may be smooth if sampled from nearer."""
-        xp, facts = doubt.lines.xp, doubt.found.facts
+        xp, seen = doubt.lines.xp, doubt.found
         found = derivatives
         if not self.noise_known:
             # From one side, what varies on every scale cannot be told from noise: the root of x looks like that at 0.
-            singular = found.one_sided & (doubt.found.leaps >= LEAPS)
-            found = at_some(doubt, found, (found.stuck | facts.stalled | facts.flat) & ~singular, self._measure_noise)
-        farther = found.step >= facts.step  # not found from nearer already
-        bent = (facts.bend > 0.0) & farther
+            singular = found.one_sided & (seen.leaps >= LEAPS)
+            found = at_some(doubt, found, (found.stuck | seen.stalled | seen.flat) & ~singular, self._measure_noise)
+        farther = found.step >= seen.step  # not found from nearer already
+        bent = (seen.bend > 0.0) & farther
         if not self.search.series.side:
             found = at_some(doubt, found, (bent | found.inaccurate) & ~found.noisy, self._look_for_kinks)
         unexplained = ~found.noisy & ~found.kink
-        lost = unexplained & ((facts.isolated & farther) | (found.inaccurate & (doubt.found.leaps >= LEAPS)))
+        lost = unexplained & ((seen.isolated & farther) | (found.inaccurate & (seen.leaps >= LEAPS)))
         found = at_some(doubt, found.unknown(xp, lost), lost, self._search_nearer)
         unexplained = unexplained & ~lost
         found = at_some(doubt, found, found.stuck & unexplained, self._search_closer)
@@ -341,14 +304,14 @@ class Diagnosis:
         if not lines.any(noisy):
             return derivatives
         level = xp.where(noisy, MAXIMUM * noise, found.noise)
-        flagged = replace(derivatives, noisy=noise > _NOISY * lines.eps * found.facts.condition)
+        flagged = replace(derivatives, noisy=noise > _NOISY * lines.eps * found.condition)
         return at_some(replace(doubt, found=replace(found, noise=level)), flagged, noisy, self._tell_waves_from_noise)
 
     def _tell_waves_from_noise(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search nearer what is smooth from near: a wave shorter than the steps, the flank of a pole. Else wider."""
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         beside = Beside(lines, self.search.series.side, found.longest)
-        unit = smooth_spacing(beside, spacing(xp, lines, found.first), found.noise, found.facts.condition)
+        unit = smooth_spacing(beside, spacing(xp, lines, found.first), found.noise, found.condition)
         smooth = unit > 0.0
         noise = xp.where(smooth, lines.eps, found.noise)
         doubt = replace(doubt, found=replace(found, noise=noise))
@@ -374,23 +337,23 @@ class Diagnosis:
         # Where the step has grown, the slopes on both sides did not differ closer to x.
         if self.search.series.side:
             return derivatives
-        bent = chosen & (again.growths == 0.0) & (again.facts.bend > 0.0)
+        bent = chosen & (again.growths == 0.0) & (again.bend > 0.0)
         derivatives = at_some(replace(doubt, found=again), derivatives, bent, self._look_for_kinks)
-        return at_some(doubt, derivatives, ~derivatives.kink & (found.facts.bend > 0.0), self._look_for_kinks)
+        return at_some(doubt, derivatives, ~derivatives.kink & (found.bend > 0.0), self._look_for_kinks)
 
     # Kinks
 
     def _look_for_kinks(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Look very close to x for kinks that are suspected, or that would explain why the error is large."""
-        xp, found, facts = doubt.lines.xp, doubt.found, doubt.found.facts
-        bent = facts.bend > 0.0
+        xp, found = doubt.lines.xp, doubt.found
+        bent = found.bend > 0.0
         suspect = Suspect(
-            base=doubt.base,
+            base=doubt.found.base,
             noise=found.noise,
             first=found.first,
-            last=facts.step,
-            steep=(facts.condition - 1.0) * facts.size,
-            size=xp.where(bent, facts.bend, xp.where(derivatives.inaccurate, xp.abs(facts.slope), 0.0)),
+            last=found.step,
+            steep=(found.condition - 1.0) * found.size,
+            size=xp.where(bent, found.bend, xp.where(derivatives.inaccurate, xp.abs(found.slope), 0.0)),
             bent=bent,
             within=xp.where(found.best.resolved(xp), found.best.step, float("inf")),
         )
@@ -400,7 +363,7 @@ class Diagnosis:
     def _search_beside_kink(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search again, nearer and nearer, where the slopes differ at the steps taken, but not at x itself."""
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
-        step, size = derivatives.step, found.facts.bend
+        step, size = derivatives.step, found.bend
         unresolved = size > 0.0
         flat = unresolved & ~unresolved
         near = replace(self.search, widens=False)
@@ -424,9 +387,9 @@ class Diagnosis:
 
     def _derivatives(self, lines: Lines, found: Found) -> Derivatives:
         """Return what another search has found: nothing where f(x) is isolated, or f bends as at a kink."""
-        found = replace(found, facts=replace(found.facts, excess=0.0 * found.facts.excess))
-        again = Derivatives.of(lines, self.search, found).unknown(lines.xp, found.facts.isolated)
-        return replace(again, stuck=again.stuck | (found.facts.bend > 0.0))
+        found = replace(found, excess=0.0 * found.excess)
+        again = Derivatives.of(lines, self.search, found).unknown(lines.xp, found.isolated)
+        return replace(again, stuck=again.stuck | (found.bend > 0.0))
 
     def _search_closer(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search again from where the first search stopped."""
@@ -443,7 +406,7 @@ class Diagnosis:
         """
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         search = replace(self.search, levels=self.search.soonest + _MORE_LEVELS, widens=False)
-        step = largest_value(xp, found.facts.step)
+        step = largest_value(xp, found.step)
         for _ in range(_TIMES):
             step = step / _NEARER
             second = self._derivatives(lines, run(search, lines, step, found.noise))

@@ -42,32 +42,16 @@ def bend_at_zero(xp: Namespace, ratio: float, bends: Sequence[Array], noise: Arr
 
 @dataclass(frozen=True, eq=False)
 class Suspect:
-    """Where a kink is suspected, and what the search has seen there.
+    """Where a kink is suspected, and what the search has seen there, (m, p)."""
 
-    Attributes
-    ----------
-    base, noise
-        f(x) and its relative noise, (m, p).
-    first, last
-        The first step of the search, (m, 1), and the last one, (m, p).
-    steep
-        The change of f over a distance as large as x, (m, p): if f rounds its argument, its noise is a part of that.
-    size
-        Half the difference of the slopes that would explain what was seen, (m, p).
-    bent
-        Whether the slopes were seen to differ by that, rather than the error being as large.
-    within
-        How close to x the kink has to be, (m, p): a derivative is known that was found from there.
-    """
-
-    base: Array
-    noise: Array
-    first: Array
-    last: Array
-    steep: Array
-    size: Array
-    bent: Array
-    within: Array
+    base: Array  # f(x)
+    noise: Array  # its relative noise
+    first: Array  # the first step of the search, (m, 1)
+    last: Array  # the last one
+    steep: Array  # the change of f over a distance as large as x: if f rounds its argument, its noise is a part of that
+    size: Array  # half the difference of the slopes that would explain what was seen
+    bent: Array  # the slopes were seen to differ by that, rather than the error being as large
+    within: Array  # how close to x the kink has to be: a derivative is known that was found from there
 
 
 @dataclass(frozen=True, eq=False)

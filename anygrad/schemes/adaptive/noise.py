@@ -102,21 +102,21 @@ def spacing(xp: Namespace, lines: Lines, first: Array) -> Array:
 
 def measured_noise(beside: Beside, unit: Array, found: Found) -> Array:
     """Return the relative noise of f, (m, p), where it is above what the search has assumed; 0 where f is not noisy."""
-    xp, lines, facts = beside.lines.xp, beside.lines, found.facts
+    xp, lines = beside.lines.xp, beside.lines
     near, equal = beside.rest(unit)
     constant = equal >= len(_PLACES) - 1.0
     # Where the step has grown because f was straight, the scatter farther out may be that of another part of f. But it
     # is all that is known of an f that does not change close to x.
-    unseen = ((found.growths > 0.0) & ~constant) | ~(facts.scatter > 1.0)
-    scatter = found.noise * xp.where(unseen, 1.0, facts.scatter)
+    unseen = ((found.growths > 0.0) & ~constant) | ~(found.scatter > 1.0)
+    scatter = found.noise * xp.where(unseen, 1.0, found.scatter)
     if lines.any(constant):
-        seen = xp.where(facts.flat, found.moved, facts.step)  # the smallest steps over which f was seen to change
+        seen = xp.where(found.flat, found.moved, found.step)  # the smallest steps over which f was seen to change
         wide, changed = beside.rest(xp.maximum(unit, largest_value(xp, seen)))
         # Or the rounding of terms of the size of 1 that cancel, as in 1 - cos(x).
-        cancelled = wide * facts.size < ABOVE_ROUNDING * lines.eps
+        cancelled = wide * found.size < ABOVE_ROUNDING * lines.eps
         coarse = constant & (found.moved > 0.0) & ((wide < _COARSE) | cancelled)
         # That far from x, f is not a cubic: the rest may be more than noise.
-        most = xp.where(facts.flat, wide, xp.minimum(wide, _AT_MOST * scatter))
+        most = xp.where(found.flat, wide, xp.minimum(wide, _AT_MOST * scatter))
         near, equal = xp.where(coarse, most, near), xp.where(coarse, changed, equal)
     # Where most neighbouring values are equal, f rounds its argument coarsely. That is noise, although it is not seen.
     rounded = (equal >= 0.5 * len(_PLACES)) & (equal < len(_PLACES) - 1.0)

@@ -32,7 +32,7 @@ FINE = 1e-10
 RESOLVED = 0.1
 # A change that depends on one side of x only, or on a window of levels, may pass through 0 by accident. It is taken to
 # be at least this part of the change one column before.
-_LEAST_CHANGE = 0.03
+LEAST_CHANGE = 0.03
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,10 @@ class Series:
 
     f(x+h) - f(x-h) gives the odd derivatives, f(x+h) - 2 f(x) + f(x-h) the even ones, and f(x+h) - f(x) all of them
     from one side. Each is ``c_s h^s + c_(s+d) h^(s+d) + ...``, and the n-th derivative is n! c_n.
-
-    Attributes
-    ----------
-    n
-        The order of the derivative.
-    side
-        0 samples f on both sides of x, 1 above it only, -1 below it only.
     """
 
     n: int
-    side: int = 0
+    side: int = 0  # 0 samples f on both sides of x, 1 above it only, -1 below it only
 
     @property
     def start(self) -> int:
@@ -79,7 +72,7 @@ class Series:
 
     @property
     def window(self) -> int:
-        """The number of levels that the first column takes."""
+        """The number of levels in a window."""
         return len(self.weights)
 
     @cached_property
@@ -159,25 +152,13 @@ def weighted_sum(weights: Sequence[float], values: Sequence[Array]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """The samples at one step.
+    """The samples at one step h, (m, p)."""
 
-    Attributes
-    ----------
-    step
-        The step, (m, 1); it has a sign where all points are on one side of x.
-    above, below
-        f(x+h) and f(x-h), (m, p); ``below`` is None where all points are on one side.
-    size
-        The magnitude of the samples.
-    height
-        How far the mean of the samples lies above f(x).
-    """
-
-    step: Array
-    above: Array
-    below: Array | None
-    size: Array
-    height: Array
+    step: Array  # (m, 1), with a sign where all points are on one side of x
+    above: Array  # f(x+h)
+    below: Array | None  # f(x-h); None where all points are on one side
+    size: Array  # their magnitude
+    height: Array  # how far their mean lies above f(x)
 
     @classmethod
     def of(cls, xp: Namespace, step: Array, samples: Sequence[Array], base: Array) -> Level:
@@ -190,7 +171,6 @@ class Level:
         return cls(step, above, below, size, 0.5 * ((above - base) + (below - base)))
 
     def slope(self) -> Array:
-        """Return the difference quotient."""
         return self.height / self.step if self.below is None else (self.above - self.below) / (2.0 * self.step)
 
     def rise(self, xp: Namespace, base: Array) -> Array:
@@ -213,24 +193,14 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Estimates of derivatives, (m, p).
-
-    Attributes
-    ----------
-    value
-        The estimates.
-    change
-        Their truncation error, overestimated: the change from the estimate of one order less, one level before.
-    rounding
-        The error that noise in the values of f can cause.
-    step
-        The smallest step of each estimate.
-    """
+    """Estimates of derivatives, (m, p)."""
 
     value: Array
-    change: Array
-    rounding: Array
-    step: Array
+    change: (
+        Array  # the truncation error, overestimated: the change from the estimate of one order less, one level before
+    )
+    rounding: Array  # the error that noise in the values of f can cause
+    step: Array  # the smallest step that the estimate is made of
 
     @classmethod
     def unknown(cls, xp: Namespace, base: Array) -> Estimate:
@@ -240,21 +210,11 @@ class Estimate:
 
     @property
     def error(self) -> Array:
-        """The truncation error and the rounding together."""
         return self.change + self.rounding
 
     def resolved(self, xp: Namespace) -> Array:
         """Return whether the value is clearly more than its error."""
         return self.error <= RESOLVED * xp.abs(self.value)
-
-    def replaced(self, xp: Namespace, mask: Array, other: Estimate) -> Estimate:
-        """Return ``other`` where the mask is true."""
-        return Estimate(
-            xp.where(mask, other.value, self.value),
-            xp.where(mask, other.change, self.change),
-            xp.where(mask, other.rounding, self.rounding),
-            xp.where(mask, other.step, self.step),
-        )
 
 
 def next_row(series: Series, row: Sequence[Array], first: Array) -> tuple[tuple[Array, ...], list[Array]]:
@@ -289,7 +249,7 @@ def best_entry(
     bounded = bool(series.side) or series.n > HIGH
     value, change = row[first + 1], xp.abs(changes[first])
     if bounded and first:
-        change = xp.maximum(change, _LEAST_CHANGE * xp.abs(changes[first - 1]))
+        change = xp.maximum(change, LEAST_CHANGE * xp.abs(changes[first - 1]))
     rounding = noise_in(first + 1)
     least = change + rounding
     known = least < float("inf")
@@ -299,7 +259,7 @@ def best_entry(
     for column in range(first + 1, len(changes)):
         own = xp.abs(changes[column])
         if bounded:
-            own = xp.maximum(own, _LEAST_CHANGE * xp.abs(changes[column - 1]))
+            own = xp.maximum(own, LEAST_CHANGE * xp.abs(changes[column - 1]))
         its_rounding = noise_in(column + 1)
         error = own + its_rounding
         better = error < least

@@ -8,9 +8,9 @@ line is sampled further for the sake of other values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import bend_at_zero
@@ -69,7 +69,7 @@ _ALIKE = 0.1
 # is looked for in so many of the latest rows.
 _MOST_EXCESS, _ROWS = 64.0, 3
 # The number of first and of latest levels in which a kink is looked for; three, if there are not more.
-_BENDS = 4
+BENDS = 4
 
 # f is steady on the first step if it bends by less than 1/_STEADY of its change, and changes by less than 1/_STEADY of
 # its value. The search then restarts with this step plus half the first one: it converges soon, and rounding does not
@@ -80,23 +80,13 @@ _STEADY, _RESTART, _PART, _LEAST, _MOST = 16.0, 0.04, 0.2, 1.2, 20.0
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What is searched for, and for how long.
-
-    Attributes
-    ----------
-    levels
-        The maximal number of levels.
-    widens
-        Whether the step may grow.
-    rtol, atol
-        A value ends as soon as its error is at most ``atol + rtol * |value|``.
-    """
+    """What is searched for, and for how long."""
 
     series: Series
-    levels: int
-    widens: bool = True
+    levels: int  # at most so many
+    widens: bool = True  # whether the step may grow
     rtol: float = 0.0
-    atol: float = 0.0
+    atol: float = 0.0  # a value ends as soon as its error is at most atol + rtol * |value|
 
     @property
     def soonest(self) -> int:
@@ -105,115 +95,66 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
-    """What was seen of each value when it ended, (m, p).
+class Found:
+    """What a search has found of each value of m lines when it ended; (m, p) where nothing else is said."""
 
-    Attributes
-    ----------
-    step, size, slope
-        The last step, the magnitude of f there, and the difference quotient.
-    condition
-        How much more noise f has than its values show if it rounds its argument, as exp(100 * x) does.
-    bend
-        Half the difference that the one-sided slopes seem to have; 0 where they seem equal.
-    isolated
-        Whether f(x) is as far from the values around it as it was two levels before: f then varies on a smaller scale.
-    excess
-        How far f(x) lies from the curve extrapolated through all other values, in units of the noise assumed.
-    scatter
-        The largest change in the latest rows of the tableau, in units of what the noise assumed can cause.
-    unsettled
-        The largest change in the latest rows.
-    flat
-        Whether f does not change over the last step, though it has changed on both sides of x: it may be rounded.
-    stalled
-        Whether the latest levels differ by more than noise, and do not improve the estimate.
-    levels
-        The number of levels.
-    """
-
-    step: Array
-    size: Array
-    slope: Array
-    condition: Array
-    bend: Array
-    isolated: Array
-    excess: Array
-    scatter: Array
-    unsettled: Array
-    flat: Array
-    stalled: Array
-    levels: Array
-
-    def replaced(self, xp: Namespace, mask: Array, other: Facts) -> Facts:
-        """Return ``other`` where the mask is true."""
-        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
-        return Facts(*(xp.where(mask, new, old) for old, new in pairs))
+    index: Array  # the numbers of the lines, (m,)
+    base: Array  # f(x)
+    noise: Array  # the relative noise of f that was assumed
+    first: Array  # the first step, (m, 1)
+    longest: Array | None  # the longest step that the bounds allow, (m, 1)
+    best: Estimate
+    moved: Array  # the smallest step over which f has changed on both sides of x; 0 for none
+    leaps: Array  # how often the step leapt because nothing was resolved, (m, 1)
+    growths: Array  # how often it grew, (m, 1)
+    ends: Array  # 1 where f is finite above x only, though it is finite at x; -1 where below only; else 0, (m, 1)
+    # The rest is noted when a value ends, though its line may be sampled further: see `noted_now`.
+    step: Array  # the last one
+    size: Array  # the magnitude of f there
+    slope: Array  # the difference quotient
+    levels: Array  # how many there were
+    condition: Array  # how much more noise f has than its values show if it rounds its argument, as exp(100 * x) does
+    bend: Array  # half the difference that the one-sided slopes seem to have; 0 where they seem equal
+    isolated: Array  # f(x) stays as far from the values around it: f varies on a smaller scale
+    excess: Array  # how far f(x) lies from the curve through all other values, in units of the noise assumed
+    unsettled: Array  # the largest change in the latest rows of the tableau
+    scatter: Array  # the same, in units of what the noise assumed can cause
+    stalled: Array  # the latest levels differ by more than noise, and do not improve the estimate
+    flat: Array  # f does not change over the last step, though it has moved: it may be rounded
 
 
 @dataclass(eq=False)
 class State:
-    """m lines side by side that have taken the same number of levels. A level changes it in place.
+    """m lines side by side that have taken the same number of levels. A level changes it in place."""
 
-    Attributes
-    ----------
-    index
-        The indices of the lines, (m,).
-    at, scale, base, noise
-        x and its magnitude, (m, 1); f(x) and its relative noise, (m, p).
-    first, step, longest
-        The first step, that of the next level, and the longest that the bounds allow, (m, 1); None without bounds.
-    age
-        The number of levels since the step last leapt, (m, 1).
-    failures, leaps, growths
-        How often the step leapt because f was not finite, because nothing was resolved, and how often it grew; (m, 1).
-    best, past
-        The best estimate since the last leap, and the best from before it.
-    misses
-        The number of levels that have not improved the best estimate, (m, p).
-    ended, facts
-        Which values have ended, (m, p), and what was seen of them then.
-    moved
-        The smallest step over which f has changed on both sides of x, (m, p); 0 for none.
-    early
-        The bend at the first levels.
-    level, level_noise, latest
-        The latest level, the noise in f / h^n there, and the best entry of the latest row of the tableau.
-    changes
-        The changes of the best entries of the latest rows. Here and in what follows, NaN is from before a leap.
-    row, terms
-        The latest row of the tableau, and the latest terms of the series, as many as a window has.
-    heights, steps
-        The heights and the steps of all levels, (m, p) and (m, 1).
-    """
-
-    index: Array
-    at: Array
-    scale: Array
-    base: Array
-    noise: Array
-    first: Array
-    step: Array
-    longest: Array | None
-    age: Array
-    failures: Array
-    leaps: Array
-    growths: Array
-    best: Estimate
-    misses: Array
-    ended: Array
-    moved: Array
-    level: Level
-    level_noise: Array
-    past: Estimate | None = None
-    early: Array | None = None
-    facts: Facts | None = None
-    latest: Estimate | None = None
-    changes: tuple[Array, ...] = ()
-    row: tuple[Array, ...] = ()
-    terms: tuple[Array, ...] = ()
-    heights: tuple[Array, ...] = ()
-    steps: tuple[Array, ...] = ()
+    index: Array  # the numbers of the lines, (m,)
+    at: Array  # x, (m, 1)
+    scale: Array  # its magnitude, (m, 1)
+    base: Array  # f(x), (m, p)
+    noise: Array  # its relative noise, (m, p)
+    first: Array  # the first step, (m, 1)
+    step: Array  # that of the next level, (m, 1)
+    longest: Array | None  # the longest that the bounds allow, (m, 1)
+    age: Array  # levels since the step last leapt, (m, 1)
+    failures: Array  # how often it leapt because f was not finite, (m, 1)
+    leaps: Array  # and because nothing was resolved, (m, 1)
+    growths: Array  # how often it grew, (m, 1)
+    best: Estimate  # since the last leap
+    misses: Array  # levels that have not improved it, (m, p)
+    ended: Array  # which values have ended, (m, p)
+    moved: Array  # the smallest step over which f has changed on both sides of x, (m, p); 0 for none
+    level: Level  # the latest one
+    level_noise: Array  # the noise in f / h^n there
+    past: Estimate | None = None  # the best from before the last leap
+    noted: tuple[Array, ...] = ()  # what `Found` says of values that have ended
+    early: Array | None = None  # the bend at the first levels
+    latest: Estimate | None = None  # the best entry of the latest row of the tableau
+    # In what follows, NaN is from before a leap.
+    changes: tuple[Array, ...] = ()  # of the best entries of the latest rows
+    row: tuple[Array, ...] = ()  # the latest one of the tableau
+    terms: tuple[Array, ...] = ()  # the latest of the series, as many as a window has
+    heights: tuple[Array, ...] = ()  # of all levels, (m, p)
+    steps: tuple[Array, ...] = ()  # of all levels, (m, 1)
 
     @classmethod
     def start(cls, search: Search, lines: Lines, index: Array, base: Array, given: tuple[Array, Array]) -> State:
@@ -273,11 +214,7 @@ class State:
         flat = (self.moved > 0.0) & (best.value == 0.0)
         nearer = (self.leaps > 0.0) & converged & (best.error < past.error) & ~past.resolved(xp)
         better = better | (nearer & ~flat)
-        return past.replaced(xp, ~(past.error < float("inf")) | (better & ((self.growths == 0.0) | same)), best)
-
-    def without_levels(self) -> State:
-        """Return the lines without what only the next level needs."""
-        return replace(self, changes=(), row=(), terms=(), heights=(), steps=())
+        return choose(xp, ~(past.error < float("inf")) | (better & ((self.growths == 0.0) | same)), best, past)
 
     def forget(self, xp: Namespace, mask: Array) -> None:
         """Forget earlier levels where the mask is true, so that no row of the tableau is made of them."""
@@ -285,16 +222,22 @@ class State:
             setattr(self, name, tuple(xp.where(mask, float("nan"), array) for array in getattr(self, name)))
 
 
-def take_lines(xp: Namespace, thing: T, indices: Array) -> T:
-    """Return a record of arrays, or a tuple of them, with the lines of those sorted indices alone."""
-    if thing is None or isinstance(thing, (float, bool)):
+def take_lines(xp: Namespace, thing: T, indices: Array, taken: dict[int, Array] | None = None) -> T:
+    """Return a record of arrays, or a tuple of them, with the lines of those sorted indices alone.
+
+    ``taken`` is by the identity of an array: what occurs twice stays one array.
+    """
+    taken = {} if taken is None else taken
+    if thing is None:
         return thing
     if isinstance(thing, tuple):
-        return cast(T, tuple([take_lines(xp, part, indices) for part in thing]))
+        return cast(T, tuple([take_lines(xp, part, indices, taken) for part in thing]))
     names = getattr(thing, "__dataclass_fields__", None)
-    if names is None:
-        return cast(T, xp.take(thing, indices, axis=0))
-    return type(thing)(**{name: take_lines(xp, getattr(thing, name), indices) for name in names})
+    if names is not None:
+        return type(thing)(**{name: take_lines(xp, getattr(thing, name), indices, taken) for name in names})
+    if id(thing) not in taken:
+        taken[id(thing)] = xp.take(thing, indices, axis=0)
+    return cast(T, taken[id(thing)])
 
 
 def join_lines(xp: Namespace, records: Sequence[T]) -> T:
@@ -315,56 +258,16 @@ def _concat(xp: Namespace, parts: Sequence[Any]) -> Any:
     return type(first)(**{name: _concat(xp, [getattr(part, name) for part in parts]) for name in names})
 
 
+def choose(xp: Namespace, mask: Array, new: T, old: T) -> T:
+    """Return a record that is ``new`` where the mask is true, else ``old``. What belongs to lines is new."""
+    names = getattr(new, "__dataclass_fields__", None)
+    if names is not None:
+        return type(new)(**{name: choose(xp, mask, getattr(new, name), getattr(old, name)) for name in names})
+    per_value = new is not old and getattr(new, "shape", None) == mask.shape
+    return cast(T, xp.where(mask, new, old)) if per_value else new
+
+
 # The loop
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search has found, of all values of m lines.
-
-    Attributes
-    ----------
-    index
-        The indices of the lines, (m,).
-    best, facts, noise, moved, first, longest, leaps, growths
-        As in `State`.
-    ends
-        1 where f is finite above x only, though it is finite at x; -1 where it is so below it only; else 0; (m, 1).
-    """
-
-    index: Array
-    best: Estimate
-    facts: Facts
-    noise: Array
-    moved: Array
-    first: Array
-    longest: Array | None
-    leaps: Array
-    growths: Array
-    ends: Array
-
-    @classmethod
-    def of(cls, xp: Namespace, state: State) -> Found:
-        """Return what was found of lines that have ended."""
-        level, ends = state.level, 0.0 * state.age
-        assert state.facts is not None
-        failed = state.failures >= FAILURES
-        if level.below is not None and xp.any(failed):
-            failed = failed & all_values(xp, xp.isfinite(state.base))
-            above, below = (all_values(xp, xp.isfinite(values)) for values in (level.above, level.below))
-            ends = xp.where(failed & above, ends + 1.0, xp.where(failed & below, ends - 1.0, ends))
-        return cls(
-            index=state.index,
-            best=state.chosen(xp),
-            facts=state.facts,
-            noise=state.noise,
-            moved=state.moved,
-            first=state.first,
-            longest=state.longest,
-            leaps=state.leaps,
-            growths=state.growths,
-            ends=ends,
-        )
 
 
 def run(search: Search, lines: Lines, steps: Array, noise: Array) -> Found:
@@ -381,23 +284,23 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
         going: list[State] = []
         while active:  # emptied as it goes, so that what has ended is freed
             state = active.pop(0)
-            last, move = number == search.levels, Move()
-            if number == 1 and not last:
-                move = Move(_wider_first_step(search, lines, state))
-            elif number >= search.soonest or last or search.rtol or search.atol:
-                move = _judge(search, lines, state, last=last)
-            left = None
-            if state.facts is not None:
+            last = number == search.levels
+            if number >= search.soonest or last or search.rtol or search.atol:
+                _judge(search, lines, state, last=last)
+            elif number == 1:
+                _choose_step(search, lines, state, Move(_wider_first_step(search, lines, state)))
+            else:
+                _choose_step(search, lines, state)
+            if state.noted:
                 done = all_values(xp, state.ended)[:, 0]
                 left = xp.nonzero(~done)[0]
                 if not left.shape[0]:
-                    yield Found.of(xp, state)
+                    yield found_of(lines, state)
                     continue
                 most = _FEW * left.shape[0] if lines.shared else left.shape[0]
                 if most <= state.index.shape[0] and left.shape[0] < state.index.shape[0]:
-                    yield Found.of(xp, take_lines(xp, state.without_levels(), xp.nonzero(done)[0]))
-                    state, move = take_lines(xp, state, left), take_lines(xp, move, left)
-            _choose_step(search, lines, state, move)
+                    yield take_lines(xp, found_of(lines, state), xp.nonzero(done)[0])
+                    state = take_lines(xp, state, left)
             going.append(state)
         if not going:
             return
@@ -458,8 +361,8 @@ def _add_level(search: Search, lines: Lines, state: State, level: Level) -> None
     state.level, state.level_noise, state.age = level, noise, state.age + 1.0
     state.heights, state.steps = (*state.heights, level.height), (*state.steps, level.step)
     state.terms = (level.term(series), *state.terms[: series.window - 1])
-    if len(state.steps) == _BENDS and level.below is not None:
-        state.early = _bend(lines, search.series, state, _BENDS)
+    if len(state.steps) == BENDS and level.below is not None:
+        state.early = _bend(lines, search.series, state, BENDS)
     if len(state.terms) < series.window:
         return
     value = weighted_sum(series.weights, state.terms)
@@ -480,32 +383,27 @@ def _add_level(search: Search, lines: Lines, state: State, level: Level) -> None
     if not lines.all(resolved):  # at a step over many waves f is flat, and all errors of that are small
         improved = improved | (latest.resolved(xp) & ~resolved & ~state.ended)
     state.misses = xp.where(improved | ~(best.error < float("inf")), 0.0, state.misses + 1.0)
-    state.best = best.replaced(xp, improved, latest)
+    state.best = choose(xp, improved, latest, best)
 
 
 # Convergence
 
 
-@dataclass(frozen=True, eq=False)
-class Move:
-    """What calls for another step than a part of the last one, (m, p).
+class Move(NamedTuple):
+    """Where another step than a part of the last one is called for, (m, p); None for nowhere."""
 
-    Attributes
-    ----------
-    wider
-        A wider step; 0 for none.
-    isolated, unresolved
-        Whether f(x) lies far from a curve through the other values, and whether f varies too fast to be resolved.
-    """
-
-    wider: Array | None = None
-    isolated: Array | None = None
-    unresolved: Array | None = None
+    wider: Array | None = None  # a wider step; 0 for none
+    isolated: Array | None = None  # f(x) lies far from a curve through the other values
+    unresolved: Array | None = None  # f varies too fast to be resolved
 
 
-def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> Move:
-    """Decide which values have ended, and which lines need another step than a part of the last one."""
-    xp, latest, move = lines.xp, state.latest, Move()
+NO_MOVE = Move()
+
+
+def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
+    """Decide which values have ended, and choose the next step of the others."""
+    xp, latest = lines.xp, state.latest
+    wider = isolated = unresolved = None
     ended = _exhausted(search, lines, state)
     condition = state.condition(lines)
     if latest is not None:
@@ -529,13 +427,16 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> Move:
             unresolved = unresolved & ~ended
             if unresolved.shape[1] > 1:  # the other values end before the step leaps
                 ended = ended | (any_value(xp, unresolved) & ~unresolved & state.best.resolved(xp))
-        move = Move(wider, converged & isolated & ~ended & ~state.ended, unresolved)
+        isolated = converged & isolated & ~ended & ~state.ended
     ended = (xp.ones_like(state.ended) if last else ended) & ~state.ended
-    if lines.any(ended if state.facts is not None else ended | state.ended):
-        facts = _facts(lines, search.series, state, condition)
-        state.facts = facts if state.facts is None else state.facts.replaced(xp, ended, facts)
+    if lines.any(ended if state.noted else ended | state.ended):
+        noted = noted_now(lines, search.series, state, condition)
+        if state.noted:
+            noted = tuple(xp.where(ended, new, old) for new, old in zip(noted, state.noted, strict=True))
+        state.noted = noted
         state.ended = state.ended | ended
-    return move
+    if not lines.all(state.ended):
+        _choose_step(search, lines, state, Move(wider, isolated, unresolved))
 
 
 def _exhausted(search: Search, lines: Lines, state: State) -> Array:
@@ -568,15 +469,16 @@ def _isolated(xp: Namespace, state: State, reach: Array | None = None) -> Array:
     return found
 
 
-def _facts(lines: Lines, series: Series, state: State, condition: Array) -> Facts:
+def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> tuple[Array, ...]:
+    """Return what `Found` says of values that end now."""
     xp, level, latest = lines.xp, state.level, state.latest
     none = 0.0 * xp.abs(state.base)
     bend = unsettled = scatter = none
     if level.below is not None and len(state.steps) >= 3:
-        bend = _bend(lines, series, state, min(len(state.steps), _BENDS))
+        bend = _bend(lines, series, state, min(len(state.steps), BENDS))
         # Where the step has leapt three levels ago, or early where the latest levels drown in noise.
         bend = xp.where(state.age == 3.0, _bend(lines, series, state, 3), bend)
-        if state.early is not None and len(state.steps) >= 2 * _BENDS:
+        if state.early is not None and len(state.steps) >= 2 * BENDS:
             bend = xp.where(bend > 0.0, bend, state.early)
     stalled = none > 0.0
     if latest is not None:
@@ -586,20 +488,37 @@ def _facts(lines: Lines, series: Series, state: State, condition: Array) -> Fact
         scatter = 0.5 * unsettled / latest.rounding
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
     excess = _excess(xp, series, state.heights, noise)
-    return Facts(
-        step=xp.abs(level.step) + none,
-        size=level.size,
-        slope=level.slope(),
-        condition=condition,
-        bend=bend,
-        isolated=_isolated(xp, state, state.chosen(xp).step) & (excess == 0.0),
-        excess=excess,
-        scatter=scatter,
-        unsettled=unsettled,
-        flat=(level.height == 0.0) & (level.slope() == 0.0) & (state.moved > 0.0),
-        stalled=stalled,
-        levels=none + float(len(state.steps)),
+    return (
+        xp.abs(level.step) + none,
+        level.size,
+        level.slope(),
+        none + float(len(state.steps)),
+        condition,
+        bend,
+        _isolated(xp, state, state.chosen(xp).step) & (excess == 0.0),
+        excess,
+        unsettled,
+        scatter,
+        stalled,
+        (level.height == 0.0) & (level.slope() == 0.0) & (state.moved > 0.0),
     )
+
+
+def found_of(lines: Lines, state: State) -> Found:
+    """Return what was found of lines that have ended."""
+    best, ends = state.chosen(lines.xp), _ends(lines, state)
+    given = state.index, state.base, state.noise, state.first, state.longest
+    return Found(*given, best, state.moved, state.leaps, state.growths, ends, *state.noted)
+
+
+def _ends(lines: Lines, state: State) -> Array:
+    xp, level, ends = lines.xp, state.level, 0.0 * state.age
+    failed = state.failures >= FAILURES
+    if level.below is None or not lines.any(failed):
+        return ends
+    failed = failed & all_values(xp, xp.isfinite(state.base))
+    above, below = (all_values(xp, xp.isfinite(values)) for values in (level.above, level.below))
+    return xp.where(failed & above, ends + 1.0, xp.where(failed & below, ends - 1.0, ends))
 
 
 def _bend(lines: Lines, series: Series, state: State, count: int) -> Array:
@@ -638,7 +557,7 @@ def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Arra
 # The next step
 
 
-def _choose_step(search: Search, lines: Lines, state: State, move: Move) -> None:
+def _choose_step(search: Search, lines: Lines, state: State, move: Move = NO_MOVE) -> None:
     """Choose the next step: usually the last one divided by the ratio; a leap where that would not help."""
     xp, last, going = lines.xp, state.step, ~state.ended
     step = last / float(search.series.ratio)
@@ -659,7 +578,7 @@ def _choose_step(search: Search, lines: Lines, state: State, move: Move) -> None
             step, state.leaps = xp.where(own, last / factor, step), xp.where(own, state.leaps + 1.0, state.leaps)
             leap = leap | own
             if reason is move.isolated:  # what was found knows nothing of f at x
-                state.best = state.best.replaced(xp, reason & going, Estimate.unknown(xp, state.base))
+                state.best = choose(xp, reason & going, Estimate.unknown(xp, state.base), state.best)
     state.step, state.latest = step, None
     if lines.any(leap):
         _restart(xp, state, leap)
@@ -672,8 +591,8 @@ def _restart(xp: Namespace, state: State, leap: Array) -> None:
     if len(state.row) < 2:  # there is no estimate to be kept
         return
     fresh, unknown = leap & ~state.ended, Estimate.unknown(xp, state.base)
-    state.past = (state.past or unknown).replaced(xp, fresh, state.chosen(xp))
-    state.best = state.best.replaced(xp, fresh, unknown)
+    state.past = choose(xp, fresh, state.chosen(xp), state.past or unknown)
+    state.best = choose(xp, fresh, unknown, state.best)
     state.misses = xp.where(fresh, 0.0, state.misses)
 
 
