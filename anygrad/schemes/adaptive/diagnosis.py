@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from anygrad._typing import Array, Namespace
-from anygrad.schemes.adaptive.kinks import Kinks, Suspect, look_close
+from anygrad.schemes.adaptive.kinks import Kinks, look_close
 from anygrad.schemes.adaptive.noise import Beside, measured_noise, smooth_spacing, spacing
 from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, series_of, weighted_sum
 from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, choose, found_in, join_lines, run, take_lines
@@ -347,18 +347,9 @@ class Diagnosis:
         """Look very close to x for kinks that are suspected, or that would explain why the error is large."""
         xp, found = doubt.lines.xp, doubt.found
         bent = found.bend > 0.0
-        suspect = Suspect(
-            base=doubt.found.base,
-            noise=found.noise,
-            first=found.first,
-            last=found.step,
-            steep=(found.condition - 1.0) * found.size,
-            size=xp.where(bent, found.bend, xp.where(derivatives.inaccurate, xp.abs(found.slope), 0.0)),
-            bent=bent,
-            within=xp.where(found.best.resolved(xp), found.best.step, float("inf")),
-        )
+        size = xp.where(bent, found.bend, xp.where(derivatives.inaccurate, xp.abs(found.slope), 0.0))
         slope = derivatives.value if self.search.series.n == 1 else None
-        return derivatives.with_kinks(xp, bent | derivatives.inaccurate, look_close(doubt.lines, suspect, slope))
+        return derivatives.with_kinks(xp, bent | derivatives.inaccurate, look_close(doubt.lines, found, size, slope))
 
     def _search_beside_kink(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
         """Search again, nearer and nearer, where the slopes differ at the steps taken, but not at x itself."""

@@ -9,12 +9,11 @@ f is sampled from nearer; the rest of a wave vanishes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from math import sqrt
+
+import numpy as np
 
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.richardson import (
@@ -81,18 +80,9 @@ class Beside:
 @lru_cache(maxsize=1)
 def _contrasts() -> list[list[float]]:
     """Return the combinations of values at the places that vanish for cubics. Noise has the same variance in each."""
-    basis: list[list[Fraction]] = []
-    for power in range(len(_PLACES)):
-        row = [Fraction(place) ** power for place in _PLACES]
-        for other in basis:
-            share = _product(row, other) / _product(other, other)
-            row = [number - share * its for number, its in zip(row, other, strict=True)]
-        basis.append(row)
-    return [[float(number) / sqrt(_product(row, row)) for number in row] for row in basis[_DEGREE + 1 :]]
-
-
-def _product(row: Sequence[Fraction], other: Sequence[Fraction]) -> Fraction:
-    return sum((a * b for a, b in zip(row, other, strict=True)), Fraction(0))
+    powers = np.vander(np.asarray(_PLACES), _DEGREE + 1).T
+    rows: list[list[float]] = np.linalg.svd(powers)[2][_DEGREE + 1 :].tolist()
+    return rows
 
 
 def spacing(xp: Namespace, lines: Lines, first: Array) -> Array:

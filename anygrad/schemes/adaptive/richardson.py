@@ -247,18 +247,11 @@ def best_entry(
 
     first = max(0, len(changes) - CANDIDATES) if series.n > HIGH else 0
     bounded = bool(series.side) or series.n > HIGH
-    value, change = row[first + 1], xp.abs(changes[first])
-    if bounded and first:
-        change = xp.maximum(change, LEAST_CHANGE * xp.abs(changes[first - 1]))
-    rounding = noise_in(first + 1)
-    least = change + rounding
-    known = least < float("inf")
-    if not lines.all(known):
-        value, change = xp.where(known, value, row[0]), xp.where(known, change, float("inf"))
-        least = change + rounding
-    for column in range(first + 1, len(changes)):
+    endless = xp.full_like(noise[0], float("inf"))
+    value, change, rounding, least = row[0], endless, noise_in(first + 1), endless
+    for column in range(first, len(changes)):
         own = xp.abs(changes[column])
-        if bounded:
+        if bounded and column:
             own = xp.maximum(own, LEAST_CHANGE * xp.abs(changes[column - 1]))
         its_rounding = noise_in(column + 1)
         error = own + its_rounding

@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar, cast
 
 from anygrad._typing import Array, Namespace
-from anygrad.schemes.adaptive.kinks import bend_at_zero
 from anygrad.schemes.adaptive.richardson import (
     ABOVE_ROUNDING,
     FINE,
@@ -526,7 +525,24 @@ def _bend(lines: Lines, series: Series, state: State, count: int) -> Array:
     xp, level = lines.xp, state.level
     noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) * state.condition(lines) / level.step
     bends = [height / step for height, step in zip(state.heights[-count:], state.steps[-count:], strict=True)]
-    return bend_at_zero(xp, float(series.ratio), bends, noise)
+    return _bend_at_zero(xp, float(series.ratio), bends, noise)
+
+
+def _bend_at_zero(xp: Namespace, ratio: float, bends: Sequence[Array], noise: Array) -> Array:
+    """Return the bend, half the difference of the one-sided slopes, in the limit of small steps; 0 where it vanishes.
+
+    The bends at consecutive levels are a series k + c h + d h^3 + e h^5 + ... of the step. Where f is smooth, k is 0.
+    Bends below ``noise`` are not known.
+    """
+    column = list(bends)
+    # The bend of a smooth f shrinks like the step; at a kink it stays.
+    stays = xp.abs(column[-1]) > ratio**-0.5 * xp.abs(column[-2])
+    change = column[-1]
+    for power in range(1, 2 * len(bends) - 2, 2):
+        change = column[-1] - column[-2]
+        column = [new + (new - old) / (ratio**power - 1.0) for old, new in pairwise(column)]
+    size = xp.abs(column[-1])
+    return xp.where((size > noise) & (stays | (size > 4.0 * xp.abs(change))), size, 0.0)
 
 
 def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Array) -> Array:
