@@ -34,6 +34,9 @@ class Result:
         Estimate of the absolute error of each element, or None where the scheme makes none.
     step
         The step taken for each element, in units of x, like x; along a direction, one number.
+    nlevels
+        At how many steps `Adaptive` sampled f for each element, an int array of x's shape, of gradients and
+        derivatives; else None.
     flags
         From a flag's name to booleans like ``value``: ``nonfinite``, ``one_sided``; of `Adaptive` also ``kink``,
         ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN for an exception of f.
@@ -61,6 +64,7 @@ class Result:
     ncalls: int
     npoints: int
     failures: Mapping[str, Exception] = field(default_factory=dict)
+    nlevels: PyTree | None = None
 
 
 class ConstantFunctionWarning(UserWarning):
@@ -112,6 +116,7 @@ class Derivatives:
     step: Array | None
     error: Array | None
     flags: Mapping[str, Array]
+    levels: Array | None = None
 
     @classmethod
     def of(cls, memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Derivatives:
@@ -125,7 +130,15 @@ class Derivatives:
             step=memory.assemble([slopes.step], shape) if steps else None,
             error=None if slopes.error is None else memory.assemble([slopes.error], shape),
             flags=flags,
+            levels=_whole_numbers(memory.assemble([slopes.levels], shape))
+            if steps and slopes.levels is not None
+            else None,
         )
+
+
+def _whole_numbers(array: Array) -> Array:
+    xp = array_namespace(array)
+    return xp.astype(array, xp.int32)
 
 
 def joined(memory: Memory, blocks: Sequence[Slopes]) -> Slopes:
@@ -134,11 +147,13 @@ def joined(memory: Memory, blocks: Sequence[Slopes]) -> Slopes:
         return blocks[0]
     concat = memory.xp.concat
     errors = [block.error for block in blocks if block.error is not None]
+    levels = [block.levels for block in blocks if block.levels is not None]
     return Slopes(
         value=concat([block.value for block in blocks]),
         step=concat([block.step for block in blocks]),
         error=concat(errors) if errors else None,
         flags={name: concat([block.flags[name] for block in blocks]) for name in blocks[0].flags},
+        levels=concat(levels) if levels else None,
     )
 
 
@@ -173,6 +188,7 @@ def assembled(
         ncalls=counts.ncalls,
         npoints=counts.npoints,
         failures=failures,
+        nlevels=whole.levels,
     )
     return (result, function.aux) if options.has_aux else result
 
@@ -191,6 +207,7 @@ def mapped(parts: Sequence[Derivatives], assemble: Callable[[Sequence[Array]], A
         step=assembled([part.step for part in parts]),
         error=assembled([part.error for part in parts]) if parts else None,
         flags={name: assemble([part.flags[name] for part in parts]) for name in names},
+        levels=assembled([part.levels for part in parts]) if parts else None,
     )
 
 

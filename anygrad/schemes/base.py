@@ -112,16 +112,20 @@ class Slopes:
         An estimate of the absolute error of each value, (m, p); None if the scheme makes none.
     flags
         From a flag's name to a boolean array (m, p).
+    levels
+        At how many steps each line was sampled, (m, 1), as real numbers; None of schemes that always take one step.
     """
 
     value: Array
     step: Array
     error: Array | None = None
     flags: Mapping[str, Array] = field(default_factory=dict)
+    levels: Array | None = None
 
     def each(self, change: Callable[[Array], Array]) -> Slopes:
         """Return the slopes with the same done to every array."""
-        return replace(self.each_value(change), step=change(self.step))
+        levels = None if self.levels is None else change(self.levels)
+        return replace(self.each_value(change), step=change(self.step), levels=levels)
 
     def each_value(self, change: Callable[[Array], Array]) -> Slopes:
         """Return the slopes with the same done to every array but the steps."""
@@ -130,6 +134,7 @@ class Slopes:
             step=self.step,
             error=None if self.error is None else change(self.error),
             flags={name: change(flag) for name, flag in self.flags.items()},
+            levels=self.levels,
         )
 
 

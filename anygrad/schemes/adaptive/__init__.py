@@ -33,14 +33,21 @@ class Adaptive:
         The relative noise of f, as a standard deviation: 1e-6 if its values are good to six digits. None measures it
         where f looks noisy.
     levels
-        The maximal number of steps for the first derivative of an element; a higher derivative may take more.
+        The maximal number of steps for the first derivative of an element; a higher derivative may take more. With 1,
+        the derivative is a central difference, and its error half the difference of the slopes on both sides. With 1
+        or 2, nothing is looked into: an element takes as many calls as it has points, and a large error is flagged
+        ``unconverged``.
+    rtol, atol
+        An element ends as soon as its error is at most ``atol + rtol * abs(value)``. With ``rtol=1e-6`` most smooth
+        functions take 7 calls an element, and two more at 0. With 0 for both, the search goes on until the error stops
+        decreasing. Lazy and traced arrays take the same number of steps whatever their error is.
 
     Raises
     ------
     ValueError
-        If ``step`` is not positive, ``noise`` negative, or ``levels`` fewer than 3.
+        If ``step`` is not positive, ``noise``, ``rtol`` or ``atol`` is negative, or ``levels`` is less than 1.
     TypeError
-        If ``noise`` is not a number, or ``levels`` not an integer.
+        If ``noise``, ``rtol`` or ``atol`` is not a number, or ``levels`` not an integer.
 
     Notes
     -----
@@ -78,6 +85,8 @@ class Adaptive:
     step: Any = None
     noise: float | None = None
     levels: int = 24
+    rtol: float = 0.0
+    atol: float = 0.0
     samples_complex: ClassVar[bool] = False
     inspects_values: ClassVar[bool] = True
 
@@ -89,15 +98,20 @@ class Adaptive:
         validate_noise("Adaptive", self.noise)
         if isinstance(self.levels, bool) or not isinstance(self.levels, numbers.Integral):
             raise TypeError(f"Adaptive(levels={self.levels!r}): the number of steps must be an integer, such as 24")
-        if self.levels < 3:
-            raise ValueError(f"Adaptive(levels={self.levels!r}): extrapolation takes 3 steps or more, such as 24")
+        if self.levels < 1:
+            raise ValueError(f"Adaptive(levels={self.levels!r}): it takes 1 step or more, such as 24")
+        for name, tolerance in (("rtol", self.rtol), ("atol", self.atol)):
+            if isinstance(tolerance, bool) or not isinstance(tolerance, numbers.Real):
+                raise TypeError(f"Adaptive({name}={tolerance!r}): a tolerance must be a number, such as 1e-6")
+            if not 0.0 <= as_float(tolerance) < math.inf:
+                raise ValueError(f"Adaptive({name}={tolerance!r}): a tolerance is 0 or positive, such as 1e-6")
 
     # The search is imported when it is used, so that `import anygrad` stays quick.
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the first step of each line."""
         from anygrad.schemes.adaptive.start import first_steps  # noqa: PLC0415
 
-        return first_steps(lines, n, self.step, self.noise or 0.0)
+        return first_steps(lines, n, self)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the n-th derivatives of ``lines``, beginning with ``steps``."""
@@ -106,7 +120,8 @@ class Adaptive:
         from anygrad.schemes.adaptive.richardson import series_of  # noqa: PLC0415
         from anygrad.schemes.adaptive.search import Search  # noqa: PLC0415
 
-        search = Search(series_of(n, 0), self.levels + _LEVELS_PER_ORDER * (n - 1))
+        levels = self.levels + _LEVELS_PER_ORDER * (n - 1)
+        search = Search(series_of(n, 0), levels, rtol=as_float(self.rtol), atol=as_float(self.atol))
         if lines.lazy:
             return differentiate_lazily(lines, search, steps, self.noise)
         return differentiate(lines, search, steps, self.noise)

@@ -13,12 +13,12 @@ from anygrad._typing import Array, Namespace
 from anygrad.schemes.adaptive.kinks import Kinks, look_close
 from anygrad.schemes.adaptive.noise import Beside, measured_noise, smooth_spacing, spacing
 from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, RESOLVED, Level, largest_value, series_of, weighted_sum
-from anygrad.schemes.adaptive.search import LEAPS, SAFETY, Found, Search, choose, found_in, join_lines, run, take_lines
+from anygrad.schemes.adaptive.search import LEAPS, Found, Search, choose, found_in, join_lines, run, take_lines
 from anygrad.schemes.adaptive.start import MAXIMUM, WIDER, assumed_noise, sides
 from anygrad.schemes.base import Lines, Slopes
 
-# Above the fourth derivative the changes in the tableau tell less, because consecutive windows share most points.
-_HIGH, _HIGH_SAFETY = 4, 10.0
+# What is so many errors away is another value.
+_FAR = 3.0
 # An error above this part of the value, which nothing explains, is worth a flag.
 _INACCURATE = 1e-2
 # Noise of more than so many times what rounding explains is worth a flag. Cancellation inside of f causes less.
@@ -59,13 +59,13 @@ class Derivatives:
         """Return what a search has found, with its error."""
         xp, n = lines.xp, search.series.n
         condition = found.condition
-        safety = SAFETY if n <= _HIGH else _HIGH_SAFETY
+        safety = search.series.safety
         best = found.best
-        error = safety * best.change + best.rounding * (0.5 + (0.5 + SAFETY * found.excess) * condition)
+        error = safety * best.change + best.rounding * (0.5 + (0.5 + _FAR * found.excess) * condition)
         known = error < float("inf")
         stuck = known & (best.change > ABOVE_ROUNDING * best.rounding * condition)
         # A row that is stuck may agree with the one before by accident: those before that say how much it varies.
-        unsettled = SAFETY * found.unsettled
+        unsettled = _FAR * found.unsettled
         error = xp.where(stuck & found.stalled & (unsettled > error), unsettled, error)
         unresolved = (found.leaps > 0.0) & ~best.resolved(xp) & (best.change > best.rounding)
         never, step = stuck & ~stuck, largest_value(xp, best.step)
@@ -107,7 +107,7 @@ class Derivatives:
 
     def better(self, xp: Namespace, other: Derivatives) -> Array:
         """Return where it is more accurate than ``other``, which has wider steps, or shows that ``other`` is wrong."""
-        apart = xp.abs(self.value - other.value) > SAFETY * self.error + other.error
+        apart = xp.abs(self.value - other.value) > _FAR * self.error + other.error
         return apart | self.more_accurate(xp, other)
 
     def more_accurate(self, xp: Namespace, other: Derivatives) -> Array:
@@ -131,6 +131,7 @@ class Derivatives:
                 "one_sided": self.one_sided,
                 "unconverged": unconverged & ~self.kink & ~self.noisy,
             },
+            levels=xp.max(self.levels, axis=1, keepdims=True),
         )
 
 
@@ -183,6 +184,9 @@ class Diagnosis:
         doubtful: list[tuple[Found, Derivatives]] = []
         for found in found_in(self.search, lines, steps, noise):
             derivatives = Derivatives.of(lines, self.search, found)
+            if self.search.levels < self.search.soonest:  # the user wants no more than a few levels
+                clear.append(derivatives)
+                continue
             doubt = xp.any(self._in_doubt(found, derivatives) | self._unscaled(found), axis=1)
             if not lines.any(doubt):
                 clear.append(derivatives)
@@ -201,7 +205,9 @@ class Diagnosis:
         """Return whether there is reason to doubt a derivative."""
         doubt = derivatives.stuck | derivatives.inaccurate | (found.bend > 0.0) | found.isolated
         doubt = doubt | ~self.lines.xp.isfinite(derivatives.error)
-        return doubt if self.noise_known else doubt | found.stalled | found.flat
+        doubt = doubt if self.noise_known else doubt | found.stalled | found.flat
+        enough = self.search.suffices(self.lines.xp, derivatives.error, derivatives.value)
+        return (doubt & ~enough) | found.isolated
 
     def _unscaled(self, found: Found) -> Array:
         """Return where x is 0, so that it does not say on which scale f varies, (m, 1)."""
@@ -240,7 +246,7 @@ class Diagnosis:
         step = lines.eps**0.5 * found.first
         value, noise = self._slope_at(doubt, step)
         nearer, _ = self._slope_at(doubt, step / float(self.search.series.ratio))
-        noise = noise + SAFETY * xp.abs(value - nearer)  # also where f is noisier than its rounding
+        noise = noise + _FAR * xp.abs(value - nearer)  # also where f is noisier than its rounding
 
         def differs(other: Derivatives) -> Array:
             return xp.abs(other.value - value) > other.error + noise
@@ -327,7 +333,7 @@ class Diagnosis:
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         again = run(self.search, lines, WIDER * found.first, found.noise)
         second = self._derivatives(lines, again)
-        reached = SAFETY * found.best.change + found.best.rounding * (found.noise / lines.eps)
+        reached = _FAR * found.best.change + found.best.rounding * (found.noise / lines.eps)
         noisy = found.noise > lines.eps
         away = xp.abs(second.value - found.best.value) > reached + second.error
         derivatives = replace(derivatives, error=xp.where(noisy & away, reached, derivatives.error))

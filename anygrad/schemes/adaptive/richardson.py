@@ -15,6 +15,9 @@ from anygrad.schemes.base import Lines
 # less than once in a period the tableau would converge smoothly to the derivative of another wave. It is 2.1, but for
 # a fraction that no quotient of small whole numbers equals: f may round its values to multiples of a number.
 RATIO = Fraction(1101005, 2**19)
+# So many times the change in the tableau covers the truncation error. Above the fourth derivative the change says less:
+# consecutive windows share most of their points.
+_SAFETY, _FOURTH, _HIGH_SAFETY = 3.0, 4, 10.0
 # A derivative above this order takes a window of several levels. The nearer they are, the less noise the innermost has.
 HIGH = 2
 _HIGH_RATIO = Fraction(734003, 2**19)  # 1.4, likewise
@@ -55,6 +58,11 @@ class Series:
     def stride(self) -> int:
         """The distance d of consecutive powers."""
         return 1 if self.side else 2
+
+    @property
+    def safety(self) -> float:
+        """So many times the change in the tableau covers the truncation error."""
+        return _SAFETY if self.n <= _FOURTH else _HIGH_SAFETY
 
     @cached_property
     def ratio(self) -> Fraction:

@@ -32,9 +32,6 @@ from anygrad.schemes.finite_difference import room
 
 T = TypeVar("T")
 
-# So many times the change in the tableau covers the truncation error. Above the fourth derivative the change tells
-# less, because consecutive windows share most of their points.
-SAFETY, _HIGH_SAFETY = 3.0, 10.0
 # The number of leaps from points where f is not finite. At 8^-15 of the first step f is not going to be finite.
 FAILURES, _HASTY = 9, 5.0
 # The number of leaps from points where the derivative is not resolved: f varies on every scale, as at a jump or a cusp.
@@ -88,9 +85,18 @@ class Search:
     atol: float = 0.0  # a value ends as soon as its error is at most atol + rtol * |value|
 
     @property
+    def tolerant(self) -> bool:
+        return self.rtol > 0.0 or self.atol > 0.0
+
+    @property
     def soonest(self) -> int:
         """The number of levels after which an estimate may count as converged."""
         return _CONFIRMED + self.series.window - 1
+
+    def suffices(self, xp: Namespace, error: Array, value: Array) -> Array:
+        """Return where the error is as small as the user wants it; nowhere if nothing was said."""
+        wanted = self.atol + self.rtol * xp.abs(value)
+        return (error <= wanted) & (wanted > 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +290,7 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
         while active:  # emptied as it goes, so that what has ended is freed
             state = active.pop(0)
             last = number == search.levels
-            if number >= search.soonest or last or search.rtol or search.atol:
+            if number >= search.soonest or last:
                 _judge(search, lines, state, last=last)
             elif number == 1:
                 _choose_step(search, lines, state, Move(_wider_first_step(search, lines, state)))
@@ -408,14 +414,13 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
     if latest is not None:
         settled = state.age >= float(search.soonest)
         converged = (latest.change <= _SETTLED * latest.rounding * condition) & settled
-        isolated = _isolated(xp, state) if lines.any(converged) else state.ended & ~state.ended
         wider = _wider_where_straight(search, lines, state)
         if wider is not None:
             converged = converged & (wider == 0.0)
-        if search.rtol or search.atol:
-            error = SAFETY * latest.change + latest.rounding * condition
-            near = error <= search.atol + search.rtol * xp.abs(latest.value)
-            converged = converged | (near & (state.age > float(search.series.window)))
+        if search.tolerant:
+            error = search.series.safety * latest.change + latest.rounding * condition
+            converged = converged | (search.suffices(xp, error, latest.value) & settled)
+        isolated = _isolated(xp, state) if lines.any(converged) else state.ended & ~state.ended
         stagnant = state.misses >= _PATIENCE
         if lines.any(stagnant):
             drowned = state.best.change <= ABOVE_ROUNDING * state.best.rounding * condition
@@ -427,6 +432,11 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
             if unresolved.shape[1] > 1:  # the other values end before the step leaps
                 ended = ended | (any_value(xp, unresolved) & ~unresolved & state.best.resolved(xp))
         isolated = converged & isolated & ~ended & ~state.ended
+    elif last and search.series.n == 1:  # a single level, of which two slopes are compared, if there are two
+        level, noise = state.level, state.level_noise
+        half = noise + float("inf") if level.below is None else xp.abs(level.height) / level.step
+        step = 0.0 * noise + xp.abs(level.step)
+        state.best = Estimate(level.slope(), half / search.series.safety, noise, step)
     ended = (xp.ones_like(state.ended) if last else ended) & ~state.ended
     if lines.any(ended if state.noted else ended | state.ended):
         noted = noted_now(lines, search.series, state, condition)
@@ -658,7 +668,7 @@ def _wider_first_step(search: Search, lines: Lines, state: State) -> Array | Non
     It is the step at which f will have changed, or bent, by a quarter, but no longer than necessary.
     """
     xp, level, step = lines.xp, state.level, state.level.step
-    if level.below is None or search.series.n != 1 or not search.widens or lines.eps > FINE:
+    if level.below is None or search.series.n != 1 or not search.widens or search.tolerant or lines.eps > FINE:
         return None
     own = (step > _PART * state.scale) & (step > _RESTART / _MOST) & (step < _RESTART / _LEAST)
     if not lines.any(own):

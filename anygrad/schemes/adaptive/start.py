@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anygrad._typing import Array
 from anygrad.schemes.adaptive.richardson import ABOVE_ROUNDING, HIGH, all_values, largest_value, series_of
 from anygrad.schemes.base import Lines
 from anygrad.schemes.finite_difference import require_room, room
 from anygrad.schemes.steps import given_steps
+
+if TYPE_CHECKING:
+    from anygrad.schemes.adaptive import Adaptive
 
 # The first step, as a part of |x|: functions that vary as x does, like its powers, converge from there.
 _FIRST = 0.3
@@ -32,18 +35,24 @@ def assumed_noise(lines: Lines, noise: float | None) -> Array:
     return lines.xp.zeros_like(lines.at) + max(lines.eps, MAXIMUM * (noise or 0.0))
 
 
-def first_steps(lines: Lines, n: int, step: Any, noise: float) -> Array:
-    """Return the first step of each line; ``step`` and ``noise`` are those of `Adaptive`.
+def first_steps(lines: Lines, n: int, scheme: Adaptive) -> Array:
+    """Return the first step of each line.
 
     A high derivative takes a window of several levels. Its first step is longer, so that the last one of the window
     does not drown in noise.
     """
     _require_digits(n, lines.eps)
-    if step is not None:
-        return given_steps(step, lines)
+    if scheme.step is not None:
+        return given_steps(scheme.step, lines)
+    noise = scheme.noise or 0.0
     xp = lines.xp
     size = lines.scale
-    factor = _FIRST * float(series_of(n, 0).ratio) ** ((n - 1) // 2)
+    factor = _FIRST
+    if (
+        scheme.rtol
+    ):  # three levels of 1/x have an error of rtol; but no step is so short that rounding is more than that
+        factor = min(_FIRST, max(0.5 * scheme.rtol**0.25, 100.0 * lines.eps / scheme.rtol))
+    factor *= float(series_of(n, 0).ratio) ** ((n - 1) // 2)
     if noise > ABOVE_ROUNDING * lines.eps:
         factor *= WIDER
     # Next to nothing, x has no digits for a step that is a part of it. Where subnormal numbers are flushed to zero, as
