@@ -52,7 +52,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
     condition = state.condition(lines)
     state.noted = noted_now(lines, series, state, xp.where(xp.isfinite(condition), condition, 1.0))
     found = found_of(lines, state)
-    found = replace(found, first=xp.abs(stacked.step[0, ...]), levels=0.0 * found.bend + float(levels))
+    found = replace(found, first=xp.abs(stacked.step[0, ...]), levels=xp.full_like(found.bend, float(levels)))
     kinks = Kinks(found.bend > 0.0, found.bend)
     return Derivatives.of(lines, search, found).with_kinks(xp, kinks.found, kinks)
 

@@ -501,7 +501,7 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
         xp.abs(level.step) + none,
         level.size,
         level.slope(),
-        none + float(len(state.steps)),
+        xp.full_like(none, float(len(state.steps))),
         condition,
         bend,
         _isolated(xp, state, state.chosen(xp).step) & (excess == 0.0),
