@@ -98,9 +98,10 @@ KINDS = {
 
 
 # What falls short of that. A line whose terms cancel has an inner rounding that its values do not show: 96.3 % are
-# covered, all others are off by a few roundings. Beyond 1e9 or so, sines are noise to Adaptive, and their error infinite.
+# covered, all others are off by a few roundings. Beyond 1e9 or so, sines are noise to Adaptive, and their error is
+# infinite. A kink a millionth away is now and then taken for one at x: the error is half the difference of the slopes.
 COVERAGE = {"straight lines of a small slope": 0.95}
-USEFUL = {"sines far out": 0.7}
+USEFUL = {"sines far out": 0.7, "kinks beside a flat piece": 0.85}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -118,7 +119,7 @@ def test_what_once_was_wrong_in_silence(name):
 def test_each_of_many_values_is_judged_for_itself():
     """Rows of float32 models, of which some vary a hundred times less than others.
 
-    Not as good as one value: 99 % and 0.3 % are wanted here too.
+    Of those that vary a thousand times less, 2 % are off by more than ten times their error.
     """
     missed, silent, total = 0, 0, 0
     for seed in range(20):
@@ -134,6 +135,5 @@ def test_each_of_many_values_is_judged_for_itself():
         flagged = result.flags["noisy"][:, 0] | result.flags["unconverged"][:, 0]
         missed, total = missed + np.sum(away > error), total + 30
         silent += np.sum((away > 10 * error) & ~flagged)
-    print(missed / total, silent / total)
-    assert missed <= 0.1 * total
-    assert silent <= 0.05 * total
+    assert missed <= 0.01 * total
+    assert silent <= 0.003 * total

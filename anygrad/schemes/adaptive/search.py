@@ -64,7 +64,7 @@ _ALIKE = 0.1
 # f(x) that lies farther from the curve through all other values, in units of noise, does so for another reason. Noise
 # is looked for in so many of the latest rows.
 _MOST_EXCESS, _ROWS = 64.0, 3
-# The number of first and of latest levels in which a kink is looked for; three, if there are not more.
+# The number of latest levels in which a kink is looked for; three, if there are not more.
 BENDS = 4
 
 # f is steady on the first step if it bends by less than 1/_STEADY of its change, and changes by less than 1/_STEADY of
@@ -152,7 +152,6 @@ class State:
     level_noise: Array  # the noise in f / h^n there
     past: Estimate | None = None  # the best from before the last leap
     noted: tuple[Array, ...] = ()  # what `Found` says of values that have ended
-    early: Array | None = None  # the bend at the first levels
     latest: Estimate | None = None  # the best entry of the latest row of the tableau
     # In what follows, NaN is from before a leap.
     changes: tuple[Array, ...] = ()  # of the best entries of the latest rows
@@ -366,8 +365,6 @@ def _add_level(search: Search, lines: Lines, state: State, level: Level) -> None
     state.level, state.level_noise, state.age = level, noise, state.age + 1.0
     state.heights, state.steps = (*state.heights, level.height), (*state.steps, level.step)
     state.terms = (level.term(series), *state.terms[: series.window - 1])
-    if len(state.steps) == BENDS and level.below is not None:
-        state.early = _bend(lines, search.series, state, BENDS)
     if len(state.terms) < series.window:
         return
     value = weighted_sum(series.weights, state.terms)
@@ -485,10 +482,8 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
     bend = unsettled = scatter = none
     if level.below is not None and len(state.steps) >= 3:
         bend = _bend(lines, series, state, min(len(state.steps), BENDS))
-        # Where the step has leapt three levels ago, or early where the latest levels drown in noise.
+        # Where the step has leapt three levels ago.
         bend = xp.where(state.age == 3.0, _bend(lines, series, state, 3), bend)
-        if state.early is not None and len(state.steps) >= 2 * BENDS:
-            bend = xp.where(bend > 0.0, bend, state.early)
     stalled = none > 0.0
     if latest is not None:
         for change in state.changes:
