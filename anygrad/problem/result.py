@@ -37,6 +37,9 @@ class Result:
         Estimate of the absolute error of each element, or None where the scheme makes none.
     step
         The step taken for each element, in units of x, like x; along a direction, one number.
+    nlevels
+        At how many steps `Adaptive` sampled f for each element, an int array of x's shape, of gradients and
+        derivatives; else None.
     flags
         From a flag's name to booleans like ``value``: ``nonfinite``, ``one_sided``; of `Adaptive` also ``kink``,
         ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN for an exception of f.
@@ -66,6 +69,7 @@ class Result:
     ncalls: int
     npoints: int
     failures: Mapping[str, Exception] = field(default_factory=dict)
+    nlevels: PyTree | None = None
     value_at_x: PyTree | None = None
 
     def __repr__(self) -> str:
@@ -109,6 +113,11 @@ class Counts:
             }
 
 
+def _whole_numbers(array: Array) -> Array:
+    xp = array_namespace(array)
+    return xp.astype(array, xp.int32)
+
+
 def arrays_of(memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Slopes:
     """Return slopes as arrays of x's library and of a shape; with ``steps``, the steps as well, if they are as many.
 
@@ -123,6 +132,7 @@ def arrays_of(memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bo
         step=memory.assemble([slopes.step], shape) if steps else None,
         error=None if slopes.error is None else memory.assemble([slopes.error], shape),
         flags=flags,
+        levels=_whole_numbers(memory.assemble([slopes.levels], shape)) if steps and slopes.levels is not None else None,
     )
 
 
@@ -158,6 +168,7 @@ def assembled(
         npoints=counts.npoints,
         failures=failures,
         value_at_x=value_at_x(function, options),
+        nlevels=whole.levels,
     )
     return (result, function.aux) if options.has_aux else result
 
@@ -234,6 +245,7 @@ def mapped(parts: Sequence[Slopes], assemble: Callable[[Sequence[Array]], Any]) 
         step=None if any(part.step is None for part in parts) else assemble([part.step for part in parts]),
         error=assemble([part.error for part in parts]) if estimated else None,
         flags={name: assemble([part.flags[name] for part in parts]) for name in names},
+        levels=None if any(part.levels is None for part in parts) else assemble([part.levels for part in parts]),
     )
 
 

@@ -117,22 +117,27 @@ class Slopes:
         An estimate of the absolute error of each value, (m, p); None if the scheme makes none.
     flags
         From a flag's name to a boolean array (m, p).
+    levels
+        At how many steps each line was sampled, (m, 1), as real numbers; None of schemes that always take one step.
     """
 
     value: Array
     step: Array
     error: Array | None = None
     flags: Mapping[str, Array] = field(default_factory=dict)
+    levels: Array | None = None
 
     @classmethod
     def of(cls, change: Callable[..., Array], *parts: Slopes) -> Slopes:
         """Return the slopes each of whose arrays is made of those of the parts."""
         errors = [part.error for part in parts if part.error is not None]
+        levels = [part.levels for part in parts if part.levels is not None]
         return cls(
             value=change(*[part.value for part in parts]),
             step=change(*[part.step for part in parts]),
             error=change(*errors) if errors else None,
             flags={name: change(*[part.flags[name] for part in parts]) for name in parts[0].flags},
+            levels=change(*levels) if levels else None,
         )
 
     def each(self, change: Callable[[Array], Array]) -> Slopes:
@@ -146,6 +151,7 @@ class Slopes:
             step=self.step,
             error=None if self.error is None else change(self.error),
             flags={name: change(flag) for name, flag in self.flags.items()},
+            levels=self.levels,
         )
 
 
