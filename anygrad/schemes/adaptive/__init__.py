@@ -51,20 +51,21 @@ class Adaptive:
 
     Notes
     -----
-    The values at steps h, h/2.1, h/2.1^2, ... (h/1.4, ... above the second derivative) are extrapolated to the step 0 by
-    the method of L. F. Richardson and W. Romberg. The best entry of the tableau has the least sum of two numbers: its
-    change from the previous row (C. J. F. Ridders, *Accurate computation of F'(x) and F'(x) F''(x)*, Adv. Eng. Software 4
-    (1982), 75-76), and the rounding in the values of f. The error is three times that change (ten times above the fourth
-    derivative), plus that rounding. It covers the true error in 99 of 100 cases.
+    The values at steps h, h/2.1, h/2.1^2, ... (h/1.4, ... above the second derivative) are extrapolated to the step 0
+    by the method of L. F. Richardson and W. Romberg. The best entry of the tableau has the least sum of two numbers:
+    its change from the previous row (C. J. F. Ridders, *Accurate computation of F'(x) and F'(x) F''(x)*, Adv. Eng.
+    Software 4 (1982), 75-76), and the rounding in the values of f. The error is three times that change (ten times
+    above the fourth derivative), plus that rounding. It covers the true error in 99 of 100 cases.
 
-    An element has converged when the change is no more than the rounding, and f(x) lies on the curve through the other
-    values. The next step is much shorter where f is not finite, or varies too fast; it is wider where f is straight.
+    An element has converged when the change is no more than the rounding, and f(x) lies on the curve through the
+    other values. The next step is much shorter where f is not finite, or varies too fast; it is wider where f is
+    straight.
 
     An element that does not converge is looked into. Noise is told from fast variation by seven values close to x, of
-    which a cubic is subtracted (compare J. J. More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput.
-    33 (2011), 1292-1314): from nearer and nearer, noise stays what it is, and a wave vanishes. Then the search is
-    repeated: at wider steps under noise, at shorter ones within a wave or beside a kink. x = 0 does not say on which
-    scale f varies: there the slope is compared with that very close to x.
+    which a cubic is subtracted (compare J. J. More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci.
+    Comput. 33 (2011), 1292-1314): from nearer and nearer, noise stays what it is, and a wave vanishes. Then the
+    search is repeated: at wider steps under noise, at shorter ones within a wave or beside a kink. x = 0 does not say
+    on which scale f varies: there the slope is compared with that very close to x.
 
     The flags: ``kink`` where the slopes on both sides differ, or f jumps: the value is their mean, and the error covers
     both; ``noisy``; ``one_sided`` next to a bound, or where f ends at x; ``nonfinite``; ``unconverged`` where the error
