@@ -180,7 +180,7 @@ def _study(problem: Problem, element: int, shape: tuple[int, ...], points: int) 
 
 
 def _with_step(scheme: Scheme, lines: Lines, step: float) -> float:
-    if not hasattr(scheme, "step"):
+    if scheme.samples_complex or not hasattr(scheme, "step"):
         raise TypeError(f"{scheme!r} has no step to be studied: pass anygrad.Central() or anygrad.Forward()")
     given: Any = dataclasses.replace(scheme, step=step)  # type: ignore[type-var]
     return float(given.differentiate(lines, given.steps(lines)).value[0, 0])
