@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anygrad.evaluators.pool import Pool
     from anygrad.interop import jax_function, torch_function
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Adaptive",

@@ -12,14 +12,16 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLANK_OUTPUT = re.compile(r"^$(?=\n(?!>>>))", re.MULTILINE)
 _IMPORT = re.compile(r"^(?:>>> )? *(?:import|from) ([\w.]+)", re.MULTILINE)
 _ROW = re.compile(r"^\| `([^`|]+)` \| (`.+) \|$", re.MULTILINE)
 _CODE = re.compile(r"`([^`]+)`")
 
 
 def sessions(text: str) -> str:
-    """Return the code with prompts in a text."""
-    return "".join(block for block in _FENCE.findall(text) if block.startswith(">>>"))
+    """Return the code with prompts in a text, as doctest wants it: an example ends with its fence, not with an empty line."""
+    blocks = [block.strip("\n") for block in _FENCE.findall(text) if block.startswith(">>>")]
+    return "".join(_BLANK_OUTPUT.sub("<BLANKLINE>", block) + "\n\n" for block in blocks)
 
 
 def scripts(text: str) -> list[str]:
