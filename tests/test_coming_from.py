@@ -1,4 +1,4 @@
-"""What docs/coming-from-others.md says to write in the place of other packages gives what they give."""
+"""What the docs say to write in the place of other packages gives what they give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pages import ROOT, Row, rows
 
 import anygrad
 
-ROWS = list(rows((ROOT / "docs/coming-from-others.md").read_text(encoding="utf-8")))
+PAGES = ("coming-from-others.md", "coming-from-autograd.md")
+ROWS = [row for page in PAGES for row in rows((ROOT / "docs" / page).read_text(encoding="utf-8"))]
 
 
 # What the others warn of is theirs.
