@@ -19,7 +19,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def sessions(text: str) -> str:
-    """Return the code with prompts in a text, as doctest wants it: an example ends with its fence, not with an empty line."""
+    """Return the code with prompts in a text, as doctest wants it: in a page, the fence ends an example."""
     blocks = [block.strip("\n") for block in _FENCE.findall(text) if block.startswith(">>>")]
     return "".join(_BLANK_OUTPUT.sub("<BLANKLINE>", block) + "\n\n" for block in blocks)
 

@@ -88,7 +88,7 @@ def draw_report(report: Any) -> Figure:
     for (left, right), row in zip(axes, chosen, strict=True):
         _scatter(left, row)
         _map(figure, right, row, worst)
-    heading = f"{report.verdict}: claimed against numerical"
+    heading = f"Verdict: {report.verdict}"
     figure.suptitle("\n".join([heading, *_left_out(others, len(rows))]), fontweight="bold")
     return figure
 

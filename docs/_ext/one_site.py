@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -22,6 +25,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", _end_with_the_code)
     app.connect("doctree-read", _keep_units)
     app.connect("html-page-context", _name_the_language)
+    app.connect("html-page-context", _group_the_reference)
+    app.connect("autodoc-process-signature", _shorten_defaults)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -47,3 +52,26 @@ def _name_the_language(_app: Sphinx, page: str, _template: str, context: dict[st
     """Tell browsers of a page in Japanese, whose characters look different in Chinese."""
     if page.endswith("-ja"):
         context["language"] = "ja"
+
+
+def _group_the_reference(app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Give the sidebar of the reference its groups: the headings of its page, and what stands under each."""
+    if page != "reference" and not page.startswith("api/"):
+        return
+    sections = re.split(r"^## ", Path(app.srcdir, "reference.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    context["reference_groups"] = [
+        (section.partition("\n")[0], re.findall(r"^   ([\w.]+)$", section, flags=re.MULTILINE)) for section in sections
+    ]
+
+
+def _shorten_defaults(
+    _app: Sphinx, _what: str, _name: str, documented: Any, _options: Any, signature: str | None, returns: str | None
+) -> tuple[str, str | None] | None:
+    """Write ``evaluator=Loop()`` for a default with all of its own defaults."""
+    if signature is None or not callable(documented):
+        return None
+    for parameter in inspect.signature(documented).parameters.values():
+        default = parameter.default
+        if dataclasses.is_dataclass(default) and not isinstance(default, type) and default == type(default)():
+            signature = signature.replace(repr(default), f"{type(default).__name__}()")
+    return signature, returns
