@@ -182,6 +182,7 @@ def cupy(session: nox.Session) -> None:
     install(session, extras="cupy13" if version.value >= 13_000 else "cupy")
     run_tests(session, "cupy", workers="4")  # each takes some 500 MB of what may be one device
     session.run("python", "examples/any_library.py", "cupy")
+    session.run("python", "examples/one_call.py", "cupy")
 
 
 @nox.session
@@ -275,7 +276,7 @@ def examples(session: nox.Session) -> None:
     install(session, extras="examples,plot")
     run_tests(session, "numpy", select="tests/test_plot.py")
     scripts: list[tuple[str, ...]] = [
-        *(("examples", f"{name}.py") for name in ("digits", "gradient_field", "any_library", "minimize")),
+        *(("examples", f"{name}.py") for name in ("digits", "gradient_field", "any_library", "minimize", "one_call")),
         *(("docs", f"{name}.py", session.create_tmp()) for name in ("choosing_a_scheme", "gradient_field", "check")),
     ]
     run_scripts(session, scripts, at_a_time=2, env=ONE_THREAD)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anygrad.evaluators.journal import Journal
     from anygrad.evaluators.pool import Pool
     from anygrad.interop import jax_function, torch_function
+    from anygrad.operators.vmap import vmap
 
 __version__ = "0.2.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "plot",
     "testing",
     "torch_function",
+    "vmap",
 ]
 
 # Imported when they are asked for: a plain gradient needs none of them. From the name to the module that defines it.
@@ -69,6 +71,7 @@ _LAZY = {
     "plot": "anygrad.plot",
     "testing": "anygrad.testing",
     "torch_function": "anygrad.interop",
+    "vmap": "anygrad.operators.vmap",
 }
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
+import linecache
 from types import FrameType
 
 _OURS = __name__.partition(".")[0]
+# Packages whose frames are not the user's.
+_LIBRARIES = {_OURS, "numpy", "scipy", "cupy", "cupyx", "dpnp", "array_api_strict", "array_api_compat"}
 # Functions that call f.
 _LOOPS = ("_visit", "<lambda>", "__call__", "call", "reporting")
 
@@ -43,3 +47,56 @@ def stopped(error: BaseException | None) -> StopIteration | None:
     if type(error) is RuntimeError and isinstance(error.__cause__, StopIteration) and raised_here(error):
         return error.__cause__
     return None
+
+
+def users_line() -> tuple[str, str]:
+    """Return the innermost line of the user's that is being executed, and the name of the instruction there."""
+    frame = _users_frame()
+    if frame is None:
+        return "in a library", ""
+    step = next((step.opname for step in dis.get_instructions(frame.f_code) if step.offset == frame.f_lasti), "")
+    return _line(frame, frame.f_lineno), step
+
+
+def users_line_of(error: BaseException) -> tuple[str, str]:
+    """Return the innermost line of the user's in which an exception arose, and the library's function called there."""
+    line, called, trace = "in a library", "", error.__traceback__
+    while trace is not None:
+        if _package(trace.tb_frame) not in _LIBRARIES:
+            line, called = _line(trace.tb_frame, trace.tb_lineno), ""
+        called = called or ("" if trace.tb_next is None else trace.tb_next.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    return line, called
+
+
+def is_returned(name: str, held: object) -> bool:
+    """Return whether what a function of the user's is computing is what it returns at once, as in ``return float(y)``.
+
+    It must have been called by a function of ours in which the variable ``name`` holds a certain object.
+    """
+    frame = _users_frame()
+    if frame is None:
+        return False
+    later = (step.opname for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti)
+    if next((step for step in later if step != "CALL"), "") != "RETURN_VALUE":  # Python 3.11 calls in two steps
+        return False
+    caller = frame.f_back
+    while caller is not None and _package(caller) == _OURS and caller.f_locals.get(name) is not held:
+        caller = caller.f_back
+    return caller is not None and _package(caller) == _OURS
+
+
+def _users_frame() -> FrameType | None:
+    frame = inspect.currentframe()
+    while frame is not None and _package(frame) in _LIBRARIES:
+        frame = frame.f_back
+    return frame
+
+
+def _line(frame: FrameType, line: int) -> str:
+    file = frame.f_code.co_filename
+    return f"line {line} of {file}: {linecache.getline(file, line).strip():.80}".rstrip(": ")
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import timeit
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -89,6 +90,98 @@ def scipy_rows() -> list[tuple[str, ...]]:
         ):
             memory = f"{peak(functions[name]) / 2**20:.1f} MiB"
             rows.append((f"{n:,}", label, f"{took[name] * 1e3:.2f} ms", f"{took['scipy'] / took[name]:.1f}", memory))
+    return rows
+
+
+def of_one_point(n: int) -> dict[str, Callable[[Array], Array]]:
+    """Return functions of n numbers as users write them, for one point."""
+    images, labels = np.random.default_rng(1).normal(size=(5, 10)), np.arange(5) % max(1, n // 10)
+    side = int(n**0.5)
+    shift = side * np.eye(side)
+
+    def softmax_net(x: Array) -> Array:
+        scores = images @ x.reshape(10, -1)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        return -np.log(probabilities[np.arange(5), labels] + 1e-7).mean() + (x**2).sum()
+
+    def log_sum_exp(x: Array) -> Array:
+        largest = np.max(x)
+        return largest + np.log(np.sum(np.exp(x - largest)))
+
+    def spring_chain(x: Array) -> Array:
+        return 0.5 * np.sum((np.diff(x) - 0.1) ** 2) + 0.25 * np.sum(x**4)
+
+    def logdet(x: Array) -> Array:
+        return np.linalg.slogdet(x[: side * side].reshape(side, side) + shift)[1]
+
+    return {
+        "Rosenbrock": lambda x: np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2),
+        "softmax net": softmax_net,
+        "log-sum-exp": log_sum_exp,
+        "spring chain": spring_chain,
+        "logdet": logdet,
+    }
+
+
+def vmap_rows() -> list[tuple[str, ...]]:
+    """Compare Loop and Vmap on NumPy: the whole gradient, and f alone at its points."""
+    rows = []
+    for n, at_least in ((10, 2.0), (100, 3.5), (1000, 0.9)):
+        x = start(n)
+        points = np.repeat(x[None], min(2 * n, 2**15 // n), axis=0) + H
+        for name, f in of_one_point(n).items():
+            took = medians(
+                {
+                    "loop": partial(anygrad.numerical_gradient, f, x),
+                    "vmap": partial(anygrad.numerical_gradient, f, x, evaluator=anygrad.Vmap()),
+                    "each": lambda f=f, points=points: [f(point) for point in points],
+                    "many": partial(anygrad.vmap(f), points),
+                },
+                least=3,
+            )
+            wanted = 2.5 if (name, n) == ("softmax net", 100) else at_least
+            times = (f"{took[key] * 1e3:.3f} ms" for key in ("loop", "vmap"))
+            ratios = (f"{took['loop'] / took['vmap']:.1f}", str(wanted), f"{took['each'] / took['many']:.1f}")
+            rows.append((name, f"{n:,}", *times, *ratios))
+    return rows
+
+
+def operation_rows() -> list[tuple[str, ...]]:
+    """Compare an operation with a batched array of two points and the same with an array of one."""
+    x, matrix = np.linspace(0.1, 0.9, 4), np.ones((4, 4))
+    operations: dict[str, tuple[Callable[[Array], Array], int]] = {
+        "x * x": (lambda x: x * x, 1),
+        "x.sum()": (lambda x: x.sum(), 3),
+        "np.exp(x)": (np.exp, 3),
+        "x[1:]": (lambda x: x[1:], 8),
+        "np.sum(x)": (np.sum, 8),
+        "np.mean(x)": (np.mean, 8),
+        "np.max(x)": (np.max, 8),
+        "np.where(x > 0, x, 0)": (lambda x: np.where(x > 0, x, 0), 8),
+        "np.maximum(x, 0)": (lambda x: np.maximum(x, 0), 8),
+        "matrix @ x": (lambda x: matrix @ x, 8),
+        "x @ x": (lambda x: x @ x, 8),
+        "np.dot(x, x)": (lambda x: np.dot(x, x), 8),
+        "np.stack([x, x])": (lambda x: np.stack([x, x]), 8),
+        "np.concatenate([x, x])": (lambda x: np.concatenate([x, x]), 8),
+        "np.linalg.norm(x)": (np.linalg.norm, 8),
+        "x.reshape(2, 2)": (lambda x: x.reshape(2, 2), 8),
+        "np.cumsum(x)": (np.cumsum, 8),
+        "np.zeros_like(x)": (np.zeros_like, 8),
+    }
+    rows = []
+    for name, (operation, at_most) in operations.items():
+        times: dict[bool, float] = {}
+
+        def timed(x: Array, operation: Any = operation, times: dict[bool, float] = times) -> Array:
+            took = min(timeit.repeat(lambda: operation(x), number=500, repeat=20)) / 500
+            times[type(x) is np.ndarray] = took
+            return x[0]
+
+        anygrad.vmap(timed)(np.stack([x, x]))  # which calls it for one point alone as well
+        more = (times[False] - times[True]) * 1e6
+        rows.append((name, f"{times[True] * 1e6:.1f}", f"{times[False] * 1e6:.1f}", f"{more:.1f}", str(at_most)))
     return rows
 
 
@@ -201,6 +294,10 @@ def main() -> None:
     header = ("n", "the book's loop", "by hand", "Batch", "loop / Batch", "wanted", "Batch / hand", "wanted at most")
     print("Rosenbrock, NumPy\n\n" + table(header, numpy_rows()))
     print("\nAgainst SciPy\n\n" + table(("n", "", "time", "times as fast", "peak memory"), scipy_rows()) + "\n")
+    header = ("f", "n", "Loop", "Vmap", "Loop / Vmap", "wanted", "f alone: each / vmap")
+    print("f of one point, NumPy\n\n" + table(header, vmap_rows()) + "\n")
+    header = ("operation", "one point, µs", "two points", "more", "wanted at most")
+    print("An operation\n\n" + table(header, operation_rows()) + "\n")
     rows = []
     for library, more in (("torch", torch_rows), ("jax", jax_rows)):
         if importlib.util.find_spec(library):

@@ -477,4 +477,4 @@ def test_evaluators_count_the_points_that_are_done(lib, called):
     assert done == sorted(done)
     assert seen[-1] == (result.npoints, result.npoints)
     assert result.npoints in {10, 11}  # one more, if Batch looks whether f keeps the points apart
-    assert len(seen) == result.ncalls
+    assert len(seen) in {result.ncalls, result.ncalls - 1}  # one more, if Vmap looks at a point alone

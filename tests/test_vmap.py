@@ -19,12 +19,6 @@ def array(lib, *numbers):
     return lib.asarray(np.array(numbers), "float32")
 
 
-@pytest.mark.libraries(lambda lib: not has_vmap(lib))
-def test_libraries_without_it(lib):
-    with pytest.raises(TypeError, match=r"for an array of .*, which has no vmap.*use Batch\(\)"):
-        anygrad.numerical_gradient(lib.xp.sum, array(lib, 1.0, 2.0), evaluator=Vmap())
-
-
 @vectorised
 @pytest.mark.parametrize("points", [1, 2, 5, 6, 7, None])
 def test_f_is_traced_for_one_point_and_called_for_a_chunk_of_them(lib, points):

@@ -1,16 +1,20 @@
-"""Functions of one point, called with many of them by the array library's own vmap."""
+"""Functions of one point, called with many of them: by the array library's own vmap, or with a batched array."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from anygrad._stacklevel import stacklevel
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points
-from anygrad.evaluators.base import Calls
+from anygrad.evaluators.base import Calls, Evaluator
 from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, validate_max_bytes
 
 if TYPE_CHECKING:
@@ -22,10 +26,11 @@ _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, Ty
 
 @dataclass(frozen=True)
 class Vmap:
-    """Call f, which is written for one point, with many points at a time by its library's ``vmap``.
+    """Call f, which is written for one point, with many points at a time.
 
     PyTorch has ``torch.func.vmap``; JAX has ``jax.vmap``, which is compiled by ``jax.jit`` together with what sets the
-    elements of x.
+    elements of x. On NumPy, CuPy, dpnp and any other library of the array API standard, f is called with a batched
+    array, which has the shape of x and does every operation for all points.
 
     Parameters
     ----------
@@ -33,32 +38,40 @@ class Vmap:
         How many bytes of points there may be in one call, if they are all in memory; f itself may need several times
         as much. None is what is usually fastest, as in `Batch`.
 
+    fallback
+        The evaluator, such as ``Loop()``, that takes over where f cannot be called with a batched array; a
+        ``RuntimeWarning`` says so. None raises the error.
+
     Raises
     ------
     TypeError, ValueError
         If ``max_bytes`` is not a positive integer; when used, if one point takes more.
-        If the library has no ``vmap``, or f cannot be traced by it.
+        If f does what cannot be done for many points at a time, or what its library's vmap cannot trace. With a batched
+        array, the message names the operation and the line of f, and says what to write instead.
 
     Notes
     -----
-    f is called with tracers, which have no values: it may not branch on them or convert them to Python numbers. One
-    call with many points counts as one in `Result`; f itself may run more seldom, or not at all.
+    With a batched array, f may branch on values: where they differ between points, the points are parted, and f is
+    called for each part, up to eight. Every call counts in `Result`. For one point of each part of the first chunk, f
+    is called alone as well, and the values are compared.
+
+    PyTorch and JAX call f with tracers, which have no values: it may not branch on them or convert them to Python
+    numbers. One call with many points counts as one in `Result`; f itself may run more seldom, or not at all.
 
     JAX compiles f anew for each derivative, since f may be a closure over what has changed. What it compiles of an f
     that is a ``jax.jit`` already is kept, for the last 32 of them, and used again.
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
+    >>> import numpy as np
     >>> import anygrad
-    >>> x = torch.tensor([3.0, 4.0])  # doctest: +SKIP
-    >>> anygrad.numerical_gradient(lambda x: (x**2).sum(), x, evaluator=anygrad.Vmap())  # doctest: +SKIP
-    tensor([6.0000, 8.0000])
-    >>> anygrad.Vmap(max_bytes=2**20)
-    Vmap(max_bytes=1048576)
+    >>> x = np.array([3.0, 4.0])
+    >>> anygrad.numerical_gradient(lambda x: (x**2).sum(), x, evaluator=anygrad.Vmap()).round(6)
+    array([6., 8.])
     """
 
     max_bytes: int | None = None
+    fallback: Evaluator | None = None
 
     def __post_init__(self) -> None:
         validate_max_bytes("Vmap", self.max_bytes)
@@ -79,10 +92,7 @@ class Vmap:
         one = problem.of_point()
         many = memory.vectorised(function.f if kept else one)
         if many is None:
-            raise TypeError(
-                f"Vmap() was given for an array of {problem.parameters.library}, which has no vmap: write f for points"
-                " along a leading axis and use Batch(), or use Loop()"
-            )
+            return self._batched(problem, memory)
         call = _guarded(many, problem, memory)
         if kept and not function.returns_number:
             traced = call
@@ -95,6 +105,79 @@ class Vmap:
             max_bytes=self.max_bytes,
             at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
         )
+
+    def _batched(self, problem: Problem, memory: Memory) -> Calls:
+        """Return the calls of f with batched arrays, for a library without a vmap."""
+        from anygrad.evaluators.batching.parts import Many  # noqa: PLC0415 - not for PyTorch and JAX
+
+        if memory.lazy:
+            raise TypeError(
+                f"Vmap() was given for an array of {problem.parameters.library}, which is lazy: write f for points"
+                " along a leading axis and use Batch(), or use Loop()"
+            )
+        one, number = problem.of_point(), not problem.vector
+
+        def of_arrays(arrays: list[Any]) -> list[Any]:
+            # For a point alone, f is given what it expects: a batched array may differ from an np.matrix.
+            for i, own in enumerate(memory.array if joint else [memory.array]):
+                if type(arrays[i]) is np.ndarray and type(own) is not np.ndarray:
+                    arrays = [*arrays[:i], arrays[i].view(type(own)), *arrays[i + 1 :]]
+            value = one(arrays if joint else arrays[0])
+            if number and not hasattr(value, "shape"):
+                memory.read(value)
+            return [value] if number else value
+
+        joint = isinstance(memory.array, list)
+        many = Many(of_arrays, memory.backend.host)
+
+        def call(points: Points) -> tuple[Any, Array]:
+            given, before, values = memory.perturbed(points), many.calls, None
+            try:
+                values = many(given if joint else [given])
+            finally:  # one call is counted with the points
+                problem.count(0, many.calls - before - (values is not None))
+            if number and math.prod(values[0].shape[1:]) != 1:
+                memory.read(values[0][0, ...])
+            return values[0] if number else values, given
+
+        calls = ChunkCalls(
+            problem,
+            memory,
+            call=call,
+            read=reader(memory, vector=problem.vector, evaluator="Vmap()"),
+            max_bytes=self.max_bytes,
+            at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
+        )
+        return calls if self.fallback is None else _FallingBack(calls, self.fallback, problem)
+
+
+class _FallingBack:
+    """The calls of an evaluator, until f cannot be batched; then those of another one."""
+
+    in_place = False
+    together = 1
+    tolerant = False
+
+    def __init__(self, calls: Calls, other: Evaluator, problem: Problem) -> None:
+        self.memory = calls.memory
+        self._calls = calls
+        self._other: Evaluator | None = other
+        self._problem = problem
+
+    def evaluate(self, points: Points) -> Iterable[tuple[slice, Array | Exception]]:
+        from anygrad.evaluators.batching.run import BatchingError  # noqa: PLC0415 - not for PyTorch and JAX
+
+        if self._other is None:
+            return self._calls.evaluate(points)
+        try:
+            return self._calls.evaluate(points)
+        except BatchingError as error:
+            warnings.warn(f"{self._other!r} is used: {error}", RuntimeWarning, stacklevel=stacklevel())
+            self._calls, self._other = self._other.open(self._problem), None
+            return self._calls.evaluate(points)
+
+    def close(self, *, failed: bool) -> None:
+        self._calls.close(failed=failed)
 
 
 def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory) -> Callable[[Points], Any]:

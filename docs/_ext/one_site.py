@@ -22,7 +22,6 @@ PAGES = {
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what follows."""
     app.connect("source-read", _link_to_pages)
-    app.connect("source-read", _end_with_the_code)
     app.connect("doctree-read", _keep_units)
     app.connect("html-page-context", _name_the_language)
     app.connect("html-page-context", _group_the_reference)
@@ -33,11 +32,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _link_to_pages(_app: Sphinx, _page: str, source: list[str]) -> None:
     for path, page in PAGES.items():
         source[0] = source[0].replace(f"]({path}", f"]({page}")
-
-
-def _end_with_the_code(_app: Sphinx, _page: str, source: list[str]) -> None:
-    """Leave out the empty line that ends an example for doctest."""
-    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
 
 
 def _keep_units(_app: Sphinx, doctree: nodes.document) -> None:

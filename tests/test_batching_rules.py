@@ -1,0 +1,614 @@
+"""anygrad.vmap: what every function makes of many points is what it makes of each, stacked."""
+
+# ruff: noqa: PLW0108 - a list of functions of x
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_examples import examples
+
+import anygrad
+from anygrad.evaluators.batching.rules import RULES
+from anygrad.evaluators.batching.run import BatchingError
+
+Draw = Callable[[Any], Any]
+DTYPES = ("float64", "float32", "int64", "complex128", "bool")
+
+
+@st.composite
+def shapes(draw, least=0, most=3, shortest=1):
+    return tuple(draw(st.lists(st.integers(shortest, 4), min_size=least, max_size=most)))
+
+
+@st.composite
+def points(draw, least=0, most=3, shortest=1, dtypes=DTYPES):
+    """Draw the values of an array at several points."""
+    shape = draw(shapes(least, most, shortest))
+    dtype = draw(st.sampled_from(dtypes))
+    count = draw(st.integers(2, 4))
+    generator = np.random.default_rng(draw(st.integers(0, 99)))
+    values = generator.integers(-4, 5, (count, *shape)) / 4
+    if dtype == "complex128":
+        values = values + 1j * generator.integers(-4, 5, (count, *shape)) / 4
+    return (values * 4 if dtype == "int64" else values).astype(dtype)
+
+
+def axis_of(draw, x):
+    return draw(st.integers(-x.ndim, x.ndim - 1))
+
+
+def axis_or_none(draw, x):
+    return draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1))) if x.ndim else None
+
+
+def axes_of(draw, x):
+    every = draw(st.permutations(range(x.ndim)))
+    return tuple(axis - x.ndim * draw(st.booleans()) for axis in every[: draw(st.integers(0, x.ndim))])
+
+
+def like(draw, x, spread=True):
+    """Draw a constant that broadcasts with x, above it or below."""
+    shape = [length if draw(st.booleans()) else 1 for length in x.shape[draw(st.integers(0, x.ndim)) :]]
+    shape = [*draw(shapes(0, 1)), *shape] if spread and len(shape) == x.ndim else shape
+    return np.random.default_rng(0).integers(1, 5, shape) / 4
+
+
+REAL = ("float64", "float32", "int64")
+FLOAT = ("float64", "float32")
+INEXACT = ("float64", "complex128")
+REDUCTIONS = "sum prod mean max min any all std var ptp count_nonzero nansum nanmax nanmean median amax amin"
+CUMULATIVE = "cumsum cumprod nancumsum argmax argmin"
+MATRICES = "inv det slogdet cholesky eigvalsh svd qr pinv matrix_rank cond trace diagonal matrix_transpose"
+
+# Each draws what it needs besides x, the array at one point, and returns what is done to that.
+OPERATIONS: dict[str, tuple[Any, Callable[[Draw, Any], Callable[[Any], Any]]]] = {}
+
+
+def operation(name, strategy):
+    def added(make):
+        OPERATIONS[name] = strategy, make
+        return make
+
+    return added
+
+
+def simple(name, strategy, f):
+    OPERATIONS[name] = strategy, lambda draw, x: f
+
+
+for name in REDUCTIONS.split():
+
+    def make(draw, x, name=name):
+        axis = draw(st.sampled_from([axis_or_none(draw, x), axes_of(draw, x)]))
+        keepdims = {"keepdims": True} if draw(st.booleans()) and name != "median" else {}
+        return lambda x: getattr(np, name)(x, axis, **keepdims) if draw else None
+
+    OPERATIONS[f"np.{name}"] = points(dtypes=REAL), make
+
+for name in ("sum", "mean", "max", "std", "argmin", "cumsum", "prod", "any"):
+
+    def make(draw, x, name=name):
+        axis = axis_or_none(draw, x)
+        return draw(
+            st.sampled_from(
+                [lambda x: getattr(x, name)(), lambda x: getattr(x, name)(axis), lambda x: getattr(x, name)(axis=axis)]
+            )
+        )
+
+    OPERATIONS[f"x.{name}"] = points(1, dtypes=REAL), make
+
+for name in CUMULATIVE.split():
+
+    def make(draw, x, name=name):
+        axis = axis_or_none(draw, x)
+        return lambda x: getattr(np, name)(x, axis)
+
+    OPERATIONS[f"np.{name}"] = points(dtypes=REAL), make
+
+for name in ("sort", "argsort", "flip", "expand_dims", "squeeze", "unstack"):
+
+    def make(draw, x, name=name):
+        axis = axis_or_none(draw, x)
+        if name in ("sort", "argsort"):
+            return lambda x: getattr(np, name)(x, axis=axis, kind="stable")
+        axis = axis_of(draw, x) if axis is None else axis
+        return lambda x: getattr(np, name)(x, axis=axis)
+
+    OPERATIONS[f"np.{name}"] = points(1, dtypes=REAL), make
+
+for name in MATRICES.split():
+
+    def make(draw, x, name=name):
+        def f(x):
+            square = x @ x.swapaxes(-1, -2).conj() + 3 * np.eye(x.shape[-2])
+            return getattr(np.linalg, name)(square)
+
+        return f
+
+    OPERATIONS[f"np.linalg.{name}"] = points(2, dtypes=INEXACT), make
+
+for name in ("fft", "ifft", "rfft", "fft2", "fftn", "fftshift"):
+
+    def make(draw, x, name=name):
+        axis = axis_of(draw, x)
+        many = (axis,) if name in ("fft2", "fftn") else axis
+        named = {"axes" if name in ("fft2", "fftn", "fftshift") else "axis": many}
+        return draw(st.sampled_from([lambda x: getattr(np.fft, name)(x, **named), getattr(np.fft, name)]))
+
+    OPERATIONS[f"np.fft.{name}"] = points(1, dtypes=FLOAT), make
+
+for name in ("add", "multiply", "maximum", "arctan2", "less", "divmod", "hypot", "floor_divide", "copysign"):
+
+    def make(draw, x, name=name):
+        other = like(draw, x)
+        ufunc = getattr(np, name)
+        return draw(
+            st.sampled_from([lambda x: ufunc(x, other), lambda x: ufunc(other, x), lambda x: ufunc(x, x.sum(0))])
+        )
+
+    OPERATIONS[f"np.{name}"] = points(1, dtypes=FLOAT), make
+
+
+@operation("operators", points(1))
+def _(draw, x):
+    other = draw(st.sampled_from([like(draw, x), 2, 1.5, np.float32(2), [1.0] * x.shape[-1]]))
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: x + other,
+                lambda x: other * x,
+                lambda x: x * x.sum(0),
+                lambda x: x[..., 0] * x,
+                lambda x: -x if x.dtype != bool else ~x,
+                lambda x: abs(x),
+                lambda x: x == other,
+                lambda x: other != x,
+                lambda x: x**2,
+            ]
+        )
+    )
+
+
+@operation("operators in place", points(1, dtypes=FLOAT))
+def _(draw, x):
+    other = like(draw, x, spread=False)
+
+    def f(x):
+        y = x.copy()
+        y += other
+        y *= x
+        y[..., 0] -= 1
+        view = y[0]
+        view *= 2
+        return y
+
+    return f
+
+
+def index_of(draw, shape):
+    """Draw an index: integers, slices, None, an ellipsis, arrays of integers and masks."""
+    items: list[Any] = []
+    arrays = draw(shapes(1, 2))
+    for length in shape[: draw(st.integers(0, len(shape)))]:
+        items.append(
+            draw(
+                st.one_of(
+                    st.integers(-length, length - 1),
+                    st.slices(length),
+                    st.just(np.random.default_rng(length).integers(-length, length, arrays)),
+                    st.just([0, length - 1] if arrays == (2,) else slice(None)),
+                )
+            )
+        )
+        if draw(st.integers(0, 4)) == 0:
+            items.append(None)
+    if draw(st.integers(0, 3)) == 0:
+        items.insert(draw(st.integers(0, len(items))), ...)
+    return tuple(items) if len(items) != 1 or draw(st.booleans()) else items[0]
+
+
+@operation("getting by index", points(1))
+def _(draw, x):
+    index = index_of(draw, x.shape)
+    return lambda x: x[index]
+
+
+@operation("setting by index", points(1, dtypes=FLOAT))
+def _(draw, x):
+    index = index_of(draw, x.shape)
+    value = draw(
+        st.sampled_from(
+            [lambda x: 2.0, lambda x: x.sum(), lambda x: x[index] ** 2, lambda x: np.array(x[index])[..., :1] * 0 + 1]
+        )
+    )
+
+    def f(x):
+        y = np.zeros_like(x)
+        y[index] = value(x)
+        return y
+
+    return f
+
+
+@operation("batched indices", points(1, 2, dtypes=FLOAT))
+def _(draw, x):
+    table = np.arange(12.0).reshape(4, 3)
+
+    def f(x):
+        i = (np.abs(x) * 4).astype(int) % x.shape[0]
+        y = x.copy()
+        y[i.ravel()[0]] = 7
+        return draw_one(x, i, y)
+
+    draw_one = draw(
+        st.sampled_from(
+            [
+                lambda x, i, y: x[i],
+                lambda x, i, y: x[i[0]] + y,
+                lambda x, i, y: np.take(table, i, axis=0),
+                lambda x, i, y: np.where(x > 0, y, x[i[..., :1] * 0].sum()),
+                lambda x, i, y: x[i.ravel(), None],
+            ]
+        )
+    )
+    return f
+
+
+@operation("masks", points(1, dtypes=FLOAT))
+def _(draw, x):
+    def f(x):
+        y = x.copy()
+        y[x > 0] = 5
+        y[x < 0] *= 2
+        y[x == 0] = x.max()
+        return y
+
+    return draw(st.sampled_from([f, lambda x: x[x > 0].sum(), lambda x: np.where(x > 0, x, np.sum(x))]))
+
+
+@operation("matmul", points(1, 2, dtypes=INEXACT))
+def _(draw, x):
+    n = x.shape[-1]
+    matrix, vector = np.arange(n * 3.0).reshape(n, 3), np.arange(float(n))
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: x @ matrix,
+                lambda x: x @ vector,
+                lambda x: matrix.T @ x.T,
+                lambda x: vector @ x.T,
+                lambda x: x @ x.T,
+                lambda x: np.dot(x, matrix),
+                lambda x: np.dot(x, x.T),
+                lambda x: np.inner(x, x),
+                lambda x: np.inner(x, matrix.T),
+                lambda x: np.vdot(x, x),
+                lambda x: np.outer(x, vector),
+                lambda x: np.outer(vector, x),
+                lambda x: np.tensordot(x, x, axes=x.ndim),
+                lambda x: np.tensordot(x, matrix, axes=1),
+                lambda x: np.tensordot(matrix, x, axes=([0], [-1])),
+                lambda x: np.kron(x, vector),
+                lambda x: np.dot(2.0, x),
+                lambda x: x.dot(vector),
+                lambda x: np.matmul(x[None], matrix),
+                lambda x: np.linalg.matmul(x[None], matrix[None]),
+                lambda x: np.vecdot(x, vector),
+            ]
+        )
+    )
+
+
+@operation("einsum", points(2, 2, dtypes=INEXACT))
+def _(draw, x):
+    other = np.arange(x.shape[1] * 2.0).reshape(x.shape[1], 2)
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: np.einsum("ij,jk->ik", x, other),
+                lambda x: np.einsum("ij,kj", x, x),
+                lambda x: np.einsum("ij->j", x),
+                lambda x: np.einsum("ij", x),
+                lambda x: np.einsum("...j->...", x),
+                lambda x: np.einsum("...j,jk->...k", x, other),
+                lambda x: np.einsum("jk,ij->ki", other, x, optimize=True),
+                lambda x: np.einsum("i,j->ij", x[:, 0], other[0]),
+                lambda x: np.einsum("ij,ij", x, x),
+            ]
+        )
+    )
+
+
+@operation("shapes", points(1, 3))
+def _(draw, x):
+    order = draw(st.permutations(range(x.ndim)))
+    axis, other = axis_of(draw, x), axis_of(draw, x)
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: x.T,
+                lambda x: np.transpose(x, order),
+                lambda x: x.transpose(*order),
+                lambda x: x.swapaxes(axis, other),
+                lambda x: np.moveaxis(x, axis, other),
+                lambda x: np.reshape(x, -1),
+                lambda x: x.reshape(1, -1),
+                lambda x: x.reshape((*x.shape, 1), order="F"),
+                lambda x: x.ravel(order="F"),
+                lambda x: x.flatten(),
+                lambda x: x[None].squeeze(),
+                lambda x: np.squeeze(x[..., None], -1),
+                lambda x: np.broadcast_to(x, (2, *x.shape)),
+                lambda x: np.broadcast_to(x[..., :1], x.shape),
+                lambda x: np.atleast_2d(x),
+                lambda x: np.atleast_1d(x),
+                lambda x: np.atleast_3d(x),
+                lambda x: np.roll(x, 1, axis),
+                lambda x: np.roll(x, 1),
+                lambda x: np.rot90(x[None]),
+                lambda x: np.repeat(x, 2, axis),
+                lambda x: np.repeat(x, 2),
+                lambda x: np.tile(x, (2, 1)),
+                lambda x: np.tile(x, 3),
+                lambda x: np.pad(x, 1),
+                lambda x: np.pad(x, (1, 2), mode="wrap"),
+                lambda x: np.delete(x, 0, axis),
+                lambda x: np.array_split(x, 2, axis),
+                lambda x: np.diagonal(x[None]),
+                lambda x: np.trace(x[None]),
+                lambda x: np.diag(x.ravel()),
+                lambda x: np.diag(np.outer(x, x), 1),
+                lambda x: np.tril(x[None], 1),
+                lambda x: np.triu(x),
+                lambda x: np.take(x, [0, -1], axis),
+                lambda x: np.take(x, 0),
+                lambda x: np.hsplit(x.ravel(), 1),
+                lambda x: np.broadcast_arrays(x, np.ones((2, *x.shape))),
+                lambda x: np.rollaxis(x, axis),
+                lambda x: np.fliplr(x[None]),
+            ]
+        )
+    )
+
+
+@operation("joins", points(1, 2))
+def _(draw, x):
+    axis = axis_of(draw, x)
+    ones = np.ones(x.shape)
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: np.concatenate([x, ones], axis),
+                lambda x: np.concatenate((x, x), axis=None),
+                lambda x: np.stack([x, ones, x], axis),
+                lambda x: np.stack([ones, x], -1),
+                lambda x: np.hstack([x, ones]),
+                lambda x: np.vstack([ones, x, x]),
+                lambda x: np.dstack([x, ones]),
+                lambda x: np.column_stack([x, ones]),
+                lambda x: np.append(x, 1.0),
+                lambda x: np.append(x, ones, axis),
+                lambda x: np.stack([x.sum(), 2.0, x.max()]),
+                lambda x: np.array([x.sum(), 2.0, x.max()]) * x.sum(),
+                lambda x: np.array([x.ravel()[:1], [1.0]], like=x),
+                lambda x: np.block([[x], [ones]]),
+                lambda x: np.concatenate([np.atleast_1d(x.sum()), [1.0]]),
+            ]
+        )
+    )
+
+
+@operation("elementwise", points(0, 2, dtypes=FLOAT))
+def _(draw, x):
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: np.clip(x, -0.5, 0.5),
+                lambda x: np.clip(x, None, x.sum()),
+                lambda x: x.clip(0),
+                lambda x: np.where(x > 0, x, 0),
+                lambda x: np.where(True, x, np.ones((2, *x.shape))),
+                lambda x: np.round(x, 1),
+                lambda x: np.nan_to_num(x / 0),
+                lambda x: np.real(x) + np.imag(x),
+                lambda x: np.isclose(x, 0.25),
+                lambda x: np.allclose(x, 0.25),
+                lambda x: np.modf(x),
+                lambda x: np.frexp(x),
+                lambda x: np.sinc(x),
+                lambda x: np.interp(x, [-1.0, 0.0, 1.0], [0.0, 2.0, 1.0]),
+                lambda x: np.searchsorted([-0.5, 0.5], x),
+                lambda x: np.digitize(x, [-0.5, 0.5]),
+                lambda x: np.polyval([1.0, 2.0], x),
+                lambda x: np.zeros_like(x) + np.ones_like(x) + np.full_like(x, 2),
+                lambda x: np.full_like(x, x.sum()),
+                lambda x: np.copy(x),
+                lambda x: x.astype("float32"),
+                lambda x: x.real.conj(),
+                lambda x: np.exp(x, dtype="float64"),
+                lambda x: np.add(x, 1, where=x > 0, out=np.zeros_like(x)),
+                lambda x: np.multiply.outer(x, x),
+                lambda x: np.square(x, out=x.copy()),
+            ]
+        )
+    )
+
+
+@operation("along an axis", points(1, 3, shortest=2, dtypes=FLOAT))
+def _(draw, x):
+    axis = axis_of(draw, x)
+    n = x.shape[axis]
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: np.diff(x, axis=axis),
+                lambda x: np.diff(x, 1, axis),
+                lambda x: np.diff(x, prepend=0),
+                lambda x: np.diff(x, append=x, axis=axis),
+                lambda x: np.gradient(x, axis=axis),
+                lambda x: np.gradient(x),
+                lambda x: np.gradient(x, np.arange(n) ** 2.0, axis=axis),
+                lambda x: np.trapezoid(x, axis=axis),
+                lambda x: np.trapezoid(x, np.arange(n) ** 2.0, axis=axis),
+                lambda x: np.trapezoid(x, np.cumsum(np.ones(x.shape), axis), axis=axis),
+                lambda x: np.average(x, axis),
+                lambda x: np.average(x, axis, weights=np.arange(1.0, n + 1)),
+                lambda x: np.average(x, weights=np.ones(x.shape)),
+                lambda x: np.quantile(x, 0.3, axis),
+                lambda x: np.percentile(x, [20, 50], axis),
+                lambda x: np.linalg.norm(x, axis=axis),
+                lambda x: np.linalg.norm(x),
+                lambda x: np.linalg.norm(x, 1, axis),
+                lambda x: np.linalg.norm(x.reshape(x.shape[0], -1)),
+                lambda x: np.linalg.norm(x.reshape(x.shape[0], -1), 2),
+                lambda x: np.linalg.vector_norm(x, axis=axis, keepdims=True),
+                lambda x: np.unwrap(x * 9, axis=axis),
+                lambda x: np.partition(x, 1, axis),
+                lambda x: np.take_along_axis(x, np.argsort(x, axis), axis),
+                lambda x: np.sum(x, axis, where=x > 0),
+                lambda x: np.sum(x, where=np.ones(x.shape, bool)),
+                lambda x: np.sum(x, axis, initial=2.0),
+                lambda x: np.maximum.accumulate(x, axis),
+                lambda x: np.add.reduce(x),
+                lambda x: np.logaddexp.reduce(x, axis),
+                lambda x: np.add.reduceat(x, [0, 1], axis),
+                lambda x: np.cross(x.ravel()[:2], [1.0, 2.0]) if False else x,
+                lambda x: np.apply_along_axis(np.sum, axis, x),
+                lambda x: np.cov(x.reshape(x.shape[0], -1)),
+                lambda x: np.cumulative_sum(x, axis=axis),
+            ]
+        )
+    )
+
+
+@operation("solving", points(2, 2, dtypes=("float64",)))
+def _(draw, x):
+    n = x.shape[0]
+    matrix = np.eye(n) * 3 + np.arange(n * n).reshape(n, n) / 9
+    return draw(
+        st.sampled_from(
+            [
+                lambda x: np.linalg.solve(matrix, x),
+                lambda x: np.linalg.solve(matrix, x[:, 0]),
+                lambda x: np.linalg.solve(x @ x.T + matrix, np.ones(n)),
+                lambda x: np.linalg.solve(x @ x.T + matrix, x),
+                lambda x: np.linalg.lstsq(matrix, x[:, 0], rcond=None)[0],
+                lambda x: np.linalg.matrix_power(x @ x.T, 3),
+                lambda x: np.linalg.eigh(x @ x.T + matrix.T @ matrix).eigenvalues,
+            ]
+        )
+    )
+
+
+def stack(results):
+    if isinstance(results[0], (tuple, list)):
+        return [stack(parts) for parts in zip(*results, strict=True)]
+    return np.stack(results)
+
+
+def alike(found, wanted):
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(alike, found, wanted))
+    same = found.shape == wanted.shape and found.dtype == wanted.dtype
+    tolerance = 1e-4 if wanted.dtype in ("float32", "complex64") else 1e-9
+    return same and np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@examples(50)
+@given(data=st.data())
+@np.errstate(all="ignore")
+def test_a_function_of_many_points_is_that_of_each(name, data):
+    require_stacked(name, data)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@examples(5)
+@given(data=st.data())
+@np.errstate(all="ignore")
+def test_without_rules_nothing_is_wrong(name, data):
+    # What is a view of x at each point is a copy, and read-only.
+    with mock.patch.dict(RULES, clear=True), contextlib.suppress(BatchingError):
+        require_stacked(name, data)
+
+
+# How functions are called, some of which suit any of them.
+CALLS = [
+    lambda g, x: g(x),
+    lambda g, x: g(x, x),
+    lambda g, x: g(x, np.ones(x.shape)),
+    lambda g, x: g(np.arange(1.0, 4.0), x),
+    lambda g, x: g(x, 1),
+    lambda g, x: g(x, 0, 1),
+    lambda g, x: g(x, axis=0),
+    lambda g, x: g(x, 1, axis=-1),
+    lambda g, x: g(x, axis=(0, -1)),
+    lambda g, x: g(x, -1, 0.5),
+    lambda g, x: g(x > 0, x, 2.0),
+    lambda g, x: g("ij,ij->j", x, x),
+    lambda g, x: g(x, x.shape[::-1]),
+    lambda g, x: g(x, [-1.0, 0.0, 1.0], [0.0, 2.0, 1.0]),
+    lambda g, x: g(x @ x.T + 3 * np.eye(len(x))),
+    lambda g, x: g(x @ x.T + 3 * np.eye(len(x)), x),
+]
+OF_LISTS = {
+    "concatenate": lambda g, x: g([x, x, np.ones(x.shape)], axis=-1),
+    "concat": lambda g, x: g((x, np.ones(x.shape))),
+    "stack": lambda g, x: g([np.ones(x.shape), x], -1),
+}
+# Operators, methods, and what only other libraries call.
+NO_FUNCTIONS = {
+    "elementwise",
+    "getitem",
+    "setitem",
+    "reduction_kernel",
+    "ufunc.reduce",
+    "ufunc.accumulate",
+    "empty_like",
+}
+
+
+def function_of(name):
+    module, _, own = name.rpartition(".")
+    return getattr(getattr(np, module) if module else np, own, None)
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name not in NO_FUNCTIONS and function_of(name)])
+@examples(10)
+@given(values=points(1, 3, shortest=2, dtypes=FLOAT), data=st.data())
+@np.errstate(all="ignore")
+def test_every_function_with_a_rule(name, values, data):
+    function = function_of(name)
+    call = OF_LISTS[name] if name in OF_LISTS else data.draw(st.sampled_from(CALLS))
+    try:
+        wanted = stack([call(function, values[i, ...].copy()) for i in range(len(values))])
+    except Exception:  # it is not called like that
+        return
+    try:
+        found = anygrad.vmap(lambda x: call(function, x.copy()))(values)
+    except BatchingError as error:
+        assert "returned other values" not in str(error)  # noqa: PT017 - it may be refused, but not be wrong
+    else:
+        assert alike(list(found) if isinstance(found, tuple) else found, wanted)
+
+
+def require_stacked(name, data):
+    strategy, make = OPERATIONS[name]
+    values = data.draw(strategy)
+    f = make(data.draw, values[0, ...])
+    try:
+        wanted = stack([f(values[i, ...]) for i in range(len(values))])
+    except Exception as error:
+        with pytest.raises(type(error)):
+            anygrad.vmap(f)(values)
+        return
+    found = anygrad.vmap(f)(values)
+    assert alike(list(found) if isinstance(found, tuple) else found, wanted)
