@@ -35,10 +35,11 @@ def _link_to_pages(_app: Sphinx, _page: str, source: list[str]) -> None:
 
 
 def _keep_units(_app: Sphinx, doctree: nodes.document) -> None:
-    """Break no line between a number and its unit."""
+    """Break no line between a number and its unit, nor within a number."""
     for text in list(doctree.findall(nodes.Text)):
         if not isinstance(text.parent, (nodes.literal, nodes.literal_block, nodes.doctest_block)):
             kept = re.sub(r"(\d) (?=(?:[mµ]?s|[KM]i?B|%)(?!\w))", "\\1\N{NO-BREAK SPACE}", text)
+            kept = re.sub(r"(\de)-(?=\d)", "\\1\N{NON-BREAKING HYPHEN}", kept)
             text.parent.replace(text, nodes.Text(kept))
 
 
