@@ -8,12 +8,11 @@ import pkgutil
 import re
 
 import pytest
-from pages import PAGES, ROOT, can_run, scripts, sessions
+from pages import PAGES, ROOT, RealOutput, can_run, scripts, sessions
 
 import anygrad
 
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-FIGURE = re.compile(r"\d\.\de[+-]\d\d\b")
 # Examples of libraries that are not installed are left out: the session docs has all.
 WITH_SESSIONS = [page for page in PAGES if (code := sessions(page.read_text(encoding="utf-8"))) and can_run(code)]
 SCRIPTS = [
@@ -35,21 +34,6 @@ def own_modules():
 def test_docstrings(name):
     failed, _ = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
     assert not failed
-
-
-class RealOutput(doctest.OutputChecker):
-    """Compares what a page shows with what is printed: times may be others, and figures as 4.9e-13 twice as large."""
-
-    def check_output(self, want: str, got: str, optionflags: int) -> bool:
-        shown, printed = without_times(want), without_times(got)
-        pairs = zip(FIGURE.findall(shown), FIGURE.findall(printed), strict=False)
-        if all(0.5 <= float(one) / float(other) <= 2 for one, other in pairs if float(other)):
-            shown, printed = FIGURE.sub("figure", shown), FIGURE.sub("figure", printed)
-        return super().check_output(shown, printed, optionflags)
-
-
-def without_times(text: str) -> str:
-    return re.sub(r"\bin [\d.]+ m?s\b", "in a time", text)
 
 
 @pytest.mark.parametrize("page", WITH_SESSIONS, ids=lambda page: page.name)
