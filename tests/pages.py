@@ -49,8 +49,8 @@ class RealOutput(doctest.OutputChecker):
 
     def check_output(self, want: str, got: str, optionflags: int) -> bool:
         shown, printed = _without_times(want), _without_times(got)
-        pairs = zip(_FIGURE.findall(shown), _FIGURE.findall(printed), strict=False)
-        if all(0.5 <= float(one) / float(other) <= 2 for one, other in pairs if float(other)):
+        pairs = zip(map(float, _FIGURE.findall(shown)), map(float, _FIGURE.findall(printed)), strict=False)
+        if all(abs(one - other) <= max(one, other) / 2 for one, other in pairs):
             shown, printed = _FIGURE.sub("figure", shown), _FIGURE.sub("figure", printed)
         return super().check_output(shown, printed, optionflags)
 
