@@ -41,7 +41,7 @@ BATTERIES = (
     "tests/test_rough.py",
 )
 OF_OURS_ALONE = ("tests/test_architecture.py", PAGES, "tests/test_journal.py", "tests/test_cli.py")
-BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse")
+BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse", "steps")
 EVERYWHERE = [
     "lint",
     "types",
@@ -236,8 +236,8 @@ def engines(session: nox.Session) -> None:
 @nox.session
 def minimums(session: nox.Session) -> None:
     """The oldest versions of what is always installed, and of what sparse Jacobians need."""
-    sparse = ("scipy==1.13.0", "networkx==3.1")
-    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", *sparse)
+    sparse = "scipy==1.13.0"
+    install(session, "numpy==2.0.0", "array-api-compat==1.11", "optree==0.14.0", "tqdm==4.66.0", sparse)
     run_tests(session, "numpy", ignore=BATTERIES + OF_OURS_ALONE)
 
 

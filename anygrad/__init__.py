@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from anygrad.evaluators import Batch, Loop, Vmap
-from anygrad.operators.derivative import derivative
+from anygrad.operators.derivative import derivative, partial_derivative
 from anygrad.operators.directional import hvp, jvp
 from anygrad.operators.gradient import (
     grad,
@@ -12,6 +12,7 @@ from anygrad.operators.gradient import (
     numerical_gradient,
     numerical_gradient_1d,
     numerical_gradient_2d,
+    value_and_grad,
 )
 from anygrad.operators.hessian import hessian, laplacian
 from anygrad.operators.jacobian import jacobian
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from anygrad.evaluators.journal import Journal
     from anygrad.evaluators.pool import Pool
     from anygrad.interop import jax_function, torch_function
+    from anygrad.operators.sparse.pattern import sparsity
     from anygrad.operators.vmap import vmap
 
 __version__ = "0.2.0"
@@ -55,9 +57,12 @@ __all__ = [
     "numerical_gradient",
     "numerical_gradient_1d",
     "numerical_gradient_2d",
+    "partial_derivative",
     "plot",
+    "sparsity",
     "testing",
     "torch_function",
+    "value_and_grad",
     "vmap",
 ]
 
@@ -69,6 +74,7 @@ _LAZY = {
     "check_gradient": "anygrad.check",
     "jax_function": "anygrad.interop",
     "plot": "anygrad.plot",
+    "sparsity": "anygrad.operators.sparse.pattern",
     "testing": "anygrad.testing",
     "torch_function": "anygrad.interop",
     "vmap": "anygrad.operators.vmap",

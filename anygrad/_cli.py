@@ -7,15 +7,14 @@ import ctypes
 import dataclasses
 import functools
 import importlib.util
-import inspect
 import io
 import json
+import operator
 import os
 import re
 import sys
 import traceback
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from difflib import get_close_matches
@@ -28,16 +27,15 @@ import numpy as np
 import anygrad
 from anygrad.backends import libraries
 from anygrad.backends.base import resolve
+from anygrad.plot._pyplot import load_pyplot
 from anygrad.schemes import Scheme
 
 Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
 
 _TROUBLE, _INTERRUPTED, _NO_READER = 2, 130, 141  # the last two: 128 and the number of the signal, as shells have it
 _SUFFIXES = {".npy", ".npz"}
-_EXPECTED = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
 # Modules of these names are taken for the libraries, if they are loaded.
 _LIBRARIES = {*libraries.names(), "jaxlib", "ndonnx", "sparse"}
-_ENDS = "2 where something given cannot be used, or f fails; 130 after Ctrl-C"
 
 
 class Refusal(Exception):  # noqa: N818 - what the user is told, and no error of the program
@@ -52,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these words, by default the process's own, and return its exit status."""
     words: list[str] = []
     for word in sys.argv[1:] if argv is None else argv:
-        negative = re.fullmatch(r"-(\.?\d.*|inf.*|nan)", word.lower())
-        if negative and words and re.fullmatch("--[^=]+", words[-1]):  # argparse takes -1e-3 for an option
+        if words and words[-1].startswith("--") and re.match(r"-[\d.]", word):  # argparse takes -1e-3 for an option
             words[-1] += f"={word}"
         else:
             words.append(word)
@@ -95,9 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
     def command(run: Callable[[Any], int], does: str, status: str = "exit status: 0") -> Callable[..., Any]:
-        name, described, epilog = run.__name__.removeprefix("_"), does[0].upper() + does[1:] + ".", f"{status}; {_ENDS}"
-        parser = commands.add_parser(name, help=does, description=described, epilog=epilog, allow_abbrev=False)
+        name, text = run.__name__.removeprefix("_"), f"{does.capitalize()}."
+        ends = f"{status}; 2 where something given cannot be used, or f fails; 130 after Ctrl-C"
+        parser = commands.add_parser(name, help=does, description=text, epilog=ends, allow_abbrev=False)
         parser.set_defaults(run=run)
+        parser.add_argument("--json", action="store_true", help="print everything that is known as JSON")
         return parser.add_argument
 
     def add_function(add: Callable[..., Any], default: str) -> None:
@@ -105,20 +104,18 @@ def _parser() -> argparse.ArgumentParser:
         x = 'where: a .npy file; a .npz file, which is a dict of arrays; or numbers, such as "[1.0, 2.0]"'
         add("--x", required=True, help=x)
         names = ", ".join(libraries.names())
-        add("--backend", metavar="LIBRARY", help=f"the library of the array that f is given: {names} (default: numpy)")
+        add("--backend", metavar="LIBRARY", default="numpy", help=f"the library of f's array: {names} (default: numpy)")
         scheme = "adaptive, central, forward, backward or complex; an order may follow, as in central4"
         add("--scheme", help=f"{scheme} (default: {default})")
         progress = "whether to show a bar on standard error (default: where that is a terminal)"
         add("--progress", action=argparse.BooleanOptionalAction, help=progress)
 
-    add = command(_backends, "list the array libraries that can be used here")
-    add("--json", action="store_true", help="print JSON instead of a table")
+    command(_backends, "list the array libraries that can be used here")
 
     add = command(_gradient, "differentiate a function of an array")
     add_function(add, default="central, with the step 1e-4")
     add("--h", type=float, help="the step, in units of x (default: the scheme's own choice)")
     add("-o", "--output", metavar="FILE", help="write a .npy file (.npz, if x is one)")
-    add("--json", action="store_true", help="print the gradient, its estimated error and flags as JSON")
 
     status = "exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told"
     add = command(_check, "compare a gradient with the numerical one", status)
@@ -128,7 +125,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--rtol", metavar="R", type=float, help="the relative error that is allowed")
     add("--seed", metavar="S", type=int, default=0, help="of the random directions (default: 0)")
     add("--plot", metavar="FILE", help="draw the comparison, to a file such as check.png")
-    add("--json", action="store_true", help="print the report as JSON")
     return whole
 
 
@@ -155,9 +151,7 @@ def _gradient(arguments: argparse.Namespace) -> int:
         f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
         right = ".npz" if isinstance(x, dict) else ".npy"
         if output is not None and Path(output).suffix.lower() not in {"", right}:
-            raise Refusal(
-                f"{output} is to hold arrays: call it {right}; or, for text, write --json > {output} instead of -o"
-            )
+            raise Refusal(f"{output} is to hold arrays: call it {right}; or write --json > {output} instead of -o")
         h = arguments.h if arguments.scheme is None else None
         result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
     gradient = _each(_on_host, result.value)
@@ -174,7 +168,8 @@ def _gradient(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
-        _require_drawable(arguments.plot)
+        _require_writable(arguments.plot)
+        load_pyplot().switch_backend("Agg")  # which needs no screen
     with _output_aside():
         options = _options(arguments) | {name: getattr(arguments, name) for name in ("directions", "rtol", "seed")}
         f, claimed, library = _function(arguments.f), arguments.grad, arguments.backend
@@ -183,10 +178,7 @@ def _check(arguments: argparse.Namespace) -> int:
         report = anygrad.check_gradient(f, grad, _array(arguments.x, "x", library), **options)
     print(_json(report.as_dict()) if arguments.json else report)
     if arguments.plot is not None:
-        try:
-            report.plot().savefig(arguments.plot)
-        except (OSError, RuntimeError, ValueError) as error:  # matplotlib lacks the format, or that needs a program
-            raise Refusal(f"{arguments.plot} cannot be drawn: {error}") from None
+        report.plot().savefig(arguments.plot)
     return 0 if report else 1
 
 
@@ -199,21 +191,13 @@ def _options(arguments: argparse.Namespace, step: float | None = None) -> dict[s
 
 def _scheme(name: str, step: float | None) -> Scheme:
     """Return the scheme with a name, such as central, or central4 for the order 4."""
-    found = re.fullmatch(r"(central|forward|backward)(\d*)|adaptive|complex", name.strip().lower())
-    if found is None:
-        raise Refusal(
-            f"no scheme is called {name!r}, but adaptive, central, forward, backward or complex was expected, with the"
-            " order behind it if you like, as in central4"
-        )
-    if found[0] == "adaptive":
-        return anygrad.Adaptive(step=step)
-    if found[0] == "complex":
-        if step is not None:
-            raise Refusal(f"a step of {step!r} is given, but the scheme complex has none: leave one of them out")
-        return anygrad.Complex()
-    kinds: dict[str, Any] = {"central": anygrad.Central, "forward": anygrad.Forward, "backward": anygrad.Backward}
-    scheme: Scheme = kinds[found[1]](**({"order": int(found[2])} if found[2] else {}), step=step)
-    return scheme
+    schemes = (anygrad.Adaptive, anygrad.Central, anygrad.Forward, anygrad.Backward, anygrad.Complex)
+    kinds: dict[str, Any] = {kind.__name__.lower(): kind for kind in schemes}
+    kind = name.rstrip("0123456789")
+    if kind.lower() not in kinds:
+        raise Refusal(f"no scheme is called {name!r}, but {', '.join(kinds)} or, with its order, central4 was expected")
+    order, given = name.removeprefix(kind), {} if step is None else {"step": step}
+    return kinds[kind.lower()](**given, **({"order": int(order)} if order else {}))  # type: ignore[no-any-return]
 
 
 def _call_user(call: Callable[..., Any], *arguments: object) -> Any:
@@ -241,19 +225,13 @@ def _function(text: str) -> Callable[[Any], Any]:
     if not name or not (is_file or all(part.isidentifier() for part in place.split("."))):
         raise Refusal(f"{text!r} was given, but module:function or file.py:function was expected, such as net.py:loss")
     found: Any = _module_of_file(place) if is_file else _module(place)
-    for part in name.split("."):
-        found = _attribute(found, part, text)
+    try:
+        found = _call_user(operator.attrgetter(name), found)
+    except AttributeError as error:
+        close = "".join(f", but there is {one!r}" for one in get_close_matches(error.name or "", dir(error.obj), n=1))
+        raise Refusal(f"there is no {error.name!r} in {place}{close}") from None
     if not callable(found):
         raise Refusal(f"{text} is of the type {type(found).__name__}, but a function of x was expected")
-    with suppress(TypeError, ValueError):  # some functions written in C have no signature
-        signature = inspect.signature(found)
-        try:
-            signature.bind(None)
-        except TypeError:
-            raise Refusal(
-                f"{text} takes the arguments {signature}, but a function of x alone was expected: give a name to one"
-                " with the others filled in, as in loss = functools.partial(f, t=labels)"
-            ) from None
     return functools.wraps(found)(lambda x: _call_user(found, x))
 
 
@@ -278,30 +256,14 @@ def _module_of_file(place: str) -> ModuleType:
         return _module(stem)
     if name in sys.modules:  # f and its gradient are in one file
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
+    spec: Any = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     _call_user(spec.loader.exec_module, module)
     return module
 
 
-def _attribute(owner: Any, name: str, text: str) -> Any:
-    found = _call_user(getattr, owner, name, _attribute)  # itself: nothing of the user's
-    if found is _attribute:
-        where = (
-            f"the file {owner.__file__}" if isinstance(owner, ModuleType) else f"the {type(owner).__name__} in {text}"
-        )
-        close = "".join(f", but there is {one!r}" for one in get_close_matches(name, dir(owner), n=1))
-        raise Refusal(f"there is no {name!r} in {where}{close}")
-    return found
-
-
-def _array(text: str, name: str, library: str | None) -> Tree:
+def _array(text: str, name: str, library: str) -> Tree:
     """Return the arrays of a file or of JSON, as those of a library. Messages call them ``name``."""
-    tree = _read(text, name)
-    if library is None:
-        return tree
     asarray = libraries.load(library)
 
     def of_library(array: Any) -> Any:
@@ -311,7 +273,7 @@ def _array(text: str, name: str, library: str | None) -> Tree:
             _say(f"{name} is of {array.dtype}, but {library} holds it as {dtype}")
         return made
 
-    return _each(of_library, tree)
+    return _each(of_library, _read(text, name))
 
 
 def _read(text: str, name: str) -> Tree:
@@ -321,38 +283,31 @@ def _read(text: str, name: str) -> Tree:
     try:
         value = json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
-        raise Refusal(f"{name} is {text!r:.60}, which is not a file here, but {_EXPECTED}") from None
+        expected = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
+        raise Refusal(f"{name} is {text!r:.60}, which is not a file here, but {expected}") from None
     if isinstance(value, dict):
         return {key: _numbers(item, f"{name}[{key!r}]") for key, item in value.items()}
     return _numbers(value, name)
 
 
 def _numbers(value: object, name: str) -> Any:
-    try:
+    with suppress(ValueError):  # of lists that differ in length
         array = np.asarray(value)
-    except ValueError:  # lists that differ in length
-        array = np.asarray(None)
-    if array.dtype.kind != "f":
-        text = f"{name} is {json.dumps(value):.60}"
-        raise Refusal(f"{text}, but a number, a list of numbers, or equally long lists of them were expected")
-    return array
+        if array.dtype.kind == "f":
+            return array
+    text = f"{name} is {json.dumps(value):.60}"
+    raise Refusal(f"{text}, but a number, a list of numbers, or equally long lists of them were expected")
 
 
 def _from_file(path: Path) -> Tree:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        loaded = np.load(io.BytesIO(content), allow_pickle=False)
+        loaded = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         loaded = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
-    except Exception:  # NumPy's and zipfile's, of many classes; no code of the user's runs here
-        loaded = {}
-    if isinstance(loaded, dict) and not (loaded and all(isinstance(array, np.ndarray) for array in loaded.values())):
-        raise Refusal(
-            f"{path} is not a file of arrays, or a broken one: write it with numpy.save or numpy.savez. Python"
-            " objects are not read, as that could run any code: save an array of numbers, for example x.astype(float)"
-        )
+        if isinstance(loaded, dict) and not all(isinstance(array, np.ndarray) for array in loaded.values() or [None]):
+            raise ValueError
+    except Exception as error:  # NumPy's and zipfile's, of many classes; no code of the user's runs here
+        broken = "it is not a file of arrays of numbers, as numpy.save and numpy.savez write it, or is broken"
+        raise Refusal(f"{path} cannot be read: {getattr(error, 'strerror', None) or broken}") from None
     # In this machine's byte order: other libraries have no other.
     return _each(lambda array: array.astype(array.dtype.newbyteorder("="), copy=False), loaded)
 
@@ -370,7 +325,7 @@ def _listed(array: Any) -> Any:
     """Return an array as lists for JSON; a complex one as its real and its imaginary part."""
     array = _on_host(array)
     if array.dtype.kind == "c":
-        return {"real": _listed(array.real), "imag": _listed(array.imag)}
+        return {"real": array.real.astype(float).tolist(), "imag": array.imag.astype(float).tolist()}
     return (array if array.dtype.kind == "b" else array.astype(float)).tolist()
 
 
@@ -396,28 +351,11 @@ def _require_writable(path: str) -> None:
 
 
 def _write(path: str, tree: Tree) -> None:
-    buffer = io.BytesIO()
-    if isinstance(tree, dict):
-        with zipfile.ZipFile(buffer, "w") as archive:  # numpy.savez takes no array by the name of "file"
-            for key, array in tree.items():
-                with archive.open(f"{key}.npy", "w", force_zip64=True) as part:
-                    np.lib.format.write_array(part, array, allow_pickle=False)
-    else:
-        np.save(buffer, tree, allow_pickle=False)
-    try:
-        Path(path).write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise Refusal(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _require_drawable(path: str) -> None:
-    """Raise if there will be no picture. Draw without a screen."""
-    _require_writable(path)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise Refusal("--plot needs matplotlib, which is not installed: pip install matplotlib")
-    import matplotlib  # noqa: PLC0415 - an extra, imported when a picture is drawn
-
-    matplotlib.use("Agg")
+    with open(path, "wb") as file:  # to a name, NumPy would add a suffix
+        if isinstance(tree, dict):
+            np.savez(file, **tree, allow_pickle=False)
+        else:
+            np.save(file, tree, allow_pickle=False)
 
 
 @contextmanager

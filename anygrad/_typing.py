@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 # No static type covers every array library: the standard defines behaviour, not a class.
@@ -14,3 +14,6 @@ ProgressCallback: TypeAlias = Callable[[int, int], object]
 
 # (lower, upper): each None, a number, an array of x's shape, or a tree like x.
 Bounds: TypeAlias = tuple[Any, Any] | None
+
+# Arguments of f by name, besides x.
+Kwargs: TypeAlias = Mapping[str, Any] | None

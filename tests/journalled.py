@@ -47,18 +47,6 @@ def gradient(path, evaluator=None):
     return anygrad.numerical_gradient(f, x, evaluator=evaluator or anygrad.Journal(path, verify=VERIFY))
 
 
-def adaptive(path, evaluator=None):
-    x = np.linspace(0.5, 2.0, 24)
-
-    def f(x):
-        log(crc32(x))
-        return np.stack([np.exp(x).sum(), np.sin(x).sum(), abs(x - 1.0).sum()])
-
-    return anygrad.jacobian(
-        f, x, scheme=anygrad.Adaptive(), evaluator=evaluator or anygrad.Journal(path, verify=VERIFY)
-    )
-
-
 def hessian(path, evaluator=None):
     x = {"a": np.linspace(0.5, 2.0, 12), "b": np.ones((2, 4))}
 
@@ -84,7 +72,7 @@ def pool(path, evaluator=None):
         return anygrad.numerical_gradient(f, x, evaluator=journal)
 
 
-CASES = {"gradient": gradient, "adaptive": adaptive, "hessian": hessian}
+CASES = {"gradient": gradient, "hessian": hessian}
 if hasattr(anygrad, "Pool") and hasattr(os, "fork"):
     CASES["pool"] = pool
 

@@ -43,7 +43,6 @@ DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
         of_array(lib), x, f0=of_array(lib)(x), scheme=anygrad.Forward(), evaluator=evaluator, full_output=True
     ),
     "hessian": lambda lib, x, evaluator: anygrad.hessian(of_number(lib), x, evaluator=evaluator, full_output=True),
-    "laplacian": lambda lib, x, evaluator: anygrad.laplacian(of_number(lib), x, evaluator=evaluator, full_output=True),
     "derivative": lambda lib, x, evaluator: anygrad.derivative(lib.xp.sin, x, evaluator=evaluator, full_output=True),
     "jvp": lambda lib, x, evaluator: anygrad.jvp(
         of_array(lib), x, lib.asarray(V, "float32"), evaluator=evaluator, full_output=True
@@ -53,9 +52,6 @@ DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
     ),
     "a tree, with aux": lambda lib, x, evaluator: anygrad.numerical_gradient(
         of_tree(lib), {"w": x, "b": x + 1}, has_aux=True, evaluator=evaluator, full_output=True
-    ),
-    "hessian of a tree": lambda lib, x, evaluator: anygrad.hessian(
-        lambda p: of_tree(lib)(p)[0], {"w": x, "b": x + 1}, evaluator=evaluator, full_output=True
     ),
     "within bounds": lambda lib, x, evaluator: anygrad.numerical_gradient(
         of_number(lib), x, bounds=(x, 9.0), scheme=anygrad.Central(), evaluator=evaluator, full_output=True

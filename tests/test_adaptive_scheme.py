@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from lines import Sampled
 
+import anygrad
 from anygrad.schemes import Adaptive, Slopes
 
 FLAGS = {"kink", "noisy", "nonfinite", "one_sided", "unconverged"}
@@ -213,7 +214,7 @@ def test_the_edge_of_the_domain_may_be_very_close(f, distance):
 @pytest.mark.parametrize("f", [np.cbrt, np.sqrt, lambda x: 1 / x, lambda x: np.sin(x) / x, lambda x: 1.0 * (x == 0)])
 def test_where_nothing_is_known_the_error_is_infinite(f):
     slopes, sampled = derivative(f, 0.0)
-    assert flags(slopes) & {"unconverged", "nonfinite"}
+    assert flags(slopes) & {"unconverged", "nonfinite", "kink"}
     assert slopes.error[0, 0] == math.inf
     assert sampled.points <= 110
 
@@ -378,10 +379,84 @@ def test_the_first_step_may_be_given():
         ({"step": "a"}, TypeError),
         ({"noise": -1e-6}, ValueError),
         ({"noise": "much"}, TypeError),
-        ({"levels": 2}, ValueError),
+        ({"levels": 0}, ValueError),
         ({"levels": 2.5}, TypeError),
+        ({"rtol": -1e-6}, ValueError),
+        ({"atol": math.nan}, ValueError),
+        ({"rtol": "small"}, TypeError),
+        ({"atol": True}, TypeError),
     ],
 )
 def test_bad_parameters_get_a_sentence(parameters, error):
     with pytest.raises(error, match=r"Adaptive\(.*such as"):
         Adaptive(**parameters)
+
+
+# --- a tolerance, and few levels -----------------------------------------------------------------------------------
+
+TOLERANT = {
+    "exp": (np.exp, np.exp),
+    "log": (np.log, lambda x: 1 / x),
+    "1/x": (lambda x: 1 / x, lambda x: -1 / x**2),
+    "cube": (lambda x: x**3, lambda x: 3 * x**2),
+    "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+    "sine": (np.sin, np.cos),
+}
+
+
+@pytest.mark.parametrize("name", TOLERANT)
+def test_with_a_tolerance_of_a_millionth_smooth_functions_take_seven_calls(name):
+    f, exact = TOLERANT[name]
+    x = np.random.default_rng(1).uniform(1e-3, 5, 300)
+    slopes, _ = derivative(f, x, scheme=Adaptive(rtol=1e-6))
+    error = np.abs(slopes.value[:, 0] - exact(x))
+    assert np.mean(slopes.levels <= 3) > 0.99  # next to a zero of cos, more
+    assert np.all(error <= slopes.error[:, 0])
+    assert np.all(slopes.error[:, 0] <= 1e-6 * np.abs(slopes.value[:, 0]))
+    assert flags(slopes) == set()
+
+
+@pytest.mark.parametrize("tolerance", [{"rtol": 1e-3}, {"rtol": 1e-10}, {"atol": 1e-5}, {"rtol": 1e-4, "atol": 1e-4}])
+def test_an_error_within_the_tolerance_ends_an_element(tolerance):
+    scheme, x = Adaptive(**tolerance), np.linspace(0.1, 4, 200)
+    slopes, sampled = derivative(np.exp, x, scheme=scheme)
+    _, without = derivative(np.exp, x)
+    value, error = slopes.value[:, 0], slopes.error[:, 0]
+    assert np.all(error <= scheme.atol + scheme.rtol * np.abs(value))
+    assert np.all(np.abs(value - np.exp(x)) <= error)
+    assert sampled.points < without.points
+
+
+def test_a_tolerance_hides_neither_a_kink_nor_a_narrow_peak():
+    scheme = Adaptive(rtol=1e-6)
+    kink, _ = derivative(np.abs, 0.0, scheme=scheme)
+    assert flags(kink) == {"kink"}
+    peak, _ = derivative(lambda x: np.exp(-((x - 1000) ** 2) / 2), 1001.0, scheme=scheme)
+    assert abs(peak.value[0, 0] + math.exp(-0.5)) <= peak.error[0, 0] <= 1e-6
+
+
+def test_a_single_level_is_a_central_difference_with_the_slopes_on_both_sides_for_its_error():
+    slopes, sampled = derivative(np.exp, 1.0, scheme=Adaptive(levels=1, step=0.125))
+    above, below = (math.exp(1 + h) - math.e for h in (0.125, -0.125))
+    assert sampled.points == 3
+    assert slopes.value[0, 0] == pytest.approx((above - below) / 0.25)
+    assert slopes.error[0, 0] == pytest.approx((above + below) / 0.25, rel=1e-9)
+
+
+def test_two_levels_take_four_points_beside_x():
+    slopes, sampled = derivative(np.exp, 1.0, scheme=Adaptive(levels=2))
+    assert sampled.points == 5
+    assert abs(slopes.value[0, 0] - math.e) <= slopes.error[0, 0] < 0.1
+    beside_a_bound, _ = derivative(np.exp, 1.0, scheme=Adaptive(levels=1), lower=1.0)
+    assert flags(beside_a_bound) == {"one_sided", "unconverged"}  # of one difference nothing is known
+
+
+def test_the_number_of_levels_is_told():
+    x = np.array([[0.5, 1.0], [2.0, 3.0]])
+    result = anygrad.derivative(np.exp, x, scheme=Adaptive(levels=2), full_output=True)
+    assert result.nlevels.dtype.kind == "i"
+    assert result.nlevels.tolist() == [[2, 2], [2, 2]]
+    gradient = anygrad.numerical_gradient(lambda x: np.exp(x).sum(), x, scheme=Adaptive(), full_output=True)
+    assert gradient.nlevels.shape == x.shape
+    assert 1 + 2 * gradient.nlevels.sum() == gradient.ncalls
+    assert anygrad.numerical_gradient(np.sum, x, full_output=True).nlevels is None

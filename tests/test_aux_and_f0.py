@@ -98,7 +98,7 @@ def test_a_pair_without_has_aux_is_refused(lib, name):
         anygrad.numerical_gradient(lambda x: (np.sum(x, axis=-1), 3.0), X.copy(), evaluator=anygrad.Batch())
 
 
-@pytest.mark.parametrize("f0", ["text", 1j, np.ones(3), (np.ones(2),), {"a": np.ones(2)}])
+@pytest.mark.parametrize("f0", ["text", np.ones(3), (np.ones(2),), {"a": np.ones(2)}])
 @pytest.mark.parametrize("name", ["numerical_gradient", *OF_ARRAYS])
 def test_a_given_value_that_is_not_as_f_returns_it_is_refused(name, f0):
     f = np.sum if name in OF_NUMBERS else lambda x: x**2

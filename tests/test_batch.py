@@ -39,15 +39,6 @@ def test_every_library(lib):
     assert lib.bits(X) == before
 
 
-def test_every_layout(lib, layout):
-    from layouts import LAYOUTS
-
-    values = np.arange(6.0).reshape(3, 2) / 4
-    X = LAYOUTS[layout](lib, values, "float32")
-    gradient = anygrad.numerical_gradient_2d(lambda x: x[0] * x[1], X)
-    assert np.allclose(lib.numpy(gradient), values[:, ::-1], atol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("scheme", "calls"),
     [(None, 30), (anygrad.Forward(), 20), (anygrad.Backward(order=2), 35), (anygrad.Central(4), 60)],
@@ -75,20 +66,6 @@ def test_complex_rows(lib):
     real = anygrad.numerical_gradient_2d(lambda z: lib.xp.sum(lib.xp.abs(z) ** 2), X)
     assert np.allclose(lib.numpy(holomorphic), values[:, ::-1], atol=0.01)
     assert np.allclose(lib.numpy(real), 2 * values, atol=0.05)
-
-
-@pytest.mark.libraries(lambda lib: lib.writable)
-def test_a_row_that_f_modifies(lib):
-    X = lib.asarray(np.array([[1.0, 2.0], [3.0, 4.0]]), "float32")
-    before = lib.bits(X)
-
-    def f(x):
-        x[0] = 0.0
-        return lib.xp.sum(x)
-
-    with pytest.raises(ValueError, match="modifies its argument"):
-        anygrad.numerical_gradient_2d(f, X)
-    assert lib.bits(X) == before
 
 
 @pytest.mark.libraries(lambda lib: lib.writable)

@@ -33,8 +33,8 @@ def chunks_of(n, points, **options):
     return [shape[0] for shape in seen]
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 20])
-@pytest.mark.parametrize("points", [1, 2, 3, 7, 8, 9, 16, 1000])
+@pytest.mark.parametrize("n", [1, 3, 8, 20])
+@pytest.mark.parametrize("points", [1, 2, 7, 8, 9, 1000])
 def test_every_boundary_of_chunks(n, points):
     sizes = chunks_of(n, points)
     if points > 1:
@@ -56,7 +56,7 @@ def test_a_function_is_looked_at_once():
     assert np.allclose(anygrad.numerical_gradient(callable_without_hash, np.ones(3), evaluator=Batch()), 2)
 
 
-@pytest.mark.parametrize("points", [1, 3, 64])
+@pytest.mark.parametrize("points", [8, 64])
 def test_peak_memory(points):
     """The chunk, 2 MiB for a block of elements and their values, and 8 arrays like x."""
     x = np.linspace(-1, 1, 20_000)
@@ -89,8 +89,8 @@ def test_less_than_a_point():
 @pytest.mark.parametrize(
     ("wrong", "error", "match"),
     [
-        *[(wrong, TypeError, r"must be an integer, such as 2\*\*20, or None") for wrong in (1e6, "1 MB", True)],
-        *[(wrong, ValueError, "max_bytes must be positive") for wrong in (0, -5)],
+        (1e6, TypeError, r"must be an integer, such as 2\*\*20, or None"),
+        (0, ValueError, "max_bytes must be positive"),
     ],
 )
 def test_max_bytes_is_checked(evaluator, wrong, error, match):
@@ -114,38 +114,12 @@ def test_an_f_for_one_point(lib):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [
-        (1.0, "a number"),
-        (np.float64(1.0), "a number"),
-        (None, r"None \(does it lack a return statement\?\)"),
-        ("text", "'text'"),
-    ],
-    ids=["float", "number of NumPy", "None", "text"],
+    [(np.float64(1.0), "a number"), (None, r"None \(does it lack a return statement\?\)"), ("text", "'text'")],
+    ids=["number of NumPy", "None", "text"],
 )
 def test_no_array_for_many_points(value, said):
     with pytest.raises((TypeError, ValueError), match=rf"f returned {said} for 4 points"):
         anygrad.numerical_gradient(lambda x: value, np.ones(2), evaluator=Batch())
-
-
-def test_as_many_points_as_elements():
-    """The shape is right by chance; the point alone tells."""
-    x = np.array([1.0, 2.0, 3.0])
-    for f in (lambda x: np.sum(x, axis=0), lambda x: x[0] ** 2):
-        with pytest.raises(ValueError, match=r"f returned an array of shape \(3,\) for 1 points"):
-            anygrad.numerical_gradient(f, x, evaluator=Batch(), scheme=anygrad.Forward())
-
-
-def test_several_values_for_a_point(lib):
-    x = lib.asarray(np.ones(3), "float32")
-    with pytest.raises(ValueError, match=r"shape \(6, 3\) for 6 points.*shape \(6,\): reduce it.*use anygrad.jacobian"):
-        anygrad.numerical_gradient(lambda x: x, x, evaluator=Batch())
-    value = anygrad.numerical_gradient(lambda x: x[:, :1] ** 2, x, evaluator=Batch())
-    assert np.allclose(lib.numpy(value), [2, 0, 0], atol=0.01)
-
-
-def test_lists_of_numbers():
-    x = np.array([1.0, 2.0])
-    assert np.allclose(anygrad.numerical_gradient(lambda x: squares(x).tolist(), x, evaluator=Batch()), 2 * x)
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # which are not looked at
@@ -163,11 +137,6 @@ def test_an_f_that_mixes_the_points(lib, n):
             anygrad.numerical_gradient(f, x, evaluator=Batch())
         with pytest.raises(ValueError, match="mixes the points"):
             anygrad.jacobian(lambda x: xp.stack([f(x), f(x)], axis=-1), x, evaluator=Batch())
-
-
-def test_a_random_f_is_no_mixture():
-    rng = np.random.default_rng(0)
-    anygrad.numerical_gradient(lambda x: squares(x) + rng.normal(size=len(x)), np.ones(3), evaluator=Batch())
 
 
 def test_rounding_is_no_mixture():

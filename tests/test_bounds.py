@@ -94,6 +94,22 @@ def test_the_order_of_the_scheme_stays_within_bounds(lib, order):
         assert lib.numpy(result.flags["one_sided"]).all()
 
 
+@pytest.mark.parametrize("order", [2, 4])
+@pytest.mark.parametrize(("below", "above"), [(3e-6, 2e-6), (2e-6, 1.0), (1e-7, 8e-6)])
+def test_between_tight_bounds_the_smaller_error_counts(below, above, order):
+    """A central difference with shorter steps is better than a one-sided one, until its steps are far too short."""
+    x = np.linspace(0.5, 2.5, 200)
+
+    bounds = (x - below, x + above)
+
+    def error(scheme, **options):
+        return np.median(np.abs(anygrad.derivative(np.exp, x, scheme=scheme, **options) / np.exp(x) - 1))
+
+    upward = error(anygrad.Forward(order=order), bounds=bounds)
+    shortened = error(anygrad.Central(order=order, step=min(below, above) / (order / 2)))
+    assert error(anygrad.Central(order=order), bounds=bounds) <= 1.5 * min(upward, shortened)
+
+
 @examples(60)
 @given(data=st.data(), tried=st.sampled_from(REAL), name=st.sampled_from(sorted(OPERATORS)))
 def test_no_bound_is_ever_crossed(data, tried, name):
@@ -194,7 +210,7 @@ def test_some_arrays_of_a_tree_have_a_bound_and_others_none(scheme):
 
 
 def test_bounds_without_room_between_them_are_refused():
-    with pytest.raises(ValueError, match=r"no room: they meet.*widen them, leave that element out"):
+    with pytest.raises(ValueError, match=r"no room: they meet.*widen them, hold that element with fixed="):
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(X, [1.0, 9.0, 9.0]))
     with pytest.raises(ValueError, match="no room"):
         anygrad.numerical_gradient(np.sum, np.ones(1), bounds=(1.0, 1 + 2**-52))
@@ -226,7 +242,7 @@ def test_bounds_that_do_not_fit_x_are_refused():
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(np.zeros(2), None))
     with pytest.raises(TypeError, match="x is complex, but bounds are for real numbers"):
         anygrad.numerical_gradient(np.sum, X + 1j, bounds=(0, 9))
-    with pytest.raises(ValueError, match=r"Complex\(\) samples f at complex points"):
+    with pytest.raises(ValueError, match=r"Complex\(.*\) samples f at complex points"):
         anygrad.numerical_gradient(np.sum, X.copy(), bounds=(0, 9), scheme=anygrad.Complex())
     with pytest.raises(ValueError, match=r"a bound is .*x consists of x\['a'\], x\['b'\]"):
         anygrad.jvp(lambda p: p["a"], {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}, bounds=({"a": 0.0}, None))

@@ -42,7 +42,7 @@ def slip(x):
     return x**2
 
 def tree(p):
-    return (p["W"] ** 2).sum() + p["file"].sum()
+    return (p["W"] ** 2).sum() + p["b"].sum()
 
 def kinked(x):
     return abs(x).sum()
@@ -69,21 +69,11 @@ def fails(x):
 def inner(x):
     raise KeyError("layer 3")
 
-def leaves(x):
-    raise SystemExit(0)
-
-def modifies(x):
-    x += 1
-    return x.sum()
-
 def same(x):
     return x
 
 def constant(x):
     return 1.0
-
-def interrupted(x):
-    raise KeyboardInterrupt
 
 def real(x):
     return (abs(x) ** 2).sum()
@@ -167,15 +157,15 @@ class TestGradient:
         assert np.allclose(gradient_of(capsys, "net:loss", "--x", x), expected)
 
     def test_a_tree_of_arrays(self, folder, capsys):
-        x = '{"W": [[1, 2]], "file": [0.5]}'
+        x = '{"W": [[1, 2]], "b": [0.5]}'
         assert main(["gradient", "net:tree", "--x", x]) == 0
-        assert capsys.readouterr().out == "W:\n[[2. 4.]]\nfile:\n[1.]\n"
+        assert capsys.readouterr().out == "W:\n[[2. 4.]]\nb:\n[1.]\n"
         assert main(["gradient", "net:tree", "--x", x, "-o", "g.npz"]) == 0
         assert main(["gradient", "net:tree", "--x", "g.npz", "-o", "h.npz"]) == 0
         with np.load(folder / "h.npz") as found:
-            assert sorted(found) == ["W", "file"]
+            assert sorted(found) == ["W", "b"]
             assert np.allclose(found["W"], [[4, 8]])
-            assert np.allclose(found["file"], [1])
+            assert np.allclose(found["b"], [1])
 
     @pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble", ">f8", "complex64"])
     def test_the_gradient_in_a_file_is_of_xs_dtype(self, dtype, folder):
@@ -198,22 +188,16 @@ class TestGradient:
         assert np.load("g.npy").dtype == "float32"
         assert np.allclose(np.load("g.npy"), [6, 8], rtol=1e-2)
 
-    @pytest.mark.libraries(lambda lib: lib.name == "jax" and "float64" not in lib.real)
-    def test_a_library_without_float64_is_told_of(self, lib, capsys):
-        assert main(["gradient", "net:loss", "--x", "x.npy", "--backend", lib.name]) == 0
-        assert capsys.readouterr().err == "anygrad: x is of float64, but jax holds it as float32\n"
-
     @pytest.mark.parametrize(
         ("words", "scheme"),
         [
             ([], None),
-            (["--scheme", "central4"], anygrad.Central(order=4)),
-            (["--scheme", "Forward2"], anygrad.Forward(order=2)),
+            (["--scheme", "Central4"], anygrad.Central(order=4)),
             (["--scheme", "backward", "--h", "1e-6"], anygrad.Backward(step=1e-6)),
-            (["--scheme", "adaptive"], anygrad.Adaptive()),
             (["--scheme", "adaptive", "--h", "0.1"], anygrad.Adaptive(step=0.1)),
             (["--scheme", "complex"], anygrad.Complex()),
             (["--h", "1e-3"], anygrad.Central(step=ReferenceStep(1e-3))),
+            (["--scheme", "complex", "--h", "1e-30"], anygrad.Complex(step=1e-30)),
         ],
     )
     def test_the_scheme_is_the_one_that_is_named(self, words, scheme, folder):
@@ -221,20 +205,6 @@ class TestGradient:
         assert main(["gradient", "wavy:f", "--x", "x.npy", *words, "-o", "g.npy"]) == 0
         expected = anygrad.numerical_gradient(lambda x: np.sin(5 * x).sum(), np.array([3.0, 4.0]), scheme=scheme)
         assert np.array_equal(np.load("g.npy"), expected)
-
-    @pytest.mark.parametrize(
-        ("words", "key", "expected"),
-        [
-            (["net:jump", "--x", "[1.0]", "--scheme", "adaptive"], "error", ["Infinity"]),
-            (["net:real", "--x", "complex.npy"], "value", {"real": [2.0], "imag": [4.0]}),
-        ],
-        ids=["infinity", "complex numbers"],
-    )
-    def test_json_has_what_json_lacks_in_another_way(self, words, key, expected, capsys):
-        np.save("complex.npy", np.array([1 + 2j]))
-        assert main(["gradient", *words, "--json"]) == 0
-        found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)[key]
-        assert found == (expected if key == "error" else {part: pytest.approx(own) for part, own in expected.items()})
 
     def test_json_has_all_that_is_known(self, capsys):
         assert main(["gradient", "net:kinked", "--x", "[0.0, 2.0]", "--scheme", "adaptive", "--json"]) == 0
@@ -244,11 +214,14 @@ class TestGradient:
         assert found["flags"]["kink"] == [True, False]
         assert found["ncalls"] > 4
 
-    def test_other_warnings_are_handed_on(self, folder, capsys):
-        (folder / "warning.py").write_text("import warnings\ndef f(x):\n    warnings.warn('old')\n    return x.sum()\n")
-        with pytest.warns(UserWarning, match="old"):
-            assert main(["gradient", "warning:f", "--x", "[1.0]"]) == 0
-        assert "anygrad:" not in capsys.readouterr().err
+    def test_json_has_what_json_lacks_in_another_way(self, capsys):
+        np.save("complex.npy", np.array([1 + 2j]))
+        assert gradient_of(capsys, "net:real", "--x", "complex.npy") == {
+            "real": [pytest.approx(2)],
+            "imag": [pytest.approx(4)],
+        }
+        assert main(["gradient", "net:jump", "--x", "[1.0]", "--scheme", "adaptive", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["error"] == ["Infinity"]
 
     @pytest.mark.libraries(lambda lib: lib.name in libraries.names() and not (lib.writable or lib.lazy))
     def test_a_warning_is_a_sentence(self, lib, capsys):
@@ -262,11 +235,8 @@ class TestGradient:
 # Files that hold no arrays of numbers, or not all of them any more.
 UNREADABLE = [
     "objects.npy",
-    "objects.npz",
     "pickled.npy",
-    "empty.npy",
     "text.npy",
-    "short.npy",
     "short.npz",
     "header.npy",
     "nothing.npz",
@@ -279,18 +249,12 @@ class TestRefusals:
         ("f", "expected"),
         [
             ("net", "'net' was given, but module:function or file.py:function was expected"),
-            ("net:", "'net:' was given"),
-            ("a b:f", "'a b:f' was given"),
             ("nosuch:f", "there is no module 'nosuch'"),
-            ("package.nosuch:f", "there is no module 'package.nosuch'"),
             ("net.deeper:f", "there is no module 'net.deeper'"),
             ("nosuch.py:f", "there is no file 'nosuch.py'"),
-            ("net:los", "there is no 'los' in the file .*net.py, but there is 'loss'"),
-            ("net:nope", "there is no 'nope' in the file .*net.py"),
-            ("net:net.lost", "there is no 'lost' in the Net in net:net.lost, but there is 'loss'"),
+            ("net:los", "there is no 'los' in net, but there is 'loss'"),
+            ("net:net.lost", "there is no 'lost' in net, but there is 'loss'"),
             ("net:number", "net:number is of the type int, but a function of x was expected"),
-            ("net:two", r"net:two takes the arguments \(x, t\), but a function of x alone was expected"),
-            ("net:modifies", "f modifies its argument"),
             ("net:same", "f returned an array of shape"),
         ],
     )
@@ -301,34 +265,22 @@ class TestRefusals:
         ("x", "expected"),
         [
             ("nosuch.npy", "nosuch.npy cannot be read: No such file or directory"),
-            ("package", "package cannot be read: Is a directory"),
-            ("nosuch", "x is 'nosuch', which is not a file here, but a .npy or .npz file, or numbers such as"),
-            ("[1.0", "x is '[1.0', which is not a file here"),
+            ("[1.0", "x is '[1.0', which is not a file here, but a .npy or .npz file, or numbers such as"),
             ("[" * 5000, "which is not a file here"),
-            (
-                "[1, [2]]",
-                "x is [1.0, [2.0]], but a number, a list of numbers, or equally long lists",
-            ),
+            ("[1, [2]]", "x is [1.0, [2.0]], but a number, a list of numbers, or equally long lists"),
             ("[1, null]", "x is [1.0, null], but"),
-            ('"one"', 'x is "one", but'),
-            ("[true]", "x is [true], but"),
             ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1.0}, but"),
             ("integers.npy", "x has the dtype int64, which cannot hold x plus a small step"),
-            ("words.npy", "x has the dtype <U1"),
-            *[(name, f"{name} is not a file of arrays, or a broken one") for name in UNREADABLE],
+            *[(name, f"{name} cannot be read: it is not a file of arrays of numbers, as") for name in UNREADABLE],
         ],
     )
     def test_no_x(self, x, expected, folder, capsys):
         np.save("integers.npy", np.arange(3))
-        np.save("words.npy", np.array(["a"]))
         np.save("objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-        np.savez("objects.npz", a=np.array([{}], dtype=object), allow_pickle=True)
         np.savez("whole.npz", a=np.ones(100))
         np.savez("nothing.npz")
         (folder / "pickled.npy").write_bytes(pickle.dumps([1.0]))
-        (folder / "empty.npy").write_bytes(b"")
         (folder / "text.npy").write_text("1.0, 2.0")
-        (folder / "short.npy").write_bytes((folder / "x.npy").read_bytes()[:-3])
         (folder / "short.npz").write_bytes((folder / "whole.npz").read_bytes()[:-100])
         (folder / "header.npy").write_bytes((folder / "x.npy").read_bytes().replace(b"(2,)", b"(2+)"))
         with zipfile.ZipFile("other.npz", "w") as archive:
@@ -340,16 +292,13 @@ class TestRefusals:
         [
             (["--scheme", "simpson"], "no scheme is called 'simpson', but adaptive, central, forward"),
             (["--scheme", "central3"], "order must be a positive even number"),
-            (["--scheme", "complex", "--h", "0.1"], "the scheme complex has none"),
             (["--h", "-1"], "must be positive"),
             (["--h", "small"], "argument --h: invalid float value: 'small' (see anygrad gradient --help)"),
             (["--backend", "cubist"], "no array library is called 'cubist' here, but one of numpy, cupy"),
             (["--backend", "cupy"], "cupy cannot be used here (not installed: pip install cupy"),
             (["-o", "nosuch/g.npy"], "nosuch/g.npy cannot be written: there is no folder nosuch"),
             (["-o", "package"], "'package' was given for a file, but the name of one was expected"),
-            (["-o", ""], "'' was given for a file, but the name of one was expected"),
-            (["-o", "-"], "'-' was given for a file, but the name of one was expected"),
-            (["-o", "package/g.txt"], "call it .npy; or, for text, write --json > package/g.txt"),
+            (["-o", "package/g.txt"], "call it .npy; or write --json > package/g.txt"),
             (["--x", '{"W": [1]}', "-o", "g.npy"], "g.npy is to hold arrays: call it .npz"),
             (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
         ],
@@ -357,32 +306,6 @@ class TestRefusals:
     def test_options_of_a_gradient(self, words, expected, monkeypatch, capsys):
         monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
         assert expected in refused(capsys, "gradient", "net:loss", "--x", "x.npy", *words)
-
-    def test_refused_before_anything_is_computed(self, folder, capsys):
-        (folder / "costly.py").write_text("raise AssertionError('imported')")
-        refused(capsys, "gradient", "costly:f", "--x", "x.npy", "-o", "nosuch/g.npy")
-
-    @pytest.mark.parametrize("name", ["g", "g.NPY"])
-    def test_names_that_promise_nothing_else(self, name, folder):
-        assert main(["gradient", "net:loss", "--x", "[3.0, 4.0]", "-o", name]) == 0
-        assert (folder / name).read_bytes().startswith(b"\x93NUMPY")
-
-    def test_a_file_that_may_not_be_written(self, folder, monkeypatch, capsys):
-        monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere
-        said = refused(capsys, "gradient", "net:loss", "--x", "x.npy", "-o", "g.npy")
-        assert said == "g.npy cannot be written: that is not permitted"
-
-    @pytest.mark.parametrize(
-        ("words", "expected"),
-        [
-            ([], "the following arguments are required: COMMAND"),
-            (["differentiate"], "invalid choice: 'differentiate'"),
-            (["gradient", "net:loss"], "the following arguments are required: --x (see anygrad gradient --help)"),
-            (["check", "net:loss", "--x", "1"], "the following arguments are required: --grad"),
-        ],
-    )
-    def test_no_command(self, words, expected, capsys):
-        assert expected in refused(capsys, *words)
 
 
 class TestErrorsOfTheUsers:
@@ -410,21 +333,6 @@ class TestErrorsOfTheUsers:
         assert re.fullmatch(r'  File ".*zero.py", line 1, in <module>', lines[1])
         assert lines[-1] == "ZeroDivisionError: division by zero"
 
-    def test_of_what_its_module_imports(self, folder, capsys):
-        (folder / "importing.py").write_text("import nosuch")
-        shown = self.traceback(capsys, "importing:f")
-        assert "importing.py" in shown
-        assert shown.endswith("No module named 'nosuch'\n")
-
-    def test_leaving_is_no_success(self, folder, capsys):
-        (folder / "script.py").write_text("raise SystemExit(0)")
-        assert self.traceback(capsys, "script:f").endswith("SystemExit: 0\n")
-        assert self.traceback(capsys, "net:leaves").endswith("SystemExit: 0\n")
-
-    def test_an_interrupt(self, capsys):
-        assert main(["gradient", "net:interrupted", "--x", "[1.0]"]) == 130
-        assert capsys.readouterr() == ("", "anygrad: interrupted\n")
-
     def test_a_mistake_of_our_own_is_told_as_such(self, monkeypatch, capsys):
         def mistaken(*_, **__):
             raise AttributeError("no such thing")
@@ -444,10 +352,9 @@ class TestCheck:
             (["--grad", "net:slip"], 1, "wrong"),
             (["--grad", "g.npy"], 1, "wrong"),
             (["--grad", "[6.0, 8.0]"], 0, "agrees"),
-            (["--grad", "[6.0, 8.1]", "--rtol", "0.1"], 0, "agrees"),
-            (["--grad", "[6.0, 8.1]", "--scheme", "central4"], 1, "wrong"),
+            (["--grad", "[6.0, 8.1]", "--rtol", "0.1", "--scheme", "central4"], 0, "agrees"),
         ],
-        ids=["right", "wrong", "in a file", "as numbers", "a tolerance", "a scheme"],
+        ids=["right", "wrong", "in a file", "as numbers", "options"],
     )
     def test_the_exit_status_is_the_verdict(self, words, status, verdict, capsys):
         np.save("g.npy", np.array([6.0, 8.1]))
@@ -461,45 +368,16 @@ class TestCheck:
         assert json.loads(shown.out)["verdict"] == verdict
         assert "call/s" in shown.err
 
-    def test_a_kink_is_not_an_agreement(self, capsys):
-        assert main(["check", "net:kinked", "--grad", "[0.0, 1.0]", "--x", "[0.0, 4.0]", "--json"]) == 1
-        assert json.loads(capsys.readouterr().out)["verdict"] == "kink"
-
-    def test_directions_by_a_seed(self, capsys):
-        words = ["check", "net:loss", "--grad", "net:slip", "--x", "x.npy", "--directions", "2", "--json"]
-        reports = []
-        for seed in "0", "0", "1":
-            assert main([*words, "--seed", seed]) == 1
-            reports.append({**json.loads(capsys.readouterr().out), "seconds": None})
-        assert reports[0] == reports[1] != reports[2]
-        assert sum(reports[0]["counts"].values()) == 2
-
-    @pytest.mark.libraries(lambda lib: lib.name in libraries.names())
-    def test_every_library(self, lib, capsys):
-        np.save("in.npy", np.array([3.0, 4.0], "float32"))
-        words = ["--x", "in.npy", "--backend", lib.name]
-        assert main(["check", "net:loss", "--grad", "net:grad", *words]) == 0
-        if not lib.lazy:  # whose checks take seconds: right or wrong is found on the host
-            assert main(["check", "net:loss", "--grad", "net:slip", *words]) == 1
-        np.save("g.npy", np.array([6.0, 8.0], "float32"))
-        assert main(["check", "net:loss", "--grad", "g.npy", *words]) == 0
-        assert capsys.readouterr().err == ""
-
     def test_no_matplotlib(self, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         said = refused(capsys, "check", "net:loss", "--grad", "net:grad", "--x", "x.npy", "--plot", "c.png")
-        assert said == "--plot needs matplotlib, which is not installed: pip install matplotlib"
+        assert said == "pictures need matplotlib, which cannot be imported: pip install matplotlib"
 
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
-            (["--grad", "net:nosuch"], "there is no 'nosuch' in the file"),
-            (["--grad", "net:two"], "net:two takes the arguments"),
-            (["--grad", "nosuch.npy"], "nosuch.npy cannot be read"),
             (["--grad", "[1.0]"], "but (2,) was expected"),
             (["--grad", "net:grad", "--directions", "0"], "directions is 0"),
-            (["--grad", "net:grad", "--directions", "few"], "argument --directions: invalid int value: 'few'"),
-            (["--grad", "net:grad", "--rtol", "-1"], "rtol is -1.0"),
             (["--grad", "net:grad", "--seed", "-1"], "seed is -1, but an integer of 0 or more was expected"),
             (["--grad", "net:grad", "--plot", "nosuch/c.png"], "there is no folder nosuch"),
         ],
@@ -508,34 +386,19 @@ class TestCheck:
         assert expected in refused(capsys, "check", "net:loss", "--x", "x.npy", *words)
 
 
-@pytest.mark.parametrize("as_json", [False, True], ids=["table", "JSON"])
-def test_backends_has_an_entry_for_each_library(as_json, monkeypatch, capsys):
+def test_backends_has_an_entry_for_each_library(monkeypatch, capsys):
     monkeypatch.setattr(libraries, "find_spec", lambda name: name == "numpy" or None)
-    assert main(["backends", *(["--json"] if as_json else [])]) == 0
-    shown = capsys.readouterr().out
-    if as_json:
-        numpy, cupy, *_ = entries = json.loads(shown)
-        assert [entry["name"] for entry in entries] == list(libraries.names())
-        assert (numpy["version"], numpy["devices"], numpy["obstacle"]) == (np.__version__, ["cpu"], None)
-        assert (cupy["version"], cupy["devices"]) == (None, [])
-        assert cupy["obstacle"].startswith("not installed")
-        return
-    head, *rows, other = shown.splitlines()
-    assert head.split() == ["library", "version", "array", "API", "devices"]
+    assert main(["backends", "--json"]) == 0
+    numpy, cupy, *_ = entries = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in entries] == list(libraries.names())
+    assert (numpy["version"], numpy["devices"], numpy["obstacle"]) == (np.__version__, ["cpu"], None)
+    assert cupy["obstacle"].startswith("not installed")
+    assert main(["backends"]) == 0
+    _, *rows, other = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == list(libraries.names())
     assert re.fullmatch(rf"numpy +{re.escape(np.__version__)} +20\d\d.\d\d +cpu", rows[0])
     assert re.fullmatch(r"cupy +- +- +not installed: pip install cupy.*", rows[1])
     assert other.startswith("Arrays of any other library")
-
-
-@pytest.mark.parametrize(
-    ("words", "shown"), [(["--version"], anygrad.__version__), (["check", "--help"], "--directions")]
-)
-def test_help_and_version(words, shown, capsys):
-    with pytest.raises(SystemExit) as left:
-        main(words)
-    assert left.value.code == 0
-    assert shown in capsys.readouterr().out
 
 
 class TestProcesses:
@@ -552,19 +415,16 @@ class TestProcesses:
             **{"stdout": subprocess.PIPE, **options},
         )
 
-    def test_what_programs_print_that_f_starts_is_none_of_the_output(self):
-        process = self.process("gradient", "net:spoken", "--x", "[1.0]")
-        assert process.communicate() == ("[2.]\n", "from a program\n" * 2)
-
     @pytest.mark.skipif(sys.platform == "win32", reason="the library of C has another name there")
-    def test_what_a_library_in_c_prints_is_none_of_the_output(self, monkeypatch):
+    @pytest.mark.parametrize(("f", "text"), [("spoken", "from a program\n"), ("printed", "from a library in C\n")])
+    def test_what_is_printed_by_others_is_none_of_the_output(self, f, text, monkeypatch):
         monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # which C minds as well
-        process = self.process("gradient", "net:printed", "--x", "[1.0]")
-        assert process.communicate() == ("[2.]\n", "from a library in C\n" * 2)
+        process = self.process("gradient", f"net:{f}", "--x", "[1.0]")
+        assert process.communicate() == ("[2.]\n", text * 2)
 
-    @pytest.mark.parametrize("name", ["torch", "sparse", "test", "two words", "a.b"])
+    @pytest.mark.parametrize("name", ["torch", "test", "a b.c"])
     def test_a_file_of_any_name(self, name, folder):
-        (folder / f"{name}.py").write_text(f"{NETWORK}\nassert __name__ not in ('torch', 'sparse')")
+        (folder / f"{name}.py").write_text(f"{NETWORK}\nassert __name__ != 'torch'")
         process = self.process("check", f"{name}.py:loss", "--grad", f"{name}.py:grad", "--x", "x.npy")
         _, told = process.communicate()
         assert (process.returncode, told) == (0, "")
@@ -574,16 +434,13 @@ class TestProcesses:
         shown, told = process.communicate(timeout=120)
         assert (shown, told) == ("[2.]\n", "")
 
-    @pytest.mark.parametrize("closed", [1, 2])
-    @pytest.mark.parametrize(("f", "status"), [("net:loss", 0), ("net:fails", 2), ("net:nosuch", 2)])
+    @pytest.mark.parametrize(("closed", "f", "status"), [(1, "net:loss", 0), (1, "net:fails", 2), (2, "net:nosuch", 2)])
     def test_output_that_is_closed(self, closed, f, status):
         process = self.process("gradient", f, "--x", "x.npy", closed=closed)
         shown, told = process.communicate()
         assert process.returncode == status
-        if closed == 1:
-            assert "bug in anygrad" not in told
-        else:
-            assert shown == ("[6. 8.]\n" if status == 0 else "")
+        assert "bug in anygrad" not in told
+        assert not shown
 
     def test_ctrl_c(self):
         process = self.process("gradient", "net:slow", "--x", "x.npy")
@@ -600,14 +457,6 @@ class TestProcesses:
         os.close(writing)
         assert process.communicate() == (None, "")
         assert process.returncode == 141
-
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
-    def test_output_that_cannot_be_written(self):
-        with open("/dev/full", "w") as full:
-            process = self.process("gradient", "net:loss", "--x", "x.npy", stdout=full)
-            _, told = process.communicate()
-        assert process.returncode == 2
-        assert re.fullmatch(r"anygrad: .*No space left on device\n", told)
 
     @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no such devices here")
     def test_pipes(self):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
-from pages import ROOT, Row, rows
+from pages import ROOT, Row, rows, scripts
 
 import anygrad
 
@@ -23,6 +24,20 @@ def test_row(row: Row):
     *before, last = row.ours
     exec("\n".join(before), namespace)
     require_same(eval(last, namespace), eval(row.theirs, namespace))
+
+
+def test_what_julia_writes_can_be_written():
+    _, _, section = (ROOT / "docs/coming-from-autograd.md").read_text(encoding="utf-8").partition("## FiniteDiff.jl")
+    [script], written = scripts(section), re.findall(r"\| `(anygrad[^`]+)` \|", section)
+    namespace: dict[str, Any] = {}
+    exec(script, namespace)
+    gradient = np.array([4.0, 1.0, np.exp(3)])
+    found = [dense(eval(line, namespace)) for line in written]
+    assert len(found) == 9
+    for own in found[:5]:
+        np.testing.assert_allclose(own, gradient, rtol=1e-6)
+    np.testing.assert_allclose(found[5], found[6], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found[8], found[5] @ [1.0, -1.0, 2.0], rtol=1e-6)
 
 
 def require_same(ours: Any, theirs: Any) -> None:

@@ -7,7 +7,6 @@ import gc
 import importlib
 import math
 import pickle
-import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -57,11 +56,6 @@ def waves(x, a):
     return float(np.sin(x).sum()) * float(a) ** 2
 
 
-def first(x):
-    """Return 1 in the first row of a tensor, and 0 elsewhere."""
-    return (x.new_zeros(x.shape[0]).index_fill(0, x.new_zeros(1).long(), 1))[:, None]
-
-
 def outer(x, a):
     return np.multiply.outer(np.sin(x), [1.0, float(a), float(a) ** 2])
 
@@ -94,14 +88,14 @@ class TestGradients:
         assert np.allclose(lib.numpy(x.grad), [1, 2, 4], rtol=rough)
 
     @pytest.mark.parametrize(
-        "scheme",
-        [anygrad.Adaptive(), anygrad.Central(order=4), anygrad.Forward(order=2), anygrad.Complex()],
-        ids=repr,
-    )
-    @pytest.mark.parametrize(
-        "evaluator",
-        [anygrad.Loop(), anygrad.Loop(in_place=False), anygrad.Vmap(), anygrad.Pool(ThreadPoolExecutor(2))],
-        ids=["in place", "copies", "vmap", "threads"],
+        ("scheme", "evaluator"),
+        [
+            (anygrad.Adaptive(), anygrad.Loop()),
+            (anygrad.Central(order=4), anygrad.Pool(ThreadPoolExecutor(2))),
+            (anygrad.Forward(order=2), anygrad.Vmap()),
+            (anygrad.Complex(), anygrad.Loop(in_place=False)),
+        ],
+        ids=["in place", "threads", "vmap", "copies"],
     )
     def test_schemes_and_evaluators(self, torch, x, a, scheme, evaluator):
         f = anygrad.torch_function(lambda x, a: torch.sin(x) * a**2, scheme=scheme, evaluator=evaluator)
@@ -119,34 +113,6 @@ class TestGradients:
         assert torch.autograd.gradcheck(f, (x, a))
         assert torch.autograd.gradcheck(f, (x, a.detach()))
 
-    def test_no_elements(self, lib):
-        x = lib.asarray(np.zeros((0, 3)), "float64").requires_grad_()
-        anygrad.torch_function(lambda x: 1.0 + x.sum().item())(x).backward()
-        assert x.grad.shape == (0, 3)
-
-    def test_tensors_that_are_views(self, lib, torch):
-        base = lib.asarray(np.arange(12.0).reshape(3, 4), "float64")
-        for view in (base.t(), base[:, ::2], base[0].expand(2, 4)):
-            x = view.detach().requires_grad_()
-            anygrad.torch_function(lambda x: (x**2).sum().item())(x).backward()
-            assert torch.allclose(x.grad, 2 * x.detach(), atol=1e-6)
-
-
-class TestInTraining:
-    def test_a_layer_among_others_gets_the_gradients_of_autograd(self, lib, torch):
-        torch.manual_seed(0)
-        first = torch.nn.Linear(2, 4, dtype=torch.float64, device=lib.device)
-        last = torch.nn.Linear(4, 1, dtype=torch.float64, device=lib.device)
-        inputs = torch.randn(5, 2, dtype=torch.float64, device=lib.device)
-        box = anygrad.torch_function(Counted(np.tanh))
-
-        def gradients(layer):
-            loss = (last(layer(first(inputs))) ** 2).mean()
-            return torch.autograd.grad(loss, [*first.parameters(), *last.parameters()])
-
-        for ours, theirs in zip(gradients(box), gradients(torch.tanh), strict=True):
-            assert torch.allclose(ours, theirs, atol=1e-9)
-
 
 class TestCallsOfF:
     @pytest.mark.parametrize("f", [waves, outer])
@@ -163,17 +129,6 @@ class TestCallsOfF:
         torch.func.jvp(anygrad.torch_function(f), (x.detach(), a.detach()), ones)
         assert len(f.calls) == 1 + 2
 
-    def test_none_by_what_needs_no_gradient(self, torch, x, a):
-        for needed, elements in ((x, 6), (a, 1)):
-            f = Counted(waves)
-            arguments = [t if t is needed else t.detach() for t in (x, a)]
-            value = anygrad.torch_function(f)(*arguments)
-            f.calls.clear()
-            value.backward()
-            assert len(f.calls) == 2 * elements
-            fixed = 1 if needed is x else 0
-            assert all(torch.equal(call[fixed], arguments[fixed]) for call in f.calls)
-
 
 class TestWhatFIsGiven:
     def test_tensors_that_keep_no_graph(self, torch, x):
@@ -188,19 +143,6 @@ class TestWhatFIsGiven:
         gc.collect()
         assert saved[0]() is None
         value.backward()
-
-    @pytest.mark.parametrize(
-        ("f", "arguments", "expected"),
-        [
-            (lambda x, y: (x * y).sum(), lambda x: (x, x), lambda x: 2 * x),
-            (lambda x, x0: ((x - x0 + 1) ** 2).sum(), lambda x: (x, x.detach()), lambda x: 2 + 0 * x),
-            (lambda x, places: (x[places] ** 2).sum(), lambda x: (x, (x[:, 0] > 9).long()), lambda x: 4 * x * first(x)),
-        ],
-        ids=["one tensor twice", "a tensor and what shares its memory", "integers"],
-    )
-    def test_tensors_beside_the_one_that_is_differentiated(self, torch, x, f, arguments, expected):
-        anygrad.torch_function(lambda *own: f(*own).item())(*arguments(x)).backward()
-        assert torch.allclose(x.grad, expected(x.detach()), atol=1e-8)
 
     def test_inputs_are_let_go_after_the_backward_pass(self, torch, x):
         y = 2 * x
@@ -217,7 +159,7 @@ class TestWhatFIsGiven:
 
         def f(x, marker_, settings_, *, mode):
             assert marker_ is marker
-            assert settings_ is settings
+            assert settings_ == settings
             assert mode == "fast"
             return x.sum().item()
 
@@ -242,7 +184,7 @@ BUFFER = {}
 class TestWhatFReturns:
     @pytest.mark.parametrize(
         "returned",
-        [2.5, 2, np.float32(2.5), np.array([1, 2]), np.arange(6.0)[::-2], [1.0, 2.0], np.array(3.0), True],
+        [2, np.float32(2.5), np.arange(6.0)[::-2], [1.0, 2.0], True],
         ids=repr,
     )
     def test_numbers_become_tensors_like_those_given(self, lib, torch, x, returned):
@@ -250,12 +192,6 @@ class TestWhatFReturns:
             value = anygrad.torch_function(lambda x: returned)(x.to(dtype))
             assert (value.dtype, value.device) == (dtype, x.device)
             assert np.array_equal(lib.numpy(value), np.asarray(returned, dtype=float))
-
-    def test_tensors_stay_as_they_are(self, torch, x):
-        for dtype in (torch.float32, torch.float64, torch.bfloat16):
-            value = anygrad.torch_function(lambda x: torch.sin(x).to(dtype))(x)
-            assert value.dtype == dtype
-            assert value.requires_grad
 
     @pytest.mark.parametrize(
         "f", [lambda x: x[0], lambda x: BUFFER.setdefault(x.device, x.clone()).copy_(x)[0]], ids=["a view", "a buffer"]
@@ -271,12 +207,10 @@ class TestWhatFReturns:
         ("returned", "message"),
         [
             (lambda torch: None, "f returned None.*return statement"),
-            (lambda torch: "text", "f returned a str"),
-            (lambda torch: [[1.0], [2.0, 3.0]], "f returned a list"),
             (lambda torch: {"loss": 1.0}, "f returned a dict"),
             (lambda torch: torch.tensor(3), r"dtype torch\.int64.*y\.to\(x\.dtype\)"),
         ],
-        ids=["None", "text", "a list", "a dict", "integers in a tensor"],
+        ids=["None", "a dict", "integers in a tensor"],
     )
     def test_no_numbers(self, torch, x, returned, message):
         with pytest.raises(TypeError, match=message):
@@ -306,17 +240,6 @@ class TestXComesBack:
         assert (lib.bits(x), x._version) == (before, version)
         assert x.grad is None
 
-    def test_what_f_raises_in_the_forward_pass(self, lib, x):
-        before = lib.bits(x)
-
-        def f(x):
-            x.mul_(2)
-            raise ArithmeticError("no convergence")
-
-        with pytest.raises(ArithmeticError, match="no convergence"):
-            anygrad.torch_function(f)(x)
-        assert lib.bits(x) == before
-
     @pytest.mark.parametrize("in_place", [True, False])
     def test_what_autograd_has_saved_is_not_stale(self, lib, torch, x, in_place):
         before = lib.bits(x)
@@ -324,13 +247,6 @@ class TestXComesBack:
         (f(x) + (x**3).sum()).backward()
         assert lib.bits(x) == before
         assert torch.allclose(x.grad, 2 * x.detach() + 3 * x.detach() ** 2, atol=1e-8)
-
-    def test_x_that_has_changed_since_the_forward_pass(self, torch, x):
-        value = anygrad.torch_function(lambda x: x.sum().item())(x)
-        with torch.no_grad():
-            x.add_(1)
-        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-            value.backward()
 
     def test_no_warning_if_only_what_is_asked_for_is_constant(self, torch, x):
         """As a row of a Jacobian is, or the sum of probabilities."""
@@ -375,11 +291,6 @@ class TestTorchFunc:
         assert torch.allclose(over_columns, a**2 * torch.sin(x).sum(dim=0))
         assert [call[0].shape for call in f.calls] == [(2,)] * 3
 
-    def test_gradients_of_samples(self, torch, x, a):
-        f = anygrad.torch_function(Counted(waves))
-        each = torch.func.vmap(torch.func.grad(f), in_dims=(0, None))(x.detach(), a.detach())
-        assert torch.allclose(each, a.detach() ** 2 * torch.cos(x.detach()), atol=1e-9)
-
     def test_jacobians_in_both_modes(self, torch, x, a):
         x, a = x.detach(), a.detach()
         exact = torch.func.jacrev(lambda x: torch.sin(x)[..., None] * torch.stack([torch.ones_like(a), a, a**2]))(x)
@@ -389,17 +300,16 @@ class TestTorchFunc:
 
 
 class TestBounds:
-    @pytest.mark.parametrize("bounds", [(0.0, 2.0), ((0.0, None), (2.0, 1.5)), (None, 2.0)], ids=str)
-    def test_f_is_not_evaluated_outside(self, lib, torch, a, bounds):
+    def test_f_is_not_evaluated_outside(self, lib, torch, a):
         x = lib.asarray(np.array([0.0, 1.0, 2.0]), "float64").requires_grad_()
 
         def f(x, a):
             assert x.max() <= 2
-            assert bounds[0] is None or x.min() >= 0
-            assert not isinstance(bounds[1], tuple) or a <= 1.5
+            assert x.min() >= 0
+            assert a <= 1.5
             return ((x - 1) ** 2).sum().item() * a.item()
 
-        anygrad.torch_function(f, bounds=bounds)(x, a).backward()
+        anygrad.torch_function(f, bounds=((0.0, None), (2.0, 1.5)))(x, a).backward()
         assert torch.allclose(x.grad, 3 * (x.detach() - 1), atol=1e-6)
         assert torch.allclose(a.grad, torch.full_like(a, 2.0), atol=1e-6)
 
@@ -421,19 +331,10 @@ def test_it_can_be_pickled(torch, x):
     assert again.__name__ == "cubes"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"scheme": 3}, "scheme is 3"),
-        ({"evaluator": anygrad.Loop}, r"write anygrad\.Loop\(\)"),
-        ({"bounds": 1}, "bounds is 1"),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), [({"bounds": 1}, "bounds is 1"), ({"f": 3}, "f comes first")])
 def test_a_wrong_option_is_an_error_at_once(lib, options, message):
     with pytest.raises(TypeError, match=message):
-        anygrad.torch_function(math.sin, **options)
-    with pytest.raises(TypeError, match="f comes first"):
-        anygrad.torch_function(3)
+        anygrad.torch_function(**{"f": math.sin} | options)
 
 
 def test_the_docstring(lib):
@@ -441,11 +342,3 @@ def test_the_docstring(lib):
     failed, attempted = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert attempted
     assert not failed
-
-
-def test_under_inference_mode(torch, x, a):
-    f = Counted(waves)
-    with torch.inference_mode(), warnings.catch_warnings():
-        value = anygrad.torch_function(f)(x, a)
-    assert not value.requires_grad
-    assert len(f.calls) == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import matplotlib
 import numpy as np
 import pytest
@@ -82,9 +80,9 @@ def test_a_curve_for_each_element_on_the_users_axes(x, options, names):
 @pytest.mark.parametrize(
     ("options", "error", "expected"),
     [
-        *[({"elements": [element]}, IndexError, "were asked for") for element in (3, -1, (0, 0), (3,))],
-        *[({"elements": given}, TypeError, "a list of integers or multi-indices") for given in (1, ["a"], [1.0])],
-        *[({"points": points}, ValueError, "^points is .*, but an integer above 1") for points in (1, 2.5, True)],
+        *[({"elements": [element]}, IndexError, "were asked for") for element in (3, (0, 0))],
+        ({"elements": ["a"]}, TypeError, "a list of integers or multi-indices"),
+        ({"points": 1}, ValueError, "^points is .*, but an integer above 1"),
         ({"scheme": anygrad.Complex()}, TypeError, "has no step to be studied"),
         ({"x": 1j}, TypeError, "x is complex, but a real one was expected"),
     ],
@@ -131,15 +129,6 @@ def test_arrows_are_the_gradient_at_the_points_of_a_grid_on_the_users_axes(direc
     assert (ax, figure.axes, other.has_data()) == (mine, [mine, other], False)
 
 
-def test_arrows_are_drawn_in_data_units_and_do_not_cover_each_other():
-    ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-2, 2), points=9)
-    [quiver] = quivers(ax)
-    _, arrows = drawn_arrows(ax)
-    assert (quiver.angles, quiver.scale_units, quiver.pivot) == ("xy", "xy", "tail")
-    distance = 0.5
-    assert 0.5 * distance < np.hypot(*(arrows / quiver.scale).T).max() < 1.5 * distance
-
-
 def test_contours_are_those_of_f():
     ax = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), contours=201)
     filled, lines = contours(ax)
@@ -148,13 +137,6 @@ def test_contours_are_those_of_f():
     assert len(lines.levels) > 5
     for level, path in zip(lines.levels, lines.get_paths(), strict=True):
         assert np.allclose([bowl(point) for point in path.vertices], level, atol=1e-3)
-
-
-def test_arrows_of_equal_length():
-    ax = anygrad.plot.gradient_field(lambda x: np.exp(5 * x[0]), (-1, 1), (-1, 1), points=5, lengths="equal")
-    _, arrows = drawn_arrows(ax)
-    assert np.allclose(np.hypot(*arrows.T), 0.5)
-    assert np.allclose(arrows[:, 1], 0, atol=1e-6)
 
 
 def test_a_pole_leaves_the_other_arrows_to_be_seen():
@@ -181,45 +163,18 @@ def test_where_f_is_not_finite_there_are_no_arrows_and_no_contours(f, tmp_path):
     ax.figure.savefig(tmp_path / "field.png")
 
 
-@pytest.mark.parametrize("value", [1.0, np.nan, np.inf])
-def test_a_constant_has_neither(value, tmp_path):
-    ax = anygrad.plot.gradient_field(lambda x: value, (-1, 1), (-1, 1), points=5, contours=5)
+def test_a_constant_has_neither(tmp_path):
+    ax = anygrad.plot.gradient_field(lambda x: np.nan, (-1, 1), (-1, 1), points=5, contours=5)
     assert not contours(ax)
     ax.figure.savefig(tmp_path / "field.png")
-
-
-def test_directions_are_seen_as_such_unless_the_axes_differ_too_much():
-    assert anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=3, contours=3).get_aspect() == 1
-    assert anygrad.plot.gradient_field(bowl, (-200, 200), (-1, 1), points=3, contours=3).get_aspect() == "auto"
-
-
-def test_a_field_by_other_evaluators_and_schemes():
-    def many(x):
-        return x[..., 0] ** 2 + 3 * x[..., 1] ** 2
-
-    tails, expected = drawn_arrows(anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5))
-    batch = anygrad.plot.gradient_field(many, (-2, 2), (-1, 1), points=5, evaluator=anygrad.Batch())
-    with ThreadPoolExecutor(2) as executor:
-        pool = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, evaluator=anygrad.Pool(executor))
-    for ax in (batch, pool):
-        assert np.array_equal(drawn_arrows(ax)[1], expected)
-        assert len(contours(ax)) == 2
-    exact = anygrad.plot.gradient_field(bowl, (-2, 2), (-1, 1), points=5, scheme=anygrad.Complex(), contours=0)
-    assert np.allclose(drawn_arrows(exact)[1], -tails * [2, 6], rtol=1e-15)
-    assert not contours(exact)
 
 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
         ({"xlim": (1, 1)}, r"xlim is \(1, 1\), but a lower and a higher number were expected"),
-        ({"ylim": (0, np.inf)}, "ylim is"),
-        ({"ylim": 3}, "ylim is 3"),
-        ({"points": 1}, "points is 1, but an integer above 1 was expected"),
-        ({"points": 2.5}, "points is 2.5"),
         ({"contours": 1}, "contours is 1, but an integer above 1 was expected, or 0 for none"),
         ({"direction": "up"}, "direction is 'up', but 'descent' or 'ascent' was expected"),
-        ({"lengths": "long"}, "lengths is 'long', but 'proportional' or 'equal' was expected"),
     ],
 )
 def test_a_field_asked_for_wrongly(wrong, expected):
@@ -237,7 +192,7 @@ def test_the_picture_of_a_check_from_the_command_line(tmp_path, monkeypatch, cap
     assert main([*words, "check.xyz"]) == 2
     shown = capsys.readouterr()
     assert shown.out.startswith("Agrees")
-    assert shown.err.startswith("anygrad: check.xyz cannot be drawn: Format 'xyz' is not supported")
+    assert shown.err.startswith("anygrad: Format 'xyz' is not supported")
 
 
 # What a check found
@@ -308,22 +263,6 @@ def test_colours_are_those_of_the_verdicts(tmp_path):
     figure.savefig(tmp_path / "check.png")
 
 
-def test_a_complex_conjugate_is_off_the_line():
-    z = np.array([1 + 2j, -3 + 1j])
-    scatter = anygrad.check_gradient(lambda z: (z**2).sum(), lambda z: 2 * z.conj(), z).plot().axes[0]
-    points = np.concatenate(list(points_of(scatter).values()))
-    assert sorted(points.tolist()) == pytest.approx(np.array([[-6, -6], [2, -2], [2, 2], [4, -4]]))
-    assert "imaginary parts" in scatter.get_title()
-
-
-def test_names_are_no_mathematics(tmp_path):
-    x = {"a$b_{$": np.ones(3), "$": np.ones(2)}
-    report = anygrad.check_gradient(lambda p: sum((a**2).sum() for a in p.values()), lambda p: p, x)
-    figure = report.plot()
-    figure.savefig(tmp_path / "check.png")
-    assert {figure.axes[i].get_title() for i in (0, 2)} == {"x['$']", "x['a$b_{$']"}
-
-
 def test_of_many_arrays_the_worst_are_drawn_and_the_others_are_counted():
     x = {f"p{i}": np.arange(1.0, 4.0) + i for i in range(9)}
     off = {"p2", "p4", "p5", "p7", "p8"}
@@ -338,46 +277,21 @@ def test_of_many_arrays_the_worst_are_drawn_and_the_others_are_counted():
     assert "the 4 worst of 9 arrays; 5 are left out (wrong: 1, agrees: 4)" in figure.get_suptitle()
 
 
-@pytest.mark.parametrize("claimed", [6.0, 4.0])
-def test_one_element_has_a_line_to_be_seen_beside(claimed):
-    scatter = anygrad.check_gradient(lambda x: x**2, claimed, 2.0).plot().axes[0]
-    (line,) = (line for line in scatter.lines if line.get_label() == "equal")
-    low, high = line.get_xdata()
-    assert low < high
-    assert np.array_equal(line.get_ydata(), line.get_xdata())
-    assert low <= 4.0 <= claimed <= high
-    left, right = scatter.get_xlim()
-    assert right - left < 3 * (high - low)
-
-
-def test_directions_are_drawn_as_one_array():
-    figure = check(directions=3).plot()
-    assert figure.axes[0].get_title() == "directions"
-    assert figure.axes[1].images[0].get_array().shape == (3, 1)
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3), (2, 0, 3)], ids=str)
-def test_an_array_without_elements_is_an_empty_map(shape, tmp_path):
-    x = {"some": np.ones(2), "none": np.zeros(shape)}
-    figure = anygrad.check_gradient(
-        lambda p: (p["some"] ** 2).sum() + p["none"].sum(),
-        lambda p: {"some": 2 * p["some"], "none": np.ones(shape)},
-        x,
-    ).plot()
-    (heat,) = (ax for ax in figure.axes if ax.get_title().startswith("x['none']:"))
-    assert np.isnan(np.ma.filled(heat.images[0].get_array(), np.nan)).all()
-    figure.savefig(tmp_path / "check.png")
-
-
 @pytest.mark.parametrize(
     ("f", "options", "x"),
     [
         (lambda x: np.nan, {"grad": lambda x: x}, np.ones(3)),
-        (lambda x: x**2, {"grad": lambda x: 2 * x}, np.array(3.0)),
+        (lambda x: x**2, {"grad": lambda x: 3 * x}, np.array(3.0)),
+        (lambda z: (z**2).sum(), {"grad": lambda z: 2 * z.conj()}, np.array([1 + 2j, -3 + 1j])),
         (lambda x: (x**2).sum(), {"grad": None, "hess": lambda x: 2 * np.eye(2)}, np.ones(2)),
+        (lambda x: (x**2).sum(), {"grad": lambda x: 2 * x, "directions": 3}, np.ones(5)),
+        (
+            lambda p: sum((a**2).sum() for a in p.values()),
+            {"grad": lambda p: p},
+            {"a$b_{$": np.ones(3), "$": np.ones((2, 0)), "none": np.ones(0)},
+        ),
     ],
-    ids=["nothing finite", "one number", "a Hessian"],
+    ids=["nothing finite", "one number", "complex", "a Hessian", "directions", "empty arrays, names like mathematics"],
 )
 def test_every_report_can_be_drawn(f, options, x, tmp_path):
     anygrad.check_gradient(f, x=x, **options).plot().savefig(tmp_path / "check.png")

@@ -38,38 +38,21 @@ def test_every_operator_as_by_loop(lib, threads, name):
     require_equal(lib, name, anygrad.Pool(threads))
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 9, 10, 11, None])
-def test_every_boundary_of_chunks(threads, chunk):
-    x = np.linspace(1, 2, 5)  # 10 points
-    expected = anygrad.numerical_gradient(np.prod, x)
-    assert np.array_equal(anygrad.numerical_gradient(np.prod, x, evaluator=anygrad.Pool(threads, chunk)), expected)
-
-
-@pytest.mark.parametrize("chunk", [1, 7, None])
-def test_functions_like_map(chunk):
+def test_functions_like_map():
     x = np.linspace(1, 2, 50)
     expected = anygrad.numerical_gradient(np.prod, x)
     with multiprocessing.pool.ThreadPool(2) as pool:
-        for mapping in (map, pool.map, pool.imap):
-            evaluator = anygrad.Pool(mapping, chunk)
-            assert np.array_equal(anygrad.numerical_gradient(np.prod, x, evaluator=evaluator), expected)
+        for mapping in (map, pool.map, pool.imap_unordered):
+            for chunk in (7, None):
+                evaluator = anygrad.Pool(mapping, chunk)
+                assert np.array_equal(anygrad.numerical_gradient(np.prod, x, evaluator=evaluator), expected)
 
 
-@pytest.mark.parametrize(
-    "mixed_up",
-    [
-        lambda f, items: [f(item) for item in items][::-1],
-        lambda f, items: [f(item) for item in items][:-1],
-        lambda f, items: None,
-        lambda f, items: {item: f(item) for item in items},
-    ],
-    ids=["in another order", "one too few", "nothing", "a dictionary"],
-)
-def test_a_function_like_map_has_to_keep_the_order(mixed_up):
+def test_a_function_like_map_has_to_return_everything():
     pytest.importorskip("cloudpickle")
-    x = np.array([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="imap instead of imap_unordered"):
-        anygrad.numerical_gradient(lambda x: (x**2).sum(), x, evaluator=anygrad.Pool(mixed_up, chunk=2))
+    evaluator = anygrad.Pool(lambda f, items: [f(item) for item in items][:-1], chunk=2)
+    with pytest.raises(ValueError, match="did not return one result for each item"):
+        anygrad.numerical_gradient(np.prod, np.ones(3), evaluator=evaluator)
 
 
 def test_no_two_calls_have_the_same_x(threads):
@@ -102,24 +85,6 @@ def test_threads_work_side_by_side(threads):
     anygrad.numerical_gradient(f, np.zeros(6), evaluator=anygrad.Pool(threads, chunk=1))
 
 
-def test_values_come_as_they_are_known(threads):
-    release = threading.Event()
-    told = []
-
-    def f(x):
-        if x[0] > 0:
-            assert release.wait(20)
-        return x.sum()
-
-    def progress(done, total):
-        told.append(done)
-        if done == 5:  # all but the one that waits
-            release.set()
-
-    anygrad.numerical_gradient(f, np.zeros(3), evaluator=anygrad.Pool(threads, chunk=1), progress=progress)
-    assert told == [1, 2, 3, 4, 5, 6]
-
-
 @pytest.mark.parametrize("action", ["raise", "ignore", "call"])
 def test_f_runs_under_the_callers_error_settings(threads, action):
     told = []
@@ -141,15 +106,6 @@ def test_threads_are_given_copies(threads):
     with pytest.warns(anygrad.ConstantFunctionWarning, match="closure") as caught:
         anygrad.numerical_gradient(lambda _: w @ w, w, evaluator=anygrad.Pool(threads))
     assert caught[0].filename == __file__
-
-
-def test_functions_that_modify_their_argument(threads):
-    def f(x):
-        x *= 2
-        return x.sum()
-
-    with pytest.raises(ValueError, match="modifies its argument"):
-        anygrad.numerical_gradient(f, np.ones(5), evaluator=anygrad.Pool(threads))
 
 
 @NOT_LAZY
@@ -213,17 +169,14 @@ def test_lazy_arrays_are_refused(lib, threads):
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({}, TypeError, r"executor is None, but .* number of processes, as in Pool\(4\)"),
-        ({"executor": True}, TypeError, "executor is True"),
+        ({}, TypeError, r"executor is None and restart is None, .* number of processes, as in Pool\(4\)"),
         ({"executor": 0}, ValueError, "executor is 0, but an integer of 1 or more"),
-        ({"executor": ThreadPoolExecutor}, TypeError, r"the class ThreadPoolExecutor.*write ThreadPoolExecutor\(\)"),
-        ({"executor": IsAPool()}, TypeError, r"write Pool\(pool\.map\)"),
-        ({"restart": 4}, TypeError, r"restart is 4, .*write Pool\(restart=lambda: "),
-        ({"restart": Executor()}, TypeError, r"restart is .*write Pool\(restart=lambda: "),
-        ({"executor": 2, "chunk": 0}, ValueError, "chunk is 0, but an integer"),
+        ({"executor": ThreadPoolExecutor}, TypeError, r"executor is <class .*ThreadPoolExecutor"),
+        ({"executor": IsAPool()}, TypeError, r"as in Pool\(pool\.map\)"),
+        ({"restart": 4.0}, TypeError, r"restart is 4.0, .*Pool\(restart=lambda: "),
+        ({"executor": 4, "restart": map}, TypeError, "executor is 4 and restart is <class 'map'>"),
         ({"executor": 2, "chunk": 1.5}, ValueError, "chunk is 1.5, but an integer"),
         ({"executor": 2, "retries": -1}, ValueError, "retries is -1, but an integer"),
-        ({"executor": 2, "retries": None}, ValueError, "retries is None, but an integer"),
         ({"executor": 2, "on_error": "skip"}, ValueError, "on_error must be 'raise' or 'nan'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -233,42 +186,15 @@ def test_a_wrong_option_is_an_error_at_once(options, error, match):
         anygrad.Pool(**options)
 
 
-def test_a_restart_that_makes_no_executor():
-    with pytest.raises(TypeError, match="restart returned 4, but an executor was expected"):
-        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(restart=lambda: 4))
-
-
-@pytest.mark.parametrize(
-    ("evaluator", "match"),
-    [
-        (anygrad.Pool, r"class Pool.*write anygrad\.Pool\(8\), for 8 processes"),
-        (anygrad.Journal, r"class Journal.*write anygrad\.Journal\(path\)"),
-        (anygrad.Batch, r"class Batch.*write anygrad\.Batch\(\)"),
-        (8, r"write anygrad\.Pool\(8\), for 8 processes"),
-        (map, r"write anygrad\.Pool\(map\)"),
-        (Executor(), r"write anygrad\.Pool\(executor\)"),
-        (Executor().map, r"write anygrad\.Pool\(executor\.map\)"),
-        (IsAPool(), r"write anygrad\.Pool\(pool\.map\)"),
-        ("pool", r"'pool', but an evaluator such as"),
-    ],
-    ids=["Pool", "Journal", "Batch", "number", "map", "executor", "map of executor", "pool of multiprocessing", "word"],
-)
-def test_what_is_for_a_pool_in_place_of_one(evaluator, match):
-    with pytest.raises(TypeError, match=match):
-        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=evaluator)
-
-
-def test_an_executor_that_cannot_be_used_any_more():
-    executor = ThreadPoolExecutor(1)
-    executor.shutdown()
-    with pytest.raises(RuntimeError, match="after shutdown"):
-        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
+def test_a_number_in_place_of_a_pool():
+    with pytest.raises(TypeError, match=r"write anygrad\.Pool\(8\), for 8 processes"):
+        anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=8)
 
 
 def test_threads_whose_initializer_fails():
     with (
         ThreadPoolExecutor(1, initializer=lambda: 1 // 0) as executor,
-        pytest.raises(RuntimeError, match=r"No worker has answered at all: look for an initializer that fails"),
+        pytest.raises(RuntimeError, match="or at its start: of an initializer"),
     ):
         anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
 
@@ -285,7 +211,9 @@ def test_forked_processes_are_not_for_jax(lib):
 @pytest.mark.parametrize(("missing", "executor"), [("loky", 2), ("cloudpickle", Executor())])
 def test_what_is_not_installed(monkeypatch, missing, executor):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=rf"{missing}, which is not installed: write pip install '.\[pool\]'"):
+    with pytest.raises(
+        ImportError, match=rf"{missing} for processes, which is not installed: write pip install '.\[pool\]'"
+    ):
         anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
 
 
@@ -293,58 +221,58 @@ class Deadly(Executor):
     """A worker in this process, which dies as often as it is told to when f is to be evaluated at a point."""
 
     _max_workers = 2
-    made = 0
 
-    def __init__(self, element, times, *, left=None):
-        type(self).made += 1
-        self.element = element
-        self.left = [times] if left is None else left
+    def __init__(self, element, left):
+        self.element, self.left = element, left
         self.broken = self.ended = False
-        self.waiting = []
 
-    def another(self):
-        return type(self)(self.element, 0, left=self.left)
-
-    def submit(self, fn, /, *args):
-        task = args[-1]
+    def submit(self, job):
+        task = job.args[-1]
         if self.broken:
             raise BrokenExecutor("gone")
         future = Future()
-        if self.left[0] > 0 and self.element in task.points.each:
+        if self.left[0] and self.element in task.points.each:
             self.left[0] -= 1
             self.broken = True
             future.set_exception(BrokenExecutor("killed"))
         else:
-            future.set_result(fn(*args))
+            future.set_result(job())
         return future
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         self.ended = True
 
 
-@pytest.mark.parametrize("element", [0, 3, 5])
-@pytest.mark.parametrize("times", [0, 1, 2, 3])
+@pytest.mark.parametrize("element", [0, 5])
+@pytest.mark.parametrize("times", [0, 2, 3])
 @pytest.mark.parametrize("chunk", [1, 4, None])
 def test_tasks_whose_worker_has_died_are_sent_again(element, times, chunk):
-    made = [Deadly(element, times)]
+    made, left = [], [times]
 
     def restart():
-        made.append(made[-1].another())
+        made.append(Deadly(element, left))
         return made[-1]
 
-    x = np.linspace(1, 2, 6)
-    pool = anygrad.Pool(made[0], chunk=chunk, restart=restart)
+    x, pool = np.linspace(1, 2, 6), anygrad.Pool(restart=restart, chunk=chunk)
     if times < 3:
         result = anygrad.numerical_gradient(np.prod, x, evaluator=pool, full_output=True)
         assert np.array_equal(result.value, anygrad.numerical_gradient(np.prod, x))
         assert result.ncalls == 12
     else:
         named = "" if chunk is None else rf"x\[{element}\] = "  # of many points in flight, the first few are named
-        with pytest.raises(RuntimeError, match=rf"died .* 3 times while f was evaluated with .*{named}"):
+        with pytest.raises(RuntimeError, match=rf"died .* while f was evaluated with .*{named}"):
             anygrad.numerical_gradient(np.prod, x, evaluator=pool)
     assert len(made) == min(times, 2) + 1
-    assert not made[0].ended  # the user's
-    assert all(executor.ended for executor in made[1:])
+    assert all(executor.ended for executor in made)
+
+
+def test_a_broken_executor_of_the_users_is_an_error_with_the_remedies():
+    executor = Deadly(3, [1])
+    with pytest.raises(
+        RuntimeError, match=r"x\[3\] = 1.*Pool\(restart=lambda: Deadly\(\.\.\.\)\).*Journal\(path, Pool"
+    ):
+        anygrad.numerical_gradient(np.prod, np.ones(6), evaluator=anygrad.Pool(executor, chunk=1))
+    assert not executor.ended
 
 
 class Lazy(Executor):
@@ -355,10 +283,10 @@ class Lazy(Executor):
     def __init__(self):
         self.futures = []
 
-    def submit(self, fn, /, *args):
+    def submit(self, job):
         future = Future()
         if not self.futures:
-            future.set_result(fn(*args))
+            future.set_result(job())
         self.futures.append(future)
         return future
 
@@ -370,44 +298,30 @@ def test_an_exception_cancels_the_tasks_that_are_in_flight():
     assert [future.cancelled() for future in executor.futures] == [False, True, True, True]
 
 
-class Failing(Executor):
-    """Calls what it is given, and fails itself at the answer to the third task."""
+class Losing(Executor):
+    """Fails at the answer to the third task as Dask does where a worker dies as the answer comes."""
 
     _max_workers = 2
+    calls = 0
 
-    def __init__(self, fail):
-        self.fail = fail
-        self.calls = 0
-
-    def submit(self, fn, /, *args):
+    def submit(self, job):
         future, self.calls = Future(), self.calls + 1
-        answer = fn(*args)
+        answer = job()
         try:
             if self.calls == 3:
-                self.fail(answer)
+                _cascade_future(answer)
             future.set_result(answer)
-        except Exception as error:
+        except ValueError as error:
             future.set_exception(error)
         return future
 
 
 def _cascade_future(answer):
-    """Fail as Dask does: it takes an answer for an exception, if the worker dies as the answer comes."""
     _, _, _ = answer
 
 
-def failing(answer):
-    raise TypeError("of its own")
-
-
-@pytest.mark.parametrize("fail", [_cascade_future, failing], ids=["an answer that Dask loses", "any other"])
-def test_what_the_executor_raises_is_raised_unless_it_has_lost_an_answer(fail):
-    executor, x = Failing(fail), np.linspace(1, 2, 6)
-    pool = anygrad.Pool(executor, chunk=1)
-    if fail is failing:
-        with pytest.raises(TypeError, match="of its own"):
-            anygrad.numerical_gradient(np.prod, x, evaluator=pool)
-        return
-    gradient = anygrad.numerical_gradient(np.prod, x, evaluator=pool)
+def test_an_answer_that_dask_has_lost_is_asked_for_again():
+    executor, x = Losing(), np.linspace(1, 2, 6)
+    gradient = anygrad.numerical_gradient(np.prod, x, evaluator=anygrad.Pool(executor, chunk=1))
     assert np.array_equal(gradient, anygrad.numerical_gradient(np.prod, x))
     assert executor.calls == 13

@@ -82,7 +82,7 @@ def test_stencils_of_too_many_points_are_refused(scheme):
 
 def test_schemes_are_values():
     assert anygrad.Central(order=4) == anygrad.Central(order=4)
-    assert repr(anygrad.Central(order=4)) == "Central(order=4, step=None, noise=None)"
+    assert repr(anygrad.Central(order=4)) == "Central(order=4, step=None, noise=None, rel_step=None)"
     assert repr(anygrad.Loop()) == "Loop(in_place=True, graph=False, on_error='raise')"
     with pytest.raises(FrozenInstanceError):
         anygrad.Central().order = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_the_calls_of_f(pattern, groups):
     # Two for each group, two for the random direction; and f(x) where there is nothing else to learn f's shape from.
     assert calls == result.ncalls == result.npoints == 2 * groups + 2 + (not groups)
     assert result.value.nnz == np.count_nonzero(pattern)
-    assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-8, atol=1e-8)
+    assert np.allclose(result.value.toarray(), jacobian(x), rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
@@ -159,7 +160,7 @@ def test_a_pattern_is_detected_in_every_library_and_dtype(lib, dtype):
     got = dense(lib, result.value)
     assert np.array_equal(got != 0, want != 0)
     assert np.max(np.abs(got - want)) < {"float16": 0.05, "bfloat16": 0.3, "float32": 1e-3}.get(dtype, 1e-8)
-    assert result.ncalls < 40
+    assert result.ncalls < 48  # float16 hides some entries at the first point, so that the second one is searched too
 
 
 def test_the_result_is_a_sparse_array_of_the_library(lib):
@@ -380,10 +381,17 @@ def test_nothing_is_detected_in_lazy_arrays(lib):
         anygrad.jacobian(lambda x: x, lib.asarray(np.ones(2), "float32"), sparsity="detect")
 
 
-@pytest.mark.parametrize("library", ["networkx", "scipy.sparse"])
-def test_what_is_not_installed_is_named(library, monkeypatch):
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ImportError, match=rf"{library} is not installed: write pip install '\.\[sparse\]'"):
+@pytest.mark.libraries(lambda lib: lib.name == "jax")
+def test_inside_jit(lib):
+    import jax
+
+    jacobian = jax.jit(lambda x: anygrad.jacobian(lambda x: x**2, x, sparsity=np.eye(3)))(lib.xp.arange(3.0))
+    assert np.allclose(jacobian.todense(), np.diag([0, 2, 4]), atol=1e-2)
+
+
+def test_what_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    with pytest.raises(ImportError, match=r"SciPy, which is not installed: write pip install '\.\[sparse\]'"):
         anygrad.jacobian(lambda x: x, np.ones(2), sparsity=np.eye(2))
 
 
@@ -400,3 +408,61 @@ def test_what_is_no_number_is_no_zero_that_was_detected(f, x):
         found = anygrad.jacobian(f, np.array(x), sparsity="detect").toarray()
         assert np.array_equal(found, anygrad.jacobian(f, np.array(x)), equal_nan=True)
         assert np.isnan(found).any(axis=1).tolist() == [not np.isfinite(value) for value in f(np.array(x))]
+
+
+# --- patterns that are made once ----------------------------------------------------------------------------------
+
+
+def tridiagonal(n):
+    return sp.diags_array([np.ones(n - 1), np.ones(n), np.ones(n - 1)], offsets=[-1, 0, 1])
+
+
+def shuffled(pattern, seed=0):
+    order = np.random.default_rng(seed).permutation(pattern.shape[0])
+    return sp.csr_array(pattern)[order][:, order]
+
+
+def tree(n):
+    """An entry for each node of a binary tree, and one for its parent."""
+    nodes = np.arange(1, n)
+    rows, columns = np.concatenate([nodes, nodes]), np.concatenate([nodes, (nodes - 1) // 2])
+    return sp.coo_array((np.ones(rows.size), (rows, columns)), shape=(n, n))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        (tridiagonal(10_000), 3),
+        (shuffled(tridiagonal(10_000)), 3),
+        (shuffled(sp.block_diag([np.ones((4, 4))] * 100)), 4),
+        (shuffled(tree(1000)), 2),
+        (np.ones((3, 50)), 50),
+        (np.zeros((3, 50)), 0),
+    ],
+    ids=["tridiagonal", "shuffled", "blocks", "tree", "full", "empty"],
+)
+def test_columns_are_in_as_few_groups_as_there_can_be(pattern, count):
+    made = anygrad.sparsity(pattern)
+    assert f"columns in {count} groups" in repr(made)
+    for row in range(0, pattern.shape[0], 97):
+        groups = made.groups[made.columns[made.rows == row]]
+        assert len(set(groups.tolist())) == len(groups)
+
+
+def test_a_pattern_that_is_made_once_serves_many_calls(lib):
+    x = lib.asarray(np.linspace(1, 2, 20), "float32")
+    pattern = anygrad.sparsity(np.eye(20) + np.eye(20, k=1))
+    for sparsity in (pattern, pickle.loads(pickle.dumps(pattern))):
+        found = anygrad.jacobian(lambda x: x**2, x, sparsity=sparsity, full_output=True)
+        expected = anygrad.jacobian(lambda x: x**2, x, sparsity=np.eye(20) + np.eye(20, k=1), full_output=True)
+        assert found.ncalls == expected.ncalls
+        assert np.array_equal(dense(lib, found.value), dense(lib, expected.value))
+
+
+def test_a_pattern_of_another_x():
+    with pytest.raises(ValueError, match=r"sparsity has the shape \(3, 3\), but x has 2 elements"):
+        anygrad.jacobian(lambda x: x, np.ones(2), sparsity=anygrad.sparsity(np.eye(3)))
+    with pytest.raises(ValueError, match=r"sparsity has the shape \(3,\): a pattern has a row"):
+        anygrad.sparsity(np.ones(3))
+    with pytest.raises(TypeError, match="sparsity is 'detect', but a SciPy sparse array"):
+        anygrad.sparsity("detect")

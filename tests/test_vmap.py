@@ -61,9 +61,6 @@ def test_what_is_no_number_is_told_as_by_the_loop(lib):
     returning = (
         lambda x: None,
         lambda x: x * 2,
-        lambda x: x[:2],
-        lambda x: {"a": total(x)},
-        lambda x: (total(x), 2.0),
         lambda x: (total(x), x),
         lambda x: (total(x), "text"),
     )
@@ -73,25 +70,6 @@ def test_what_is_no_number_is_told_as_by_the_loop(lib):
         with pytest.raises(of_loop.type) as caught:
             anygrad.numerical_gradient(f, x, evaluator=Vmap())
         assert str(caught.value).partition("(")[0] == str(of_loop.value).partition("(")[0]
-
-
-@vectorised
-def test_an_error_of_fs_own_is_its_own(lib):
-    def f(x):
-        raise ValueError("mine")
-
-    with pytest.raises(ValueError, match="mine"):
-        anygrad.numerical_gradient(f, array(lib, 1.0), evaluator=Vmap())
-
-
-@vectorised
-def test_numbers_and_constants(lib):
-    x = array(lib, 1.0, 2.0)
-    with pytest.warns(anygrad.ConstantFunctionWarning):
-        assert np.all(lib.numpy(anygrad.numerical_gradient(lambda x: 1.5, x, evaluator=Vmap())) == 0)
-    value = anygrad.jacobian(lambda x: {"a": x[0] ** 2, "b": 2.0}, x, evaluator=Vmap())
-    assert np.allclose(lib.numpy(value["a"]), [2, 0], atol=0.01)
-    assert np.all(lib.numpy(value["b"]) == 0)
 
 
 @vectorised
@@ -123,9 +101,7 @@ def test_a_closure_over_what_changes(lib):
 def test_what_is_compiled_already_is_traced_once(lib):
     import jax
 
-    from anygrad.backends.jax import _compiled
-
-    traced, known = [], _compiled.cache_info().hits
+    traced = []
 
     @jax.jit
     def f(x):
@@ -143,7 +119,6 @@ def test_what_is_compiled_already_is_traced_once(lib):
             value = anygrad.numerical_gradient(f, x * factor, evaluator=evaluator)
             assert np.allclose(value, 2 * factor * np.arange(1, 5), atol=0.03)
     assert len(traced) == 1
-    assert _compiled.cache_info().hits - known >= 3
     traced.clear()
     for _ in range(2):
         value, aux = anygrad.jacobian(vector, x, evaluator=Vmap(), has_aux=True)
@@ -175,22 +150,12 @@ def test_a_compiled_method_of_what_changes(lib):
 
     model = Model(1.0)
 
-    class Counting:
-        """Looks like what is compiled, and is not."""
-
-        lower = trace = __hash__ = None
-        calls = 0.0
-
-        def __call__(self, x):
-            return model.factor * lib.xp.sum(x**2)
-
     for model.factor in (1.0, 10.0):
-        for f in model.loss, Counting():
-            for wide in False, True:
-                with jax.enable_x64(wide):
-                    x = jax.numpy.asarray([1.0, 2.0], dtype="float64" if wide else "float32")
-                    value = anygrad.numerical_gradient(f, x, evaluator=Vmap())
-                    assert np.allclose(value, model.factor * np.array([2, 4]), rtol=1e-2)
+        for wide in False, True:
+            with jax.enable_x64(wide):
+                x = jax.numpy.asarray([1.0, 2.0], dtype="float64" if wide else "float32")
+                value = anygrad.numerical_gradient(model.loss, x, evaluator=Vmap())
+                assert np.allclose(value, model.factor * np.array([2, 4]), rtol=1e-2)
 
 
 @jax_alone

@@ -1,5 +1,5 @@
 """Backends: which array library holds the numbers."""
 
-from anygrad.backends.base import Backend, Memory, Points, load, names, resolve
+from anygrad.backends.base import Backend, Memory, Points, load, resolve
 
-__all__ = ["Backend", "Memory", "Points", "load", "names", "resolve"]
+__all__ = ["Backend", "Memory", "Points", "load", "resolve"]

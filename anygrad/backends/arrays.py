@@ -19,15 +19,11 @@ Elements: TypeAlias = range | Indices
 
 
 def extent(start: int, shape: Sequence[int], strides: Sequence[int], itemsize: int) -> tuple[int, int]:
-    """Return the first byte of an array and the one behind its last; nothing for an empty array."""
+    """Return the first byte of an array and the one behind its last; the same for an empty array."""
     if not all(shape):
         return start, start
-    low = high = 0
-    for length, stride in zip(shape, strides, strict=True):
-        if stride < 0:
-            low += stride * (length - 1)
-        else:
-            high += stride * (length - 1)
+    reaches = [stride * (length - 1) for length, stride in zip(shape, strides, strict=True)]
+    low, high = sum(min(reach, 0) for reach in reaches), sum(max(reach, 0) for reach in reaches)
     return start + low, start + high + itemsize
 
 
@@ -35,7 +31,7 @@ def overlapping(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1)
     """Return whether two elements of an array may share memory, as in broadcast and expanded arrays.
 
     Transposes, slices and diagonals of an ordinary array never do: from the smallest stride up, each axis steps
-    beyond all that the axes before it reach. Strides are in units of which an element has ``itemsize``.
+    beyond everything that the axes before it reach. An element is ``itemsize`` units of the strides long.
     """
     reach = itemsize - 1
     for stride, length in sorted((abs(stride), length) for stride, length in zip(strides, shape, strict=True)):
@@ -82,14 +78,11 @@ def complex_dtype(xp: Namespace, real: Any) -> Any:
     return xp.result_type(real, xp.complex64)
 
 
-def composed(real: Array, imag: Array) -> Array:
-    """Return real + i imag in pure array API. A non-finite imaginary part makes the real one NaN."""
-    return real + imag * 1j
+def composed(xp: Namespace, real: Array, imag: Array) -> Array:
+    """Return real + i imag, for libraries whose arrays let their parts be assigned.
 
-
-def composed_by_assignment(real: Array, imag: Array) -> Array:
-    """Return real + i imag, exact everywhere, for libraries whose arrays let their parts be assigned."""
-    xp = array_namespace(real)
+    Unlike the sum, this is exact where a part is not finite.
+    """
     numbers = xp.empty_like(real, dtype=complex_dtype(xp, real.dtype))
     numbers.real = real
     numbers.imag = imag
@@ -110,7 +103,7 @@ def wide_copy(x: Array) -> Array:
 
 
 def index_array(x: Array, elements: Iterable[int]) -> Array:
-    if is_dask_array(x):  # which are known, so that Dask need not find out what is taken
+    if is_dask_array(x):  # indices of NumPy's tell Dask at once what is taken
         return np.asarray(elements, dtype=np.int64)
     xp = array_namespace(x)
     # JAX may have no int64.
@@ -121,7 +114,7 @@ def index_array(x: Array, elements: Iterable[int]) -> Array:
 
 
 def reshaped(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
-    """Reshape. Dask cannot do that to an empty array, of which there is nothing to keep."""
+    """Reshape an array. Dask cannot reshape an empty one, so that is made anew."""
     return xp.reshape(x, shape) if math.prod(shape) else xp.zeros(shape, dtype=x.dtype, device=device(x))
 
 

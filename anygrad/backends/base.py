@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,18 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array, Namespace
-from anygrad.backends.arrays import Elements, Indices, complex_copy, dense, wide_copy
-from anygrad.backends.codec import composed, overlaid
+from anygrad.backends.arrays import Elements, Indices, complex_copy, composed, dense, reshaped, wide_copy
 
 Function: TypeAlias = Callable[[Any], Any]
 Read: TypeAlias = Callable[[Any], Any]
 
-_NO_CONTEXT: AbstractContextManager[object] = nullcontext()
-
-# How many times to try to restore x: a signal handler may interrupt any attempt.
+# How often restoring x is tried: a signal handler may interrupt any attempt.
 _PATIENCE = 10_000
 
-# From the package in which an array's type is defined to the module here that knows it. All others are generic.
+# The module here for each package that defines a type of arrays. All other arrays are generic.
 _MODULES = {
     "numpy": "numpy",
     "torch": "torch",
@@ -38,37 +36,28 @@ _GENERIC = "generic"
 
 @dataclass(eq=False)
 class Points:
-    """Points at which f is to be evaluated: x with some of its elements set to other numbers.
+    """Points at which f is to be evaluated: x with some of its elements set to other numbers."""
 
-    Attributes
-    ----------
-    elements
-        The elements that are set, group after group. A group has ``width`` elements and is shared by ``repeat``
-        consecutive points.
-    numbers
-        What they are set to, a working array (k, width) with a row for each of the k points.
-    part
-        Which part of the elements is set: 0 the real part, 1 the imaginary part, None the number itself.
-    repeat
-        How many consecutive points set the same elements.
-    """
-
+    # The elements that are set, group after group. A group has ``width`` elements.
     elements: Elements
+    # Their new values, a working array (k, width) with a row for each of the k points.
     numbers: Array
+    # Which part of the elements is set: 0 the real part, 1 the imaginary part, None the number itself.
     part: int | None = None
+    # How many consecutive points set the same group.
     repeat: int = 1
 
     @classmethod
     def of(
         cls, xp: Namespace, elements: Elements, levels: Sequence[Array], part: int | None = None, width: int = 1
     ) -> Points:
-        """Return the points at which groups of elements are set to each of their levels, (m, width), in turn."""
+        """Return the points at which groups of elements are set to one level, (m, width), after the other."""
         if len(levels) == 1:
             return cls(elements, levels[0], part)
-        # All levels of a group come before the next group, as in the book's loop. Dask cannot split an axis that it has
-        # joined, and NumPy's stack takes longer than its concat.
+        # All levels of a group come before the next group, as in the book's loop. NumPy's concat is faster than its
+        # stack, but Dask cannot split an axis that it has joined.
         table = xp.concat(levels, axis=1) if width == 1 else xp.stack(levels, axis=1)
-        # The method takes a fifth of the time of NumPy's function.
+        # NumPy's method takes a fifth of the time of its function.
         numbers = table.reshape((-1, width)) if hasattr(table, "reshape") else xp.reshape(table, (-1, width))
         return cls(elements, numbers, part, len(levels))
 
@@ -94,10 +83,10 @@ class Points:
         elements = self.elements[first * width : last * width]
         if last - first <= 1:
             return Points(elements, numbers, self.part, max(1, stop - start))
+        groups = Points(elements, numbers, self.part, repeat)
         if start % repeat == stop % repeat == 0:
-            return Points(elements, numbers, self.part, repeat)
-        groups = np.asarray(elements, dtype=np.intp).reshape(-1, width)
-        own = groups[np.arange(start, stop) // repeat - first]
+            return groups
+        own = groups.each[start - first * repeat : stop - first * repeat]
         return Points(own.reshape(-1), numbers, self.part)
 
 
@@ -108,27 +97,26 @@ class Memory:
     (complex128) or wider wherever the device has it, on the host or on x's device.
     """
 
-    array: Array  # the array that f is given: the caller's own x, or a private copy
-    # The number of elements, and the bytes that they take.
+    array: Array  # the argument of f: the caller's own x, or a private copy
     size: int
     nbytes: int
     xp: Namespace = np  # the array API namespace of the working arrays
-    # Spacing at 1, and smallest positive number, of x's dtype.
+    # The spacing at 1 and the smallest positive number of x's dtype.
     eps: float
     tiny: float
     block: int  # how many elements are best handled at a time
     chunk_bytes: int  # how many bytes of points are best given to an f that takes many at a time
     backend: Backend
-    # The number of elements in what f is given, if that is one row of ``array``; None if it is all of it.
+    # The number of elements in a row, if f is given one row of ``array`` at a time.
     row: int | None = None
-    # Whether ``array`` is the caller's own, written in place, so that f sees the perturbation through a closure too.
+    # Whether ``array`` is the caller's own, so that f sees the perturbation through a closure too.
     in_place: bool = False
     lazy: bool = False  # whether values cannot be looked at, as those of lazy and traced arrays
     complex: bool = False
     cells: Any = None  # ``cells[key] = number`` writes one element; None where arrays are immutable
-    plain: frozenset[type] = frozenset()  # types of results of f that need not be read
-    # Whether f has been called with a perturbed argument, after which that is compared with what it should be; and the
-    # type of what it returned, if that is a plain one.
+    plain: frozenset[type] = frozenset()  # types of f's results that are kept as they are
+    # Whether the argument has been compared with what it should be after a first call of f, and the type of what f
+    # returned then, if it is a plain one.
     looked_at: bool = False
     kind: type | None = None
     # How many values had been read when the last evaluation was interrupted.
@@ -136,30 +124,44 @@ class Memory:
 
     @property
     def parts(self) -> list[tuple[Memory, slice]]:
-        """The memories of single arrays, and which elements theirs are."""
+        """The memories of single arrays, and the positions of their elements in this one."""
         return [(self, slice(0, self.size))]
 
-    # Numbers: those of a memory that is computed with in NumPy, unless it says otherwise
+    # Numbers. The defaults are for working arrays of NumPy's.
 
     def elements(self, elements: Elements) -> Array:
         """Return the original elements, a working array of one dimension."""
         raise NotImplementedError
 
     def round(self, elements: Elements, numbers: Array) -> Array:
-        """Round real working numbers, one or a row of them for each of the elements, to x's dtype and back."""
+        """Round real working numbers to x's dtype and back: a number or a row of them for each of the elements."""
         raise NotImplementedError
 
     def spread(self, value: object, name: str) -> Array:
-        """Return a number, or an array that can be broadcast to x's shape, as a working number for each element."""
+        """Return a working number for each element, from one number or an array that can be broadcast to x's shape."""
         raise NotImplementedError
 
     def overlay(self, indices: Array, numbers: Array) -> Array:
-        """Return all elements, with numbers in the places of an integer array of ``xp``."""
-        return overlaid(self.elements(range(self.size)), indices, numbers)
+        """Return all elements, with numbers in the places of an integer array of ``xp``.
+
+        Where the numbers are real, so are the elements: their real parts.
+        """
+        own, xp = self.elements(range(self.size)), self.xp
+        if self.complex and xp.isdtype(numbers.dtype, "real floating"):
+            own = xp.real(own)
+        return self.put(xp.astype(own, numbers.dtype, copy=True), indices, numbers)
+
+    def put(self, flat: Array, where: Any, numbers: Array) -> Array:
+        """Return an array of one dimension with numbers in some places: ``flat`` itself, if it can be written.
+
+        The places are a slice, or an integer array as `index_array` makes it.
+        """
+        flat[where] = numbers
+        return flat
 
     def compose(self, real: Array, imag: Array) -> Array:
         """Return complex working numbers from their parts."""
-        return composed(real, imag)
+        return composed(self.xp, real, imag)
 
     def index_array(self, elements: Iterable[int]) -> Array:
         """Return elements as an integer array of ``xp``."""
@@ -186,7 +188,7 @@ class Memory:
         return not self.lazy and bool(self.xp.all(mask))
 
     def narrow(self, numbers: Array) -> Array:
-        """Return working numbers rounded to x's dtype, where that is a dtype of ``xp``: `assemble` takes these too."""
+        """Return working numbers in x's dtype, if ``xp`` has it, to save memory until they are assembled."""
         return numbers
 
     def assemble(self, blocks: Sequence[Array], shape: Sequence[int]) -> Array:
@@ -199,11 +201,11 @@ class Memory:
     # Evaluation
 
     def evaluate(self, f: Callable[[Any], Any], points: Points, *, vector: bool = False) -> Array:
-        """Call f at one point after the other; return its values, (k,), or (k, p) of a list of arrays.
+        """Call f at one point after the other; return its values, (k,), or (k, p) if f returns a list of arrays.
 
-        x is put back whatever f raises. Values are read before the next write, as f may return a view of x. What an
-        element holds is read when it is visited, and put back afterwards: whatever f has written to other elements is
-        still there at the end, and noticed.
+        x is put back whatever f raises. Values are read before the next write, as f may return a view of x. An element
+        is read when it is visited, and only that element is put back: anything that f has written to others is still
+        there at the end, and noticed.
         """
         count, width = points.numbers.shape
         results = self.results(count)
@@ -239,73 +241,113 @@ class Memory:
         """Return a new array of x's library that holds the points along a leading axis."""
         raise NotImplementedError
 
+    def placed(self, points: Points) -> tuple[Array, Array]:
+        """Return places in the flat memory of a table of points, and the numbers to write there, in x's dtype."""
+        each, length = points.each, self.row or self.size
+        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
+        numbers = self.rounded(each.reshape(-1), points.part, self.xp.reshape(points.numbers, (-1,)))
+        return self.index_array(places.reshape(-1)), numbers
+
+    def placed_by_slices(self, points: Points) -> list[tuple[slice | Array, Array]]:
+        """Return the same in pieces: where single elements follow each other, the places are slices."""
+        elements, part, repeat, size = points.elements, points.part, points.repeat, self.size
+        count, width = points.numbers.shape
+        if not (count and width):
+            return []
+        if width > 1 or not isinstance(elements, range) or self.row is not None:
+            return [self.placed(points)]
+        # Down the diagonals: the element after the next ``repeat`` points is one further.
+        return [
+            (
+                slice(i * size + elements.start, count * size, repeat * size + 1),
+                self.rounded(elements, part, points.numbers[i::repeat, 0]),
+            )
+            for i in range(repeat)
+        ]
+
+    def rounded(self, elements: Elements, part: int | None, numbers: Array) -> Array:
+        """Return elements, with the part set to working numbers, as ``array`` holds them."""
+        raise NotImplementedError
+
     def is_perturbed(self, array: Array, points: Points) -> bool:
-        """Return whether an array is as `perturbed` has made it; True where f cannot write to it."""
+        """Return whether an array still is as `perturbed` made it; True where f cannot write to it."""
         raise NotImplementedError
 
     @property
     def point_bytes(self) -> int:
-        """The bytes that what f is given takes for one point."""
+        """The bytes of f's argument at one point."""
         return self.nbytes if self.row is None else self.nbytes * self.row // max(1, self.size)
 
     def chunks(self, points: Points, max_bytes: int) -> Iterator[slice]:
-        """Split points evenly into chunks of at most so many bytes, and of one point at least."""
+        """Split points evenly into chunks of at most ``max_bytes``, and of one point at least."""
         total, repeat = len(points), points.repeat
         limit = max(1, max_bytes // max(1, self.point_bytes))
         length = -(-total // max(1, -(-total // limit)))
         if length % repeat and length + repeat - length % repeat <= limit:
-            length += repeat - length % repeat  # all points of a group together: they are set in fewer operations
+            length += repeat - length % repeat  # all points of a group together, to be set in fewer operations
         return (slice(start, min(start + length, total)) for start in range(0, total, max(1, length)))
 
     def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
         """Return f, written for one point, as a function of many `Points`; None if the library has no vmap."""
-        many = self.backend.vmap(f, self.array)
+        many = self.backend.vmap(f, self.parts[0][0].array)
         return None if many is None else lambda points: many(self.perturbed(points))
 
     def read_many(self, value: Any, count: int, *, vector: bool = False) -> Array:
-        """Return what f returned for so many points, with a leading axis, as a copy (k, p); (k,) for one number each.
+        """Return a copy of f's values at ``count`` points, which have a leading axis for the points.
 
-        With ``vector``, it is a list of arrays.
+        The copy is (k,); with ``vector``, where f returns a list of arrays, (k, p).
         """
+        if not vector:
+            return self.joined([reshaped(self.xp, self.numbers(value), (count,))], (count,))
+        parts = [self.numbers(part) for part in value]
+        tables = [reshaped(self.xp, part, (count, math.prod(part.shape[1:]))) for part in parts]
+        return self.joined(tables, (count, 0))
+
+    def numbers(self, value: Any) -> Array:
+        """Read an array, a number or a list of numbers that f returned as numbers of ``xp``; raise if it is neither."""
         raise NotImplementedError
 
-    # Visits: what `evaluate` is made of
+    def joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
+        """Join such numbers along their last axis to a new working array; of this shape, if there are none."""
+        raise NotImplementedError
+
+    # The parts of `evaluate`
 
     def runs(self, points: Points) -> Iterable[tuple[Memory, Points]]:
-        """Return points of one element each by the memories of single arrays whose elements they set."""
+        """Split points of one element each between the memories of single arrays."""
         return [(self, points)]
 
     def raw(self, elements: Elements, part: int | None, numbers: Array) -> Iterable[Any]:
-        """Return what to write for elements to have these numbers."""
+        """Return the items to write so that elements have these numbers."""
         raise NotImplementedError
 
     def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
-        """Return ``cells``, or a part of it that has the elements, and their keys there."""
+        """Return ``cells``, or a part of it with the elements, and their keys there."""
         raise NotImplementedError
 
     def hold(self, held: Any) -> Any:
-        """Return what a cell holds such that later writes cannot change it."""
+        """Return the content of a cell such that later writes cannot change it."""
         return held
 
     def look(self, held: Any, written: Any) -> None:
-        """Raise if f has not left a cell as it was set; on a device, `changed` tells in the end."""
+        """Raise if f has changed a cell that was set. On a device this is only noted, and `changed` tells."""
         if held != written:
             _require_held(held, written)
 
     def replaced(self, array: Array, element: int, raw: object) -> Array:
-        """Return ``array`` with one element replaced. Used where ``cells`` is None."""
+        """Return a copy of an immutable array with one element replaced."""
         raise NotImplementedError
 
     def write_all(self, part: int | None, numbers: Array) -> Array:
-        """Return what f is given where all elements have these numbers: ``array``, written as a whole, or a new one."""
+        """Return x with these numbers for all elements: ``array``, written as a whole, or a new one."""
         raise NotImplementedError
 
     def holds(self, part: int | None, numbers: Array) -> bool:
-        """Return whether ``array`` is as `write_all` has written it."""
+        """Return whether ``array`` still is as `write_all` left it."""
         raise NotImplementedError
 
     def results(self, count: int) -> Any:
-        """Return a container to which up to ``count`` values of f are appended."""
+        """Return a container for up to ``count`` values of f, with an append method."""
         return []
 
     def gathered(self, results: Any) -> Array:
@@ -317,7 +359,7 @@ class Memory:
         raise NotImplementedError
 
     def read_arrays(self, values: Sequence[Any]) -> Array:
-        """Return arrays of any shape that f returned as one of one dimension that later writes cannot change."""
+        """Join the arrays that f returned to a new one of one dimension."""
         raise NotImplementedError
 
     # Putting x back
@@ -335,7 +377,7 @@ class Memory:
 
 
 def _arguments(memory: Memory, points: Points) -> Iterator[tuple[Array, Points]]:
-    """Yield what f is given, and the points that belong to it: all to x, or each to its row."""
+    """Yield each argument of f, x itself or one of its rows, with the points that belong to it."""
     if memory.row is None:
         yield memory.array, points
         return
@@ -354,13 +396,13 @@ def _visit_elements(
         return
     repeat = points.repeat
     columns = [memory.raw(points.elements, points.part, points.numbers[i::repeat, 0]) for i in range(repeat)]
-    held: Any = cells  # which makes its items as the loop comes to them
+    held: Any = cells  # a memoryview makes its items as the loop comes to them
     if cells.ndim > 1 or not isinstance(points.elements, range):
         keys = list(keys)
         held = map(cells.__getitem__, keys)
     visits = zip(keys, *columns, held, strict=True)
     visit_cells = _visit_pairs if repeat == 2 else _visit_cells
-    if not memory.looked_at:  # an f that writes to x at every call is not called for all elements first
+    if not memory.looked_at:  # an f that writes to x is noticed before it is called for all elements
         memory.looked_at = True
         visit_cells(f, argument, cells, [next(visits)], read=read, kind=None, results=results)
         require_unchanged(memory)
@@ -371,7 +413,7 @@ def _visit_elements(
 def _visit_pairs(
     f: Function, argument: Array, cells: Any, visits: Any, *, read: Read, kind: type | None, results: list[Any]
 ) -> None:
-    # As _visit_cells, unrolled: this is the loop that nearly every call of the library runs.
+    # _visit_cells for two points an element, unrolled: nearly every call of the library runs this loop.
     for key, first, second, held in visits:
         cells[key] = first
         value = f(argument)
@@ -400,7 +442,6 @@ def _visit_cells(
 
 
 def _visit_groups(memory: Memory, f: Function, argument: Array, points: Points, *, read: Read, results: Any) -> None:
-    """Set as many elements as the points are wide at a time."""
     width, repeat = points.width, points.repeat
     cells, keys = memory.keys(points.elements)
     keys = list(keys)
@@ -414,7 +455,7 @@ def _visit_groups(memory: Memory, f: Function, argument: Array, points: Points, 
             for key, number in zip(group, numbers, strict=True):
                 cells[key] = number
             value = f(argument)
-            if not memory.looked_at:  # before the elements are put back, which f may have written to
+            if not memory.looked_at:  # before the elements are put back: f may have written to those
                 memory.looked_at = True
                 require_unchanged(memory, [*points.elements[start : start + width]], numbers)
             results.append(read(value))
@@ -425,7 +466,6 @@ def _visit_groups(memory: Memory, f: Function, argument: Array, points: Points, 
 
 
 def _visit_replaced(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
-    """Replace elements one by one, for arrays that cannot be written."""
     for argument, run in _arguments(memory, points):
         elements = run.each if memory.row is None else run.each % memory.row
         numbers = memory.raw(run.each.reshape(-1), run.part, memory.xp.reshape(run.numbers, (-1,)))
@@ -440,10 +480,11 @@ def _visit_replaced(memory: Memory, f: Function, points: Points, read: Read, res
 def _visit_all(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
     for i in range(len(points)):
         numbers = points.numbers[i, ...]
-        with np.errstate(all="ignore"):  # f alone runs under the caller's settings
+        with np.errstate(all="ignore"):  # only f runs under the caller's settings
             argument = memory.write_all(points.part, numbers)
         value = f(argument)
-        _require(memory.holds(points.part, numbers))
+        if not memory.holds(points.part, numbers):
+            raise modified()
         results.append(read(value))
     memory.restore()
 
@@ -456,19 +497,14 @@ def modified() -> ValueError:
     )
 
 
-def _require(holds: bool) -> None:
-    if not holds:
-        raise modified()
-
-
 def require_unchanged(memory: Memory, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> None:
-    """Raise if f has written to its argument: if that is not as we have set it."""
+    """Raise if f has written to its argument, which should be x with ``elements`` set to ``raw``."""
     if memory.changed(elements, raw):
         raise modified()
 
 
 def restored(memory: Memory) -> bool:
-    """Put x back as a whole, and return whether it was changed; what interrupts this is raised when it is done."""
+    """Put x back as a whole, and return whether it was changed. An interruption is raised once x is back."""
     interrupt: BaseException | None = None
     for _ in range(_PATIENCE):
         try:
@@ -477,7 +513,7 @@ def restored(memory: Memory) -> bool:
                 if interrupt is None:
                     return changed
                 break
-            except BaseException as error:  # a signal's handler may raise anything, and at any time
+            except BaseException as error:  # a signal's handler may raise anything at any time
                 interrupt = error
         except BaseException as error:
             interrupt = error
@@ -494,8 +530,7 @@ def _require_held(held: Any, written: Any) -> None:
 class Backend:
     """One array library.
 
-    These defaults hold for a library that computes on a device, promotes dtypes by itself and has no vmap; a library
-    overrides what differs.
+    The defaults are for a library that computes on a device, promotes dtypes by itself and has no vmap.
     """
 
     name: ClassVar[str]
@@ -528,11 +563,11 @@ class Backend:
         raise NotImplementedError
 
     def writable(self, x: Array) -> bool:
-        """Return whether x's own elements can be set, each without another one."""
+        """Return whether x can be written, and each element without changing another one."""
         return False
 
     def host(self, x: Array) -> NDArray[Any]:
-        """Return an array of any dtype on the host, as NumPy's; as bits, where NumPy lacks its dtype."""
+        """Return an array of any dtype as one of NumPy's; as its bits, if NumPy lacks the dtype."""
         raise NotImplementedError
 
     def on_host(self, x: Array) -> bool:
@@ -540,11 +575,11 @@ class Backend:
         return False
 
     def extent(self, x: Array) -> tuple[object, int, int] | None:
-        """Return the device of x's memory, its first byte and the one behind its last; None if x shares none."""
+        """Return the device of x's memory, its first byte and the one behind its last; None if it is never shared."""
         raise NotImplementedError
 
     def interleaved(self, x: Array, y: Array) -> bool:
-        """Return whether arrays whose extents meet are known to have no element in common."""
+        """Return whether two arrays with overlapping extents certainly have no element in common."""
         return False
 
     def complexified(self, x: Array) -> Array:
@@ -552,65 +587,61 @@ class Backend:
         return complex_copy(x)
 
     def widened(self, x: Array) -> Array:
-        """Return a copy of x in float64 (complex128), or the widest its device has; in x's dtype, if that is wider."""
+        """Return a copy of x in float64 (complex128) or its device's widest dtype; in its own, if that is wider."""
         return wide_copy(x)
 
     def promoting(self, f: Callable[[Any], Any], x: Array) -> Callable[[Any], Any]:
-        """Return f as a function of widened arrays like x: its own arrays are promoted, if the library does not."""
+        """Return f for widened arrays like x: if the library does not promote, f's own arrays are widened as well."""
         return f
 
     def context(self, x: Array) -> AbstractContextManager[object]:
-        """Return the context in which x's device is the current one."""
-        return _NO_CONTEXT
+        """Return the context in which to compute with x, such as one whose current device is x's."""
+        return self.arrival(x)()
 
     def arrival(self, x: Array) -> Callable[[], AbstractContextManager[object]]:
-        """Return a maker of the context in which an x unpickled in another process is the same."""
+        """Return a maker of the context in which x is unpickled unchanged in another process."""
         return nullcontext
 
     def forkable(self, x: Array) -> bool:
-        """Return whether a process forked from this one can use arrays like x: after CUDA has been used, it cannot."""
+        """Return whether a forked process can use arrays like x. Once CUDA has been used, it cannot."""
         return False
 
     def compiles(self, f: object) -> bool:
-        """Return whether f does the same at every call, so that what `Memory.vectorised` makes of it is kept."""
+        """Return whether f does the same at every call, so that its vectorised form can be kept."""
         return False
 
     def vmap(self, f: Callable[[Any], Any], x: Array) -> Callable[[Any], Any] | None:
-        """Return an f of one point as one of many, along a leading axis; None if the library cannot."""
+        """Return a function of many points, along a leading axis, from an f of one; None if the library has no vmap."""
         return None
 
     def pattern(self, x: Any) -> Any:
-        """Return a dense or sparse array of this library as NumPy's or SciPy's; all else as it is."""
+        """Return a dense or sparse array of this library as NumPy's or SciPy's, and anything else as it is."""
         return self.host(x) if self.is_array(x) else x
 
     def sparse(self, values: Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
-        """Return a sparse array with values at these places, sorted by rows; a dense one if the library has no other.
+        """Return a sparse array with values at these places, sorted by rows; dense, if the library has no sparse ones.
 
-        ``like`` is a SciPy sparse array of the wanted format, or None; other libraries may have but one.
+        ``like`` is a SciPy sparse array of the wanted format, or None. Other libraries may have only one format.
         """
         return dense(values, rows, columns, shape)
 
-    # Modes: what the library keeps for each thread besides arrays, taken to the threads and processes of a pool.
+    # Modes: the library's settings of a thread, taken to the threads and processes of a pool.
 
     def modes(self) -> object:
-        """Return the modes of this thread, to be pickled without the library; None if every thread begins with them."""
+        """Return this thread's modes as plain values; None if every thread begins with them."""
         return None
 
     def under(self, modes: object) -> AbstractContextManager[object]:
-        """Return the context in which this thread has the modes of another one."""
+        """Return a context that gives this thread the modes of another one."""
         return nullcontext()
 
     def after_fork(self) -> None:
-        """Let a process that was forked from one in which the library has had threads do without them."""
-
-
-def names() -> tuple[str, ...]:
-    return (*dict.fromkeys(_MODULES.values()), _GENERIC)
+        """Let a forked process do without the threads that the library had before."""
 
 
 @cache
 def load(name: str) -> Backend:
-    """Import a backend, and with it the library that it stands for."""
+    """Import a backend, and its library with it."""
     return cast(Backend, import_module(f"anygrad.backends.{name}").BACKEND)
 
 
@@ -624,7 +655,7 @@ def resolve(x: object) -> Backend | None:
     """Return the backend of an array, or None for any other object. Only x's own library is imported."""
     if not hasattr(x, "shape"):
         return None
-    kind: Any = type(x)  # mypy takes no class for hashable
+    kind: Any = type(x)  # to mypy, a class is not hashable
     for name in _candidates(kind):
         if (backend := load(name)).is_array(x):
             return backend
@@ -633,5 +664,5 @@ def resolve(x: object) -> Backend | None:
 
 
 def span_of(elements: Elements) -> slice | Indices:
-    """Return what to index an array of one dimension with: for a range a slice, which copies nothing."""
+    """Return elements as an index of an array of one dimension: a slice, which copies nothing, for a range."""
     return slice(elements.start, elements.stop) if isinstance(elements, range) else elements

@@ -1,11 +1,11 @@
-"""How elements as they lie in the host's memory translate to numbers and back."""
+"""The translation of elements, as they lie in the host's memory, to numbers and back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ _PACKED = frozenset("dBHILQ")
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """How elements as they lie in memory translate to numbers and back."""
+    """The translation of elements, as they lie in memory, to numbers and back."""
 
     dtype: np.dtype[Any]  # NumPy's dtype of x, or of numbers that hold all of x's
     working: np.dtype[Any]  # the real dtype in which schemes compute
@@ -28,28 +28,26 @@ class Codec:
     decode: Callable[[Raw], Raw]
     encode: Callable[[Raw], Raw]
     nearest: Callable[[Raw], Raw]
-    # Spacing at 1 of x's dtype, and its smallest positive number.
+    # The spacing at 1 of x's dtype, and its smallest positive number.
     eps: float
     tiny: float
 
-    complex: bool = field(init=False)
-    # Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item.
-    packed: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        storage = self.storage
-        packed = storage.isbuiltin == 1 and storage.isnative and storage.char in _PACKED
-        object.__setattr__(self, "complex", self.dtype.kind == "c")
-        object.__setattr__(self, "packed", packed)
+    @cached_property
+    def packed(self) -> bool:
+        """Whether stored elements can be written through a memoryview, in a third of the time of an ndarray's item."""
+        return self.storage.isbuiltin == 1 and self.storage.isnative and self.storage.char in _PACKED
 
 
 @cache
 def numpy_codec(dtype: np.dtype[Any]) -> Codec:
+    return codec_of(dtype, bit_pattern(dtype), np.finfo(real_dtype(dtype)))
+
+
+def codec_of(dtype: np.dtype[Any], storage: np.dtype[Any], limits: Any) -> Codec:
+    """Return the codec of a dtype that NumPy converts from and to; ``limits`` is its finfo."""
     real = real_dtype(dtype)
     working = np.result_type(dtype, np.float64)
     real_working = np.result_type(real, np.float64)
-    storage = bit_pattern(dtype)
-    limits = np.finfo(real)
 
     def decode(raw: Raw) -> Raw:
         return cast(raw.view(dtype), working)
@@ -87,23 +85,9 @@ def cast(numbers: Raw, dtype: np.dtype[Any]) -> Raw:
 
 
 def narrowed(values: Raw, dtype: np.dtype[Any]) -> Raw:
-    """Convert numbers to a dtype, or to its real counterpart if they are real. Booleans stay what they are."""
+    """Convert numbers to a dtype, or to its real or complex counterpart. Booleans stay what they are."""
     if values.dtype == dtype or values.dtype.kind == "b":
         return values
-    return cast(values, dtype if values.dtype.kind == "c" else real_dtype(dtype))
-
-
-def composed(real: Raw, imag: Raw) -> Raw:
-    """Return real + i imag; unlike the sum, exact where a part is not finite."""
-    numbers = np.empty(real.shape, dtype=np.result_type(real, imag, np.complex64))
-    numbers.real = real
-    numbers.imag = imag
-    return numbers
-
-
-def overlaid(numbers: Raw, indices: Raw, levels: Raw) -> Raw:
-    """Return numbers with levels in the place of some; of complex ones the real parts, where the levels are real."""
-    own = numbers.real if numbers.dtype.kind == "c" and levels.dtype.kind == "f" else numbers
-    own = own.astype(np.result_type(own, levels))
-    own[indices] = levels
-    return own
+    if values.dtype.kind == "c":
+        return cast(values, np.result_type(dtype, np.complex64))
+    return cast(values, real_dtype(dtype))

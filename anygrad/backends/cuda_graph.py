@@ -1,14 +1,14 @@
-"""``Loop(graph=True)``: a CUDA device is told once what f does, and does it again at all other points."""
+"""``Loop(graph=True)``: f's work on a CUDA device is recorded once, and repeated at all other points."""
 
 from __future__ import annotations
 
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from array_api_compat import array_namespace
 
@@ -21,49 +21,60 @@ if TYPE_CHECKING:
     from anygrad.evaluators.base import Calls
     from anygrad.problem.problem import Problem
 
-# So many calls of f are recorded at a time: to have them done again takes the host as long as it does for one.
+# So many calls of f are recorded at a time: the host needs as long to repeat them as to repeat one.
 _CALLS = 8
 # With fewer points, recording takes longer than it saves.
 LEAST = 8 * _CALLS
-# Rounds between two reports of how many points are done, for which the device is waited for.
+# Rounds between two reports of progress: each waits for the device.
 _ROUNDS = 128
 
 
-class Recorder(Protocol):
+class Recorder:
     """Points that the device itself sets x to, one after the other, and f's values there.
 
-    It is a context: work inside runs on a stream of its own, and is finished when the context is left.
+    As a context, it runs the work inside on a stream of its own, which is finished when the context is left.
     """
 
-    def __enter__(self) -> Self: ...
+    _stream: Any
+    _inside: ExitStack
 
-    def __exit__(self, *_: object) -> None: ...
+    def __enter__(self) -> Self:
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.wait()
+        finally:
+            self._inside.close()
 
     def restart(self) -> None:
-        """Set x, which is as it was, to the first point."""
-        ...
+        """Set x from its original numbers to the first point."""
+        raise NotImplementedError
 
     def step(self, value: Array) -> None:
-        """Keep f's value at this point, and set x to the next one; behind the last one, to what it was."""
-        ...
+        """Keep f's value at this point, and set x to the next one; after the last one, to its original numbers."""
+        raise NotImplementedError
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record the device's part of ``work``, and return a function that repeats it; raise if that fails."""
-        ...
+        raise NotImplementedError
 
     def values(self, count: int) -> Array:
         """Return a copy of the first values."""
-        ...
+        raise NotImplementedError
 
-    def wait(self) -> None: ...
+    def wait(self) -> None:
+        self._stream.synchronize()
 
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """The writes to x on the way through points that differ from it by one element each."""
+    """The writes to x on the way through points that differ from it by one element each.
 
-    # A row for each point, and one behind the last: an element that is put back, or else the one that comes next as
-    # well, and the one that is set; and what to.
+    There is a row for each point, and one behind the last. The first write of a row puts back the element of the point
+    before, unless this point sets it again; the second sets the element of this point.
+    """
+
     places: Array
     numbers: Array
 
@@ -82,13 +93,14 @@ class Route:
 
 
 class NotRecordedError(Exception):
-    """Why what f does cannot be recorded."""
+    """The reason why f's work cannot be recorded."""
 
 
 class GraphCalls:
-    """Calls of f at the first and the last element of many, recorded at those between; all other points by ``calls``.
+    """Calls of f at the first and the last of many elements, with recorded calls at the others in between.
 
-    f is called at the first element and the last one as ever, so that what it does to x is looked at.
+    f is really called at the first and the last one so that its writes to x are noticed. Points that do not set one
+    element each are evaluated by ``calls``.
     """
 
     together = 1
@@ -129,7 +141,7 @@ class GraphCalls:
             yield slice(start + span.start, start + span.stop), values
 
     def _recorded(self, points: Points, first: Sequence[tuple[slice, Array | Exception]]) -> Array:
-        """Return f's values at points of single elements; ``first`` are those that f has returned before."""
+        """Return f's values at points of one element each; ``first`` are those that f has returned before."""
         memory, values = self.memory, first[0][1]
         if memory.row is not None:
             raise NotRecordedError("f is given rows of x")
@@ -154,11 +166,7 @@ class GraphCalls:
         return found if memory is self.memory else memory.to_host(found)
 
     def _replayed(self, memory: DeviceMemory, recorder: Recorder, count: int) -> Array:
-        """Return f's values at the recorder's points, of which there are ``count``.
-
-        The first values are compared with those of what was recorded: they are others if f is not the same function of
-        x at every call, or does some of its work where it is not recorded.
-        """
+        """Return f's values at the recorder's points, of which there are ``count``."""
         problem, f, x = self._problem, self._f, memory.array
         read: Callable[[Any], Any] = memory.read_arrays if problem.vector else memory.read
 
@@ -181,12 +189,16 @@ class GraphCalls:
         for _ in range(rest):
             _visit()
         values = recorder.values(count)
-        recorder.wait()  # for what was recorded, which is let go of here
+        recorder.wait()  # the recording is freed here, and may still be running
         problem.count(_CALLS + rest if problem.reports else count)
         return values
 
     def _again(self, memory: DeviceMemory, recorder: Recorder, calls: Callable[[], None]) -> Callable[[], None]:
-        """Record these calls of f, and return a function that repeats the device's part of them."""
+        """Record these calls of f, and return a function that repeats the device's part of them.
+
+        Its values are compared with f's own. They differ if f is not the same function of x at every call, or does some
+        of its work where it is not recorded.
+        """
         recorder.restart()
         try:
             calls()
@@ -197,7 +209,7 @@ class GraphCalls:
         seen = recorder.values(_CALLS)
         try:
             again = recorder.record(calls)
-        except Exception as error:  # f's own as well: called at that point again, it raises it again
+        except Exception as error:  # f's own as well: when f is called at that point, it raises it again
             reason = str(error).strip().partition("\n")[0]
             raise NotRecordedError(textwrap.shorten(reason, 100, placeholder=" ...")) from error
         memory.restore()
@@ -209,7 +221,7 @@ class GraphCalls:
 
 
 def recorder_for(memory: DeviceMemory) -> Callable[[Array, Route, Array], Recorder] | None:
-    """Return what makes a recorder of an array to write, its route and a buffer for f's values; None without CUDA."""
+    """Return a maker of recorders, from an array to write, a route and a buffer for f's values; None without CUDA."""
     if memory.backend.name == "cupy":
         return CupyRecorder
     if memory.backend.name == "torch" and memory.array.is_cuda:
@@ -240,10 +252,10 @@ def _same(values: Array, others: Array) -> bool:
     return bool(xp.all((values == others) | (xp.isnan(values) & xp.isnan(others))))
 
 
-class CupyRecorder:
+class CupyRecorder(Recorder):
     """A `Recorder` of CuPy's.
 
-    What f takes from the pool of memory, its graph goes on to use: it is taken from a pool of its own, for as long.
+    A graph goes on using the memory that f took from the pool while it was recorded. So f is given a pool of its own.
     """
 
     def __init__(self, x: Array, route: Route, values: Array) -> None:
@@ -257,7 +269,7 @@ class CupyRecorder:
         self._values = values
         self._length = values[0].size
         self._position = cupy.zeros(1, dtype=cupy.int64)
-        # Work on the default stream, which cannot be recorded, is an error beside a stream that waits for it.
+        # Not a non-blocking stream: while this one records, work on the default stream is an error, and not just lost.
         self._stream = cupy.cuda.Stream()
         self._inside = ExitStack()
 
@@ -267,12 +279,6 @@ class CupyRecorder:
         self._inside.enter_context(self._stream)
         self._inside.enter_context(cupy.cuda.using_allocator(cupy.cuda.MemoryPool().malloc))
         return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self.wait()
-        finally:
-            self._inside.close()
 
     def restart(self) -> None:
         self._position.fill(-1)
@@ -300,9 +306,6 @@ class CupyRecorder:
     def values(self, count: int) -> Array:
         return self._values[:count].copy()
 
-    def wait(self) -> None:
-        self._stream.synchronize()
-
     def _go(self) -> None:
         self._go_on(self._places, self._numbers, self._x, self._position, size=1)
 
@@ -319,7 +322,7 @@ def _cupy_kernels() -> tuple[Any, Any, Any]:
     position[0] = row;
     """
     route = "raw int64 places, raw T numbers"
-    # The value is read before x is written: it may be a view of that.
+    # The value is read before x is written: it may be a view of x.
     keep_and_go = cupy.ElementwiseKernel(
         f"raw V value, {route}",
         "raw T x, raw R values, raw int64 position",
@@ -335,7 +338,7 @@ def _cupy_kernels() -> tuple[Any, Any, Any]:
     return keep_and_go, keep, cupy.ElementwiseKernel(route, "raw T x, raw int64 position", go, "anygrad_go")
 
 
-class TorchRecorder:
+class TorchRecorder(Recorder):
     def __init__(self, x: Any, route: Route, values: Any) -> None:
         import torch  # noqa: PLC0415 - for its tensors alone
 
@@ -346,18 +349,12 @@ class TorchRecorder:
         self._values = values
         self._row = torch.zeros(1, dtype=torch.int64, device=x.device)
         self._stream = torch.cuda.Stream(x.device)
-        self._inside: AbstractContextManager[None] = torch.cuda.stream(self._stream)
+        self._inside = ExitStack()
 
     def __enter__(self) -> Self:
         self._torch.cuda.current_stream().synchronize()
-        self._inside.__enter__()
+        self._inside.enter_context(self._torch.cuda.stream(self._stream))
         return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self.wait()
-        finally:
-            self._inside.__exit__(None, None, None)
 
     def restart(self) -> None:
         self._row.fill_(-1)
@@ -369,7 +366,7 @@ class TorchRecorder:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         torch = self._torch
-        # Not torch.cuda.graph(): that collects garbage, and gives all of the process's unused memory back.
+        # Not torch.cuda.graph(): that collects garbage, and gives back all of the process's unused memory.
         graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         failure: BaseException | None = None
         graph.capture_begin(pool=pool, capture_error_mode="thread_local")
@@ -390,18 +387,17 @@ class TorchRecorder:
     def values(self, count: int) -> Any:
         return self._values[:count].clone()
 
-    def wait(self) -> None:
-        self._stream.synchronize()
-
     def _go(self) -> None:
         self._row.add_(1)
         place = self._places.index_select(0, self._row).reshape(-1)
         self._line.index_copy_(0, place, self._numbers.index_select(0, self._row).reshape(-1))
 
     def _give_up(self, pool: tuple[int, int]) -> None:
-        """Put right what PyTorch leaves behind a capture that it could not end."""
+        """Clear up after a capture that PyTorch could not end.
+
+        Until another one has ended, memory is still taken for it, and random numbers are drawn as for it.
+        """
         torch = self._torch
-        # Memory is still taken for it, and random numbers are drawn as for it until another one has ended.
         with suppress(AttributeError, RuntimeError):
             torch._C._cuda_endAllocateToPool(self._row.device.index, pool)
             torch._C._cuda_releasePool(self._row.device.index, pool)
@@ -412,7 +408,7 @@ class TorchRecorder:
 
 
 def _line_of(x: Any) -> tuple[Any, Any]:
-    """Return x's memory as a tensor of one dimension, and where x's elements are in it; None if in turn."""
+    """Return x's memory as a tensor of one dimension, and the places of x's elements in it; None if all in order."""
     import torch  # noqa: PLC0415 - for its tensors alone
 
     if x.is_contiguous():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.arrays import Indices, composed_by_assignment, extent, overlapping
+from anygrad.backends.arrays import Indices, composed, extent, overlapping
 from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
 
@@ -65,7 +65,7 @@ class CupyMemory(DeviceMemory):
         return held.copy()
 
     def compose(self, real: Array, imag: Array) -> Array:
-        return composed_by_assignment(real, imag)
+        return composed(self.xp, real, imag)
 
 
 @cache

@@ -13,10 +13,11 @@ from anygrad.backends.arrays import Elements, complex_dtype, multi_indices
 from anygrad.backends.base import Backend, Memory, Points, span_of
 from anygrad.backends.functional import CHUNK_BYTES, ArrayApiMemory
 
-# Of chunks between these, the larger the better: each call of f costs time. f may need many times as much.
+# A chunk is a share of the device's memory, between these bounds: larger ones save calls, but f may need many times
+# as much.
 _LEAST, _MOST, _SHARE = 2**26, 2**30, 128
 
-# Of more elements than this a device is faster, though each of a thousand operations takes 10 µs to begin.
+# With more elements than this a device is faster, though each of a thousand operations takes 10 µs to begin.
 HOST_ELEMENTS = 2**14
 
 
@@ -27,7 +28,7 @@ class DeviceMemory(ArrayApiMemory):
     """
 
     block = 65536
-    # Whether f has written to an element that was set, on the device.
+    # Whether f has written to an element that was set: a boolean on the device.
     _written_to: Array = False
 
     def __init__(
@@ -45,7 +46,7 @@ class DeviceMemory(ArrayApiMemory):
         self.cells = self.data if cells is None else cells
         self.in_place = in_place
         self.chunk_bytes = chunk_bytes
-        # Not a copy of data: that may keep strides, with which not all functions of all libraries can be trusted.
+        # Not a copy of data: that may keep its strides, and not every function of every library is right with those.
         self.original = self.xp.empty(self.size, dtype=self.data.dtype, device=self.device)
         self.original[...] = self.xp.reshape(self.data, (-1,))
 
@@ -64,7 +65,7 @@ class DeviceMemory(ArrayApiMemory):
     def put(self, flat: Array, where: Any, numbers: Array) -> Array:
         try:
             flat[where] = numbers
-        except IndexError:  # the standard leaves arrays of indices to the libraries, nearly all of which have them
+        except IndexError:  # the standard does not ask for arrays of indices, though nearly all libraries have them
             for i in range(where.shape[0]):
                 flat[int(where[i])] = numbers[i]
         return flat
@@ -76,31 +77,16 @@ class DeviceMemory(ArrayApiMemory):
         table = xp.empty((count, self.row or self.size), dtype=self.data.dtype, device=self.device)
         table[...] = self.originals(points)
         flat = xp.reshape(table, (-1,))  # a view
-        for where, numbers in self._written(points):
+        for where, numbers in self.placed_by_slices(points):
             self.put(flat, where, numbers)
         return self.given(xp.reshape(table, (count, *self.point_shape)))
 
     def is_perturbed(self, array: Array, points: Points) -> bool:
         now, expected = self.detached(array), self.perturbed(points)
         with np.errstate(invalid="ignore"):  # of libraries that are built on NumPy
-            if bool(all_of(self.xp, now == expected)):  # nearly always there is no NaN
+            if bool(all_of(self.xp, now == expected)):  # nearly always: there is no NaN
                 return True
         return bool(all_of(self.xp, self._equal(now, expected)))
-
-    def _written(self, points: Points) -> list[tuple[Any, Array]]:
-        """Return places in the flat memory of a table of points, and the numbers to be written there."""
-        elements, part, repeat = points.elements, points.part, points.repeat
-        if not (len(points) and points.width):
-            return []
-        if points.width == 1 and isinstance(elements, range) and self.row is None:
-            # Down the diagonals: the element after the next ``repeat`` points is one further.
-            step, stop = repeat * self.size + 1, len(points) * self.size
-            starts = (i * self.size + elements.start for i in range(repeat))
-            return [
-                (slice(start, stop, step), self.rounded(elements, part, points.numbers[i::repeat, 0]))
-                for i, start in enumerate(starts)
-            ]
-        return [self.placed(points)]
 
     # Visits
 
@@ -138,16 +124,16 @@ class DeviceMemory(ArrayApiMemory):
             same[element] = self.xp.all((written == item) | self.xp.isnan(written))
         if not self.xp.all(same):
             return True
-        # NaN is not what it was set to either, and an infinite part may make a complex number NaN.
+        # A NaN differs from what it was set to as well, and an infinite part may make a complex number NaN.
         return bool(self._written_to) and bool(self.xp.all(self.xp.isfinite(self.original)))
 
     def restore(self) -> bool:
         changed = True
         try:
             changed = self.changed()
-        except (MemoryError, RuntimeError):  # this takes memory, which f may have run out of
+        except (MemoryError, RuntimeError):  # the comparison takes memory, and f may have used it up
             pass
-        finally:  # also if it has not changed: signs of zeros do not show in that
+        finally:  # even if nothing has changed: the comparison does not see signs of zeros
             self.data[...] = self.xp.reshape(self.original, self.data.shape)
         return changed
 
@@ -157,7 +143,7 @@ class DeviceMemory(ArrayApiMemory):
 
 
 class DeviceResults:
-    """The values of f, each written into one buffer on the device as it comes: it may be a view of x."""
+    """The values of f, in one buffer on the device. Each is copied as it comes: it may be a view of x."""
 
     def __init__(self, xp: Namespace, count: int, dtype: Any, on: object) -> None:
         self._xp, self._count, self._dtype, self._device = xp, count, dtype, on
@@ -192,9 +178,9 @@ class DeviceResults:
 
 
 def computed_on_host(memory: Memory) -> Memory:
-    """Return a memory of the same x whose working arrays are NumPy's, for schemes that look at values all the time.
+    """Return a memory of the same x with NumPy's working arrays, for schemes that look at values all the time.
 
-    The memory itself, where it is better left on the device.
+    A memory that is better left on the device is returned as it is.
     """
     if memory.xp is np or memory.lazy or memory.size > HOST_ELEMENTS:
         return memory
@@ -204,7 +190,7 @@ def computed_on_host(memory: Memory) -> Memory:
 class HostedMemory(Memory):
     """A `Memory` on a device, computed with on the host.
 
-    What f is given and what it returns stays on the device until all is gathered.
+    The arguments and values of f stay on the device until all values are gathered.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -216,10 +202,12 @@ class HostedMemory(Memory):
         self.in_place, self.complex = memory.in_place, memory.complex
         self.eps, self.tiny = memory.eps, memory.tiny
         self._elements = memory.to_host(memory.elements(range(memory.size)))
-        # Whether all working numbers are numbers of x's dtype.
+        # Whether x's dtype holds all working numbers.
         self._fine = memory.eps <= float(np.finfo(self._elements.dtype).eps)
-        # The last points that were taken to the device, and what they are there.
+        # The last points that were copied to the device, here and there.
         self._taken: tuple[Points | None, Any] = (None, None)
+        self.results, self.read, self.read_arrays = memory.results, memory.read, memory.read_arrays  # type: ignore[method-assign]
+        self.changed, self.restore = memory.changed, memory.restore  # type: ignore[method-assign]
 
     @property
     def parts(self) -> list[tuple[Memory, slice]]:
@@ -260,23 +248,8 @@ class HostedMemory(Memory):
     def read_many(self, value: Any, count: int, *, vector: bool = False) -> NDArray[Any]:
         return self.inner.to_host(self.inner.read_many(value, count, vector=vector))
 
-    def results(self, count: int) -> Any:
-        return self.inner.results(count)
-
     def gathered(self, results: Any) -> NDArray[Any]:
         return self.inner.to_host(self.inner.gathered(results))
-
-    def read(self, value: Any) -> Any:
-        return self.inner.read(value)
-
-    def read_arrays(self, values: Sequence[Any]) -> Array:
-        return self.inner.read_arrays(values)
-
-    def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
-        return self.inner.changed(elements, raw)
-
-    def restore(self) -> bool:
-        return self.inner.restore()
 
     def there(self, points: Points) -> Points:
         known, taken = self._taken
@@ -289,10 +262,10 @@ class HostedMemory(Memory):
 
 
 def chunk_bytes_of(total: int) -> int:
-    """Return how many bytes of points to give f on a GPU with so much memory."""
+    """Return how many bytes of points to give f on a GPU with ``total`` bytes of memory."""
     return min(max(total // _SHARE, _LEAST), _MOST)
 
 
 def all_of(xp: Namespace, mask: Array) -> Array:
-    """Return whether all are true, row by row: to one number, CuPy reduces by few threads."""
+    """Return whether all are true. Row by row first: CuPy uses few threads to reduce to a single number."""
     return xp.all(xp.all(mask, axis=-1) if mask.ndim > 1 else mask)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anygrad._typing import Array
-from anygrad.backends.arrays import composed_by_assignment, extent, overlapping
+from anygrad.backends.arrays import composed, extent, overlapping
 from anygrad.backends.base import Backend
 from anygrad.backends.device import DeviceMemory
 
@@ -38,7 +38,7 @@ class DpnpBackend(Backend):
 
 class DpnpMemory(DeviceMemory):
     def compose(self, real: Array, imag: Array) -> Array:
-        return composed_by_assignment(real, imag)
+        return composed(self.xp, real, imag)
 
 
 class _Cells:

@@ -1,4 +1,4 @@
-"""Arrays computed with where they are: what all such memories share, and that of immutable, lazy or traced arrays."""
+"""Arrays computed with by their own library, where they are; among them those that are immutable, lazy or traced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from anygrad.backends.arrays import (
     Indices,
     broadcast,
     complex_dtype,
-    composed,
     index_array,
     real_dtype,
     reshaped,
@@ -28,29 +27,20 @@ from anygrad.backends.returned import (
     host_number,
     host_numbers,
     require_one_element,
-    require_real,
     require_same_device,
 )
 
-# The bytes of points that keep a device busy of whose memory nothing is known.
+# So many bytes of points keep a device busy, where its memory is not known.
 CHUNK_BYTES = 2**28
 
 
 class ArrayApiMemory(Memory):
-    """A `Memory` whose working arrays are of x's library, on x's device.
-
-    Attributes
-    ----------
-    data
-        The array to compute with and to write to: ``array`` itself, or another view of its memory.
-    library
-        The name by which messages know the library.
-    original
-        The elements as they were, an array of one dimension of x's dtype.
-    """
+    """A `Memory` whose working arrays are of x's library, on x's device."""
 
     chunk_bytes = CHUNK_BYTES
-    original: Array
+    data: Array  # the array to compute with and to write to: ``array`` itself, or another view of its memory
+    original: Array  # the elements as they were, an array of one dimension of x's dtype
+    library: str  # the name by which messages know the library
 
     def __init__(self, backend: Backend, array: Array, *, data: Array = None, rows: bool = False) -> None:
         data = array if data is None else data
@@ -73,18 +63,11 @@ class ArrayApiMemory(Memory):
     # What differs between libraries
 
     def detached(self, value: Any) -> Any:
-        """Return the array (a value of f, or points) detached from any autograd graph."""
+        """Return an array, or another value of f, detached from any autograd graph."""
         return value
 
     def compose(self, real: Array, imag: Array) -> Array:
-        return composed(real, imag)
-
-    def put(self, flat: Array, where: Any, numbers: Array) -> Array:
-        """Return an array of one dimension with numbers in some places: ``flat`` itself, if it can be written.
-
-        The places are a slice, or an integer array as `index_array` makes it.
-        """
-        raise NotImplementedError
+        return real + imag * 1j  # the standard has no other way; an infinite imaginary part makes the real one NaN
 
     # Numbers
 
@@ -105,12 +88,6 @@ class ArrayApiMemory(Memory):
             numbers = xp.asarray(host_array(value, name).tolist(), dtype=self._working, device=self.device)
         return reshaped(xp, broadcast(xp.broadcast_to, numbers, shape, name), (self.size,))
 
-    def overlay(self, indices: Array, numbers: Array) -> Array:
-        own, xp = self.elements(range(self.size)), self.xp
-        if self.complex and xp.isdtype(numbers.dtype, "real floating"):
-            own = xp.real(own)
-        return self.put(xp.astype(own, numbers.dtype, copy=True), indices, numbers)
-
     def index_array(self, elements: Iterable[int]) -> Array:
         return index_array(self.data, elements)
 
@@ -129,7 +106,7 @@ class ArrayApiMemory(Memory):
         if not xp.isdtype(whole.dtype, "bool"):
             is_complex = xp.isdtype(whole.dtype, "complex floating")
             with np.errstate(all="ignore"):  # of libraries that are built on NumPy
-                whole = xp.astype(whole, self.data.dtype if is_complex else self._real)
+                whole = xp.astype(whole, complex_dtype(xp, self._real) if is_complex else self._real)
         return reshaped(xp, whole, tuple(shape))
 
     # f's values
@@ -138,45 +115,33 @@ class ArrayApiMemory(Memory):
         """Return a result of f as a 0-d array on x's device, or a Python number; raise if it is not one number."""
         xp, value = self.xp, self.detached(value)
         if not self.backend.is_like(value, self.array):
-            number = host_number(value, library=self.library, complex_allowed=self.complex)
+            number = host_number(value, library=self.library)
             return complex(number) if isinstance(number, (complex, np.complexfloating)) else float(number)
-        # Nearly always it can be returned as it is, which is quickly seen.
+        # Nearly always it can be returned as it is: the quick test comes first.
         if value.dtype == self._working and not value.ndim and getattr(value, "device", None) == self.device:
             return value
         require_one_element(value.shape)
         require_same_device(device(value), self.device)
-        if not xp.isdtype(value.dtype, "real floating"):
-            if xp.isdtype(value.dtype, "complex floating"):
-                require_real(value, complex_allowed=self.complex)
-            else:
-                value = xp.astype(value, self._working)
+        if not xp.isdtype(value.dtype, ("real floating", "complex floating")):
+            value = xp.astype(value, self._working)
         return xp.reshape(value, ()) if value.ndim else value
 
     def read_arrays(self, values: Sequence[Any]) -> Array:
-        parts = [reshaped(self.xp, part, (math.prod(part.shape),)) for part in map(self._numbers, values)]
-        return self._joined(parts, (0,))
+        parts = [reshaped(self.xp, part, (math.prod(part.shape),)) for part in map(self.numbers, values)]
+        return self.joined(parts, (0,))
 
-    def read_many(self, value: Any, count: int, *, vector: bool = False) -> Array:
-        if not vector:
-            return self.xp.asarray(reshaped(self.xp, self._numbers(value), (count,)), copy=True)
-        parts = [self._numbers(part) for part in value]
-        tables = [reshaped(self.xp, part, (count, math.prod(part.shape[1:]))) for part in parts]
-        return self._joined(tables, (count, 0))
-
-    def _numbers(self, value: Any) -> Array:
-        """Return an array, a number or a list of numbers that f returned as a working array; raise if it is neither."""
+    def numbers(self, value: Any) -> Array:
         xp, value = self.xp, self.detached(value)
         if not self.backend.is_like(value, self.array):
-            numbers = host_numbers(value, library=self.library, complex_allowed=self.complex)
+            numbers = host_numbers(value, library=self.library)
             dtype = complex_dtype(xp, self._working) if numbers.dtype.kind == "c" else self._working
             return reshaped(xp, xp.asarray(numbers.tolist(), dtype=dtype, device=self.device), numbers.shape)
         require_same_device(device(value), self.device)
         if not xp.isdtype(value.dtype, "complex floating"):
             return xp.astype(value, self._working, copy=False)
-        require_real(value, complex_allowed=self.complex)
         return xp.astype(value, complex_dtype(xp, self._working), copy=False)
 
-    def _joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
+    def joined(self, parts: Sequence[Array], nothing: tuple[int, ...]) -> Array:
         if not parts:
             return self.xp.empty(nothing, dtype=self._working, device=self.device)
         return self.xp.concat(list(parts), axis=-1) if len(parts) > 1 else self.xp.asarray(parts[0], copy=True)
@@ -184,14 +149,13 @@ class ArrayApiMemory(Memory):
     # Numbers to be written to x
 
     def taken(self, elements: Elements) -> Array:
-        """Return the original elements in x's dtype: for a range a view, where the library has views."""
+        """Return the original elements in x's dtype; those of a range are a view, if the library has views."""
         chosen = span_of(elements)
         if isinstance(chosen, slice):
             return self.original[chosen]
         return self.xp.take(self.original, self.index_array(chosen), axis=0)
 
     def rounded(self, elements: Elements, part: int | None, numbers: Array) -> Array:
-        """Return the elements, of which a part is set to working numbers, in x's dtype."""
         xp, dtype = self.xp, self.data.dtype if part is None else self._real
         with np.errstate(all="ignore"):  # of libraries that are built on NumPy
             numbers = xp.astype(numbers, dtype, copy=False)
@@ -201,18 +165,11 @@ class ArrayApiMemory(Memory):
             return self.compose(numbers, xp.imag(own)) if part == 0 else self.compose(xp.real(own), numbers)
 
     def originals(self, points: Points) -> Array:
-        """Return the original elements of each point, or of all of them: (k, size), or (1, size)."""
+        """Return the original x, (1, size), or the row that each point belongs to, (k, size)."""
         if self.row is None:
             return self.original[None, :]
         rows = self.xp.reshape(self.original, (-1, self.row))
         return self.xp.take(rows, self.index_array(points.each[:, 0] // self.row), axis=0)
-
-    def placed(self, points: Points) -> tuple[Array, Array]:
-        """Return places in the flat memory of a table of points, and the numbers to be written there."""
-        each, length = points.each, self.row or self.size
-        places = np.arange(len(points))[:, None] * length + (each if self.row is None else each % length)
-        numbers = self.rounded(each.reshape(-1), points.part, self.xp.reshape(points.numbers, (-1,)))
-        return self.index_array(places.reshape(-1)), numbers
 
     @property
     def point_shape(self) -> tuple[int, ...]:
@@ -227,27 +184,27 @@ class FunctionalMemory(ArrayApiMemory):
     """A `Memory` that writes nothing: each perturbed array is a new one."""
 
     def __init__(self, backend: Backend, array: Array, *, lazy: bool, rows: bool = False) -> None:
-        # A copy: f may assign to a lazy array, and JAX may be told to donate one.
+        # A copy: f may assign to a lazy array, or have JAX donate one.
         super().__init__(backend, array_namespace(array).asarray(array, copy=True), rows=rows)
         self.lazy = lazy
-        self.block = max(1, self.size)  # a library that works lazily is best given everything at once
+        self.block = max(1, self.size)  # lazy libraries do best with everything at once
         self.original = reshaped(self.xp, array, (self.size,))
 
-    def replaced(self, array: Array, element: int, raw: object) -> Array:
-        if is_dask_array(array):  # as lazily, in one step
+    def replaced(self, array: Array, element: Any, raw: object) -> Array:
+        if is_dask_array(array):  # as lazy as the rest, but in one step
             array = array.copy()
             array[np.unravel_index(element, array.shape)] = raw
             return array
-        return self.xp.where(_positions(array) == element, raw, array)
+        positions = self.xp.reshape(self.xp.arange(math.prod(array.shape), device=device(array)), array.shape)
+        return self.xp.where(positions == element, raw, array)
 
     def put(self, flat: Array, where: Any, numbers: Array) -> Array:
         if is_dask_array(flat):
             flat = flat.copy()
             flat[where] = numbers
             return flat
-        positions = _positions(flat)
         for i in range(where.shape[0]):
-            flat = self.xp.where(positions == where[i], numbers[i], flat)
+            flat = self.replaced(flat, where[i], numbers[i])
         return flat
 
     def perturbed(self, points: Points) -> Array:
@@ -272,9 +229,3 @@ class FunctionalMemory(ArrayApiMemory):
             return xp.empty((0,), dtype=self._working, device=self.device)
         values = xp.stack([value if hasattr(value, "dtype") else xp.asarray(value) for value in results])
         return xp.astype(values, xp.result_type(self._working, values.dtype), copy=False)
-
-
-def _positions(x: Array) -> Array:
-    """Return the flat index of each element, in x's shape."""
-    xp = array_namespace(x)
-    return xp.reshape(xp.arange(math.prod(x.shape), device=device(x)), x.shape)

@@ -11,19 +11,19 @@ import numpy as np
 
 from anygrad._typing import Array
 from anygrad.backends.arrays import Elements, broadcast, multi_indices
-from anygrad.backends.base import Backend, Memory, Points
-from anygrad.backends.codec import Codec, Raw, composed, narrowed
+from anygrad.backends.base import Backend, Memory, Points, span_of
+from anygrad.backends.codec import Codec, Raw, narrowed
 from anygrad.backends.returned import host_array, host_number, host_numbers, require_one_element
 
-# Integers that are there already: making new ones is a tenth of what an element costs.
+# Ready-made integers: making new ones would be a tenth of the cost of an element.
 _KEYS = tuple(range(4096))
 _PLAIN_REAL = frozenset({float, np.float64, np.float32, np.float16, np.longdouble})
 _PLAIN_COMPLEX = frozenset({complex, np.complex128, np.complex64, np.clongdouble})
-# More than the arrays that f makes of a chunk. With what it adds, glibc can be made to keep 2**25 bytes at most.
+# More than the arrays that f makes of a chunk. glibc can be made to keep 2**25 bytes at most, with its own overhead.
 _LARGE, _MOST = 2**22, 2**25 - 2**13
-# Bytes of which a copy is made, and compared, in less time than NumPy takes to begin.
+# So few bytes are copied and compared in less time than NumPy takes to begin.
 _SMALL = 2**14
-# Bytes of points that are compared at a time.
+# How many bytes of points are compared at a time.
 _COMPARED = 2**18
 
 
@@ -31,7 +31,7 @@ class HostBackend(Backend):
     def number(self, value: Any, memory: HostMemory) -> Any:
         """Return one result of f as a Python or NumPy scalar; raise if it is not one number."""
         if not self.is_array(value):
-            return host_number(value, library=self.name, complex_allowed=memory.complex)
+            return host_number(value, library=self.name)
         require_one_element(value.shape)
         self.require_known(value, memory)
         return value.item()
@@ -39,12 +39,12 @@ class HostBackend(Backend):
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
         """Return an array, a number or a list of numbers that f returned as an array of NumPy's."""
         if not self.is_array(value):
-            return host_numbers(value, library=self.name, complex_allowed=memory.complex)
+            return host_numbers(value, library=self.name)
         self.require_known(value, memory)
         return self.read(value)
 
     def require_known(self, value: Array, memory: HostMemory) -> None:
-        """Raise for an array that f returned on another device, or with complex numbers for a real x."""
+        """Raise if f returned an array on another device."""
         raise NotImplementedError
 
     def read(self, value: Array) -> Raw:
@@ -55,44 +55,28 @@ class HostBackend(Backend):
         """Return numbers, or booleans, on the host as an array like x; real numbers in x's real dtype."""
         raise NotImplementedError
 
-    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[Array, Raw]:
-        """Return an array of this shape for f, and its memory, viewed as x's is, to be written."""
-        raise NotImplementedError
+    def points(self, shape: tuple[int, ...], memory: HostMemory) -> Array:
+        """Return a new array of this shape, whose memory will be written."""
+        return np.empty(shape, memory.array.dtype)
 
     def given(self, points: Array, memory: HostMemory) -> Array:
-        """Return what f is given of an array of points that has been written."""
+        """Return the argument of f for an array of points that has been written."""
         return points
 
-    def stored(self, array: Array) -> Raw:
-        """Return the memory of an array that `points` and `given` have made."""
-        raise NotImplementedError
-
-    def replace(self, array: Array, element: int, number: Any) -> Array:
-        raise NotImplementedError
+    def stored(self, array: Array, codec: Codec) -> Raw:
+        """Return the memory of an array of `points`, viewed as ``codec.storage``."""
+        return np.asarray(array.view(codec.storage))
 
 
 class HostMemory(Memory):
     """A `Memory` on the host.
 
-    Parameters
-    ----------
-    backend
-        The library.
-    array
-        What f is given.
-    stored
-        The memory of ``array``, viewed as ``codec.storage``; a view if it is to be written.
-    codec
-        The meaning of that memory.
-    in_place
-        Whether ``array`` is the caller's own.
-    writable
-        Whether elements can be written through ``stored``.
-    rows
-        Whether f is given one row at a time.
+    ``stored`` is the memory of ``array``, viewed as ``codec.storage``. ``writable`` says whether elements can be
+    written through it.
     """
 
     block = len(_KEYS)
+    _returns_complex = False  # whether f has returned a complex number for a real x
 
     def __init__(
         self,
@@ -114,20 +98,18 @@ class HostMemory(Memory):
         self.nbytes = stored.nbytes
         self.chunk_bytes = chunk_bytes
         self.eps, self.tiny = codec.eps, codec.tiny
-        self.complex = codec.complex
-        self.plain = _PLAIN_COMPLEX | _PLAIN_REAL if codec.complex else _PLAIN_REAL
+        self.complex = codec.dtype.kind == "c"
+        self.plain = _PLAIN_COMPLEX | _PLAIN_REAL if self.complex else _PLAIN_REAL
         self.row = math.prod(stored.shape[1:]) if rows else None
         contiguous = stored.flags.c_contiguous
         self.stored = stored.reshape(-1) if contiguous else stored
         self._original: Raw = self.stored.flatten() if writable else stored.reshape(-1)
         self.packed = codec.packed
         if writable:
-            self.cells = self.stored.data if codec.packed and stored.flags.aligned else self.stored
+            self.cells = self.stored.data if self.packed and stored.flags.aligned else self.stored
 
     def elements(self, elements: Elements) -> Raw:
-        return self.codec.decode(
-            self._original[elements.start : elements.stop] if isinstance(elements, range) else self._original[elements]
-        )
+        return self.codec.decode(self._original[span_of(elements)])
 
     def round(self, elements: Elements, numbers: Raw) -> Raw:
         return self.codec.nearest(numbers)
@@ -151,39 +133,37 @@ class HostMemory(Memory):
         return self.backend.from_host(np.ascontiguousarray(whole).reshape(tuple(shape)), self)
 
     def perturbed(self, points: Points) -> Array:
-        array, stored = self._copies(points)
-        self._set(stored, points)
+        keep_freed_memory(_LARGE)
+        shape = self.array.shape if self.row is None else self.array.shape[1:]
+        array = self.backend.points((len(points), *shape), self)
+        self._write(self.backend.stored(array, self.codec).reshape(len(points), self.row or self.size), points)
         return self.backend.given(array, self)
 
     def is_perturbed(self, array: Array, points: Points) -> bool:
         if self.cells is None:
             return True
-        stored = self.backend.stored(array).reshape(len(points), self.row or self.size)
-        rows = max(
-            1, _COMPARED // max(1, self.point_bytes)
-        )  # a few at a time: a copy of all takes as much memory again
+        stored = self.backend.stored(array, self.codec).reshape(len(points), self.row or self.size)
+        rows = max(1, _COMPARED // max(1, self.point_bytes))  # not all at once, to save memory
         for start in range(0, len(points), rows):
             some = points[start : start + rows]
             expected = np.empty((len(some), stored.shape[1]), self.codec.storage)
-            self._fill(expected, some)
-            self._set(expected, some)
+            self._write(expected, some)
             if not same_bits(stored[start : start + rows], expected):
                 return False
         return True
 
-    def read_many(self, value: Any, count: int, *, vector: bool = False) -> Raw:
-        working = self.codec.working
-        if not vector:
-            numbers = self.backend.numbers(value, self)
-            return numbers.reshape(count).astype(np.result_type(working, numbers))
-        parts = [self.backend.numbers(part, self) for part in value]
-        tables = [part.reshape(count, math.prod(part.shape[1:])) for part in parts]
-        if len(tables) == 1:
-            return tables[0].astype(np.result_type(working, tables[0]))  # a copy: it may be a view of f's argument
-        return np.concatenate([np.empty((count, 0), working), *tables], axis=1)
+    def _write(self, stored: Raw, points: Points) -> None:
+        """Write points to a table with a row for each of them."""
+        if self.row is None:
+            stored[...] = self._original
+        else:
+            stored[...] = self._original.reshape(-1, self.row)[points.each[:, 0] // self.row]
+        flat = stored.reshape(-1)
+        for where, raw in self.placed_by_slices(points):
+            flat[where] = raw
 
     def raw(self, elements: Elements, part: int | None, numbers: Raw) -> Iterable[Any]:
-        raw = self._encoded(elements, part, numbers) if self.complex else self.codec.encode(numbers)
+        raw = self.rounded(elements, part, numbers)
         return raw.data if self.packed else raw  # both make the items one at a time
 
     def keys(self, elements: Elements) -> tuple[Any, Iterable[Any]]:
@@ -198,12 +178,9 @@ class HostMemory(Memory):
     def hold(self, held: Any) -> Any:
         return held.copy() if isinstance(held, np.generic) else held  # a void scalar is a view
 
-    def replaced(self, array: Array, element: int, raw: object) -> Array:
-        return self.backend.replace(array, element, raw)
-
     def write_all(self, part: int | None, numbers: Raw) -> Array:
         keep_freed_memory(8 * self.nbytes)
-        raw = self._encoded(range(self.size), part, numbers).reshape(self.stored.shape)
+        raw = self.rounded(range(self.size), part, numbers).reshape(self.stored.shape)
         if self.cells is None:
             decoded = self.codec.decode(raw.reshape(-1))
             return self.backend.from_host(decoded.reshape(tuple(self.array.shape)), self)
@@ -211,25 +188,34 @@ class HostMemory(Memory):
         return self.array
 
     def holds(self, part: int | None, numbers: Raw) -> bool:
-        return self.cells is None or same_bits(self.stored, self._encoded(range(self.size), part, numbers))
+        return self.cells is None or same_bits(self.stored, self.rounded(range(self.size), part, numbers))
 
     def gathered(self, results: list[Any]) -> Raw:
         if results and isinstance(results[0], np.ndarray):
             return np.array(results)  # for few short arrays in a fifth of the time of np.stack
-        if self.complex:
+        if self.complex or self._returns_complex:
             return np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
         return np.fromiter(results, dtype=self.codec.working, count=len(results))
 
     def read(self, value: Any) -> Any:
-        return value if type(value) in self.plain else self.backend.number(value, self)
+        if type(value) in self.plain:
+            return value
+        number = self.backend.number(value, self)
+        self._returns_complex = self._returns_complex or isinstance(number, (complex, np.complexfloating))
+        return number
 
     def read_arrays(self, values: Sequence[Any]) -> Raw:
+        return self.joined([self.backend.numbers(value, self).reshape(-1) for value in values], (0,))
+
+    def numbers(self, value: Any) -> Raw:
+        return self.backend.numbers(value, self)
+
+    def joined(self, parts: Sequence[Raw], nothing: tuple[int, ...]) -> Raw:
         working = self.codec.working
-        parts = [self.backend.numbers(value, self).reshape(-1) for value in values]
         if len(parts) != 1:
-            return np.concatenate([np.empty(0, working), *parts])
-        [part] = parts  # a copy is returned: it may be x itself
-        return part.copy() if part.dtype == working else part.astype(np.result_type(working, part))
+            return np.concatenate([np.empty(nothing, working), *parts], axis=-1)
+        [part] = parts
+        return part.copy(order="K") if part.dtype == working else part.astype(np.result_type(working, part))
 
     def changed(self, elements: Sequence[int] = (), raw: Sequence[object] = ()) -> bool:
         if self.cells is None:
@@ -250,68 +236,35 @@ class HostMemory(Memory):
     def restore(self) -> bool:
         changed = True
         try:
-            changed = self.changed()  # this takes memory, which f may have run out of
-        except MemoryError:
+            changed = self.changed()
+        except MemoryError:  # the comparison takes memory, and f may have used it up
             pass
         finally:
             if changed and self.cells is not None:
                 self.stored[...] = self._original.reshape(self.stored.shape)
         return changed
 
-    def _encoded(self, elements: Elements, part: int | None, numbers: Raw) -> Raw:
+    def rounded(self, elements: Elements, part: int | None, numbers: Raw) -> Raw:
         if part is None or not self.complex:
             return self.codec.encode(numbers)
         with np.errstate(invalid="ignore"):  # a signalling NaN
             own = self.elements(elements)
-        return self.codec.encode(composed(*((numbers, own.imag) if part == 0 else (own.real, numbers))))
-
-    def _copies(self, points: Points) -> tuple[Array, Raw]:
-        """Return an array that holds as many copies of x, or of its rows, and its memory, (k, size)."""
-        keep_freed_memory(_LARGE)
-        shape = self.array.shape if self.row is None else self.array.shape[1:]
-        array, stored = self.backend.points((len(points), *shape), self)
-        stored = stored.reshape(len(points), self.row or self.size)
-        self._fill(stored, points)
-        return array, stored
-
-    def _fill(self, stored: Raw, points: Points) -> None:
-        if self.row is None:
-            stored[...] = self._original
-        else:
-            stored[...] = self._original.reshape(-1, self.row)[points.each[:, 0] // self.row]
-
-    def _set(self, stored: Raw, points: Points) -> None:
-        elements, repeat, size = points.elements, points.repeat, stored.shape[1]
-        if not points.width:
-            return
-        numbers = np.ascontiguousarray(points.numbers)
-        if points.width == 1 and isinstance(elements, range) and self.row is None:
-            flat = stored.reshape(-1)
-            for i in range(repeat):  # down the diagonals: the element after the next ``repeat`` points is one further
-                raw = self._encoded(elements, points.part, numbers[i::repeat, 0])
-                flat[i * size + elements.start :: repeat * size + 1][: len(raw)] = raw
-            return
-        each = points.each
-        raw = self._encoded(each.reshape(-1), points.part, numbers.reshape(-1))
-        stored[np.arange(len(points))[:, None], each if self.row is None else each % self.row] = raw.reshape(each.shape)
+        return self.codec.encode(self.compose(*((numbers, own.imag) if part == 0 else (own.real, numbers))))
 
 
 def same_bits(a: Raw, b: Raw) -> bool:
     if a.nbytes <= _SMALL:
         return a.tobytes() == b.tobytes()
-    return _equal(a, b.reshape(a.shape))
-
-
-def _equal(a: Raw, b: Raw) -> bool:
     pattern = "u8" if a.dtype == np.float64 else a.dtype
-    return not np.count_nonzero(a.view(pattern) != b.view(pattern))  # unlike any(), this is not written in Python
+    differing = a.view(pattern) != b.reshape(a.shape).view(pattern)
+    return not np.count_nonzero(differing)  # unlike any(), this is not written in Python
 
 
 @lru_cache(maxsize=16)
 def keep_freed_memory(size: int) -> None:
     """Let the C library keep the memory of freed arrays up to so many bytes.
 
-    Until a piece as large as that has been freed, glibc gives each of them back to the system, and getting it anew for
-    every call takes longer than f. Elsewhere this does nothing.
+    glibc returns each larger array to the system until one as large as this has been freed, and getting it anew for
+    every call takes longer than f. With other C libraries this does nothing.
     """
     np.empty(min(size, _MOST), dtype=np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -12,21 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from anygrad._typing import Array
-from anygrad.backends.arrays import Elements, Indices, wide_copy
+from anygrad.backends.arrays import Indices, wide_copy
 from anygrad.backends.base import Memory, Points
-from anygrad.backends.codec import Codec, Raw, cast, narrowed, real_dtype
+from anygrad.backends.codec import Codec, Raw, codec_of, narrowed
 from anygrad.backends.functional import FunctionalMemory
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.returned import (
-    no_complex_counterpart,
-    require_real,
-    require_same_device,
-)
+from anygrad.backends.returned import require_same_device
 
-# On the CPU, where a call costs more than one of NumPy's and XLA needs less memory for the same.
+# For the CPU: a call costs more than one of NumPy's, and XLA needs less memory for the same.
 _CHUNK_BYTES = 2**23
-# Not all that looks like one: of a method `self` is an argument, and may have changed.
+# The type itself, not all that looks like it: a compiled method has `self` as an argument, which may have changed.
 _JITTED = type(jax.jit(lambda x: x))
 
 Function = Callable[[Any], Any]
@@ -44,7 +40,7 @@ class JaxBackend(HostBackend):
     def memory(self, x: jax.Array, *, in_place: bool, rows: bool = False) -> Memory:
         if self.on_host(x):
             return JaxMemory(self, x, rows=rows)
-        own = x.copy()  # traced, inside of a function that is being traced, whatever x is
+        own = x.copy()  # inside a function that is being traced, every copy is traced
         return JaxFunctionalMemory(self, own, lazy=isinstance(own, jax.core.Tracer), rows=rows)
 
     def host(self, x: jax.Array) -> NDArray[Any]:
@@ -56,17 +52,9 @@ class JaxBackend(HostBackend):
     def extent(self, x: jax.Array) -> None:
         return None  # nothing is written
 
-    def complexified(self, x: jax.Array) -> jax.Array:
-        if jnp.iscomplexobj(x) or x.dtype.itemsize < 4:
-            raise no_complex_counterpart(x.dtype)
-        return x.astype(jnp.result_type(x.dtype, jnp.complex64))
-
     def widened(self, x: jax.Array) -> jax.Array:
         with _float64(True):
             return wide_copy(x)
-
-    def context(self, x: jax.Array) -> AbstractContextManager[object]:
-        return self.arrival(x)()
 
     def arrival(self, x: jax.Array) -> Callable[[], AbstractContextManager[object]]:
         return _float64 if x.dtype.name in {"float64", "complex128"} else nullcontext
@@ -88,14 +76,14 @@ class JaxBackend(HostBackend):
         import scipy.sparse  # noqa: PLC0415 - an extra
 
         places = np.asarray(x.indices)
-        inside = np.all(places < x.shape, axis=1)  # entries beyond the last one are filled up with indices outside
+        inside = np.all(places < x.shape, axis=1)  # JAX pads with entries whose indices lie outside
         return scipy.sparse.coo_array((np.asarray(x.data)[inside], places[inside].T), shape=x.shape)
 
     def sparse(self, values: jax.Array, rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
         from jax.experimental.sparse import BCOO  # noqa: PLC0415 - for sparse Jacobians alone
 
         places = jnp.asarray(np.stack([rows, columns], axis=1).astype(np.int32))
-        entries = values.astype(np.uint8) if values.dtype == bool else values  # BCOO makes no booleans dense
+        entries = values.astype(np.uint8) if values.dtype == bool else values  # BCOO cannot make booleans dense
         return BCOO((entries, places), shape=shape, indices_sorted=True, unique_indices=True)
 
     # What a `HostMemory` asks for
@@ -107,8 +95,6 @@ class JaxBackend(HostBackend):
                 " make x an argument of the function that is transformed, or differentiate outside of it"
             )
         require_same_device(value.devices(), memory.array.devices())
-        if jnp.iscomplexobj(value):
-            require_real(value, complex_allowed=memory.complex)
 
     def read(self, value: jax.Array) -> Raw:
         array = np.asarray(value)
@@ -119,17 +105,9 @@ class JaxBackend(HostBackend):
         own = narrowed(numbers, x.dtype)
         return jax.device_put(own, _distributed(x, own.shape)) if x.committed else jnp.asarray(own)
 
-    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[NDArray[Any], Raw]:
-        points = np.empty(shape, memory.array.dtype)
-        return points, points
-
     def given(self, points: NDArray[Any], memory: HostMemory) -> jax.Array:
         x = memory.array
         return jax.device_put(points, _everywhere(x)) if x.committed else jnp.asarray(points)
-
-    def replace(self, array: jax.Array, element: int, number: Any) -> jax.Array:
-        replaced: jax.Array = _replaced(array, element, number)
-        return replaced
 
     # Modes
 
@@ -145,8 +123,12 @@ class JaxMemory(HostMemory):
         stored, codec = np.asarray(x), _codec_of(x.dtype)
         super().__init__(backend, x, stored, codec, in_place=False, writable=False, chunk_bytes=_CHUNK_BYTES, rows=rows)
 
+    def replaced(self, array: jax.Array, element: int, raw: object) -> jax.Array:
+        replaced: jax.Array = _replaced(array, element, raw)
+        return replaced
+
     def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
-        return super().vectorised(f) if self.row is not None else _vectorised(self, f, self._encoded)
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f)
 
 
 class JaxFunctionalMemory(FunctionalMemory):
@@ -158,11 +140,11 @@ class JaxFunctionalMemory(FunctionalMemory):
         return self.replaced(flat, where, numbers)
 
     def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
-        return super().vectorised(f) if self.row is not None else _vectorised(self, f, self.rounded)
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f)
 
 
 def _float64(enabled: bool = True) -> AbstractContextManager[object]:
-    if jax.config.jax_enable_x64 == enabled:  # a context, even if it changes nothing, has functions compiled anew
+    if jax.config.jax_enable_x64 == enabled:  # entering a context, even to no effect, makes JAX compile anew
         return nullcontext()
     enabling = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before 0.8
     context: AbstractContextManager[object] = enabling(enabled)
@@ -178,14 +160,14 @@ def _is_here(sharding: jax.sharding.Sharding) -> bool:
 
 
 def _everywhere(x: jax.Array) -> Any:
-    """Return where an array is to be put to be on all devices that x is on."""
+    """Return a placement on every device that x is on."""
     if isinstance(x.sharding, jax.sharding.NamedSharding):
         return jax.sharding.NamedSharding(x.sharding.mesh, jax.sharding.PartitionSpec())
     return next(iter(x.devices()))
 
 
 def _distributed(x: jax.Array, shape: tuple[int, ...]) -> Any:
-    """Return where derivatives are to be put: along their last axes, which are x's, they are distributed as x is."""
+    """Return the placement of derivatives: their last axes are x's, and are distributed as x is."""
     if shape == x.shape or not isinstance(x.sharding, jax.sharding.NamedSharding):
         return x.sharding
     before = len(shape) - x.ndim
@@ -199,25 +181,13 @@ def _distributed(x: jax.Array, shape: tuple[int, ...]) -> Any:
 
 @cache
 def _codec_of(dtype: np.dtype[Any]) -> Codec:
-    """Return the codec of a dtype that JAX knows: NumPy's own codec does not know bfloat16."""
-    limits = jnp.finfo(dtype)
-    real = real_dtype(dtype)
-    working = np.result_type(dtype, np.float64)
-    real_working = np.result_type(real, np.float64)
-    return Codec(
-        dtype=working,
-        working=real_working,
-        storage=dtype,
-        decode=lambda raw: cast(raw, working),
-        encode=lambda numbers: cast(numbers, dtype),
-        nearest=lambda numbers: cast(cast(numbers, real), real_working),
-        eps=float(limits.eps),
-        tiny=float(limits.smallest_subnormal),
-    )
+    # NumPy's finfo does not know bfloat16.
+    codec = codec_of(dtype, dtype, jnp.finfo(dtype))
+    return replace(codec, dtype=np.result_type(dtype, np.float64))
 
 
-def _with_replaced(x: jax.Array, element: Any, number: Any) -> jax.Array:
-    return x.reshape(-1).at[element].set(number).reshape(x.shape)
+def _with_replaced(x: jax.Array, elements: Any, numbers: Any) -> jax.Array:
+    return x.reshape(-1).at[elements].set(numbers).reshape(x.shape)
 
 
 _replaced = jax.jit(_with_replaced)
@@ -226,13 +196,10 @@ _replaced = jax.jit(_with_replaced)
 # Vmap
 
 
-def _vectorised(
-    memory: Memory, f: Function, encoded: Callable[[Elements, int | None, Array], Array]
-) -> Callable[[Points], Any]:
-    """Return f as a function of points that are made where f is called, so that XLA makes one loop of both.
+def _vectorised(memory: Memory, f: Function) -> Callable[[Points], Any]:
+    """Return f as a function of points that are made inside the compiled call, so that XLA fuses the two.
 
-    The result for a function that was compiled already is kept, as such a function does not change. Others may be
-    closures over objects that do.
+    The result is kept for a function that was compiled already: it does not change, as a closure over objects may.
     """
     many = _compiled(f) if isinstance(f, _JITTED) else _at_numbers(f)
     lengths: dict[int, int] = {}
@@ -242,9 +209,9 @@ def _vectorised(
         if not width:
             return jax.vmap(f)(memory.perturbed(points))
         elements = points.each
-        numbers = encoded(elements.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
+        numbers = memory.rounded(elements.reshape(-1), points.part, xp.reshape(points.numbers, (-1,)))
         numbers = xp.reshape(numbers, elements.shape)
-        # Shorter chunks are filled up with their last point, so that f is compiled once.
+        # A shorter chunk is padded with its last point, so that f is compiled once.
         length = lengths[width] = max(count, lengths.get(width, 0))
         if missing := length - count:
             elements = np.concatenate([elements, elements[-1:].repeat(missing, axis=0)])
@@ -270,7 +237,7 @@ def _with(x: jax.Array, elements: jax.Array, numbers: jax.Array) -> jax.Array:
     if elements.shape[0] == 1:  # unlike a scatter, this becomes part of the loops in which f reads x
         places = jnp.arange(x.size, dtype=elements.dtype).reshape(x.shape)
         return jnp.where(places == elements[0], numbers[0], x)
-    return x.reshape(-1).at[elements].set(numbers).reshape(x.shape)
+    return _with_replaced(x, elements, numbers)
 
 
 BACKEND = JaxBackend()

@@ -1,8 +1,8 @@
-"""Several arrays as one memory, whose elements are numbered through."""
+"""Several arrays as one memory, with one numbering of their elements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -14,12 +14,12 @@ from anygrad._typing import Array
 from anygrad.backends.arrays import Elements, Indices
 from anygrad.backends.base import Backend, Memory, Points
 
-# The position of an array, some of its elements, and where these are among those asked for.
+# The index of an array, some of its elements, and their positions among the elements that were asked for.
 Group = tuple[int, Elements, slice | Indices]
 
 
 class JointCells:
-    """``cells[of_one, key] = number`` writes an element of one of several arrays, of which ``of_one`` are the cells."""
+    """``cells[of_one, key] = number`` writes an element of one of several arrays, whose own cells are ``of_one``."""
 
     def __setitem__(self, place: tuple[Any, Any], number: object) -> None:
         cells, key = place
@@ -31,9 +31,9 @@ class JointCells:
 
 
 class JointMemory(Memory):
-    """A `Memory` of several, all computed with by one library on one device.
+    """A `Memory` of several others, of one library and on one device.
 
-    What f returns is read, and computed with, in the widest of the dtypes; steps are as coarse as in the coarsest.
+    The widest of the dtypes is used for f's values and all computations, the coarsest for the choice of steps.
     """
 
     def __init__(self, memories: Sequence[Memory]) -> None:
@@ -65,7 +65,7 @@ class JointMemory(Memory):
 
     @classmethod
     def of(cls, arrays: Sequence[Array], backends: Sequence[Backend], *, in_place: bool) -> JointMemory:
-        """Open arrays together; raise if they do not know each other."""
+        """Open arrays together; raise if they are of several libraries or on several devices."""
         if any(backend is not backends[0] for backend in backends):
             raise _of_several_libraries()
         memories = [backend.memory(array, in_place=in_place) for array, backend in zip(arrays, backends, strict=True)]
@@ -102,7 +102,7 @@ class JointMemory(Memory):
         return self.xp.concat([memory.spread(own, name) for memory, own in zip(self._memories, values, strict=True)])
 
     def perturbed(self, points: Points) -> list[Array]:
-        """Return an array of points for each array; those that no point sets are repeated without a copy."""
+        """Return an array of points for each array. An array that no point sets is repeated without a copy."""
         count = len(points)
         tables = [
             array_namespace(memory.array).broadcast_to(memory.array, (count, *memory.array.shape))
@@ -115,7 +115,7 @@ class JointMemory(Memory):
         for i in np.unique(which).tolist():
             memory, own = self._memories[i], which == i
             counts = own.sum(axis=1)
-            if counts.min() == counts.max():  # as many elements of this array in every point
+            if counts.min() == counts.max():  # every point sets the same number of this array's elements
                 chosen = self._taken(self.xp.reshape(points.numbers, (-1,)), np.flatnonzero(own))
                 numbers = self.xp.reshape(chosen, (count, -1))
                 inner = Points(self._inner(each[own], i), self._real(memory, numbers), points.part)
@@ -136,7 +136,7 @@ class JointMemory(Memory):
         if points.width != 1:
             yield from super().chunks(points, max_bytes)
             return
-        # Not across arrays: those that no point of a chunk sets take no memory.
+        # A chunk sets one array only: the others then take no memory.
         which = np.searchsorted(self._starts, np.asarray(points.elements), side="right") - 1
         ends = [*(np.flatnonzero(np.diff(which)) + 1).tolist(), len(which)]
         for start, end in zip([0, *ends], ends, strict=False):
@@ -147,10 +147,6 @@ class JointMemory(Memory):
     @property
     def point_bytes(self) -> int:
         return max((memory.nbytes for memory in self._memories), default=0)
-
-    def vectorised(self, f: Callable[[Any], Any]) -> Callable[[Points], Any] | None:
-        many = self.backend.vmap(f, self.array[0])
-        return None if many is None else lambda points: many(self.perturbed(points))
 
     def runs(self, points: Points) -> Iterable[tuple[Memory, Points]]:
         if not isinstance(points.elements, range):
@@ -199,7 +195,7 @@ class JointMemory(Memory):
         return any(memory.changed(*pair) for memory, pair in zip(self._memories, own, strict=True))
 
     def restore(self) -> bool:
-        # Those that are left are kept: signals may come more often than all of many can be put back.
+        # Interrupted, this goes on where it stopped: signals may come too often for one attempt to put all back.
         left = self._left = self._left or list(self._memories)
         while left:
             self._changed |= left[-1].restore()
@@ -208,13 +204,13 @@ class JointMemory(Memory):
         return changed
 
     def _real(self, memory: Memory, numbers: Array) -> Array:
-        """Return numbers as one of the arrays takes them: a real one beside a complex one has no imaginary part."""
+        """Return the real parts of complex numbers for an array that is real, beside others that are complex."""
         if memory.complex or not self.complex or not self.xp.isdtype(numbers.dtype, "complex floating"):
             return numbers
         return self.xp.real(numbers)
 
     def _rows(self, memory: Memory, i: int, points: Points, own: NDArray[np.bool_]) -> Array:
-        """Return the points of one array, of which some set elements of it and others do not, one by one."""
+        """Return the points of one array one by one, as they set different numbers of its elements."""
         xp = array_namespace(memory.array)
         rows, each = [], points.each
         for k in range(len(points)):
@@ -227,14 +223,14 @@ class JointMemory(Memory):
         return xp.concat(rows, axis=0)
 
     def _inner(self, elements: Indices, i: int) -> Elements:
-        """Return elements as one of the arrays numbers them: a range where they follow each other."""
+        """Return elements in the numbering of one of the arrays, as a range if they follow each other."""
         inner: Indices = elements - self._starts[i]
         if len(inner) and np.array_equal(inner, np.arange(inner[0], inner[0] + len(inner))):
             return range(int(inner[0]), int(inner[0]) + len(inner))
         return inner
 
     def _groups(self, elements: Elements) -> Iterator[Group]:
-        """Yield the arrays that have some of the elements, their numbers there and their positions here."""
+        """Yield each array that has some of the elements, in its own numbering, and their positions among all."""
         if isinstance(elements, range):
             first = int(np.searchsorted(self._starts, elements.start, side="right")) - 1
             starts = self._starts

@@ -1,4 +1,4 @@
-"""Array libraries by their names: what is installed, and arrays made of NumPy's. For the command line."""
+"""Array libraries by name, for the command line: which are installed, and how to make their arrays from NumPy's."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Description:
 
     name: str
     version: str | None = None
-    array_api: str | None = None  # the version of the standard by which anygrad calls it
-    devices: tuple[str, ...] = ()  # as the library calls them, with what they are in brackets: cuda:0 (name)
+    array_api: str | None = None  # the version of the standard that anygrad uses with it
+    devices: tuple[str, ...] = ()  # by the library's names, with the model in brackets: cuda:0 (model)
     obstacle: str | None = None
 
 
@@ -51,12 +51,12 @@ def _dpnp_devices(dpnp: Any) -> Sequence[str]:
     return [f"{device.filter_string} ({device.name})" for device in import_module("dpctl").get_devices()]
 
 
-# By the name of a library, which is also that of its package: its name for pip, the module to import, a function that
-# copies an array of NumPy, and one that lists its devices.
+# For the name of each library, and of its package: the requirement for pip, the module to import, a function that
+# copies an array of NumPy's, and one that lists the devices.
 _LIBRARIES: dict[str, tuple[str, str, Callable[[Any, Any], Any], Callable[[Any], Sequence[str]]]] = {
     "numpy": ("numpy", "numpy", lambda numpy, x: numpy.array(x, order="K"), lambda _: ["cpu"]),
     "cupy": ("cupy-cuda12x, or cupy-cuda13x for CUDA 13", "cupy", lambda cupy, x: cupy.array(x), _cupy_devices),
-    # Not from_numpy: this one heeds torch.set_default_device. It takes no negative strides.
+    # Not from_numpy: tensor() heeds torch.set_default_device. It refuses negative strides.
     "torch": ("torch", "torch", lambda torch, x: torch.tensor(np.asarray(x, order="C")), _torch_devices),
     # float64 becomes float32, unless jax_enable_x64 is set.
     "jax": ("jax", "jax.numpy", lambda jax, x: jax.numpy.array(x), _jax_devices),
@@ -66,17 +66,17 @@ _LIBRARIES: dict[str, tuple[str, str, Callable[[Any, Any], Any], Callable[[Any],
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the libraries of which arrays can be made."""
+    """Return the names of the libraries whose arrays can be made."""
     return tuple(_LIBRARIES)
 
 
 def load(name: str) -> Callable[[NDArray[Any]], Array]:
-    """Return what copies an array of NumPy's to a library's default device, in the same dtype if the library has that.
+    """Return a function that copies an array of NumPy's to a library's default device, in the same dtype if possible.
 
     Raises
     ------
     ValueError, ImportError
-        If no library is called that, or it cannot be used here.
+        If no library has this name, or it cannot be used here.
     """
     if name not in _LIBRARIES:
         raise ValueError(f"no array library is called {name!r} here, but one of {', '.join(names())} was expected")
@@ -86,7 +86,7 @@ def load(name: str) -> Callable[[NDArray[Any]], Array]:
 
 
 def describe(name: str) -> Description:
-    """Return what there is of a library here, which is imported for it."""
+    """Import a library, and return its state on this machine."""
     requirement, needed, asarray, devices = _LIBRARIES[name]
     version = None
     with _without_current_folder():
@@ -107,7 +107,7 @@ def describe(name: str) -> Description:
 
 @contextmanager
 def _without_current_folder() -> Iterator[None]:
-    """Import nothing from the current folder, where the command line looks first: a torch.py there is the user's."""
+    """Import nothing from the current folder, which comes first for a command line: a torch.py there is the user's."""
     before = list(sys.path)
     with suppress(OSError):  # the folder may be gone
         here = os.path.realpath(os.getcwd())

@@ -1,6 +1,6 @@
 """The modes that libraries keep for each thread, such as PyTorch's grad mode, carried to the workers of a pool.
 
-Every library that has been imported is asked: an f of NumPy's arrays may compute with another one.
+All imported libraries are asked, not only x's: f may compute with another one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from anygrad.backends.base import load
 
-# The others are not known to keep anything.
+# The others are not known to keep modes.
 _LIBRARIES = ("torch", "jax")
 
 
@@ -21,21 +21,21 @@ def modes() -> dict[str, object]:
 
 
 def under(modes: Mapping[str, object]) -> AbstractContextManager[object]:
-    """Return the context, entered, in which this thread has the modes of another one, of whatever process."""
+    """Enter and return a context that gives this thread the modes of another one, perhaps of another process."""
     with ExitStack() as stack:
         for name, own in modes.items():
             if own is None and name not in _imported():
                 continue
             try:
                 library = load(name)
-            except ImportError:  # f does not use what is not installed
+            except ImportError:  # not installed here, so f does not use it
                 continue
             stack.enter_context(library.under(own))
         return stack.pop_all()
 
 
 def after_fork() -> None:
-    """Let this process, which has been forked, do without the threads that were left behind."""
+    """Let this forked process do without the threads that were left behind."""
     for name in _imported():
         load(name).after_fork()
 

@@ -17,10 +17,9 @@ from anygrad.backends.returned import (
     no_complex_counterpart,
     require_numbers,
     require_one_element,
-    require_real,
 )
 
-# What stays in the cache, with what f makes of it.
+# Points and f's temporary arrays stay in the cache.
 _CHUNK_BYTES = 256 * 2**10
 
 
@@ -66,14 +65,8 @@ class NumpyBackend(HostBackend):
             raise no_complex_counterpart(x.dtype)
         return x.astype(np.result_type(x.dtype, np.complex64))
 
-    def widened(self, x: NDArray[Any]) -> NDArray[Any]:
-        return x.astype(np.result_type(x.dtype, np.float64))
-
     def forkable(self, x: NDArray[Any]) -> bool:
         return True
-
-    def pattern(self, x: Any) -> Any:
-        return x
 
     def sparse(self, values: NDArray[Any], rows: Indices, columns: Indices, shape: tuple[int, int], like: Any) -> Any:
         import scipy.sparse  # noqa: PLC0415 - an extra
@@ -86,7 +79,7 @@ class NumpyBackend(HostBackend):
         if isinstance(value, np.ndarray):
             require_one_element(value.shape)
             value = _unmasked(value).reshape(())[()]
-        return host_number(value, library=self.name, complex_allowed=memory.complex)
+        return host_number(value, library=self.name)
 
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
         if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
@@ -94,9 +87,7 @@ class NumpyBackend(HostBackend):
         return super().numbers(value, memory)
 
     def require_known(self, value: NDArray[Any], memory: HostMemory) -> None:
-        require_numbers(value.dtype.kind in "biufc", value)
-        if value.dtype.kind == "c":
-            require_real(value, complex_allowed=memory.complex)
+        require_numbers(value)
 
     def read(self, value: NDArray[Any]) -> Raw:
         return _unmasked(value)
@@ -109,13 +100,6 @@ class NumpyBackend(HostBackend):
         array = np.empty_like(memory.array, result.dtype, subok=False)  # in the layout of x, as zeros_like(x) has it
         array[...] = result
         return array
-
-    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[NDArray[Any], Raw]:
-        points = np.empty(shape, memory.array.dtype)
-        return points, self.stored(points)
-
-    def stored(self, array: NDArray[Any]) -> Raw:
-        return array.view(numpy_codec(array.dtype).storage)
 
 
 class NumpyMemory(HostMemory):
@@ -130,7 +114,7 @@ class NumpyMemory(HostMemory):
         if array.shape == shape and array.strides == strides and array.dtype is dtype:
             return False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy would have nobody assign to them
+            warnings.simplefilter("ignore")  # NumPy deprecates these assignments
             array.dtype = dtype
             array.shape = shape
             try:
@@ -142,10 +126,10 @@ class NumpyMemory(HostMemory):
 
 
 def _write_strides(array: NDArray[Any], strides: tuple[int, ...]) -> None:
-    """Write strides where NumPy keeps them: shorter ones that f has set are all that it then takes to fit an array."""
+    """Write strides where NumPy keeps them: once f has set shorter ones, NumPy refuses longer ones as out of bounds."""
     pointers = (ctypes.c_void_p * 4).from_address(id(array) + object.__basicsize__)  # data, ndim, shape, strides
     lengths, kept = ((ctypes.c_ssize_t * array.ndim).from_address(pointers[i] or 0) for i in (2, 3))
-    if (*lengths,) == array.shape and (*kept,) == array.strides:  # so NumPy lays out its objects as it always has
+    if (*lengths,) == array.shape and (*kept,) == array.strides:  # the layout is as in all versions so far
         kept[:] = list(strides)
 
 
@@ -153,8 +137,8 @@ def _require_plain_numbers(x: Any) -> None:
     """Raise for arrays of derived classes that carry more than numbers."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise TypeError(
-            "x is a masked array with elements that are masked, which f would be evaluated with: pass x.filled(0.0), or"
-            " x.compressed() and let f put its elements where they belong"
+            "x is a masked array in which some elements are masked, and f would be evaluated with those too: pass"
+            " x.filled(0.0), or x.compressed() and let f put its elements where they belong"
         )
     _require_no_unit(x, "x carries", "pass x.{}, and let f attach the unit to its argument")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Sequence
@@ -20,17 +21,20 @@ def type_name(value: object) -> str:
     )
 
 
-def host_number(value: object, *, library: str, complex_allowed: bool) -> Any:
-    """Return a number that is not an array of x's library as a Python or NumPy scalar; raise if it is none."""
-    if isinstance(value, np.generic) and value.dtype.kind not in "biufc":
-        raise TypeError(_no_number(value))
-    if isinstance(value, (complex, np.complexfloating)):
-        require_real(value, complex_allowed=complex_allowed)
-        return value
-    if isinstance(value, (float, np.generic)):
+def host_number(value: object, *, library: str) -> Any:
+    """Return a value that is not an array of x's library as a Python or NumPy scalar; raise if it is not a number."""
+    if isinstance(value, np.generic):
+        require_numbers(value)
+    if isinstance(value, (float, complex, np.generic)):
         return value
     if isinstance(value, numbers.Real):
-        return _float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(
+                "f returned a number beyond 1.8e308, the largest of float64: return one that is smaller, such as its"
+                " logarithm"
+            ) from None
     if hasattr(value, "shape"):
         raise TypeError(
             f"f returned a {type_name(value)}, but x is an array of {library}: return an array of {library}, or a"
@@ -41,17 +45,7 @@ def host_number(value: object, *, library: str, complex_allowed: bool) -> Any:
     raise TypeError(_no_number(value))
 
 
-def _float(number: numbers.Real) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        raise ValueError(
-            "f returned a number beyond 1.8e308, the largest of float64: return one that is smaller, such as its"
-            " logarithm"
-        ) from None
-
-
-def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.ndarray[Any, Any]:
+def host_numbers(value: object, *, library: str) -> np.ndarray[Any, Any]:
     """Return a number, or a (nested) list of numbers, that f returned as an array; raise if it is neither."""
     if isinstance(value, list):
         try:
@@ -60,31 +54,21 @@ def host_numbers(value: object, *, library: str, complex_allowed: bool) -> np.nd
             raise ValueError(
                 "f returned a nested list whose parts differ in length: return an array, or a tuple of lists"
             ) from None
-        if value.dtype.kind == "c":
-            require_real(value.reshape(-1)[0], complex_allowed=complex_allowed)
         return value
-    return np.asarray(host_number(value, library=library, complex_allowed=complex_allowed))
+    return np.asarray(host_number(value, library=library))
 
 
 def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
-    """Return numbers that the user gave for x, such as steps, as an array on the host; raise if they are none."""
+    """Return the user's numbers for x, such as steps, as an array on the host; raise if they are not real numbers."""
     try:
         numbers = np.asarray(value)
-    except Exception:  # arrays on a device refuse in ways of their own
+    except Exception:  # each library's arrays on a device raise something else
         numbers = np.empty((), dtype=object)
     if numbers.dtype.kind in "OV" and "cpu" in str(getattr(value, "device", "")).lower() and hasattr(value, "tolist"):
-        numbers = np.asarray(value.tolist())  # bfloat16, which NumPy lacks, or a tensor that requires its gradient
+        numbers = np.asarray(value.tolist())  # bfloat16, which NumPy lacks, or a tensor that requires a gradient
     if numbers.dtype.kind not in "iuf":
         raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of them was expected")
     return numbers
-
-
-def require_real(value: object, *, complex_allowed: bool) -> None:
-    if not complex_allowed:
-        raise TypeError(
-            f"f returned a complex number ({value!r}), but x is real: return its real part, its imaginary part or"
-            " its absolute value, or pass a complex x"
-        )
 
 
 def neither_real_nor_holomorphic() -> TypeError:
@@ -101,8 +85,8 @@ def no_complex_counterpart(dtype: object) -> TypeError:
     )
 
 
-def require_numbers(are: bool, value: object) -> None:
-    if not are:
+def require_numbers(value: np.ndarray[Any, Any] | np.generic) -> None:
+    if value.dtype.kind not in "biufc":
         raise TypeError(_no_number(value))
 
 
@@ -116,7 +100,7 @@ def require_one_element(shape: Sequence[int]) -> None:
 
 
 def require_same_device(theirs: object, ours: object) -> None:
-    """Raise for a result on another device than x. Traced arrays may not tell theirs."""
+    """Raise if a result is on another device than x. A traced array may have None."""
     if theirs is not None and ours is not None and theirs != ours:
         raise ValueError(
             f"f returned an array on device {theirs}, but x is on {ours}: keep the computation on {ours}, or return"
@@ -128,4 +112,9 @@ def _no_number(value: object) -> str:
     hint = ": does it lack a return statement?" if value is None else f" ({value!r:.60})."
     if isinstance(value, tuple) and len(value) == 2:
         hint = ": if it is (value, aux), pass has_aux=True, or let f return the value alone"
+    if inspect.iscoroutine(value) or inspect.isgenerator(value):
+        value.close()  # nobody will wait for it
+        hint = ": it is async; write lambda x: asyncio.run(f(x))"
+        if inspect.isgenerator(value):
+            hint = ": it has a yield in it; write return in its place"
     return f"f returned {'None' if value is None else 'a ' + type_name(value)}, but one number was expected{hint}"

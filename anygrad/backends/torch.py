@@ -13,17 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
-from anygrad.backends.arrays import Indices, extent, overlapping, wide_copy
+from anygrad.backends.arrays import Indices, complex_copy, extent, overlapping, wide_copy
 from anygrad.backends.base import Memory
 from anygrad.backends.codec import Codec, Raw, numpy_codec
 from anygrad.backends.device import DeviceMemory, chunk_bytes_of
 from anygrad.backends.functional import CHUNK_BYTES
 from anygrad.backends.host import HostBackend, HostMemory
-from anygrad.backends.returned import (
-    no_complex_counterpart,
-    require_real,
-    require_same_device,
-)
+from anygrad.backends.returned import require_same_device
 
 _CHUNK_BYTES = 2**20  # a call costs more than one of NumPy's
 
@@ -80,9 +76,7 @@ class TorchBackend(HostBackend):
         return not np.shares_memory(_memory_of(x.data), _memory_of(y.data))
 
     def complexified(self, x: torch.Tensor) -> torch.Tensor:
-        if x.is_complex() or x.itemsize < 4:
-            raise no_complex_counterpart(x.dtype)
-        return x.detach().to(x.dtype.to_complex())
+        return complex_copy(x.detach())
 
     def widened(self, x: torch.Tensor) -> torch.Tensor:
         return wide_copy(x.detach()).requires_grad_(x.requires_grad)
@@ -132,8 +126,6 @@ class TorchBackend(HostBackend):
 
     def require_known(self, value: torch.Tensor, memory: HostMemory) -> None:
         require_same_device(value.device, memory.array.device)
-        if value.is_complex():
-            require_real(value, complex_allowed=memory.complex)
 
     def read(self, value: torch.Tensor) -> Raw:
         tensor = value.detach().resolve_conj().resolve_neg()
@@ -144,17 +136,16 @@ class TorchBackend(HostBackend):
         if numbers.dtype.kind == "b":
             return tensor
         dtype = memory.array.dtype
-        return tensor.to(dtype if numbers.dtype.kind == "c" else dtype.to_real())
+        return tensor.to(dtype.to_complex() if numbers.dtype.kind == "c" else dtype.to_real())
 
-    def points(self, shape: tuple[int, ...], memory: HostMemory) -> tuple[torch.Tensor, Raw]:
-        points = torch.empty(shape, dtype=memory.array.dtype, device="cpu")  # whatever the default device is
-        return points, self.stored(points)
+    def points(self, shape: tuple[int, ...], memory: HostMemory) -> torch.Tensor:
+        return torch.empty(shape, dtype=memory.array.dtype, device="cpu")  # whatever the default device is
 
     def given(self, points: torch.Tensor, memory: HostMemory) -> torch.Tensor:
         return points.requires_grad_() if memory.array.requires_grad else points
 
-    def stored(self, array: torch.Tensor) -> Raw:
-        return _memory_of(array.data).view(_codec_of(array.dtype).storage)
+    def stored(self, array: torch.Tensor, codec: Codec) -> Raw:
+        return _memory_of(array.data).view(codec.storage)
 
     # Modes
 
@@ -181,14 +172,15 @@ class TorchBackend(HostBackend):
 
 
 class TorchMemory(HostMemory):
-    """A `HostMemory` that gives a tensor its memory again, should f have assigned to its ``.data``."""
+    """A `HostMemory` that gives a tensor its memory back if f has assigned to its ``.data``."""
 
     def __init__(self, backend: TorchBackend, array: torch.Tensor, *, in_place: bool, rows: bool) -> None:
-        # .data, not .detach(): writes to it leave alone the version counter by which autograd finds stale tensors, and
-        # rightly so, as every element is put back.
+        # .data, not .detach(): writes to it do not advance the version counter by which autograd finds stale tensors.
+        # Nor should they, as every element is put back.
         self._data = array.data
         self._place = _place(self._data)
-        codec, stored = _codec_of(array.dtype), backend.stored(array)
+        codec = _codec_of(array.dtype)
+        stored = backend.stored(array, codec)
         super().__init__(backend, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
 
     def reattach(self) -> bool:
@@ -199,7 +191,7 @@ class TorchMemory(HostMemory):
 
 
 class TorchDeviceMemory(DeviceMemory):
-    """A `DeviceMemory` of tensors, without their graphs; it gives a tensor its memory again, as `TorchMemory` does."""
+    """A `DeviceMemory` of tensors, without their graphs; it gives a tensor its memory back, as `TorchMemory` does."""
 
     def __init__(self, backend: TorchBackend, array: torch.Tensor, *, in_place: bool, rows: bool) -> None:
         data = array.data
@@ -239,7 +231,7 @@ def _chunk_bytes(on: torch.device) -> int:
 
 
 def _place(x: torch.Tensor) -> tuple[object, ...]:
-    """Return what changes of a tensor's data where it is given another memory or layout."""
+    """Return the attributes of a tensor's data that differ once it has another memory or layout."""
     return x.data_ptr(), x.shape, x.stride(), x.dtype
 
 
@@ -254,7 +246,7 @@ def _in_memory(x: torch.Tensor) -> bool:
 
 
 def _memory_of(data: torch.Tensor) -> NDArray[Any]:
-    """Return the memory of a CPU tensor; that of dtypes unknown to NumPy as integers."""
+    """Return the memory of a CPU tensor, as integers if NumPy lacks its dtype."""
     try:
         return np.asarray(data)
     except TypeError:
@@ -277,7 +269,7 @@ def _codec_of(dtype: torch.dtype) -> Codec:
 
 
 def _small_codec(dtype: torch.dtype) -> Codec:
-    """Return the codec of bfloat16 and the 8-bit formats: their bits are kept as integers."""
+    """Return the codec of bfloat16 or an 8-bit format, whose bits are kept as integers."""
     integers = _integers(dtype)
     storage = np.dtype(f"u{dtype.itemsize}")
     limits = torch.finfo(dtype)
@@ -315,7 +307,7 @@ def _autocast(device: str, cast: str | None) -> Any:
     return torch.autocast(device, dtype=getattr(torch, cast))
 
 
-# Promotion: PyTorch's matrix products promote nothing by themselves.
+# Promotion: PyTorch's matrix products do not promote dtypes by themselves.
 
 _REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _COMPLEX = (torch.complex32, torch.complex64, torch.complex128)
@@ -326,13 +318,13 @@ _CASTS = {
     torch.Tensor.chalf: torch.complex32,
     torch.Tensor.cfloat: torch.complex64,
 }
-# These need the very tensors that they are given: a copy has neither the gradient nor the graph.
+# These need the tensors themselves: a copy has neither the gradient nor the graph.
 _AUTOGRAD = {torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward}
 
 
 @dataclass(frozen=True, eq=False)
 class Promoting:
-    """f, in which all tensors narrower than dtype are widened, and casts to narrower dtypes as well."""
+    """f with every tensor narrower than dtype widened, even where f casts to a narrower dtype."""
 
     f: Callable[[Any], Any]
     dtype: torch.dtype
@@ -343,7 +335,7 @@ class Promoting:
 
 
 class _Promotion(TorchFunctionMode):  # type: ignore[misc]  # types are checked without PyTorch: it is Any
-    """Widens what functions of PyTorch are given and return. A tensor of f's own that is written keeps its dtype."""
+    """Widens the arguments and results of PyTorch's functions. A tensor of f's own that is written keeps its dtype."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,72 +21,52 @@ from anygrad.backends.base import resolve
 if TYPE_CHECKING:
     import sqlite3
 
-Facts = dict[str, list[str]]  # from a label to a fact's text and hash
-
 # "anyg" distinguishes our files from other SQLite databases; the version is that of the tables.
-_APPLICATION, _VERSION = 0x616E7967, 3
-_NEW = (
-    "CREATE TABLE points (key BLOB PRIMARY KEY, content BLOB, pickled BLOB, checksum BLOB)",
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_VERSION}",
-)
-_FAILED = "substr(content, 1, 1) = x'5B'"  # a "["
+_APPLICATION, _VERSION = 0x616E7967, 4
 
 
 class Row(NamedTuple):
-    """The record of f at a point: its value, in the bytes of a .npy file, or how it failed, in JSON.
-
-    ``pickled`` is the exception, or f's extra output at x, if the user trusts the file.
-    """
+    """The record of f at a point."""
 
     key: bytes
-    content: bytes
-    pickled: bytes | None = None
+    content: bytes  # a value, in the bytes of a .npy file, or how f failed, in JSON
+    pickled: bytes | None = None  # the exception, or f's extra output at x, if the user trusts the file
 
     @property
     def failed(self) -> bool:
         return self.content.startswith(b"[")
 
     def value(self) -> NDArray[Any]:
-        value: NDArray[Any] = np.load(io.BytesIO(self.content), allow_pickle=False)
-        return value
-
-    def is_like(self, value: NDArray[Any], rtol: float) -> bool:
-        """Return whether the value has the same bits; or is as near to it as ``rtol``, if that is not 0."""
-        own = self.value()
-        if (own.shape, own.dtype) != (value.shape, value.dtype):
-            return False
-        return np.allclose(value, own, rtol, 0.0, equal_nan=True) if rtol else hashed(own) == hashed(value)
+        return np.asarray(np.load(io.BytesIO(self.content), allow_pickle=False))
 
 
 class Store:
     """An open file. What a method has written is on the disk when it returns."""
 
     def __init__(self, path: Path, *, trust: bool = False) -> None:
-        self.path = str(path)
-        self._trust = trust
-        self._warned = False
+        self.path, self._trust, self._warned = str(path), trust, False
         self._connection: sqlite3.Connection | None = None
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
 
-    def claim(self, facts: Facts) -> bool:
+    def claim(self, facts: Mapping[str, str]) -> bool:
         """Write the facts into a new file, and return whether it is new; raise if the file has other facts."""
         own = Row(b"facts", json.dumps(facts).encode())
-        self._derivative = hashed(own.content)
+        self.derivative = hashed(own.content)
         [row] = self.add([own])
         if row.content != own.content:
-            differences = _differences(json.loads(row.content), facts)
+            there = json.loads(row.content)
+            labels = [label for label in {**facts, **there} if facts.get(label) != there.get(label)]
+            differences = [
+                f"{it}: {there.get(it, 'nothing')} there, {facts.get(it, 'nothing')} here" for it in labels[:4]
+            ]
             raise ValueError(
-                f"the journal {self.path} is of something else ({differences}): give another path, a folder for several"
-                " derivatives, or delete it if it is no longer wanted"
+                f"the journal {self.path} is of something else ({'; '.join(differences)}): delete it, or give another"
+                " path, or a folder for several derivatives"
             )
         return row is own and not self._warned
-
-    def key(self, *point: object) -> bytes:
-        return hashed(self._derivative, *point)
 
     def read(self, keys: Sequence[bytes]) -> list[Row | None]:
         """Return the rows with some keys; None where there is no row, or a damaged one."""
@@ -108,12 +87,10 @@ class Store:
         buffer, pickled = io.BytesIO(), None
         if isinstance(found, np.ndarray):
             np.save(buffer, found, allow_pickle=False)
-        else:
-            buffer.write(json.dumps(found).encode())
         if self._trust and more is not None:
             with suppress(Exception):
                 pickled = pickle.dumps(more)
-        return Row(key, buffer.getvalue(), pickled)
+        return Row(key, buffer.getvalue() or json.dumps(found).encode(), pickled)
 
     def unpickled(self, row: Row) -> Any:
         """Return the object that was pickled; None if there is none, it cannot be read, or the file is not trusted."""
@@ -123,12 +100,12 @@ class Store:
     def failures(self) -> list[Row]:
         """Return the points at which f has failed, the earliest first."""
         with self._transaction() as connection:
-            keys = connection.execute(f"SELECT key FROM points WHERE {_FAILED} ORDER BY rowid").fetchall()
-            return [row for (key,) in keys if (row := self._row(connection, key)) is not None]
+            keys = connection.execute("SELECT key FROM points ORDER BY rowid").fetchall()
+        return [row for row in self.read([key for (key,) in keys]) if row is not None and row.failed]
 
-    def forget_failures(self) -> None:
+    def forget(self, rows: Sequence[Row]) -> None:
         with self._transaction() as connection:
-            connection.execute(f"DELETE FROM points WHERE {_FAILED}")
+            connection.executemany("DELETE FROM points WHERE key = ?", [[row.key] for row in rows])
 
     def _row(self, connection: sqlite3.Connection, key: bytes) -> Row | None:
         fields = connection.execute("SELECT * FROM points WHERE key = ?", [key]).fetchone()
@@ -144,23 +121,18 @@ class Store:
         return None
 
     def prepare(self) -> None:
-        """Make the tables of a new file; raise if the file is not a journal, or damaged."""
+        """Make the tables of a new file; raise if the file is not a journal."""
         with self._transaction() as connection:
-
-            def asked(query: str) -> Any:
-                return connection.execute(query).fetchone()[0]
-
-            if not asked("SELECT count(*) FROM sqlite_master") and not asked("PRAGMA application_id"):
-                for statement in _NEW:
-                    connection.execute(statement)
-            if asked("PRAGMA application_id") != _APPLICATION:
-                raise ValueError(f"{self.path} is a database of another program, and no journal: give another path")
-            if asked("PRAGMA user_version") != _VERSION:
-                raise ValueError(f"the journal {self.path} is of another version of anygrad: give another path")
-            if (found := asked("PRAGMA quick_check(1)")) != "ok":
-                raise connection.DatabaseError(" ".join(found.split()))
+            [[tables]] = connection.execute("SELECT count(*) FROM sqlite_master")
+            if not tables:
+                connection.execute("CREATE TABLE points (key PRIMARY KEY, content, pickled, checksum)")
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+            [[application]], [[version]] = map(connection.execute, ("PRAGMA application_id", "PRAGMA user_version"))
+            if (application, version) != (_APPLICATION, _VERSION):
+                other = "version of anygrad" if application == _APPLICATION else "program"
+                raise ValueError(f"{self.path} is the file of another {other}: give another path")
             connection.execute("COMMIT")
-            connection.execute("PRAGMA synchronous = FULL")
             with suppress(connection.OperationalError):  # another run has the file open: writing is slower
                 connection.execute("PRAGMA journal_mode = WAL")
 
@@ -178,14 +150,11 @@ class Store:
             if connection.in_transaction:
                 connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise OSError(
-                f"the journal {self.path} cannot be read or written ({error}): x is as it was, and when that is mended"
-                " the same call goes on from the last evaluation that the journal has"
-            ) from error
+            text = f"the journal {self.path} cannot be read or written ({error}): when that is mended, the same call"
+            raise OSError(f"{text} goes on from the last evaluation") from error
         except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{self.path} is no journal, or a damaged one ({error}): give another path, or delete it"
-            ) from error
+            text = f"{self.path} is no journal, or a damaged one ({error}): give another path, or delete it"
+            raise ValueError(text) from error
         finally:
             if connection is not None and connection.in_transaction:
                 connection.rollback()
@@ -195,11 +164,7 @@ def digest(value: Any) -> bytes:
     """Return a hash that is the same in every process, of arrays' bits."""
     if (backend := resolve(value)) is not None:
         value = backend.pattern(value)
-    if hasattr(value, "tocoo"):
-        value = [value.shape, value.tocoo().row, value.tocoo().col, value.tocoo().data]
-    elif dataclasses.is_dataclass(value):
-        value = [type(value).__qualname__, *(getattr(value, field.name) for field in dataclasses.fields(value))]
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         value = sorted(value.items(), key=repr)
     if isinstance(value, np.ndarray):
         return hashed(value.dtype.str, value.shape, value)
@@ -222,13 +187,3 @@ def shown(value: object) -> str:
     """Return the repr of a value; its class where the repr has an address, which is another one in every process."""
     text = repr(value)
     return type(value).__qualname__ if " at 0x" in text else text
-
-
-def _differences(there: Facts, here: Facts) -> str:
-    found = []
-    for label in dict.fromkeys([*here, *there]):
-        theirs, ours = (facts.get(label, ["nothing", ""]) for facts in (there, here))
-        if theirs != ours:
-            says = f"{label}: {theirs[0]} there, {ours[0]} here"
-            found.append(says if theirs[0] != ours[0] else f"not the same {label}")
-    return "; ".join(found if len(found) < 5 else [*found[:4], f"and {len(found) - 4} more"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import threading
 import time
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Task:
-    """Points for a worker, of which the first has the number ``start``."""
-
-    start: int
+    start: int  # the number of its first point
     points: Points
     complete: bool = False  # whether f and x are sent with it in any case
     deaths: int = 0  # of workers that had it
@@ -34,12 +32,11 @@ class Task:
 
 @dataclass(eq=False)
 class Answer:
-    """The values of a task, as `Calls.evaluate` yields them."""
-
     start: int
-    pieces: Sequence[tuple[slice, Array | BaseException]]
-    seconds: float
+    pieces: Sequence[tuple[slice, Array | BaseException]] = ()  # as `Calls.evaluate` yields them
+    seconds: float = 0.0
     output: PyTree | None = None  # arrays of the shapes that f returned, if the worker has just learned these
+    missed: bool = False  # whether f and x are to be sent with the task first
 
 
 @dataclass(eq=False)
@@ -54,85 +51,61 @@ class Worker:
 
     def answer(self, task: Task) -> Answer:
         try:
-            problem = self.free.pop()
+            problem, opened = self.free.pop(), True
         except IndexError:
-            problem = self._opened()
-        function, start = problem.function, time.perf_counter()
-        known = function.shapes
-        with self._surroundings(problem):
+            problem, opened = self.make(), False
+        function, known = problem.function, problem.function.shapes
+        with under(self.modes), problem.parameters.context(), np.errstate(**self.settings):
+            if not opened:
+                problem.calls = problem.options.evaluator.open(problem)
+                problem.memory = problem.calls.memory
+            start = time.perf_counter()
             try:
                 pieces: list[Any] = list(problem.calls.evaluate(task.points))
                 problem.calls.close(failed=False)
             except (Exception, SystemExit) as error:  # some executors would wait for ever for a worker that exits
                 pieces = [(slice(0, len(task.points)), error)]
+            seconds = time.perf_counter() - start
         self.free.append(problem)  # not after an interrupt, which leaves x as it happens to be
         learned = function.rebuilt(map(np.empty, function.shapes)) if function.shapes and not known else None
-        return Answer(task.start, pieces, time.perf_counter() - start, learned)
-
-    def _opened(self) -> Problem:
-        problem = self.make()
-        with self._surroundings(problem):
-            problem.calls = problem.options.evaluator.open(problem)
-        problem.memory = problem.calls.memory
-        return problem
-
-    @contextmanager
-    def _surroundings(self, problem: Problem) -> Iterator[None]:
-        with under(self.modes), problem.parameters.context(), np.errstate(**self.settings):
-            yield
+        return Answer(task.start, pieces, seconds, learned)
 
 
 # Module state: a task comes with a key, and f and x with the first of them only. The oldest problems are forgotten.
 _MOST = 3
-_known: OrderedDict[str, Worker] = OrderedDict()
-_lock = threading.Lock()
+_known: dict[str, Worker] = {}
 
 
-def answer_elsewhere(key: str, sent: bytes | None, task: Task) -> bytes | None:
-    """Answer a task in another process, in a pickle; return None if f and x are needed and not ``sent``."""
-    with _lock:
-        if key not in _known and sent is not None:
-            _known[key] = pickle.loads(sent)
-            while len(_known) > _MOST:
-                _known.popitem(last=False)
-        worker = _known.get(key)
-        if worker is None:
-            return None
-        _known.move_to_end(key)
+def answer_elsewhere(key: str, sent: bytes | None, task: Task) -> bytes:
+    """Answer a task in another process, in a pickle."""
+    worker = _known.get(key)
+    if worker is None:
+        if sent is None:
+            return pickle.dumps(Answer(task.start, missed=True))
+        worker = _known[key] = pickle.loads(sent)
+        for oldest in list(_known)[:-_MOST]:
+            _known.pop(oldest, None)
     answer = worker.answer(task)
     pieces = [(span, _sendable(v) if isinstance(v, BaseException) else v) for span, v in answer.pieces]
-    return pickled(replace(answer, pieces=pieces))
+    return imported("cloudpickle").dumps(replace(answer, pieces=pieces))  # type: ignore[no-any-return]
 
 
-def pickled(value: Any) -> bytes:
-    """Pickle anything that cloudpickle can."""
+def imported(extra: str) -> Any:
     try:
-        import cloudpickle  # noqa: PLC0415 - an extra
+        return import_module(extra)
     except ImportError:
         raise ImportError(
-            "Pool sends f to worker processes by cloudpickle, which is not installed: write pip install '.[pool]' in a"
-            " checkout of anygrad, or give Pool a concurrent.futures.ThreadPoolExecutor()"
+            f"Pool needs {extra} for processes, which is not installed: write pip install '.[pool]' in a checkout of"
+            " anygrad, or give Pool a concurrent.futures.ThreadPoolExecutor()"
         ) from None
-    data: bytes = cloudpickle.dumps(value)
-    return data
 
 
 def arrived(context: Callable[[], AbstractContextManager[object]], sent: bytes) -> Problem:
     """Make the problem that was sent to this process."""
-    import multiprocessing.context  # noqa: PLC0415 - for processes alone
-
-    forked: Any = getattr(multiprocessing.context, "ForkProcess", ())  # not on Windows
-    if isinstance(multiprocessing.current_process(), forked):
+    if type(current_process()).__name__ == "ForkProcess":
         after_fork()
-    try:
-        with context():
-            problem: Problem = pickle.loads(sent)()
-            return problem
-    except Exception as error:
-        raise RuntimeError(
-            f"f and x arrived at a worker, but could not be opened there ({type(error).__name__}: {error}): a module or"
-            " a device that they need may be missing there"
-        ) from None
+    with context():
+        return pickle.loads(sent)()  # type: ignore[no-any-return]
 
 
 def _sendable(error: BaseException) -> BaseException:
@@ -142,7 +115,7 @@ def _sendable(error: BaseException) -> BaseException:
     error.__notes__ = alike.__notes__ = [*notes, f"in the worker:\n{''.join(traceback.format_exception(error))}"]
     error.__traceback__ = None
     try:
-        same = type(pickle.loads(pickled(error))).__qualname__ == type(error).__qualname__
+        pickle.loads(imported("cloudpickle").dumps(error))
     except Exception:  # of pickling, or of the exception's own code
         return alike
-    return error if same else alike
+    return error

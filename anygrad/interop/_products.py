@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.operators import directional
-from anygrad.operators.gradient import qualname_of
 from anygrad.operators.partials import partials
-from anygrad.problem.function import Function
+from anygrad.problem.function import Function, qualname_of
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.result import arrays_of
@@ -28,27 +27,14 @@ class Restriction:
     """f as a function of some of the arrays among its arguments. All other arguments are fixed.
 
     Evaluators are given this in place of f, and can send it to other processes.
-
-    Attributes
-    ----------
-    f
-        The function.
-    leading
-        Whether f takes many points, and returns many values, along a leading axis.
-    arrays, places
-        All arrays among the arguments, of one library; and which of them vary.
-    arguments
-        Makes f's positional and keyword arguments of such arrays.
-    read
-        Makes an array of that library, of float64 or complex128, of what f returns.
     """
 
     f: Callable[..., object]
-    leading: bool
-    arrays: Sequence[Array]
-    places: Sequence[int]
-    arguments: Callable[[Sequence[Array]], Arguments]
-    read: Callable[[object], Array]
+    leading: bool  # whether f takes many points, and returns many values, along a leading axis
+    arrays: Sequence[Array]  # all arrays among the arguments, of one library,
+    places: Sequence[int]  # and which of them vary
+    arguments: Callable[[Sequence[Array]], Arguments]  # makes f's arguments of such arrays
+    read: Callable[[object], Array]  # makes an array, of float64 or complex128, of what f returns
 
     def __post_init__(self) -> None:
         self.__qualname__ = qualname_of(self.f)
@@ -62,11 +48,11 @@ class Restriction:
         return self.read(self.returned(varied))
 
     def value(self) -> object:
-        """Return what f returns for its arguments as they are. For many points, these are one."""
+        """Return what f returns for its arguments as they are; with a leading axis, for one point."""
         return self.returned([array[None] for array in self.varied] if self.leading else self.varied)
 
     def returned(self, varied: Sequence[Array]) -> object:
-        """Return what f returns."""
+        """Call f with other arrays in the places of those that vary."""
         arrays = list(self.arrays)
         if self.leading and varied:
             count = varied[0].shape[0]
@@ -131,21 +117,21 @@ def jvp(restriction: Restriction, tangents: Sequence[Array], options: Options) -
 
 def _options_for(operator: str, restriction: Restriction, options: Options, **also: Any) -> Options:
     """Return the options for an operator, with the bounds of the arrays that vary."""
+
+    def of_varied(bound: Any) -> tuple[Any, ...]:
+        if not isinstance(bound, tuple):
+            return (bound,) * len(restriction.places)
+        if len(bound) != len(restriction.arrays):
+            raise ValueError(
+                f"a bound is the tuple {bound!r:.60}, but there are {len(restriction.arrays)} arrays among the"
+                " arguments: give one bound for each of these, None for those without one, or one number for all"
+            )
+        return tuple(bound[place] for place in restriction.places)
+
     bounds = options.bounds
     if bounds is not None:
-        bounds = _of_varied(restriction, bounds[0]), _of_varied(restriction, bounds[1])
+        bounds = of_varied(bounds[0]), of_varied(bounds[1])
     return replace(options, operator=operator, bounds=bounds, also=also)
-
-
-def _of_varied(restriction: Restriction, bound: Any) -> tuple[Any, ...]:
-    if not isinstance(bound, tuple):
-        return (bound,) * len(restriction.places)
-    if len(bound) != len(restriction.arrays):
-        raise ValueError(
-            f"a bound is the tuple {bound!r:.60}, but there are {len(restriction.arrays)} arrays among the arguments:"
-            " give one bound for each of these, None for those without one, or one number for all"
-        )
-    return tuple(bound[place] for place in restriction.places)
 
 
 def _ones_like(array: Array) -> Array:
@@ -164,3 +150,10 @@ def numbers_of(returned: object) -> NDArray[Any]:
     hint = ": does it lack a return statement?" if returned is None else f" ({returned!r:.60})."
     kind = "None" if returned is None else f"a {type(returned).__qualname__}"
     raise TypeError(f"f returned {kind}, but a number or one array of numbers was expected{hint}")
+
+
+def no_second_derivative(function: str) -> NotImplementedError:
+    return NotImplementedError(
+        f"a function made by {function} was differentiated twice, but only its first derivative is there: use"
+        " anygrad.hessian(f, x) or anygrad.hvp(f, x, v)"
+    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Bounds
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.interop._products import Restriction, numbers_of, vjp
+from anygrad.interop._products import Restriction, no_second_derivative, numbers_of, vjp
 from anygrad.operators.gradient import call_repr
 from anygrad.problem.options import Options, require_callable
 from anygrad.schemes import Central, Scheme
@@ -70,7 +70,7 @@ def jax_function(
     NotImplementedError
         If the derivative is differentiated once more: see `hessian` and `hvp` for that.
     jax.errors.JaxRuntimeError
-        If f raises, or returns something of another shape than ``shape``: its text contains that of the exception.
+        With the text of the exception, if f raises, or returns something of another shape than ``shape``.
 
     Warns
     -----
@@ -119,7 +119,7 @@ class JaxFunction:
         self._differentiable = jax.custom_vjp(self._value, nondiff_argnums=(0,))
         self._differentiable.defvjp(self._value_and_residuals, self._cotangents, symbolic_zeros=True)
         self._product_once = jax.custom_vjp(self._product, nondiff_argnums=(0, 1))
-        self._product_once.defvjp(self._product_and_nothing, _no_second_derivative)
+        self._product_once.defvjp(lambda *args: (self._product(*args), None), _no_second_derivative)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return f's value, as an array of JAX."""
@@ -164,9 +164,6 @@ class JaxFunction:
         results = [jax.ShapeDtypeStruct(leaves[place].shape, leaves[place].dtype) for place in places]
         return jax.pure_callback(Product(self, structure, places), results, leaves, weights, vmap_method="sequential")
 
-    def _product_and_nothing(self, *args: Any) -> tuple[Any, None]:
-        return self._product(*args), None
-
     def restriction(self, structure: Structure, leaves: Leaves, places: Sequence[int]) -> Restriction:
         """Return f as a function of some of the leaves."""
         import jax
@@ -192,21 +189,15 @@ class Value:
         value = value[0] if restriction.leading else value
         shape, dtype = self.result.shape, self.result.dtype
         if value.shape != shape and not (value.size == math.prod(shape) == 1):
-            raise ValueError(
-                f"f returned an array of shape {value.shape}, but {shape} was said: write jax_function(f,"
-                f" shape={value.shape})"
-            )
+            raise ValueError(f"f returned an array of shape {value.shape}: write jax_function(f, shape={value.shape})")
         if value.dtype.kind == "c" and dtype.kind != "c":
-            raise TypeError(
-                f"f returned complex numbers, but {dtype} was expected: write jax_function(f, dtype=complex), or return"
-                " a real number"
-            )
+            raise TypeError("f returned complex numbers: write jax_function(f, dtype=complex), or return a real one")
         return value.reshape(shape).astype(dtype)
 
 
 @dataclass(frozen=True)
 class Product:
-    """Called by JAX for the product of weights with f's Jacobian with respect to the leaves in certain places."""
+    """Called by JAX for the product of weights with f's Jacobian with respect to some of the leaves."""
 
     function: JaxFunction
     structure: Structure
@@ -223,13 +214,12 @@ class Product:
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, tuple) or not all(isinstance(length, numbers.Integral) for length in shape):
+    lengths = shape if isinstance(shape, tuple) else (None,)
+    if not all(isinstance(length, numbers.Integral) and int(length) >= 0 for length in lengths):
         raise TypeError(
-            f"shape is {shape!r:.60}, but a tuple of integers was expected: () for a number, (3,) for an array of three"
+            f"shape is {shape!r:.60}, but a tuple of lengths was expected: () for a number, (3,) for an array of three"
         )
-    if any(length < 0 for length in shape):
-        raise ValueError(f"shape is {shape!r:.60}, but JAX must know each length of what f returns: write them out")
-    return shape
+    return tuple(lengths)
 
 
 def _checked_dtype(dtype: Any) -> Any:
@@ -284,7 +274,4 @@ def _result_dtype(leaves: Leaves, dtype: Any) -> Any:
 
 
 def _no_second_derivative(*_: Any) -> Any:
-    raise NotImplementedError(
-        "a function made by jax_function was differentiated twice, but only its first derivative is there: use"
-        " anygrad.hessian(f, x) or anygrad.hvp(f, x, v)"
-    )
+    raise no_second_derivative("jax_function")

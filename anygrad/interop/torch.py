@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anygrad._typing import Bounds
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.interop._products import Arguments, Restriction, jvp, numbers_of, vjp
+from anygrad.interop._products import Arguments, Restriction, jvp, no_second_derivative, numbers_of, vjp
 from anygrad.operators.gradient import call_repr
 from anygrad.problem.options import Options, require_callable
 from anygrad.problem.tree import flatten
@@ -165,7 +165,21 @@ def _value_function() -> Any:
     """Return the autograd function of f's value. Its class needs PyTorch, which `import anygrad` must not import."""
     import torch
 
-    class Product(torch.autograd.Function):  # type: ignore[misc]  # PyTorch's classes are Any here
+    class Operation(torch.autograd.Function):  # type: ignore[misc]  # PyTorch's classes are Any here
+        @classmethod
+        def vmap(cls, info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+            """Apply the operation to one element of a batch after the other."""
+            pairs = list(zip(args, in_dims, strict=True))
+            results = [
+                cls.apply(*(arg if dim is None else arg.select(dim, i) for arg, dim in pairs))
+                for i in range(info.batch_size)
+            ]
+            if isinstance(results[0], torch.Tensor):
+                return torch.stack(results), 0
+            columns = tuple(torch.stack(column) for column in zip(*results, strict=True))
+            return columns, (0,) * len(columns)
+
+    class Product(Operation):
         """A first derivative. It is a function of autograd itself, for transforms to see that it cannot be derived."""
 
         @staticmethod
@@ -173,23 +187,15 @@ def _value_function() -> Any:
             pass
 
         @staticmethod
-        def backward(ctx: Any, *_: torch.Tensor) -> None:
-            raise _no_second_derivative()
+        def backward(ctx: Any, *_: torch.Tensor | None) -> None:
+            raise no_second_derivative("torch_function")
 
-        @staticmethod
-        def jvp(ctx: Any, *_: torch.Tensor | None) -> None:
-            raise _no_second_derivative()
+        jvp = backward
 
     class Vjp(Product):
         @staticmethod
         def forward(call: Call, weights: torch.Tensor, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return call.vjp(weights, tensors)
-
-        @staticmethod
-        def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
-            columns = zip(*_one_by_one(Vjp, info, in_dims, args), strict=True)
-            gradients = tuple(torch.stack(column) for column in columns)
-            return gradients, (0,) * len(gradients)
 
     class Jvp(Product):
         @staticmethod
@@ -197,11 +203,7 @@ def _value_function() -> Any:
             count = len(tensors) - len(call.places)
             return call.jvp(tensors[:count], tensors[count:])
 
-        @staticmethod
-        def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[torch.Tensor, int]:
-            return torch.stack(_one_by_one(Jvp, info, in_dims, args)), 0
-
-    class Value(torch.autograd.Function):  # type: ignore[misc]  # as above
+    class Value(Operation):
         @staticmethod
         def forward(call: Call, *tensors: torch.Tensor) -> torch.Tensor:
             return call.value(tensors)
@@ -225,19 +227,7 @@ def _value_function() -> Any:
             call = replace(ctx.call, places=_where([tangent is not None for tangent in tangents]))
             return Jvp.apply(call, *ctx.saved_tensors, *given).to(ctx.dtype)
 
-        @staticmethod
-        def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[torch.Tensor, int]:
-            return torch.stack(_one_by_one(Value, info, in_dims, args)), 0
-
     return Value
-
-
-def _one_by_one(function: Any, info: Any, in_dims: tuple[Any, ...], args: tuple[Any, ...]) -> list[Any]:
-    """Apply a function to each element of a batch."""
-    return [
-        function.apply(*(arg if dim is None else arg.select(dim, i) for arg, dim in zip(args, in_dims, strict=True)))
-        for i in range(info.batch_size)
-    ]
 
 
 def _where(flags: Sequence[bool]) -> tuple[int, ...]:
@@ -248,34 +238,24 @@ def _tensors_of(
     args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[list[torch.Tensor], Callable[[Tensors], Arguments]]:
     """Return the tensors among the arguments, and a function that puts others in their places."""
-    tensors: list[torch.Tensor] = []
-    rebuilds = [_argument(argument, tensors) for argument in (*args, *kwargs.values())]
-    count, names = len(args), tuple(kwargs)
+    import torch
+
+    trees = [flatten(argument) for argument in (*args, *kwargs.values())]
+    tensors = [leaf for tree in trees for leaf in tree.leaves if isinstance(leaf, torch.Tensor)]
+    # Without the tensors, which are not to be held.
+    leaves = [[torch.Tensor if isinstance(leaf, torch.Tensor) else leaf for leaf in tree.leaves] for tree in trees]
+    rebuilds, names = [tree.rebuild for tree in trees], tuple(kwargs)
 
     def arguments(others: Tensors) -> Arguments:
-        made = [rebuild(others) for rebuild in rebuilds]
+        left = iter(others)
+        made = [
+            rebuild([next(left) if leaf is torch.Tensor else leaf for leaf in own])
+            for rebuild, own in zip(rebuilds, leaves, strict=True)
+        ]
+        count = len(made) - len(names)
         return made[:count], dict(zip(names, made[count:], strict=True))
 
     return tensors, arguments
-
-
-def _argument(argument: Any, tensors: list[torch.Tensor]) -> Callable[[Tensors], Any]:
-    """Add an argument's tensors to others, and return what makes it of such tensors again, without holding them."""
-    import torch
-
-    tree = flatten(argument)
-    places = dict[int, int]()
-    for position, leaf in enumerate(tree.leaves):
-        if isinstance(leaf, torch.Tensor):
-            places[position] = len(tensors)
-            tensors.append(leaf)
-    if not places:
-        return lambda _: argument  # the very object
-    rebuild = tree.rebuild
-    others = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in tree.leaves]
-    return lambda given: rebuild(
-        [given[places[position]] if position in places else other for position, other in enumerate(others)]
-    )
 
 
 def _tensor_of(returned: object) -> torch.Tensor:
@@ -311,11 +291,3 @@ def _device(tensors: Tensors) -> torch.device:
 
     floating = [tensor for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()]
     return next((tensor.device for tensor in (*floating, *tensors)), torch.device("cpu"))
-
-
-def _no_second_derivative() -> NotImplementedError:
-    return NotImplementedError(
-        "a function made by torch_function was differentiated twice, but only its first derivative is there: use"
-        " anygrad.hessian(f, x) or anygrad.hvp(f, x, v), or, if the derivative itself is all that is wanted,"
-        " create_graph=False"
-    )

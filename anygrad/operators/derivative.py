@@ -1,15 +1,21 @@
-"""Derivatives of functions that work element by element."""
+"""Derivatives of any order: element by element, along a direction, or with respect to several elements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._typing import Array, Bounds, ProgressCallback
+import numpy as np
+from numpy.typing import NDArray
+
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
+from anygrad.backends.returned import host_array
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import nothing
-from anygrad.problem.function import Function
-from anygrad.problem.lines import pointwise_lines
+from anygrad.operators.directional import derivative_along, of_outputs
+from anygrad.operators.mixed import polarized, product_of_stencils
+from anygrad.operators.partials import filled, nothing, scattered
+from anygrad.operators.second_derivatives import vector
+from anygrad.problem.lines import element_lines, pointwise_lines
 from anygrad.problem.options import Options, require_callable, require_order
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
@@ -23,9 +29,13 @@ def derivative(
     x: Array,
     n: int = 1,
     *,
+    along: PyTree = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Adaptive(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -37,18 +47,22 @@ def derivative(
     ----------
     f
         Function that works element by element, as ``np.exp`` does: each element of what it returns depends on
-        the same element of x alone. It is always given arrays of x's shape, with all elements changed.
+        the same element of x alone. It is always given arrays of x's shape, with all elements changed. If x is one
+        number, or with ``along``, it may return an array of any shape, or a tree, as in `jacobian`.
     x
-        A floating array of any array API library, a number or a (nested) list of numbers.
+        A floating array of any array API library, a number or a (nested) list of numbers; with ``along``, a tree, too.
     n
         Which derivative, 1 or more.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    along
+        A direction, as in `jvp`: the n-th derivative of ``f(x + t * along)`` with respect to t, at 0, is returned.
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
     Returns
     -------
     array or Result
-        The derivatives: an array of x's library, shape, dtype and device.
+        The derivatives: an array of x's library, shape, dtype and device. If x is one number, or with ``along``, they
+        are like what f returns.
 
     Raises
     ------
@@ -72,19 +86,132 @@ def derivative(
     >>> anygrad.derivative(np.sin, np.array([0.0, 1.0]), n=3).round(6)
     array([-1.      , -0.540302])
     """
-    require_callable(f)
     require_order(n)
-    parameters = Parameters.of_array(x, "x")
-    options = Options("derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"n": n})
+    options = Options(
+        "derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"n": n}
+    )
+    require_callable(f)
+    if along is not None:
+        options.also["along"] = along
+        return derivative_along(options.function(f, vector=True), Parameters.of(x, fixed), along, options, n)
+    parameters = Parameters.of_array(x, "x", fixed)
     [shape] = parameters.shapes
-    function = Function(f, has_aux=has_aux, vector=True, shape=shape)
+    function = options.function(f, vector=True, shape=shape or None)
     with Problem.joint(function, parameters, options, scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
-        if memory.size:
-            lines = pointwise_lines(problem)
+        elements = problem.elements
+        if len(elements):
+            chosen = None if isinstance(elements, range) else memory.index_array(elements.tolist())
+            lines = pointwise_lines(problem, chosen) if shape else element_lines(problem, elements)
             slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
         else:
-            slopes = nothing(problem)
-        arrays = arrays_of(memory, slopes, shape, steps=full_output)
+            slopes = nothing(problem, 1 if shape else problem.base().shape[-1])
+        slopes = filled(problem, slopes)
+        parts = [arrays_of(memory, slopes, shape, steps=full_output)] if shape else of_outputs(problem, slopes)
+        step = memory.assemble([slopes.step], shape) if full_output else None
         problem.warn_if_constant()
-    return problem.result([arrays], only)
+    return problem.result(parts, only if shape else function.rebuilt, steps=step)
+
+
+def partial_derivative(
+    f: Callable[[Any], Any],
+    x: PyTree,
+    orders: PyTree,
+    *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
+    scheme: Scheme = Adaptive(),
+    evaluator: Evaluator = Loop(),
+    bounds: Bounds = None,
+    fixed: PyTree = None,
+    f0: Any = None,
+    has_aux: bool = False,
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> PyTree:
+    """Return one partial derivative of f at x, mixed or of higher order.
+
+    Parameters
+    ----------
+    f
+        As in `jacobian`.
+    x
+        As in `numerical_gradient`, but real.
+    orders
+        How often f is differentiated with respect to each element of x: integers in an array of x's shape, or a tree of
+        these like x. ``[2, 1]`` stands for the third derivative, twice with respect to x[0] and once to x[1].
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
+        As in `numerical_gradient`.
+
+    Returns
+    -------
+    array, pytree of arrays, or Result
+        The derivative, as f returns its values, of x's library and dtype. The ``step`` of a `Result` is like x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `jacobian`; also if ``orders`` are no integers of 0 or more with x's shape, or all 0.
+
+    Notes
+    -----
+    `Central`, `Forward` and `Backward` take the product of one-dimensional stencils: f is called at as many points as
+    the product of their numbers, ``3 * 2`` for ``[2, 1]`` with central differences of order 2. f(x) is one of them if
+    all orders are even. `Adaptive` and `Complex` differentiate along directions, about half as many as the product of
+    ``orders + 1``, and combine these by polarization, with their errors: R. Kan, *From moments of sum to moments of
+    product*, J. Multivariate Anal. 99 (2008), 542-554.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> x = np.array([1.0, 2.0])
+    >>> float(anygrad.partial_derivative(lambda x: x[0] ** 3 * np.exp(x[1]), x, [2, 1]).round(6))
+    44.334337
+    """
+    also = {"orders": orders}
+    options = Options(
+        "partial_derivative", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also=also
+    )
+    function = options.function(f, vector=True)
+    parameters = Parameters.of(x, fixed)
+    parameters.require_real("a partial derivative")
+    counts = _orders(parameters, orders)
+    elements = np.flatnonzero(counts)
+    with Problem.joint(function, parameters, options) as problem:
+        memory, scheme = problem.memory, problem.scheme
+        own, n = [int(count) for count in counts[elements]], int(counts.sum())
+        if len(own) == 1:
+            lines = element_lines(problem, elements)
+            slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
+        elif getattr(scheme, "inspects_values", False) or scheme.samples_complex:
+            slopes = polarized(problem, elements, own)
+        else:
+            slopes = product_of_stencils(problem, elements, own)
+        parts = of_outputs(problem, slopes)
+        steps = None
+        if full_output:
+            steps = parameters.rebuild(vector(memory, scattered(memory, elements, slopes.step), parameters.arrays))
+        problem.warn_if_constant()
+    return problem.result(parts, function.rebuilt, steps=steps)
+
+
+def _orders(parameters: Parameters, orders: PyTree) -> NDArray[np.intp]:
+    """Return how often f is differentiated with respect to each element of x."""
+    expected = "integers of 0 or more, in the shape of x, of which one is not 0"
+    found: list[NDArray[Any]] = []
+    for leaf, shape in zip(parameters.leaves_of(orders, "orders"), parameters.shapes, strict=True):
+        own = host_array(leaf, "orders")
+        if own.dtype.kind not in "iu" or own.shape != shape or (own < 0).any():
+            raise ValueError(
+                f"orders is {orders!r:.60}, but {expected} were expected: write [2, 1] for x of 2 elements"
+            )
+        found.append(own.reshape(-1))
+    counts = np.concatenate([np.empty(0, np.intp), *found]).astype(np.intp)
+    if not counts.any():
+        raise ValueError(f"orders is {orders!r:.60}, but {expected} were expected: f(x) itself is no derivative")
+    if wrong := set(np.flatnonzero(counts)) - set(parameters.elements):
+        raise ValueError(
+            f"orders has {parameters.element_name(int(min(wrong)))}, but fixed= holds it: leave it out of one"
+        )
+    return counts

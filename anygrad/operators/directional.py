@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import completed
+from anygrad.operators.partials import completed, filled
 from anygrad.operators.second_derivatives import along_direction, along_elements, along_elements_and, like, vector
 from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
-from anygrad.problem.options import Options, require_callable, require_gradient
+from anygrad.problem.options import Options, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
 from anygrad.problem.result import arrays_of
@@ -29,9 +29,12 @@ def jvp(
     x: PyTree,
     v: PyTree,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -45,7 +48,7 @@ def jvp(
         As in `jacobian`.
     v
         The direction: real, of x's structure and shapes. Its length counts: twice the v, twice the derivative.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`. A scheme's ``step`` is the change of the element that changes most, in units of x.
 
     Returns
@@ -71,9 +74,8 @@ def jvp(
     >>> anygrad.jvp(lambda x: x**2, np.array([1.0, 2.0]), np.array([1.0, 10.0])).round(6)
     array([ 2., 40.])
     """
-    require_callable(f)
-    options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
-    return _jvp_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), v, options)
+    options = Options("jvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
+    return derivative_along(options.function(f, vector=True), Parameters.of(x, fixed), v, options)
 
 
 def along_both_parts(
@@ -84,11 +86,14 @@ def along_both_parts(
     So has a gradient both parts, where `jvp` has the real one alone.
     """
     options = Options("jvp", scheme, evaluator, bounds, full_output=True, also={"v": v, "parts": "both"})
-    return _jvp_of(Function(f, vector=True), Parameters.of(x), v, options, both=True)
+    return derivative_along(Function(f, vector=True), Parameters.of(x), v, options, both=True)
 
 
-def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Options, *, both: bool = False) -> PyTree:
-    with Problem.joint(function, parameters, options, options.scheme.calls(1)) as problem:
+def derivative_along(
+    function: Function, parameters: Parameters, v: PyTree, options: Options, n: int = 1, *, both: bool = False
+) -> PyTree:
+    """Return the n-th derivative along v."""
+    with Problem.joint(function, parameters, options, options.scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
         direction, length = _normalised(problem, v)
 
@@ -97,17 +102,22 @@ def _jvp_of(function: Function, parameters: Parameters, v: PyTree, options: Opti
             if part:
                 way = memory.xp.reshape(memory.compose(memory.xp.zeros_like(way), way), way.shape)
             lines = direction_lines(problem, range(memory.size), way)
-            return scheme.differentiate(lines, scheme.steps(lines))
+            return scheme.differentiate(lines, scheme.steps(lines, n), n)
 
-        slopes = _scaled(completed(problem, along) if both else along(0), length)
-        parts = [
-            arrays_of(memory, slopes.each_value(itemgetter((slice(None), own))), shape)
-            for own, shape in function.outputs
-        ]
+        slopes = _scaled(completed(problem, along) if both else along(0), length**n)
+        parts = of_outputs(problem, slopes)
         step = memory.assemble([slopes.step], ()) if options.full_output else None
-        if bool(length[0, 0] != 0):  # along no direction nothing changes
+        if memory.lazy or bool(length[0, 0] != 0):  # along no direction nothing changes
             problem.warn_if_constant()
     return problem.result(parts, function.rebuilt, steps=step)
+
+
+def of_outputs(problem: Problem, slopes: Slopes) -> list[Slopes]:
+    """Return the derivatives (1, p) along one line as one for each array that f returns."""
+    return [
+        arrays_of(problem.memory, slopes.each_value(itemgetter((slice(None), own))), shape)
+        for own, shape in problem.function.outputs
+    ]
 
 
 def hvp(
@@ -116,9 +126,12 @@ def hvp(
     v: PyTree,
     *,
     grad: Callable[[Any], Any] | None = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -132,7 +145,7 @@ def hvp(
         As in `hessian`.
     v
         As in `jvp`.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `hessian`; a scheme's ``step``, with ``grad``, as in `jvp`.
 
     Returns
@@ -161,32 +174,32 @@ def hvp(
     >>> anygrad.hvp(None, x, v, grad=lambda x: np.stack([2 * x[0] * x[1], x[0] ** 2])).round(5)
     array([2., 2.])
     """
-    parameters = Parameters.of(x)
+    parameters = Parameters.of(x, fixed)
     parameters.require_real("a Hessian")
-    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"v": v})
+    options = Options("hvp", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also={"v": v})
     if grad is not None:
         require_gradient(grad, f0, has_aux=has_aux)
-        product = _jvp_of(Function(grad, vector=True, called="grad"), parameters, v, replace(options, operator="jvp"))
+        function = options.function(grad, vector=True, called="grad")
+        product = derivative_along(function, parameters, v, replace(options, operator="jvp"))
         parameters.require_like(product.value if full_output else product, "grad")
         if not full_output:
             return _like_x(parameters, product)
         error = None if product.error is None else _like_x(parameters, product.error)
-        return replace(product, value=_like_x(parameters, product.value), error=error)
-    require_callable(f)
+        return replace(product, value=_like_x(parameters, product.value), error=error, value_at_x=None)
     with Problem.joint(
-        Function(f, has_aux=has_aux), parameters, options, scheme.calls(2 * parameters.size + 1, 2)
+        options.function(f), parameters, options, scheme.calls(2 * len(parameters.elements) + 1, 2)
     ) as problem:
         memory = problem.memory
         direction, length = _normalised(problem, v)
         diagonal = along_elements(problem)
         along = along_direction(problem, direction)
-        slopes = _scaled(along_elements_and(problem, diagonal, direction, along), length)
+        slopes = filled(problem, _scaled(along_elements_and(problem, diagonal, direction, along), length))
         parts = [
             _of_array(arrays_of(memory, slopes.each_value(itemgetter((span, ...))), shape), leaf)
             for leaf, (span, shape) in zip(parameters.arrays, spans(parameters.shapes), strict=True)
         ]
         steps = parameters.rebuild(vector(memory, slopes.step, parameters.arrays)) if full_output else None
-        if bool(length[0, 0] != 0):
+        if memory.lazy or bool(length[0, 0] != 0):
             problem.warn_if_constant()
     return problem.result(parts, parameters.rebuild, steps=steps)
 
@@ -206,6 +219,9 @@ def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:
         if given != shape:
             raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
     numbers = memory.spread(leaves[0] if parameters.alone else leaves, "v")
+    if not isinstance(problem.elements, range):  # fixed elements do not move
+        free = np.isin(np.arange(memory.size), problem.elements)
+        numbers = xp.where(memory.index_array(free.tolist()) == 1, numbers, 0.0)
     length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length
 

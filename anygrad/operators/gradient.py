@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import numbers
@@ -10,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
-from anygrad.problem.options import Options, reference_scheme, require_callable
+from anygrad.problem.options import Options, chosen_arguments, reference_scheme, require_argnums, require_callable
 from anygrad.problem.parameters import Parameters
-from anygrad.problem.result import arrays_of, assembled
+from anygrad.problem.result import arrays_of, assembled, value_at_x
 from anygrad.schemes import Central, Scheme
 
 _LOOP = Loop()
@@ -27,9 +28,12 @@ def numerical_gradient(
     x: PyTree,
     h: float | None = None,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: object = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -53,6 +57,8 @@ def numerical_gradient(
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
         smaller dtypes, and float64 where ``|x|`` is above 16, get a step that they can resolve.
+    args, kwargs
+        Further arguments of f, which is called as ``f(x, *args, **kwargs)``: a tuple and a dict.
     scheme
         `Adaptive`, `Central`, `Forward`, `Backward` or `Complex`, which bring their own step. Not together with h.
     evaluator
@@ -62,6 +68,10 @@ def numerical_gradient(
         pytree like x of these, and is rounded to x's dtype. Where there is no room for points on both sides, all
         points go to one side, at the same order; the flag ``"one_sided"`` says where. An element outside of its
         bounds is an error; if x is lazy or traced, its gradient is NaN.
+    fixed
+        Which elements of x are held: booleans like x, or a tree of booleans and boolean arrays like x or like its upper
+        part. They cost no calls, and their derivatives are 0. Parts of a tree that are no floating arrays (integers,
+        strings, masks) must be fixed: f is given them as they are, and the result has None in their place.
     f0
         f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
         pair that f returns.
@@ -78,14 +88,13 @@ def numerical_gradient(
     -------
     array, pytree of arrays, or Result
         The gradient, of x's structure, and of the library, shape, dtype and device of each array in it; of NumPy's
-        also of its memory layout. Complex x: for holomorphic f returning complex, the complex derivative; for
-        real-valued f, df/d(Re x) + i·df/d(Im x).
+        also of its memory layout. If f returns complex numbers for a real x, complex of the same precision. Complex x:
+        for holomorphic f returning complex, the complex derivative; for real-valued f, df/d(Re x) + i·df/d(Im x).
 
     Raises
     ------
     TypeError
-        If x is not of a floating dtype, or f returns something else than a number of x's kind (a complex one for
-        real x, an array of another library).
+        If x is not of a floating dtype, or f returns something else than a number, or an array of another library.
     ValueError
         If f returns an array of several elements or on another device, or modifies its argument; if h is not
         positive, or too small to change an element of x; if x lies outside of its bounds.
@@ -120,11 +129,9 @@ def numerical_gradient(
     >>> anygrad.numerical_gradient(loss, params)["b"].round(6)
     array([5.])
     """
-    require_callable(f)
-    options = Options(
-        "numerical_gradient", reference_scheme(h, scheme), evaluator, bounds, f0, has_aux, progress, full_output
-    )
-    return gradient_of(f, Parameters.of(x), options)
+    scheme = reference_scheme(h, scheme)
+    options = Options("numerical_gradient", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
+    return gradient_of(options.function(f), Parameters.of(x, fixed), options)
 
 
 def numerical_gradient_1d(
@@ -132,9 +139,12 @@ def numerical_gradient_1d(
     x: Array,
     h: float | None = None,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Array:
@@ -155,17 +165,19 @@ def numerical_gradient_1d(
     >>> anygrad.numerical_gradient_1d(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     """
-    require_callable(f)
     scheme = reference_scheme(h, scheme)
-    options = Options("numerical_gradient_1d", scheme, evaluator, bounds, None, False, progress, full_output)
-    parameters = Parameters.of_array(x, "x")
+    options = Options(
+        "numerical_gradient_1d", scheme, evaluator, bounds, None, False, progress, full_output, args, kwargs
+    )
+    function = options.function(f)
+    parameters = Parameters.of_array(x, "x", fixed)
     [array] = parameters.arrays
     if array.ndim != 1:
         raise ValueError(
             f"x has the shape {tuple(array.shape)}, but one sample of shape (d,) was expected: use"
             " numerical_gradient_2d for a batch of samples, or numerical_gradient for any shape"
         )
-    return gradient_of(f, parameters, options)
+    return gradient_of(function, parameters, options)
 
 
 def numerical_gradient_2d(
@@ -173,9 +185,12 @@ def numerical_gradient_2d(
     X: Array,
     h: float | None = None,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
 ) -> Array:
@@ -189,7 +204,7 @@ def numerical_gradient_2d(
         Function of one row that returns one number.
     X
         Array of shape (m, ...): m samples, each differentiated on its own.
-    h, scheme, evaluator, bounds, progress, full_output
+    h, args, kwargs, scheme, evaluator, bounds, fixed, progress, full_output
         As in `numerical_gradient`, whose errors and warnings it shares.
 
     Returns
@@ -205,19 +220,20 @@ def numerical_gradient_2d(
     array([[6., 8.],
            [0., 4.]])
     """
-    require_callable(f)
     scheme = reference_scheme(h, scheme)
-    options = Options("numerical_gradient_2d", scheme, evaluator, bounds, None, False, progress, full_output)
+    options = Options(
+        "numerical_gradient_2d", scheme, evaluator, bounds, None, False, progress, full_output, args, kwargs
+    )
+    function = options.function(f)
     if isinstance(X, (dict, tuple)):
         raise TypeError(
             f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
         )
-    return gradient_of(f, Parameters.of_array(X, "X", rows=True), options)
+    return gradient_of(function, Parameters.of_array(X, "X", fixed, rows=True), options)
 
 
-def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Options) -> Any:
-    """Return the gradient of f."""
-    function = Function(f, has_aux=options.has_aux)
+def gradient_of(function: Function, parameters: Parameters, options: Options) -> Any:
+    """Return the gradient of a function."""
     found = partials(function, parameters, options)
     found.warn_if_constant()
     arrays = [arrays_of(*part, steps=options.full_output) for part in found.parts]
@@ -226,11 +242,13 @@ def gradient_of(f: Callable[[Any], object], parameters: Parameters, options: Opt
 
 def grad(
     f: Callable[..., object],
+    argnums: int | tuple[int, ...] = 0,
     *,
     h: float | None = None,
     scheme: Scheme | None = None,
     evaluator: Evaluator = _LOOP,
     bounds: Bounds = None,
+    fixed: PyTree = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
     full_output: bool = False,
@@ -240,19 +258,21 @@ def grad(
     Parameters
     ----------
     f
-        Function of x, and of further positional arguments if there are any, that returns one number.
+        Function of x, and of further arguments if there are any, that returns one number.
+    argnums
+        Which positional argument x is, or a tuple of several: the gradient is then a tuple, too.
     scheme
         By default `Central`, whose step is nearer to the best one than that of `numerical_gradient`: an optimiser
         stops where the error of the gradient begins.
-    h, evaluator, bounds, has_aux, progress, full_output
+    h, evaluator, bounds, fixed, has_aux, progress, full_output
         As in `numerical_gradient`. They are checked now, not when the gradient is asked for.
 
     Returns
     -------
     callable
-        ``grad(f, **options)(x, *args)`` is ``numerical_gradient(lambda x: f(x, *args), x, **options)``: of x's
-        structure, and of the library, shape, dtype and device of each array in it. It can be pickled if f and the
-        options can.
+        ``grad(f, **options)(x, *args, **kwargs)`` is ``numerical_gradient(f, x, args=args, kwargs=kwargs, **options)``:
+        of x's structure, and of the library, shape, dtype and device of each array in it. It can be pickled if f and
+        the options can.
 
     Raises
     ------
@@ -275,67 +295,109 @@ def grad(
     >>> slope(np.array([3.0, 4.0]), 10.0).round(6)
     array([60., 80.])
     """
+    return _gradient("grad", f, argnums, h, scheme, evaluator, bounds, fixed, has_aux, progress, full_output)
+
+
+def value_and_grad(
+    f: Callable[..., object],
+    argnums: int | tuple[int, ...] = 0,
+    *,
+    h: float | None = None,
+    scheme: Scheme | None = None,
+    evaluator: Evaluator = _LOOP,
+    bounds: Bounds = None,
+    fixed: PyTree = None,
+    has_aux: bool = False,
+    progress: bool | ProgressCallback = False,
+    full_output: bool = False,
+) -> Callable[..., Any]:
+    """Return a function of x that returns f(x) and the gradient of f, for optimisers that ask for both at once.
+
+    Parameters
+    ----------
+    f, argnums, h, scheme, evaluator, bounds, fixed, has_aux, progress, full_output
+        As in `grad`.
+
+    Returns
+    -------
+    callable
+        ``value_and_grad(f, **options)(x, *args, **kwargs)`` is a pair: f(x), an array without dimensions of x's library
+        and dtype, and what `grad` gives. With ``has_aux`` it is ``((f(x), aux), gradient)``. It can be pickled if f and
+        the options can.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `grad`.
+
+    Notes
+    -----
+    A call calls f once more than `grad` does, at x itself; with `Forward` and `Backward` as often.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import anygrad
+    >>> value, slope = anygrad.value_and_grad(lambda x: (x**2).sum())(np.array([3.0, 4.0]))
+    >>> float(value), slope.round(6)
+    (25.0, array([6., 8.]))
+    """
+    return _gradient("value_and_grad", f, argnums, h, scheme, evaluator, bounds, fixed, has_aux, progress, full_output)
+
+
+def _gradient(maker: str, f: Callable[..., object], *given: Any) -> Gradient:
     require_callable(f)
-    options = {
-        "h": h,
-        "scheme": scheme,
-        "evaluator": evaluator,
-        "bounds": bounds,
-        "has_aux": has_aux,
-        "progress": progress,
-        "full_output": full_output,
-    }
+    names = ("argnums", "h", "scheme", "evaluator", "bounds", "fixed", "has_aux", "progress", "full_output")
     defaults = (None, False, _LOOP)
-    return Gradient(f, {name: value for name, value in options.items() if not any(value is own for own in defaults)})
+    options = {name: own for name, own in zip(names, given, strict=True) if not any(own is one for one in defaults)}
+    if type(options["argnums"]) is int and options["argnums"] == 0:
+        del options["argnums"]
+    return Gradient(maker, f, options)
 
 
 class Gradient:
-    """The result of `grad`: the gradient of ``f`` as a function of x, with the ``options`` that the user gave."""
+    """The result of `grad` or `value_and_grad`, the ``maker``, with the ``options`` that the user gave."""
 
-    def __init__(self, f: Callable[..., object], options: Mapping[str, Any]) -> None:
+    def __init__(self, maker: str, f: Callable[..., object], options: Mapping[str, Any]) -> None:
+        self._maker = maker
         self._f = f
         self._given = options
         own = {"scheme": Central(), "evaluator": _LOOP, **options}
         if "h" in own:
             own["scheme"] = reference_scheme(own.pop("h"), options.get("scheme"))
+        self._fixed, self._argnums = own.pop("fixed", None), own.pop("argnums", 0)
+        require_argnums(self._argnums)
         # Checked once: a call must cost no more than one of numerical_gradient.
-        self._options = Options("numerical_gradient", **own)
+        self._options = Options("numerical_gradient", with_value=maker == "value_and_grad", **own)
         functools.update_wrapper(self, f, updated=())
-        self.__name__ = self.__qualname__ = f"grad({name_of(f)})"
-        self.__doc__ = f"Return the gradient of {name_of(f)} at x, found numerically: {self!r}."
+        self.__name__ = self.__qualname__ = f"{maker}({name_of(f)})"
+        what = "value and the gradient" if maker == "value_and_grad" else "gradient"
+        self.__doc__ = f"Return the {what} of {name_of(f)} at x, found numerically: {self!r}."
 
-    def __call__(self, x: PyTree, *args: Any) -> Any:
-        """Return the gradient at x."""
-        return gradient_of(WithArguments(self._f, args) if args else self._f, Parameters.of(x), self._options)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the gradient at x, or f(x) and the gradient."""
+        options = self._options
+        alone = len(args) == 1 and self._argnums == 0  # as nearly always
+        x, others, argnums = (args[0], (), None) if alone else chosen_arguments(args, self._argnums)
+        if others or kwargs:
+            options = dataclasses.replace(options, args=others, kwargs=kwargs, argnums=argnums)
+        function = options.function(self._f)
+        gradient = gradient_of(function, Parameters.of(x, self._fixed), options)
+        if not options.with_value:
+            return gradient
+        value = value_at_x(function, options)
+        return ((value, gradient[1]), gradient[0]) if options.has_aux else (value, gradient)
 
     def __repr__(self) -> str:
-        return call_repr("grad", self._f, self._given)
+        return call_repr(self._maker, self._f, self._given)
 
     def __reduce__(self) -> tuple[type[Gradient], tuple[Any, ...]]:
-        return Gradient, (self._f, self._given)
-
-
-class WithArguments:
-    """f as a function of its first argument, with the others bound. Unlike a closure, it can be pickled."""
-
-    def __init__(self, f: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.f = f
-        self.args = args
-        self.__qualname__ = qualname_of(f)
-
-    def __call__(self, x: PyTree) -> object:
-        """Call f."""
-        return self.f(x, *self.args)
+        return Gradient, (self._maker, self._f, self._given)
 
 
 def name_of(f: Callable[..., object]) -> str:
     """Return the name of a function, or its repr if it has none."""
     return str(getattr(f, "__name__", None) or repr(f))
-
-
-def qualname_of(f: Callable[..., object]) -> str:
-    """Return the name by which a journal knows a function."""
-    return str(getattr(f, "__qualname__", type(f).__qualname__))
 
 
 def call_repr(maker: str, f: Callable[..., object], options: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Second derivatives of functions that return one number."""
+"""Second derivatives with respect to every two elements of x, and their sum."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
+from anygrad.backends.arrays import Elements
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.jacobian import jacobian_of
+from anygrad.operators.partials import filled
 from anygrad.operators.second_derivatives import along_elements, along_pairs, vector
-from anygrad.problem.function import Function, spans
-from anygrad.problem.options import Options, require_callable, require_gradient
+from anygrad.problem.function import spans
+from anygrad.problem.options import Options, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
 from anygrad.problem.result import Result, arrays_of, mapped
@@ -29,9 +31,12 @@ def hessian(
     x: PyTree,
     *,
     grad: Callable[[Any], Any] | None = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -42,20 +47,21 @@ def hessian(
     Parameters
     ----------
     f
-        Function of x that returns one number, as in `numerical_gradient`.
+        Function of x that returns one number, an array or a tree, as in `jacobian`.
     x
         As in `numerical_gradient`, but real. The arrays of a tree must be of one library and on one device.
     grad
         The gradient of f, if there is one: a function of x that returns arrays like x. It is then differentiated, and f
         is not called at all.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`. ``f0`` and ``has_aux`` are about f, and not to be given with ``grad``.
 
     Returns
     -------
     array, pytree of arrays, or Result
-        An array of shape ``x.shape + x.shape``, of x's library, dtype and device, symmetric to the last bit. If x is a
-        tree, a tree like it of trees like it, as with ``jax.hessian``. The ``error`` and ``flags`` of a `Result`
+        An array of shape ``f(x).shape + x.shape + x.shape``, of x's library, dtype and device, symmetric to the last
+        bit. If x is a tree, a tree like it of trees like it, and if f(x) is one, a tree like that of these, as with
+        ``jax.hessian``. The ``error`` and ``flags`` of a `Result`
         are like ``value``; its ``step`` is like x.
 
     Raises
@@ -78,30 +84,35 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    parameters = Parameters.of(x)
+    parameters = Parameters.of(x, fixed)
     parameters.require_real("a Hessian")
-    options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
+    options = Options("hessian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
     if grad is not None:
         require_gradient(grad, f0, has_aux=has_aux)
         options = replace(options, operator="jacobian", also={"sparsity": None})
-        return _symmetrised(jacobian_of(Function(grad, vector=True, called="grad"), parameters, options), parameters)
-    require_callable(f)
-    lines = parameters.size * (parameters.size + 1) // 2
-    with Problem.joint(Function(f, has_aux=has_aux), parameters, options, scheme.calls(lines, 2)) as problem:
+        function = options.function(grad, vector=True, called="grad")
+        return _symmetrised(jacobian_of(function, parameters, options), parameters)
+    free = len(parameters.elements)
+    lines = free * (free + 1) // 2
+    function = options.function(f, vector=True)
+    with Problem.joint(function, parameters, options, scheme.calls(lines, 2)) as problem:
         diagonal = along_elements(problem)
-        rows = _blocks(problem, diagonal.slopes, along_pairs(problem, diagonal))
+        matrices = _matrices(problem, diagonal.slopes, along_pairs(problem, diagonal))
         steps = _steps(problem, diagonal.slopes)
         problem.warn_if_constant()
-    return problem.result(rows, parameters.rebuild, steps=steps)
+    return problem.result(matrices, function.rebuilt, steps=steps)
 
 
 def laplacian(
     f: Callable[[Any], Any],
     x: PyTree,
     *,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -111,7 +122,7 @@ def laplacian(
 
     Parameters
     ----------
-    f, x, scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    f, x, args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `hessian`.
 
     Returns
@@ -135,11 +146,11 @@ def laplacian(
     >>> float(anygrad.laplacian(lambda x: (x**3).sum(), np.array([1.0, 2.0])).round(5))
     18.0
     """
-    require_callable(f)
-    parameters = Parameters.of(x)
+    options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs)
+    function = options.function(f)
+    parameters = Parameters.of(x, fixed)
     parameters.require_real("a Laplacian")
-    options = Options("laplacian", scheme, evaluator, bounds, f0, has_aux, progress, full_output)
-    with Problem.joint(Function(f, has_aux=has_aux), parameters, options, scheme.calls(parameters.size, 2)) as problem:
+    with Problem.joint(function, parameters, options, scheme.calls(len(parameters.elements), 2)) as problem:
         slopes, xp = along_elements(problem).slopes, problem.memory.xp
         error = None if slopes.error is None else xp.sum(slopes.error)
         flags = {name: xp.any(flag) for name, flag in slopes.flags.items()}
@@ -154,38 +165,49 @@ def _steps(problem: Problem, slopes: Slopes) -> PyTree:
     parameters = problem.parameters
     if not problem.options.full_output:
         return None
-    return parameters.rebuild(vector(problem.memory, slopes.step, parameters.arrays))
+    return parameters.rebuild(vector(problem.memory, filled(problem, slopes).step, parameters.arrays))
 
 
-def _blocks(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
-    """Return the rows of a symmetric matrix, given its diagonal (n, 1) and the part above it (m, 1).
+def _matrices(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[Slopes]:
+    """Return the Hessian of each array that f returns, given all diagonals (n, p) and the parts above them (m, p).
 
-    A row is a tree like x, with a block for each array.
+    It is a tree like x of trees like it, with a block for each two arrays.
     """
     memory, parameters = problem.memory, problem.parameters
     everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
-    whole = everything.each_value(lambda table: _matrix(memory, table, diagonal.value.shape[0]))
     parts = spans(parameters.shapes)
 
-    def block(rows: slice, columns: slice, shape: tuple[int, ...]) -> Slopes:
-        return arrays_of(memory, whole.each_value(lambda table: table[rows, columns]), shape)
+    def of_output(own: slice, shape: tuple[int, ...]) -> Slopes:
+        whole = everything.each_value(lambda table: _symmetric(memory, table[:, own], problem.elements))
 
-    return [
-        mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
-        for rows, above in parts
-    ]
+        def block(rows: slice, columns: slice, of_x: tuple[int, ...]) -> Slopes:
+            return arrays_of(memory, whole.each_value(lambda table: table[:, rows, columns]), shape + of_x)
+
+        rows = [
+            mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
+            for rows, above in parts
+        ]
+        return mapped(rows, parameters.rebuild)
+
+    return [of_output(*output) for output in problem.function.outputs]
 
 
-def _matrix(memory: Memory, numbers: Array, size: int) -> Array:
-    """Return a symmetric matrix from a column that holds its diagonal and then the part above it.
+def _symmetric(memory: Memory, numbers: Array, elements: Elements) -> Array:
+    """Return q symmetric matrices (q, n, n) from columns (m, q) that hold the diagonal and then the part above it.
 
-    Each number of it is looked up, as immutable arrays cannot be assigned to.
+    They are 0 but for some elements. Each number is looked up, as immutable arrays cannot be assigned to.
     """
-    xp = memory.xp
-    places = np.diag(np.arange(size))
-    rows, columns = np.triu_indices(size, k=1)
-    places[rows, columns] = places[columns, rows] = size + np.arange(len(rows))
-    return xp.reshape(xp.take(numbers[:, 0], memory.index_array(places.reshape(-1).tolist()), axis=0), (size, size))
+    xp, count, size = memory.xp, len(elements), memory.size
+    places = np.full((size, size), numbers.shape[0])
+    free = np.asarray(elements, dtype=np.intp)
+    places[free, free] = np.arange(count)
+    rows, columns = (free[indices] for indices in np.triu_indices(count, k=1))
+    places[rows, columns] = places[columns, rows] = count + np.arange(len(rows))
+    if count < size:
+        zero = xp.zeros((1, numbers.shape[1]), dtype=numbers.dtype, device=device(numbers))
+        numbers = xp.concat([numbers, zero])
+    taken = xp.take(numbers, memory.index_array(places.reshape(-1).tolist()), axis=0)
+    return xp.reshape(xp.permute_dims(taken, (1, 0)), (numbers.shape[1], size, size))
 
 
 def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
@@ -198,6 +220,7 @@ def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
         return mean(rows)
     return replace(
         rows,
+        value_at_x=None,  # that of grad
         value=mean(rows.value),
         error=None if rows.error is None else mean(rows.error),
         flags={

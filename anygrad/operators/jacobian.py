@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anygrad._typing import Array, Bounds, ProgressCallback, PyTree
+from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.backends.base import Memory
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
-from anygrad.problem.options import Options, require_callable
+from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.result import arrays_of, assembled, mapped
 from anygrad.schemes import Central, Scheme
@@ -22,9 +22,12 @@ def jacobian(
     x: PyTree,
     *,
     sparsity: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
     scheme: Scheme = Central(),
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     f0: Any = None,
     has_aux: bool = False,
     progress: bool | ProgressCallback = False,
@@ -42,9 +45,10 @@ def jacobian(
     sparsity
         Where the Jacobian may have other entries than 0, with a row for each element of f(x) and a column for each of
         x (in C order, where these have several dimensions): a SciPy sparse array, of which all stored entries count; a
-        boolean array of NumPy or of x's library; or a sparse Jacobian that was computed before. With ``"detect"``
+        boolean array of NumPy or of x's library; a sparse Jacobian that was computed before; or what `sparsity` made of
+        one of these, for many calls. With ``"detect"``
         it is found from values of f. None takes all entries. x and f(x) must then be one array each.
-    scheme, evaluator, bounds, f0, has_aux, progress, full_output
+    args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
     Returns
@@ -66,7 +70,7 @@ def jacobian(
         As `numerical_gradient`, whose warning is given as well; ValueError also if the shapes that f returns differ
         between points, or if ``sparsity`` has another shape or lacks entries.
     ImportError
-        If ``sparsity`` is given, and SciPy or networkx is not installed.
+        If ``sparsity`` is given, and SciPy is not installed.
 
     Notes
     -----
@@ -101,11 +105,11 @@ def jacobian(
     >>> result.value.shape, result.value.nnz, result.ncalls < 100
     ((1000, 1000), 2000, True)
     """
-    require_callable(f)
+    also = {"sparsity": sparsity}
     options = Options(
-        "jacobian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, also={"sparsity": sparsity}
+        "jacobian", scheme, evaluator, bounds, f0, has_aux, progress, full_output, args, kwargs, also=also
     )
-    return jacobian_of(Function(f, has_aux=has_aux, vector=True), Parameters.of(x), options, sparsity)
+    return jacobian_of(options.function(f, vector=True), Parameters.of(x, fixed), options, sparsity)
 
 
 def jacobian_of(function: Function, parameters: Parameters, options: Options, sparsity: Any = None) -> PyTree:

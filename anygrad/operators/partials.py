@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
+import numpy as np
 from array_api_compat import device
 
 from anygrad._typing import Array
+from anygrad.backends.arrays import Indices
 from anygrad.backends.base import Memory
 from anygrad.backends.returned import neither_real_nor_holomorphic
 from anygrad.problem.function import Function
@@ -72,7 +74,7 @@ def partials(function: Function, parameters: Parameters, options: Options) -> Pa
 
 def _expected_calls(runs: Sequence[Parameters], options: Options) -> int:
     if not runs or not runs[0].rows:
-        return sum(options.scheme.calls(run.size) for run in runs)
+        return sum(options.scheme.calls(len(run.elements)) for run in runs)
     [(samples, *row)] = runs[0].shapes
     return samples * options.scheme.calls(math.prod(row))
 
@@ -96,6 +98,27 @@ def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
     return replace(real, value=value, error=error, flags=flags)
 
 
+def filled(problem: Problem, slopes: Slopes) -> Slopes:
+    """Return the slopes of all elements, with 0 for those that are fixed, given those of the others."""
+    elements = problem.elements
+    if isinstance(elements, range):
+        return slopes
+
+    def of_all(table: Array) -> Array:
+        return scattered(problem.memory, elements, table)
+
+    return slopes.each(of_all) if problem.options.full_output else slopes.each_value(of_all)
+
+
+def scattered(memory: Memory, elements: Indices, table: Array) -> Array:
+    """Return a table with a row for each element, given the rows of some; the others are 0."""
+    xp = memory.xp
+    places = np.full(memory.size, len(elements))
+    places[elements] = np.arange(len(elements))
+    zero = xp.zeros((1, *table.shape[1:]), dtype=table.dtype, device=device(table))
+    return xp.take(xp.concat([table, zero]), memory.index_array(places.tolist()), axis=0)
+
+
 def nothing(problem: Problem, width: int = 1) -> Slopes:
     """Return the slopes of no elements at all."""
     memory = problem.memory
@@ -110,8 +133,9 @@ def nothing(problem: Problem, width: int = 1) -> Slopes:
 
 def _slopes(problem: Problem, meter: Meter | None) -> Slopes:
     memory, scheme = problem.memory, problem.scheme
-    if not memory.size:
-        return nothing(problem, problem.base().shape[-1] if problem.vector else 1)
+    elements = problem.elements
+    if not len(elements):
+        return filled(problem, nothing(problem, problem.base().shape[-1] if problem.vector else 1))
 
     def along(part: int) -> Slopes:
         lines = element_lines(problem, block, part)
@@ -125,19 +149,19 @@ def _slopes(problem: Problem, meter: Meter | None) -> Slopes:
     first = least if getattr(scheme, "inspects_values", False) else max(least, _FIRST)
     length = first if problem.vector and not memory.lazy else memory.block
     start, blocks = 0, []
-    while start < memory.size:
-        block = range(start, min(start + length, memory.size))
+    while start < len(elements):
+        block = elements[start : start + length]
         found = completed(problem, along)
         if full_output and problem.tolerant:
             failed = memory.xp.asarray([[element in problem.failures] for element in block], device=device(found.value))
             found = replace(found, flags={**found.flags, "failed": failed & memory.xp.isnan(found.value)})
-        if not full_output and len(block) < memory.size:  # of many blocks, no more than is wanted is kept
+        if not full_output and len(block) < len(elements):  # of many blocks, no more than is wanted is kept
             found = Slopes(memory.narrow(found.value), memory.xp.zeros_like(found.step[:0, ...]))
         blocks.append(found)
-        start = block.stop
+        start += len(block)
         if problem.vector:
             length = max(least, memory.block // max(1, problem.function.size))
-    return blocks[0] if len(blocks) == 1 else joined(memory.xp, blocks)
+    return filled(problem, blocks[0] if len(blocks) == 1 else joined(memory.xp, blocks))
 
 
 def _is_complex(memory: Memory, values: Array) -> bool:

@@ -37,13 +37,13 @@ class Curvatures:
 
 def along_elements(problem: Problem) -> Curvatures:
     """Return the second derivatives with respect to each element: the diagonal of the Hessian."""
-    memory = problem.memory
-    if not memory.size:
-        slopes = nothing(problem)
+    memory, elements = problem.memory, problem.elements
+    if not len(elements):
+        slopes = nothing(problem, problem.base().shape[-1] if problem.vector else 1)
         return Curvatures(slopes, slopes.step)
     parts = [
-        _along(element_lines(problem, range(start, min(start + memory.block, memory.size))), problem.scheme)
-        for start in range(0, memory.size, memory.block)
+        _along(element_lines(problem, elements[start : start + memory.block]), problem.scheme)
+        for start in range(0, len(elements), memory.block)
     ]
     slopes = joined(memory.xp, [part.slopes for part in parts])
     return Curvatures(slopes, memory.xp.concat([part.steps for part in parts]))
@@ -68,18 +68,20 @@ def along_direction(problem: Problem, direction: Array) -> Curvatures:
 def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
     """Return the derivatives with respect to elements i and j for all i < j, in the order of `itertools.combinations`.
 
-    They are of shape (m, 1); None, if there are not two elements.
+    They are of shape (m, p); None, if there are not two elements.
 
     At second order the points are those of M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions*
     (1964), equation 25.3.27.
     """
     memory, xp = problem.memory, problem.memory.xp
     parts = []
-    for pairs in _batches(combinations(range(memory.size), 2), memory.block):
+    elements = np.asarray(problem.elements, dtype=np.intp)
+    length = max(1, memory.block // max(1, problem.function.size))
+    for pairs in _batches(combinations(range(len(elements)), 2), length):
         table = np.asarray(pairs, dtype=np.intp)
         first, second = (diagonal.at(xp, memory.index_array(table[:, side].tolist())) for side in (0, 1))
         directions = xp.concat([first.steps, second.steps], axis=1)
-        both = direction_lines(problem, table.reshape(-1), directions)
+        both = direction_lines(problem, elements[table.reshape(-1)], directions)
         parts.append(_mixed(both, problem.scheme, first, second))
     return joined(xp, parts) if parts else None
 
@@ -90,14 +92,15 @@ def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array,
     The second derivatives ``along`` the direction are known.
     """
     memory, xp = problem.memory, problem.memory.xp
-    if not memory.size:
+    elements = np.asarray(problem.elements, dtype=np.intp)
+    if not elements.size:
         return diagonal.slopes
     every = memory.index_array(range(memory.size))[None, :]
     parts = []
     # Each line changes all elements.
-    for own in _batches(range(memory.size), max(problem.calls.together, memory.block // memory.size)):
-        chosen = memory.index_array(own)
-        first = diagonal.at(xp, chosen)
+    for own in _batches(range(elements.size), max(problem.calls.together, memory.block // memory.size)):
+        first = diagonal.at(xp, memory.index_array(own))
+        chosen = memory.index_array(elements[own].tolist())
         directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction
         both = direction_lines(problem, np.tile(np.arange(memory.size), len(own)), directions)
         parts.append(_mixed(both, problem.scheme, first, along))
@@ -115,12 +118,15 @@ def vector(memory: Memory, numbers: Array, leaves: Sequence[Array]) -> list[Arra
 
 def like(array: Array, leaf: Array) -> Array:
     """Return an array in the dtype of a leaf: derivatives with respect to several together are of the widest one."""
-    return array if array.dtype == leaf.dtype else array_namespace(leaf).astype(array, leaf.dtype)
+    xp = array_namespace(leaf)
+    if array.dtype == leaf.dtype or xp.isdtype(array.dtype, "complex floating"):
+        return array
+    return xp.astype(array, leaf.dtype)
 
 
 def _along(lines: Lines, scheme: Scheme) -> Curvatures:
     steps = scheme.steps(lines, 2)
-    return Curvatures(scheme.differentiate(lines, steps, 2), _towards_room(lines, steps))
+    return Curvatures(scheme.differentiate(lines, steps, 2), towards_room(lines, steps))
 
 
 def _mixed(both: Lines, scheme: Scheme, first: Curvatures, second: Curvatures) -> Slopes:
@@ -142,7 +148,7 @@ def _mixed(both: Lines, scheme: Scheme, first: Curvatures, second: Curvatures) -
     return Slopes(value=value, step=first.slopes.step, error=error, flags=flags)
 
 
-def _towards_room(lines: Lines, steps: Array) -> Array:
+def towards_room(lines: Lines, steps: Array) -> Array:
     """Return the steps, negative where there is more room below than above."""
     if lines.lower is None or lines.upper is None:
         return steps if lines.upper is None else -steps

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from anygrad.plot._pyplot import load_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +20,6 @@ _ROWS = 4  # arrays that still make a picture
 _STRIP = 64  # elements of an array of one dimension in a row of its map
 _SEARCHED = 1000  # elements among which the emptiest corner is soon found
 _LEAST = -3.0
-_ALIKE = 1e-9  # numbers so close are drawn as one
 # In the order of the verdicts' numbers in `CheckReport.states`, the gravest first.
 _COLOURS = {
     "wrong": "#c43c2f",
@@ -35,31 +36,24 @@ _MARKS = ("o", "^")  # of real parts, and of imaginary ones
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """One array of the picture: ``ratio`` is difference / tolerance, ``states`` are the numbers of the verdicts."""
+class _Row:
+    """One array of the picture."""
 
     name: str
     claimed: HostArray
     numerical: HostArray
     tolerance: HostArray
-    ratio: HostArray
-    states: HostArray
+    ratio: HostArray  # difference / tolerance
+    states: HostArray  # the numbers of the verdicts
 
     @property
-    def verdict(self) -> str:
-        """The gravest of all elements."""
-        return _VERDICTS[int(np.min(self.states, initial=len(_VERDICTS) - 1))]
-
-    @property
-    def gravity(self) -> tuple[int, float]:
-        """What rows are sorted by, the worst first."""
-        return _VERDICTS.index(self.verdict), -float(np.max(self.ratio, initial=0.0))
+    def gravest(self) -> int:
+        return int(np.min(self.states, initial=len(_VERDICTS) - 1))
 
     @property
     def decades(self) -> HostArray:
         """The logarithm of the ratio, clipped."""
-        decades: HostArray = np.log10(np.clip(self.ratio, 10**_LEAST, 1e12))
-        return decades
+        return np.asarray(np.log10(np.clip(self.ratio, 10**_LEAST, 1e12)))
 
     @property
     def parts(self) -> list[tuple[HostArray, HostArray]]:
@@ -69,19 +63,15 @@ class Row:
         return [(self.claimed.real, self.numerical.real), (self.claimed.imag, self.numerical.imag)]
 
     def where(self, verdict: str) -> HostArray:
-        """Return where a verdict holds."""
-        there: HostArray = self.states == _VERDICTS.index(verdict)
-        return there
+        return np.asarray(self.states == _VERDICTS.index(verdict))
 
 
 def draw_report(report: Any) -> Figure:
     """Return a figure of a `CheckReport`, with a scatter plot and a map for each array, the worst first."""
-    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is drawn
-
-    rows = sorted(_rows(report), key=lambda row: row.gravity)
+    rows = sorted(_rows(report), key=lambda row: (row.gravest, -float(np.max(row.ratio, initial=0.0))))
     chosen, others = rows[:_ROWS], rows[_ROWS:]
     figure: Figure
-    figure, axes = pyplot.subplots(
+    figure, axes = load_pyplot().subplots(
         len(chosen), 2, figsize=(10, 4.2 * len(chosen)), squeeze=False, layout="constrained", width_ratios=(1, 1.25)
     )
     worst = max(float(np.max(row.decades, initial=1.0)) for row in chosen)
@@ -89,47 +79,47 @@ def draw_report(report: Any) -> Figure:
         _scatter(left, row)
         _map(figure, right, row, worst)
     heading = f"Verdict: {report.verdict}"
-    figure.suptitle("\n".join([heading, *_left_out(others, len(rows))]), fontweight="bold")
+    if others:
+        counts = Counter(_VERDICTS[row.gravest] for row in others)
+        left_out = ", ".join(f"{verdict}: {counts[verdict]:,}" for verdict in _VERDICTS if counts[verdict])
+        heading += f"\nthe {_ROWS} worst of {len(rows):,} arrays; {len(others):,} are left out ({left_out})"
+    figure.suptitle(heading, fontweight="bold")
     return figure
 
 
-def _rows(report: Any) -> list[Row]:
+def _rows(report: Any) -> list[_Row]:
     rows = [
-        Row(one.name, one.claimed, one.numerical, one.tolerance, one.ratio, states)
+        _Row(one.name, one.claimed, one.numerical, one.tolerance, one.ratio, states)
         for one, states in zip(report.comparisons, report.states, strict=True)
     ]
     if not report.directional:
         return rows
     fields = ("claimed", "numerical", "tolerance", "ratio", "states")
-    return [Row("directions", *(np.stack([getattr(row, field) for row in rows]) for field in fields))]
+    return [_Row("directions", *(np.stack([getattr(row, field) for row in rows]) for field in fields))]
 
 
-def _left_out(others: Sequence[Row], total: int) -> Iterator[str]:
-    """Describe the arrays that are left out."""
-    if others:
-        verdicts = [row.verdict for row in others]
-        counts = [f"{verdict}: {verdicts.count(verdict):,}" for verdict in _VERDICTS if verdict in verdicts]
-        yield f"the {total - len(others)} worst of {total:,} arrays; {len(others):,} are left out ({', '.join(counts)})"
-
-
-def _scatter(ax: Axes, row: Row) -> None:
+def _scatter(ax: Axes, row: _Row) -> None:
     """Draw the claimed derivatives over the numerical ones, with their tolerance and the line of equality."""
     finite = np.isfinite(row.claimed) & np.isfinite(row.numerical)
     tolerance = np.nan_to_num(row.tolerance, posinf=0.0)
     if np.any(finite):
-        ends = _ends(np.concatenate([part[finite] for pair in row.parts for part in pair]))
+        numbers = np.concatenate([part[finite] for pair in row.parts for part in pair])
+        low, high = float(np.min(numbers)), float(np.max(numbers))
+        apart = 0.0 if low < high else 0.1 * abs(low) or 1.0  # so that one number has a line beside it
+        ends = low - apart, high + apart
         ax.plot(ends, ends, color="0.6", linewidth=1, zorder=0, label="equal")
     for verdict in reversed(_VERDICTS):
         there = row.where(verdict)
         if not np.any(there):
             continue
-        shown, colour = there & finite, _COLOURS[verdict]
+        shown, colour, hidden = there & finite, _COLOURS[verdict], int(np.sum(there & ~finite))
+        label = f"{verdict}: {int(np.sum(there)):,}" + (f" ({hidden:,} not finite, not shown)" if hidden else "")
         for mark, (claimed, numerical) in zip(_MARKS, row.parts, strict=False):
             if np.any(shown):
                 ax.errorbar(
                     numerical[shown], claimed[shown], xerr=tolerance[shown], fmt=mark, color=colour, markersize=4
                 )
-        ax.plot([], [], _MARKS[0], color=colour, markersize=4, label=_label(verdict, there, shown))
+        ax.plot([], [], _MARKS[0], color=colour, markersize=4, label=label)
     ax.set_xlabel("numerical derivative")
     ax.set_ylabel("claimed derivative")
     marks = " (o: real parts, ^: imaginary parts)" if len(row.parts) > 1 else ""
@@ -138,19 +128,7 @@ def _scatter(ax: Axes, row: Row) -> None:
         ax.legend(loc="best" if row.claimed.size < _SEARCHED else "upper left", fontsize="small")
 
 
-def _ends(numbers: HostArray) -> tuple[float, float]:
-    """Return the smallest and the largest number; a little apart, if all are the same."""
-    low, high = float(np.min(numbers)), float(np.max(numbers))
-    apart = 0.0 if high - low > _ALIKE * abs(high) else 0.1 * abs(low) or 1.0
-    return low - apart, high + apart
-
-
-def _label(verdict: str, there: HostArray, shown: HostArray) -> str:
-    hidden = int(np.sum(there & ~shown))
-    return f"{verdict}: {int(np.sum(there)):,}" + (f" ({hidden:,} not finite, not shown)" if hidden else "")
-
-
-def _map(figure: Figure, ax: Axes, row: Row, worst: float) -> None:
+def _map(figure: Figure, ax: Axes, row: _Row, worst: float) -> None:
     """Draw the difference as a multiple of the tolerance, over the shape of the array; other verdicts by colour."""
     from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm  # noqa: PLC0415 - an extra, as matplotlib is
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - likewise

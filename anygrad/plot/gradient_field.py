@@ -12,6 +12,7 @@ import numpy as np
 from anygrad.backends.base import Points
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.gradient import numerical_gradient_2d
+from anygrad.plot._pyplot import load_pyplot
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options, reference_scheme, require_callable, require_count
 from anygrad.problem.parameters import Parameters
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_DIRECTIONS = {"descent": -1.0, "ascent": 1.0}
-_TITLES = {"descent": "negative gradient", "ascent": "gradient"}
+_DIRECTIONS = {"descent": (-1.0, "negative gradient"), "ascent": (1.0, "gradient")}
 _LEVELS = 14  # of contours
 _LONGEST = 1.1  # arrow, in distances between two of them
 _CUT = 2.0  # times the length that nine of ten do not exceed: near a pole, all others would be dots
@@ -98,11 +98,11 @@ def gradient_field(
     ...     lambda x: x[0] ** 2 + x[1] ** 2, (-2, 2), (-2, 2)
     ... )  # doctest: +SKIP
     """
-    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is drawn
-
+    pyplot = load_pyplot()
     require_callable(f)
-    _require_one_of(direction, "direction", [*_DIRECTIONS])
-    _require_one_of(lengths, "lengths", ["proportional", "equal"])
+    for name, word, words in ("direction", direction, _DIRECTIONS), ("lengths", lengths, ("proportional", "equal")):
+        if word not in words:
+            raise ValueError(f"{name} is {word!r:.60}, but {' or '.join(map(repr, words))} was expected")
     across, upwards = _interval(xlim, "xlim"), _interval(ylim, "ylim")
     require_count(points, "points")
     require_count(contours, "contours", zero=True)
@@ -114,9 +114,9 @@ def gradient_field(
         _, ax = pyplot.subplots(figsize=(6, 6), layout="constrained")
     if values is not None:
         _draw_contours(ax, fine, values)
-    arrows = _DIRECTIONS[direction] * gradient
-    _draw_arrows(ax, tails, _equally_long(tails, arrows) if lengths == "equal" else arrows)
-    ax.set(xlim=across, ylim=upwards, xlabel="x[0]", ylabel="x[1]", title=_TITLES[direction])
+    sign, title = _DIRECTIONS[direction]
+    _draw_arrows(ax, tails, sign * gradient, equal=lengths == "equal")
+    ax.set(xlim=across, ylim=upwards, xlabel="x[0]", ylabel="x[1]", title=title)
     if 1 / 3 <= (across[1] - across[0]) / (upwards[1] - upwards[0]) <= 3:
         ax.set_aspect("equal")  # so that arrows are seen to be perpendicular to contours
     return ax
@@ -133,11 +133,6 @@ class _Grid:
     def points(self) -> HostArray:
         """All points, one a row, in the order of the rows of the grid."""
         return np.stack([part.ravel() for part in np.meshgrid(self.across, self.upwards)], axis=1)
-
-    @property
-    def cell(self) -> HostArray:
-        """The distance of neighbours in both directions."""
-        return np.array([self.across[1] - self.across[0], self.upwards[1] - self.upwards[0]])
 
 
 def _values(f: Callable[[Any], object], grid: _Grid, evaluator: Evaluator) -> HostArray:
@@ -166,34 +161,18 @@ def _draw_contours(ax: Axes, grid: _Grid, values: HostArray) -> None:
     )
 
 
-def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray) -> None:
+def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray, *, equal: bool) -> None:
     """Draw arrows, none of which is much longer than the distance of two points."""
-    lengths = _lengths(grid, arrows)
-    longest = _longest(lengths[np.isfinite(lengths)])
+    cell = np.array([grid.across[1] - grid.across[0], grid.upwards[1] - grid.upwards[0]])
+    lengths = np.hypot(*(arrows / cell).T)[:, None]  # np.hypot squares nothing, so it does not overflow
+    finite = lengths[np.isfinite(lengths)]
+    usual = float(np.quantile(finite, 0.9)) if finite.size else 0.0
+    longest = 1.0 if equal else min(float(np.max(finite, initial=0.0)), _CUT * usual) or 1.0
     with np.errstate(all="ignore"):
-        shown = np.ma.masked_invalid(arrows * np.where(lengths > longest, longest / lengths, 1.0))
+        cut = (lengths > 0) if equal else (lengths > longest)
+        shown = np.ma.masked_invalid(arrows * np.where(cut, longest / lengths, 1.0))
     scale = longest / _LONGEST
     ax.quiver(*grid.points.T, *shown.T, angles="xy", scale_units="xy", scale=scale, zorder=3, **_ARROWS)
-
-
-def _longest(lengths: HostArray) -> float:
-    """Return the length at which arrows are cut; never 0."""
-    largest = float(np.max(lengths, initial=0.0))
-    usual = float(np.quantile(lengths, 0.9)) if lengths.size else 0.0
-    return min(largest, _CUT * usual) or largest or 1.0
-
-
-def _lengths(grid: _Grid, arrows: HostArray) -> HostArray:
-    """Return the lengths of arrows in cells of the grid, (m, 1)."""
-    lengths: HostArray = np.hypot(*(arrows / grid.cell).T)[:, None]  # np.hypot squares nothing, so it does not overflow
-    return lengths
-
-
-def _equally_long(grid: _Grid, arrows: HostArray) -> HostArray:
-    """Return arrows of the length of one cell; those of the length 0 as they are."""
-    lengths = _lengths(grid, arrows)
-    with np.errstate(all="ignore"):
-        return np.where(lengths > 0, arrows / lengths, arrows)
 
 
 def _interval(limits: Sequence[float], name: str) -> tuple[float, float]:
@@ -204,8 +183,3 @@ def _interval(limits: Sequence[float], name: str) -> tuple[float, float]:
     if not -math.inf < low < high < math.inf:
         raise ValueError(f"{name} is {limits!r:.60}, but a lower and a higher number were expected, as in (-2, 2)")
     return low, high
-
-
-def _require_one_of(word: str, name: str, words: Sequence[str]) -> None:
-    if word not in words:
-        raise ValueError(f"{name} is {word!r:.60}, but {' or '.join(map(repr, words))} was expected")

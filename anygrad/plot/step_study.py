@@ -14,6 +14,7 @@ from array_api_compat import array_namespace
 
 from anygrad._typing import Array
 from anygrad.evaluators import Evaluator, Loop
+from anygrad.plot._pyplot import load_pyplot
 from anygrad.problem.function import Function
 from anygrad.problem.lines import element_lines
 from anygrad.problem.options import Options, require_callable, require_count
@@ -29,27 +30,15 @@ _AT_MOST = 4  # curves that can still be told apart
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """How the error of one derivative depends on the step.
+    """How the error of one derivative depends on the step."""
 
-    Attributes
-    ----------
-    element
-        The multi-index of the element of x.
-    steps, errors
-        The steps, in units of x, and the distance of the derivative with each of them from ``value``.
-    value, certainty
-        The reference derivative and its own estimated error. Below that a curve means nothing.
-    chosen_step, chosen_error
-        The step that the scheme takes by itself, and its error.
-    """
-
-    element: tuple[int, ...]
-    steps: Sequence[float]
-    errors: Sequence[float]
-    value: float
-    certainty: float
-    chosen_step: float
-    chosen_error: float
+    element: tuple[int, ...]  # the multi-index of the element of x
+    steps: Sequence[float]  # in units of x
+    errors: Sequence[float]  # the distance of the derivative with each of the steps from ``value``
+    value: float  # the reference derivative,
+    certainty: float  # and its own estimated error: below that a curve means nothing
+    chosen_step: float  # the step that the scheme takes by itself,
+    chosen_error: float  # and its error
 
 
 def step_study(
@@ -110,8 +99,7 @@ def step_study(
     >>> import anygrad
     >>> ax = anygrad.plot.step_study(lambda x: np.exp(x).sum(), np.array([0.5]))  # doctest: +SKIP
     """
-    from matplotlib import pyplot  # noqa: PLC0415 - an extra, imported when a picture is drawn
-
+    pyplot = load_pyplot()
     studies = study(f, x, scheme=scheme, elements=elements, evaluator=evaluator, points=points)
     if ax is None:
         _, ax = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
@@ -193,9 +181,9 @@ def _study(problem: Problem, element: int, shape: tuple[int, ...], points: int) 
 
 
 def _with_step(scheme: Scheme, lines: Lines, step: float) -> float:
-    if not (dataclasses.is_dataclass(scheme) and hasattr(scheme, "step")):
+    if not hasattr(scheme, "step"):
         raise TypeError(f"{scheme!r} has no step to be studied: pass anygrad.Central() or anygrad.Forward()")
-    given: Any = dataclasses.replace(scheme, step=step)
+    given: Any = dataclasses.replace(scheme, step=step)  # type: ignore[type-var]
     return float(given.differentiate(lines, given.steps(lines)).value[0, 0])
 
 
@@ -206,23 +194,16 @@ def _flat(elements: Sequence[int | tuple[int, ...]] | None, shape: tuple[int, ..
         count = min(size, _AT_MOST)
         return [i * (size - 1) // max(1, count - 1) for i in range(count)]
     try:
-        flat = [_flat_index(element, shape) for element in elements]
+        flat = [operator.index(np.ravel_multi_index(it, shape) if isinstance(it, tuple) else it) for it in elements]
     except TypeError:
         raise TypeError(
             f"elements is {elements!r:.60}, but a list of integers or multi-indices was expected, as in [(0, 1)]"
         ) from None
+    except ValueError:  # a multi-index lies outside, or has another number of dimensions
+        flat = [-1]
     if not all(0 <= element < size for element in flat):
         raise IndexError(f"x has the shape {shape}, but of its elements {elements!r:.60} were asked for")
     return flat
-
-
-def _flat_index(element: int | tuple[int, ...], shape: tuple[int, ...]) -> int:
-    if not isinstance(element, tuple):
-        return operator.index(element)
-    try:
-        return int(np.ravel_multi_index(element, shape)) if element else 0
-    except ValueError:  # it lies outside, or has another number of dimensions
-        return -1
 
 
 def _multi_index(element: int, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -80,6 +81,24 @@ class Function:
         except (TypeError, ValueError) as error:  # it is unpacked as what f returns, but f has not been called
             raise type(error)(str(error).replace("f returned", "f0 is", 1)) from None
 
+    def misfit(self) -> str | None:
+        """Return how the arguments that f is called with differ from those that it takes, for a sentence."""
+        bound = self.f if isinstance(self.f, WithArguments) else WithArguments(self.f, (), {})
+        positional = bound.positional(bound.argnums)  # any x will do
+        try:
+            signature = inspect.signature(bound.f)
+        except (TypeError, ValueError):  # of functions written in C
+            return None
+        try:
+            signature.bind(*positional, **bound.kwargs)
+        except TypeError as error:
+            others = " and ".join([f"{len(positional)} by position", *bound.kwargs])
+            return (
+                f"{self._called} takes the arguments {signature}, but was given {others}, {error}: pass what it needs"
+                " besides x as args=(...) or kwargs={...}"
+            )
+        return None
+
     def know_aux(self, aux: Any) -> None:
         """Take the extra output at x from a journal that has kept it."""
         self.aux, self.aux_known = aux, True
@@ -113,8 +132,10 @@ class Function:
         return value
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
-        if self.alone and hasattr(value, "dtype") and [tuple(value.shape)[leading:]] == self.shapes:
-            return [value]  # as nearly always
+        if self.alone and (hasattr(value, "dtype") or type(value) is float):
+            shape = () if type(value) is float else tuple(value.shape)[leading:]
+            if [shape] == self.shapes:  # as nearly always
+                return [value]
         if value is None:  # no empty tree
             wanted = "an array, a number or a tree of these" if self._shape is None else "an array like x"
             raise TypeError(
@@ -155,6 +176,44 @@ class Function:
             f" one that works element by element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use"
             f" anygrad.{other}"
         )
+
+
+class WithArguments:
+    """f as a function of x alone, with other arguments bound. Unlike a closure, it can be pickled.
+
+    x comes before ``args``; or it takes the place of one of them, or of several, with ``argnums``.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        argnums: int | tuple[int, ...] | None = None,
+    ) -> None:
+        self.f = f
+        self.args = args
+        self.kwargs = kwargs
+        self.argnums = argnums
+        self.__qualname__ = qualname_of(f)
+
+    def __call__(self, x: PyTree) -> Any:
+        """Call f."""
+        return self.f(*self.positional(x), **self.kwargs)
+
+    def positional(self, x: PyTree) -> Sequence[Any]:
+        """Return the positional arguments of f."""
+        if self.argnums is None:
+            return (x, *self.args)
+        args = list(self.args)
+        for place, own in [(self.argnums, x)] if isinstance(self.argnums, int) else zip(self.argnums, x, strict=True):
+            args[place] = own
+        return args
+
+
+def qualname_of(f: Callable[..., object]) -> str:
+    """Return the name by which a journal knows a function."""
+    return str(getattr(f, "__qualname__", type(f).__qualname__))
 
 
 def spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:

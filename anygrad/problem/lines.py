@@ -25,6 +25,10 @@ def element_lines(problem: Problem, elements: Elements, part: int = 0) -> Lines:
     def sample(levels: Sequence[Array]) -> list[Array]:
         return _split(problem.values(Points.of(xp, elements, bounds.clip(xp, levels), own_part)), len(levels))
 
+    def together(levels: Sequence[Array]) -> list[Array]:
+        points = [xp.reshape(t, (1, -1)) for t in levels]
+        return _split(problem.values(Points.of(xp, elements, points, own_part, len(elements))), len(levels))
+
     def taken(indices: Array) -> Lines:
         places = memory.indices(indices)
         return element_lines(problem, np.asarray(elements, dtype=np.intp)[places], part)
@@ -32,6 +36,7 @@ def element_lines(problem: Problem, elements: Elements, part: int = 0) -> Lines:
     return _lines(
         problem,
         sample=sample,
+        together=together,
         base=lambda: _table(problem.bases(elements)),
         take=taken,
         at=((xp.real, xp.imag)[part](numbers) if memory.complex else numbers)[:, None],
@@ -72,6 +77,10 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
         points = bounds.clip(xp, [start + t * directions for t in levels])
         return _split(problem.values(Points.of(xp, elements, points, part, width)), len(levels))
 
+    def together(levels: Sequence[Array]) -> list[Array]:
+        points = [start[:1, :] + xp.sum(t * directions, axis=0, keepdims=True) for t in levels]
+        return _split(problem.values(Points.of(xp, elements[:width], points, part, width)), len(levels))
+
     def nearest(t: Array) -> Array:
         """Return the t by which x + t d, in x's dtype, has moved along d: 0 where it is x."""
         if memory.complex:
@@ -96,6 +105,7 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
     return _lines(
         problem,
         sample=sample,
+        together=together if 0 < width == memory.size else None,
         base=lambda: _table(problem.base()),
         take=taken,
         at=xp.zeros_like(scale),

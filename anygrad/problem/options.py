@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
-from anygrad._typing import Array, ProgressCallback
+from anygrad._typing import Array, Kwargs, ProgressCallback, PyTree
 from anygrad.backends.base import Backend, load, resolve
 from anygrad.evaluators.base import Evaluator
+from anygrad.problem.function import Function, WithArguments
 from anygrad.problem.tree import is_number, is_number_list
 from anygrad.schemes import Central, ReferenceStep, Scheme
 
@@ -50,7 +51,11 @@ class Options:
     has_aux: bool = False
     progress: bool | ProgressCallback = False
     full_output: bool = False
-    also: Mapping[str, object] = field(default_factory=dict)  # what else says which derivative is wanted, by name
+    args: tuple[Any, ...] = ()  # what f is given besides x
+    kwargs: Kwargs = None
+    argnums: int | tuple[int, ...] | None = None  # which of ``args`` x takes the place of; None before all of them
+    with_value: bool = False  # whether f(x) is wanted in any case
+    also: dict[str, object] = field(default_factory=dict)  # what else says which derivative is wanted, by name
 
     def __post_init__(self) -> None:
         # One look at the method that makes it one; isinstance with a Protocol would cost more than a small gradient.
@@ -60,6 +65,18 @@ class Options:
             raise _wrong_evaluator(self.evaluator)
         if self.bounds is not None:
             require_bounds(self.bounds, self.scheme)
+        if self.args != () or self.kwargs:
+            require_arguments(self.args, self.kwargs)
+            self.also = {**self.also, "args": self.args, "kwargs": self.kwargs}
+            if self.argnums is not None:
+                self.also["argnums"] = self.argnums
+
+    def function(self, f: Callable[..., Any], **own: Any) -> Function:
+        """Return f as a function of x alone; raise unless it can be called."""
+        require_callable(f)
+        if self.args or self.kwargs:
+            f = WithArguments(f, self.args, self.kwargs or {}, self.argnums)
+        return Function(f, has_aux=self.has_aux, **own)
 
     def meter(self, total: int) -> AbstractContextManager[Any]:
         """Open what ``progress=`` asks for: nothing, a bar on stderr, or calls of the user's function."""
@@ -126,6 +143,39 @@ def require_callable(f: object) -> None:
     """Raise unless f can be called."""
     if not callable(f):
         raise TypeError(f"f is {_article(f)}, but a function of x was expected: f comes first, then x")
+
+
+def require_arguments(args: object, kwargs: object) -> None:
+    """Raise unless these are a tuple, and a mapping from names."""
+    if not isinstance(args, tuple):
+        raise TypeError(f"args is {args!r:.60}, but a tuple was expected: write args=({args!r:.60},) for one argument")
+    if kwargs is not None and not (isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)):
+        raise TypeError(f"kwargs is {kwargs!r:.60}, but a dict from the names of arguments was expected: {{'a': 1.0}}")
+
+
+def require_argnums(argnums: object) -> None:
+    """Raise unless that is the position of an argument, or a tuple of several."""
+    places = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not places or any(isinstance(place, bool) or not isinstance(place, int) for place in places):
+        raise TypeError(f"argnums is {argnums!r:.60}, but the position of an argument was expected, or a tuple: (0, 1)")
+
+
+def chosen_arguments(
+    args: tuple[Any, ...], argnums: int | tuple[int, ...]
+) -> tuple[PyTree, tuple[Any, ...], int | tuple[int, ...] | None]:
+    """Return x, the other arguments, and in the place of which of these x is, where it is not before all of them."""
+    places = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(-len(args) <= place < len(args) for place in places):
+        raise TypeError(f"argnums is {argnums!r}, but {len(args)} positional arguments were given")
+    if argnums == 0:
+        return args[0], args[1:], None
+    places = tuple(place % len(args) for place in places)
+    if len(set(places)) < len(places):
+        raise TypeError(f"argnums is {argnums!r}, but each argument can be taken once")
+    others = tuple(None if i in places else arg for i, arg in enumerate(args))
+    if isinstance(argnums, tuple):
+        return tuple(args[place] for place in places), others, places
+    return args[places[0]], others, places[0]
 
 
 def require_count(count: object, name: str, *, zero: bool = False) -> None:

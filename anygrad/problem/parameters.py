@@ -12,12 +12,15 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace, device
+from numpy.typing import NDArray
 
 from anygrad._typing import Array, PyTree
+from anygrad.backends.arrays import Elements
 from anygrad.backends.base import Backend, Memory, load, resolve
-from anygrad.problem.options import as_array, from_python, require_floating
-from anygrad.problem.tree import ARRAY, Tree, describe_mismatch, flatten, is_number, is_number_list, only
+from anygrad.problem.options import as_array, require_floating
+from anygrad.problem.tree import ARRAY, Tree, describe_mismatch, flatten, is_number, is_number_list, only, without
 from anygrad.schemes.base import Scheme
 
 
@@ -28,11 +31,15 @@ class Leaves:
     # The leaves as arrays, and the backend of each.
     arrays: list[Array]
     backends: list[Backend]
-    tree: Tree  # what takes x apart and puts it together
+    tree: Tree  # what takes x apart and puts derivatives together, with None in the place of what is held
     # The positions of leaves that were numbers or lists of numbers: f cannot see their originals change.
     converted: frozenset[int] = frozenset()
     scalars: frozenset[int] = frozenset()  # the positions of those that f is given as NumPy scalars
     distinct: bool = False  # whether they are known to share no memory that is written
+    # The leaves that are no floating arrays, and fixed, by name: f is given them as they are, by ``given.rebuild``.
+    held: dict[str, Any] | None = None
+    given: Tree = ARRAY
+    free: list[NDArray[np.bool_]] | None = None  # which elements of each array are not fixed
     # Whether f leaves the containers of its argument as they are; None until it has been called.
     kept: bool | None = None
 
@@ -55,22 +62,22 @@ class Parameters:
     takes_scalars: bool = field(init=False)  # whether f is given numbers, which are new objects for each point
 
     @classmethod
-    def of(cls, x: PyTree) -> Parameters:
-        """Take x apart; raise if it holds anything that cannot be differentiated with respect to."""
-        if hasattr(x, "dtype") and hasattr(x, "shape") and (backend := resolve(x)) is not None:
+    def of(cls, x: PyTree, fixed: PyTree = None) -> Parameters:
+        """Take x apart; raise if it holds anything that cannot be differentiated with respect to, and is not fixed."""
+        if fixed is None and hasattr(x, "dtype") and hasattr(x, "shape") and (backend := resolve(x)) is not None:
             if not backend.floating(x):
                 require_floating(x, backend, "x")
             return cls(Leaves([x], [backend], ARRAY), 0, 1, True)
-        tree = flatten(x)
+        tree = flatten(x, none_is_leaf=fixed is not None)
         if len(tree.leaves) == 1 and tree.leaves[0] is x:
-            return cls.of_array(x, "x")
+            return cls.of_array(x, "x", fixed)
         if x is None:
             as_array(x, "x")  # optree takes None for an empty tree; as an x it is a mistake
-        leaves = _leaves_of(tree)
+        leaves = _leaves_of(tree, fixed)
         return cls(leaves, 0, len(leaves.arrays), False)
 
     @classmethod
-    def of_array(cls, x: object, name: str, *, rows: bool = False) -> Parameters:
+    def of_array(cls, x: object, name: str, fixed: object = None, *, rows: bool = False) -> Parameters:
         """Take one array, or numbers that make one; raise for trees.
 
         With ``rows``, f is given one row of it at a time, if it has rows.
@@ -78,6 +85,8 @@ class Parameters:
         array, backend = as_array(x, name)
         made, scalars = frozenset([] if array is x else [0]), frozenset([0] if is_number(x) else [])
         leaves = Leaves([array], [backend], Tree([array], only, lambda: [name]), made, scalars)
+        if fixed is not None:
+            leaves.free = [_free(fixed, name, tuple(array.shape))]
         return cls(leaves, 0, 1, True, rows=rows and array.ndim > 1)
 
     def __post_init__(self) -> None:
@@ -111,6 +120,14 @@ class Parameters:
     def size(self) -> int:
         """How many elements there are in all."""
         return sum(map(math.prod, self.shapes))
+
+    @property
+    def elements(self) -> Elements:
+        """The numbers of the elements with respect to which f is differentiated: those that are not fixed."""
+        if self.leaves.free is None:
+            return range(self.size)
+        free = [mask.reshape(-1) for mask in self.leaves.free[self.start : self.stop]]
+        return np.flatnonzero(np.concatenate([np.empty(0, dtype=bool), *free]))
 
     @property
     def library(self) -> str:
@@ -158,7 +175,7 @@ class Parameters:
         leaves: list[Any] = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
         for i in self.leaves.scalars:
             leaves[i] = leaves[i][()]
-        return self.rebuild(leaves)
+        return self.leaves.given.rebuild(leaves)
 
     def holds(self, tree: PyTree, arrays: Sequence[Array]) -> bool:
         """Return whether a tree that `argument` has put together still holds these arrays and the others."""
@@ -179,7 +196,7 @@ class Parameters:
             return array_namespace(array).broadcast_to(array, (count, *array.shape))
 
         before, after = self.leaves.arrays[: self.start], self.leaves.arrays[self.stop :]
-        return self.rebuild([*map(repeated, before), *arrays, *map(repeated, after)])
+        return self.leaves.given.rebuild([*map(repeated, before), *arrays, *map(repeated, after)])
 
     def context(self) -> AbstractContextManager[object]:
         """Return the contexts of all arrays, as one."""
@@ -254,7 +271,7 @@ class Parameters:
         leaves = [
             (place, leaf)
             for place, leaf in zip(flat.names, flat.leaves, strict=True)
-            if leaf is not None or place in expected
+            if (leaf is not None or place in expected) and place not in (self.leaves.held or ())
         ]
         if cause := describe_mismatch([place for place, _ in leaves], expected):
             raise ValueError(
@@ -272,12 +289,15 @@ class Parameters:
 
     def scheme(self, scheme: Scheme) -> Scheme:
         """Return the scheme for these arrays: with a list of steps, if the user gave a tree of them."""
-        step = getattr(scheme, "step", None)
-        if self.alone or step is None or is_number(step) or hasattr(step, "steps"):
+        if self.alone or not dataclasses.is_dataclass(scheme):
             return scheme
-        if not dataclasses.is_dataclass(scheme):
-            return scheme
-        return dataclasses.replace(scheme, step=self.leaves_of(step, "the step"))
+        given = {"step": getattr(scheme, "step", None), "rel_step": getattr(scheme, "rel_step", None)}
+        trees = {
+            name: self.leaves_of(step, f"the {name}")
+            for name, step in given.items()
+            if not (step is None or is_number(step) or hasattr(step, "steps"))
+        }
+        return dataclasses.replace(scheme, **trees) if trees else scheme
 
     def bounds(self, bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
         """Return the bounds as these arrays take them: a list of one for each, if x is a tree."""
@@ -306,34 +326,86 @@ def _unravelled(element: int, shape: tuple[int, ...]) -> list[int]:
     return indices[::-1]
 
 
-def _leaves_of(tree: Tree) -> Leaves:
+def _leaves_of(whole: Tree, fixed: PyTree) -> Leaves:
     arrays: list[Array] = []
     backends: list[Backend] = []
     converted = []
+    tree = given = whole
+    held: dict[int, Any] = {}
+    masks: list[Any] = []
+    if fixed is not None:
+        masks = _masks(whole, fixed)
+        held = {
+            i: leaf for i, leaf in enumerate(whole.leaves) if leaf is None or (masks[i] is True and _is_setting(leaf))
+        }
+        tree, given = without(whole, dict.fromkeys(held)), without(whole, held)
+        masks = [mask for i, mask in enumerate(masks) if i not in held]
     for i, leaf in enumerate(tree.leaves):
-        _require_no_integer(leaf, tree, i)
-        backend, array = resolve(leaf), leaf
-        if backend is None:
+        try:
+            array, backend = _as_parameter(leaf, tree, i)
+        except TypeError as error:
+            raise TypeError(f"{error}; or hold it with fixed=, a tree like x with True in its place") from None
+        if array is not leaf:
             converted.append(i)
-            array, backend = from_python(leaf, tree.names[i]), load("numpy")
-        if not backend.floating(array):
-            require_floating(array, backend, tree.names[i])
         arrays.append(array)
         backends.append(backend)
     as_others = bool(converted) and _convert(arrays, backends, converted)
     scalars = [] if as_others else [i for i in converted if is_number(tree.leaves[i])]
-    return Leaves(arrays, backends, tree, frozenset(converted), frozenset(scalars))
+    leaves = Leaves(arrays, backends, tree, frozenset(converted), frozenset(scalars), given=given)
+    if fixed is not None:
+        leaves.held = {whole.names[i]: leaf for i, leaf in held.items()}
+        shapes = [tuple(array.shape) for array in arrays]
+        leaves.free = [_free(*own) for own in zip(masks, tree.names, shapes, strict=True)]
+    return leaves
 
 
-def _require_no_integer(leaf: object, tree: Tree, i: int) -> None:
+def _masks(tree: Tree, fixed: PyTree) -> list[Any]:
+    """Return what ``fixed``, a tree like x or like the upper part of it, has for each leaf of x."""
+    flat = flatten(fixed, none_is_leaf=True)
+    masks, used = [], set()
+    for name in tree.names:
+        own = [place for place in flat.names if name == place or name.startswith((f"{place}[", f"{place}."))]
+        if not own:
+            raise ValueError(f"fixed is {fixed!r:.60}, but there is nothing for {name}: True or False was expected")
+        masks.append(flat.leaves[flat.names.index(own[0])])
+        used.update(own)
+    if more := [name for name in flat.names if name not in used]:
+        raise ValueError(f"fixed is {fixed!r:.60}, but x has no {more[0]}: give it the structure of x")
+    return masks
+
+
+def _is_setting(leaf: object) -> bool:
+    """Return whether a leaf of x can only be fixed, and not be differentiated with respect to."""
+    backend = resolve(leaf)
+    if backend is not None:
+        return not backend.floating(leaf)
+    return _is_integer(leaf) or not (is_number(leaf) or is_number_list(leaf))
+
+
+def _free(fixed: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which elements of an array of x are not fixed."""
+    backend = resolve(fixed)
+    try:
+        mask = np.asarray(fixed if backend is None else backend.host(fixed))
+    except ValueError:  # lists that differ in length
+        mask = np.empty(0)
+    if mask.dtype != bool:
+        raise TypeError(
+            f"fixed is {fixed!r:.60}, but True, False or a boolean array like {name} was expected: True where an"
+            " element is held"
+        )
+    if mask.shape not in ((), shape):
+        raise ValueError(f"fixed has the shape {mask.shape} where {name} has {shape}: give it the same shape")
+    return np.broadcast_to(~mask, shape)
+
+
+def _as_parameter(leaf: object, tree: Tree, i: int) -> tuple[Array, Backend]:
     # An array of integers is refused as well: one that counts or names something has no derivative.
     if _is_integer(leaf):
         what = "a list of integers, which have" if isinstance(leaf, list) else f"the integer {leaf}, which has"
         instead = "floats" if isinstance(leaf, list) else f"{leaf}.0"
-        raise TypeError(
-            f"{tree.names[i]} is {what} no small step: write {instead} to differentiate with respect to it, or leave it"
-            " out of x and let f read it from elsewhere"
-        )
+        raise TypeError(f"{tree.names[i]} is {what} no small step: write {instead} to differentiate with respect to it")
+    return as_array(leaf, tree.names[i])
 
 
 def _is_integer(leaf: object) -> bool:

@@ -57,6 +57,7 @@ class Problem:
     # The arrays opened for perturbation, and the evaluator's calls of f.
     memory: Memory
     calls: Calls
+    elements: Elements  # those with respect to which f is differentiated
     # Whether an exception of f at a point is not an error.
     tolerant: bool
     saw_copies: bool  # whether f was given copies of x
@@ -118,6 +119,8 @@ class Problem:
             self.calls = self.options.evaluator.open(self)
             self.memory = self.calls.memory
             self.tolerant = self.calls.tolerant
+            free = self.parameters.leaves.free
+            self.elements = range(self.memory.size) if free is None else self.parameters.elements
             self._varied = self.calls.memory.in_place and not self.parameters.converted
             self.saw_copies = not self._varied and self.memory.size > 0
             self._quiet.__enter__()
@@ -129,8 +132,9 @@ class Problem:
                 self.parameters.require_distinct()
             if self.options.bounds is not None:
                 self.bounds = bounds_of(self.memory, self.parameters, self.options.bounds)
-            if self.function.has_aux and self.function.f0 is None and not self.rows:
-                self.base()  # its extra output is wanted
+            wanted = self.options.with_value or (self.options.full_output and self.function.f0 is not None)
+            if (wanted or (self.function.has_aux and self.function.f0 is None)) and not self.rows:
+                self.base()  # it, or its extra output, is wanted
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -150,6 +154,8 @@ class Problem:
             self._leave(error)
         if error is not None and (stop := stopped(error)):
             raise stop from None
+        if isinstance(error, TypeError) and (misfit := self.function.misfit()):
+            raise TypeError(misfit) from None
 
     def _leave(self, error: BaseException | None) -> None:
         kind, trace = (None, None) if error is None else (type(error), error.__traceback__)

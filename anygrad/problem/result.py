@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 from anygrad._stacklevel import stacklevel
 from anygrad._typing import Array, PyTree
-from anygrad.backends.base import Memory
+from anygrad.backends.base import Memory, resolve
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.tree import flatten
@@ -36,6 +37,9 @@ class Result:
         Estimate of the absolute error of each element, or None where the scheme makes none.
     step
         The step taken for each element, in units of x, like x; along a direction, one number.
+    nlevels
+        At how many steps `Adaptive` sampled f for each element, an int array of x's shape, of gradients and
+        derivatives; else None.
     flags
         From a flag's name to booleans like ``value``: ``nonfinite``, ``one_sided``; of `Adaptive` also ``kink``,
         ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN for an exception of f.
@@ -46,6 +50,8 @@ class Result:
     failures
         With ``on_error="nan"``: what f raised, by the element that was set, as in ``failures["x[0]"]``. Gradients and
         Jacobians keep those of elements whose derivatives are NaN; others keep all, if any derivative is NaN.
+    value_at_x
+        f(x), in the library and dtype of x, if it was evaluated or given as ``f0``; otherwise None.
 
     Examples
     --------
@@ -63,6 +69,14 @@ class Result:
     ncalls: int
     npoints: int
     failures: Mapping[str, Exception] = field(default_factory=dict)
+    nlevels: PyTree | None = None
+    value_at_x: PyTree | None = None
+
+    def __repr__(self) -> str:
+        try:
+            return _table(self)
+        except (TypeError, ValueError, RuntimeError):  # of sparse, lazy and traced arrays, whose elements are not seen
+            return f"Result(value={self.value!r}, error={self.error!r}, ncalls={self.ncalls})"
 
 
 class ConstantFunctionWarning(UserWarning):
@@ -99,6 +113,11 @@ class Counts:
             }
 
 
+def _whole_numbers(array: Array) -> Array:
+    xp = array_namespace(array)
+    return xp.astype(array, xp.int32)
+
+
 def arrays_of(memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bool = False) -> Slopes:
     """Return slopes as arrays of x's library and of a shape; with ``steps``, the steps as well, if they are as many.
 
@@ -113,6 +132,7 @@ def arrays_of(memory: Memory, slopes: Slopes, shape: Sequence[int], *, steps: bo
         step=memory.assemble([slopes.step], shape) if steps else None,
         error=None if slopes.error is None else memory.assemble([slopes.error], shape),
         flags=flags,
+        levels=_whole_numbers(memory.assemble([slopes.levels], shape)) if steps and slopes.levels is not None else None,
     )
 
 
@@ -147,8 +167,72 @@ def assembled(
         ncalls=counts.ncalls,
         npoints=counts.npoints,
         failures=failures,
+        value_at_x=value_at_x(function, options),
+        nlevels=whole.levels,
     )
     return (result, function.aux) if options.has_aux else result
+
+
+def value_at_x(function: Function, options: Options) -> PyTree | None:
+    """Return f(x) as arrays of x's library, if it is known."""
+    if function.base is None:
+        return None
+    memory, values = function.base
+    if options.scheme.samples_complex:
+        values = memory.xp.real(values)
+    if not function.vector:
+        return memory.assemble([values[0]], ())
+    return function.rebuilt([memory.assemble([values[0, own]], shape) for own, shape in function.outputs])
+
+
+def _table(result: Result) -> str:
+    """Return a result as a table with a row for each element, of which as many are left out as NumPy leaves out."""
+    flat = flatten(result.value, "")
+    values = [_on_host(leaf) for leaf in flat.leaves]
+    size = sum(value.size for value in values)
+    columns = {"error": result.error, "step": result.step}
+    beside = {name: found for name, tree in columns.items() if (found := _beside(values, tree)) is not None}
+    flags = {name: flatten(flag).leaves for name, flag in result.flags.items()}
+    options = np.get_printoptions()
+    edge = options["edgeitems"] if size > options["threshold"] else size
+    rows = [["", "value", *beside, "flags"]]
+    for k, (name, value) in enumerate(zip(flat.names, values, strict=True)):
+        marks = {flag: _on_host(leaves[k]).reshape(-1) for flag, leaves in flags.items()}
+        for place, index in enumerate(np.ndindex(value.shape)):
+            if edge <= place < value.size - edge:
+                rows += [["..."]] if place == edge else []
+                continue
+            label = f"{name}[{', '.join(map(str, index))}]" if index else name
+            numbers = [f"{value[index]:.8g}", *(f"{column[k][index]:.2g}" for column in beside.values())]
+            rows.append([label, *numbers, ", ".join(flag for flag, mark in marks.items() if mark[place])])
+    if len(rows) == 2:
+        named = [f"{name}={cell}" for name, cell in zip(rows[0], rows[1], strict=True) if name and cell]
+        return f"Result({', '.join([*named, f'ncalls={result.ncalls}'])})"
+    widths = [max(len(row[i]) for row in rows if len(row) > i) for i in range(len(rows[0]) - 1)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:]), *row[1:][-1:]]).rstrip()
+        for row in rows
+    ]
+    return "\n".join([f"Result of {result.ncalls} calls of f:", *lines])
+
+
+def _on_host(array: Array) -> Any:
+    """Return an array as NumPy's; raise if its elements cannot be looked at."""
+    backend = resolve(array)
+    if backend is None:
+        raise TypeError
+    if "bool" in str(array.dtype):
+        return backend.host(array)
+    memory = backend.memory(array, in_place=False)
+    if memory.lazy:
+        raise TypeError
+    return memory.to_host(memory.elements(range(memory.size))).reshape(tuple(array.shape))
+
+
+def _beside(values: Sequence[Any], tree: PyTree | None) -> list[Any] | None:
+    """Return the arrays of a tree, if they are like the values."""
+    found = [] if tree is None else [_on_host(leaf) for leaf in flatten(tree).leaves]
+    return found if found and [own.shape for own in found] == [value.shape for value in values] else None
 
 
 def mapped(parts: Sequence[Slopes], assemble: Callable[[Sequence[Array]], Any]) -> Slopes:
@@ -161,6 +245,7 @@ def mapped(parts: Sequence[Slopes], assemble: Callable[[Sequence[Array]], Any]) 
         step=None if any(part.step is None for part in parts) else assemble([part.step for part in parts]),
         error=assemble([part.error for part in parts]) if estimated else None,
         flags={name: assemble([part.flags[name] for part in parts]) for name in names},
+        levels=None if any(part.levels is None for part in parts) else assemble([part.levels for part in parts]),
     )
 
 

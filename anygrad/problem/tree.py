@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from operator import itemgetter
@@ -39,6 +39,19 @@ class Tree:
     def names(self) -> list[str]:
         """The expressions that name the leaves, as ``x['W1']``."""
         return self._names()
+
+
+def without(tree: Tree, held: Mapping[int, Any]) -> Tree:
+    """Return the tree of the other leaves, whose ``rebuild`` puts what is held, by its position, in its place."""
+
+    def rebuild(values: Iterable[Any]) -> PyTree:
+        remaining = iter(values)
+        return tree.rebuild([held[i] if i in held else next(remaining) for i in range(len(tree.leaves))])
+
+    def others(of_all: Iterable[Any]) -> list[Any]:
+        return [one for i, one in enumerate(of_all) if i not in held]
+
+    return Tree(others(tree.leaves), rebuild, lambda: others(tree.names))
 
 
 def flatten(tree: PyTree, name: str = "x", *, none_is_leaf: bool = False) -> Tree:

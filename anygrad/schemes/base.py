@@ -49,6 +49,9 @@ class Lines:
         Whether any, or all, of the booleans in an array are true; False where looking would force a lazy computation.
     compose
         Makes complex points of their real and imaginary parts; None where f may not be sampled off the real axis.
+    together
+        ``together((t1, ..., tk))`` moves x along all lines at once, and returns k arrays of shape (1, p); None where
+        that is not possible.
     shared
         Whether one call of f samples all of the lines at once: leaving some of them out then saves none.
     lazy
@@ -74,6 +77,7 @@ class Lines:
     any: Callable[[Array], bool]
     all: Callable[[Array], bool]
     compose: Callable[[Array, Array], Array] | None = None
+    together: Callable[[Sequence[Array]], Sequence[Array]] | None = None
     shared: bool = False
     lazy: bool = False
     lower: Array | None = None
@@ -94,6 +98,7 @@ class Lines:
             self,
             sample=lambda levels: [alone(values) for values in self.sample(levels)],
             base=lambda: alone(self.base()),
+            together=None,
             take=lambda indices: self.take(indices).of_values(numbers),
         )
 
@@ -112,22 +117,27 @@ class Slopes:
         An estimate of the absolute error of each value, (m, p); None if the scheme makes none.
     flags
         From a flag's name to a boolean array (m, p).
+    levels
+        At how many steps each line was sampled, (m, 1), as real numbers; None of schemes that always take one step.
     """
 
     value: Array
     step: Array
     error: Array | None = None
     flags: Mapping[str, Array] = field(default_factory=dict)
+    levels: Array | None = None
 
     @classmethod
     def of(cls, change: Callable[..., Array], *parts: Slopes) -> Slopes:
         """Return the slopes each of whose arrays is made of those of the parts."""
         errors = [part.error for part in parts if part.error is not None]
+        levels = [part.levels for part in parts if part.levels is not None]
         return cls(
             value=change(*[part.value for part in parts]),
             step=change(*[part.step for part in parts]),
             error=change(*errors) if errors else None,
             flags={name: change(*[part.flags[name] for part in parts]) for name in parts[0].flags},
+            levels=change(*levels) if levels else None,
         )
 
     def each(self, change: Callable[[Array], Array]) -> Slopes:
@@ -141,6 +151,7 @@ class Slopes:
             step=self.step,
             error=None if self.error is None else change(self.error),
             flags={name: change(flag) for name, flag in self.flags.items()},
+            levels=self.levels,
         )
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
-from anygrad._typing import Array, Namespace
+from anygrad._typing import Array
 from anygrad.schemes.base import Lines, Slopes
 from anygrad.schemes.stencil import centred
-from anygrad.schemes.steps import near_optimal_steps
+from anygrad.schemes.steps import (
+    choose_steps,
+    near_optimal_steps,
+    relative_steps,
+    representable,
+    scale_of,
+    spread_steps,
+    validate_step,
+)
+
+_ROUNDINGS = 100.0  # how many roundings the value of an f of ordinary length carries
 
 
 @dataclass(frozen=True)
@@ -17,18 +27,25 @@ class Complex:
 
     f must take a complex array and be analytic: made of arithmetic, powers, exp, log, sin, …, without ``abs``, ``max``,
     comparisons or conversions to a real dtype. It is given a complex copy of x, so that it cannot read x through
-    a closure. An f that drops the imaginary part is noticed, and is an error, if its result is real or the derivative
-    is 0 where f is not flat; one that drops a part of it at the first element, and of second derivatives at any.
+    a closure. An f that drops the imaginary part is an error, even if that is but a millionth of the derivative (in
+    float32 a hundredth).
 
-    A gradient of n elements costs n calls of f, and 4 more to see whether f keeps the imaginary part. x is of float32,
+    A gradient of n elements costs n calls of f, and 3 more that compare with a real difference along one direction
+    through all elements, to see whether f keeps the imaginary part (13 where that is in doubt). x is of float32,
     float64 or longdouble; bounds are not obeyed, as points off the real axis are in no interval.
+
+    Parameters
+    ----------
+    step, rel_step
+        As in `Central`: along the imaginary axis for first derivatives, along the real one for second derivatives. By
+        default so small that its square is nothing beside ``|x|``, and that of `Central`.
 
     Raises
     ------
     TypeError
         If x is complex already, or of a dtype without a complex counterpart; if f drops the imaginary part.
     ValueError
-        If more than the second derivative is asked for.
+        If more than the second derivative is asked for, or a step is not positive and finite.
 
     Notes
     -----
@@ -48,13 +65,26 @@ class Complex:
     True
     """
 
+    step: Any = None
+    rel_step: Any = None
     samples_complex: ClassVar[bool] = True
     inspects_values: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        validate_step(self.step)
+        validate_step(self.rel_step, "rel_step")
 
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the step of each line: along the imaginary axis for n = 1, along the real one for n = 2."""
         _validate_n(n)
-        return _imaginary_step(lines) if n == 1 else near_optimal_steps(lines, centred(2))
+        if n == 2:
+            return choose_steps(self.step, self.rel_step, lines, centred(2), None)
+        # Off the real axis no step is too small to change x.
+        steps = _imaginary_step(lines) if self.step is None else spread_steps(self.step, lines)
+        if self.rel_step is None:
+            return steps
+        relative = relative_steps(self.rel_step, lines)
+        return lines.xp.where(relative > (0.0 if self.step is None else steps), relative, steps)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the first or second derivatives of ``lines``."""
@@ -62,21 +92,23 @@ class Complex:
         xp = lines.xp
         if n == 1:
             value = xp.imag(_sampled(lines, lines.at, steps)) / steps
-            # Nothing is known of f along the real axis: the first line stands for those that are not flat.
-            first = lines.numbers()[:, None] == 0
-            _require_kept(lines, value, (value == 0) | (first & ~xp.any(value == 0)))
+            _require_kept(lines)
         else:
             h = _imaginary_step(lines)
             above, below = (_sampled(lines, point, h) for point in (lines.at + steps, lines.at - steps))
             value = (xp.imag(above) - xp.imag(below)) / h / (2 * steps)
             slope = (xp.imag(above) + xp.imag(below)) / h / 2
-            along = _quotient(lines, xp.real(above), xp.real(below), steps)
-            _require_kept(lines, slope, (slope == 0) | ~_alike(xp, slope, along))
+            lost = xp.abs((xp.real(above) - xp.real(below)) / (2 * steps) - slope)
+            # Truncation is the third derivative times k**2, which is taken to be at most 10 times the second one.
+            bent = 10 * steps**2 / scale_of(lines) * xp.abs(value)
+            suspect = lost > bent + _tolerance(lines, slope * steps, above, below) / steps
+            if not lines.lazy and lines.any(suspect):
+                _require_kept(replace(lines.take(xp.nonzero(xp.any(suspect, axis=1))[0]), together=None))
         return Slopes(value=value, step=steps, flags={"nonfinite": ~lines.xp.isfinite(value)})
 
     def calls(self, m: int, n: int = 1) -> int:
         """Return how often f is called for the n-th derivatives of m lines, if none of them is 0."""
-        return n * m + (4 if m and n == 1 else 0)
+        return n * m + (3 if m and n == 1 else 0)
 
 
 def _validate_n(n: int) -> None:
@@ -98,45 +130,68 @@ def _sampled(lines: Lines, at: Array, h: Array) -> Array:
 def _imaginary_step(lines: Lines) -> Array:
     """Return a step so small that its square is nothing beside |x|, yet large enough to be exact: a power of two."""
     xp = lines.xp
+    known = xp.isfinite(lines.scale) & (lines.scale > 0)
+    size = xp.where(known, lines.scale, 1.0)
     smallest = lines.tiny / lines.eps**2  # the smallest normal number, with a full number of digits to spare
-    size = xp.where(xp.isfinite(lines.scale) & (lines.scale > 0), lines.scale, 1.0)
-    wanted = xp.maximum(lines.eps**2 * size, xp.full_like(size, smallest))
+    # There are |x| that are smaller still, at which fewer digits are to spare.
+    spared = xp.minimum(xp.full_like(size, smallest), lines.eps**0.5 / 2 * size)
+    wanted = xp.maximum(lines.eps**2 * size, xp.maximum(spared, xp.full_like(size, lines.tiny)))
     return 2.0 ** xp.floor(xp.log2(wanted))
 
 
-def _require_kept(lines: Lines, slope: Array, suspect: Array) -> None:
-    """Raise if f has lost imaginary parts: compare the slope of suspects with that of f along the real axis."""
-    xp = lines.xp
-    if not lines.any(suspect):
+def _require_kept(lines: Lines) -> None:
+    """Raise if f has lost imaginary parts: compare a complex step with a real difference, along the same direction.
+
+    All elements change at a time, each by a step of its own, so that three calls of f tell of all of them.
+    """
+    if lines.lazy:
         return
-    suspects = xp.nonzero(xp.any(suspect, axis=1))[0]
-    taken, claimed = lines.take(suspects), xp.take(slope, suspects, axis=0)
-    k = near_optimal_steps(taken, centred(2))
-    wide, narrow = (_real_slope(taken, step) for step in (k, k / 2))
-    # x**3 at 0 has a slope of k**2, which shrinks with k, and a derivative of 0: where both steps agree there is one.
-    reliable = xp.abs(wide - narrow) < 0.1 * xp.abs(narrow)
-    if lines.any(reliable & ~_alike(xp, claimed, narrow)):
+    xp = lines.xp
+    sample = lines.sample if lines.together is None else lines.together
+    compose = lines.compose
+    assert compose is not None
+    # A direction that looks random, and is the same each time: golden and silver numbers fill the interval evenly.
+    numbers = xp.astype(lines.numbers(), lines.at.dtype)[:, None] + 1
+    share, sign = (xp.remainder(numbers * number, 1.0) for number in (0.6180339887, 0.4142135624))
+    steps = near_optimal_steps(lines, centred(2), _ROUNDINGS * lines.eps)
+    # Beyond 0 there may be another branch of f, at which the whole change would be missing.
+    near = xp.minimum(steps, lines.scale / 8)
+    steps = representable(xp.where(near > 0, near, steps) * (0.5 + 0.5 * share), lines)
+    steps = xp.where(sign < 0.5, -steps, steps)
+    unit = lines.eps**0.5 / 8
+    [turned] = sample([compose(lines.at, unit * steps)])
+    claimed = xp.imag(turned) / unit
+
+    def lost(part: float) -> tuple[Array, Array]:
+        """Return by how much f changes beside what is claimed, and what of that is rounding or truncation."""
+        points = [compose(lines.at + t, xp.zeros_like(t)) for t in (part * steps, -part * steps)]
+        above, below = sample(points)
+        change = (xp.real(above) - xp.real(below)) / 2
+        return change - part * claimed, _tolerance(lines, part * claimed, above, below)
+
+    most, tolerance = lost(1.0)
+    dropped = xp.abs(most) > tolerance
+    if not lines.any(dropped):
+        return
+    # What is lost is in proportion to the distance; truncation is so to its third power, rounding inside of f to none.
+    # Where f varies on a much smaller scale than these steps, all of its change may be missing, but not so close to x.
+    for part, rounded in ((0.75, 0.0), (0.5, 0.0), (0.25, 0.0), (2**-6, 1.0), (2**-12, 1.0)):
+        less, tolerance = lost(part)
+        allowed = 0.1 * part * xp.abs(most) + rounded * tolerance
+        dropped = dropped & (xp.abs(less - part * most) < allowed)
+    if lines.any(dropped):
+        if lines.any(xp.imag(lines.base()) != 0):
+            raise TypeError(
+                "f returns complex numbers for a real x, from which a complex step cannot tell their derivative: use"
+                " anygrad.Central() or anygrad.Adaptive(), or differentiate its real and imaginary part"
+            )
         raise _dropped("does not change with the imaginary part of x as it does with the real one")
 
 
-def _alike(xp: Namespace, slope: Array, along: Array) -> Array:
-    """Return whether a slope is that along the real axis, if one is seen, give or take what that may be wrong by."""
-    return (along == 0) | (xp.abs(along - slope) <= 0.25 * xp.abs(along))
-
-
-def _real_slope(lines: Lines, k: Array) -> Array:
+def _tolerance(lines: Lines, claimed: Array, above: Array, below: Array) -> Array:
     xp = lines.xp
-    assert lines.compose is not None
-    points = [lines.compose(lines.at + sign * k, xp.zeros_like(k)) for sign in (1, -1)]
-    above, below = (xp.real(values) for values in lines.sample(points))
-    return _quotient(lines, above, below, k)
-
-
-def _quotient(lines: Lines, above: Array, below: Array, k: Array) -> Array:
-    """Return the central difference, or 0 where that is nothing but rounding."""
-    xp = lines.xp
-    rounding = 100 * lines.eps * (xp.abs(above) + xp.abs(below))
-    return xp.where(xp.abs(above - below) > rounding, (above - below) / (2 * k), 0.0)
+    rounding = _ROUNDINGS * lines.eps * (xp.abs(above) + xp.abs(below)) / 2
+    return rounding + lines.eps**0.5 * xp.abs(claimed)
 
 
 def _dropped(how: str) -> TypeError:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from anygrad._typing import Array, Namespace
 from anygrad.schemes.base import Lines, Slopes, joined
 from anygrad.schemes.stencil import Stencil, centred, one_sided
-from anygrad.schemes.steps import Step, choose_steps, validate_step
+from anygrad.schemes.steps import Step, choose_steps, near_optimal_steps, representable, validate_step
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class _Difference:
     order: int = 1
     step: Step = None
     noise: float | None = None
+    rel_step: float | Array = None
     samples_complex: ClassVar[bool] = False
     inspects_values: ClassVar[bool] = False
 
@@ -26,21 +27,22 @@ class _Difference:
         self._validate_order()
         validate_noise(type(self).__name__, self.noise)
         validate_step(self.step)
+        validate_step(self.rel_step, "rel_step")
 
     def steps(self, lines: Lines, n: int = 1) -> Array:
         """Return the step of each line for the n-th derivative."""
-        return choose_steps(self.step, lines, self._stencil(n), self.noise)
+        return choose_steps(self.step, self.rel_step, lines, self._stencil(n), self.noise)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
         """Return the n-th derivatives of ``lines``.
 
-        Where the bounds leave no room for the stencil, a one-sided one of the same order is taken; and where they leave
-        none for that either, the side with more room, and a step that fits.
+        Where the bounds leave no room for the stencil, its steps are shortened, or a one-sided one of the same order is
+        taken: whichever has the smaller error.
         """
         stencil = self._stencil(n)
         if lines.lower is None and lines.upper is None:
             return _slopes(lines, steps, stencil)
-        return _between_bounds(lines, steps, stencil)
+        return _between_bounds(lines, steps, stencil, self.noise or 0.0)
 
     def calls(self, m: int, n: int = 1) -> int:
         """Return how often f is called for the n-th derivatives of m lines."""
@@ -70,18 +72,23 @@ class Central(_Difference):
     step
         Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
         order p, the derivative n and the dtype, growing as ``|x|**(n/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
-        where it is large (of high derivatives, from 1 on), and rounded so that x + step is representable. A number, an
+        where it is large (of high derivatives, from 1 on); shrinking as ``|x|**(p/(p+n))`` where ``|x|`` is below 1,
+        but not below ``eps**(1/(2n))``: an f that varies on a smaller scale than that needs ``rel_step`` or `Adaptive`.
+        It is rounded so that x + step is representable. A number, an
         array of x's shape (or one that can be broadcast to it), or a pytree like x, is used as near as x + step comes
         to it, and differences are divided by the step as taken.
     noise
         Relative error of f's values, where that is known and more than rounding: a simulation that stops at a
         tolerance of 1e-6 has about that. The default step is then chosen for it.
+    rel_step
+        The step relative to each element: it is ``rel_step * |x|``, and no less than ``step``, if both are given; the
+        default step where x is 0 and ``step`` is not given. A number, an array or a tree, as ``step``.
 
     Raises
     ------
     ValueError
-        If ``order`` is not even and positive, ``noise`` not between 0 and 1, or ``step`` not positive and finite, or
-        (when used) too small to change an element of x.
+        If ``order`` is not even and positive, ``noise`` not between 0 and 1, ``step`` or ``rel_step`` not positive and
+        finite, or (when used) too small to change an element of x.
     TypeError
         If ``order`` is not an integer, ``step`` or ``noise`` not a number.
 
@@ -116,7 +123,7 @@ class Forward(_Difference):
     ----------
     order
         Order of accuracy, 1 or more. A gradient of n elements costs ``n * order + 1`` calls of f.
-    step, noise
+    step, noise, rel_step
         As in `Central`.
 
     Raises
@@ -149,7 +156,7 @@ class Backward(_Difference):
     ----------
     order
         Order of accuracy, 1 or more. A gradient of n elements costs ``n * order + 1`` calls of f.
-    step, noise
+    step, noise, rel_step
         As in `Central`.
 
     Raises
@@ -187,25 +194,34 @@ def _slopes(lines: Lines, steps: Array, stencil: Stencil, *, turned: bool = Fals
     return Slopes(value=value, step=steps, flags={"nonfinite": nonfinite, "one_sided": one_sided})
 
 
-def _between_bounds(lines: Lines, steps: Array, stencil: Stencil) -> Slopes:
+def _between_bounds(lines: Lines, steps: Array, stencil: Stencil, noise: float) -> Slopes:
+    """Take the stencil where it fits; elsewhere with shorter steps, or a one-sided one, if that is more exact."""
     xp = lines.xp
-    upward, downward = (one_sided(stencil.order, stencil.n, side=side) for side in (1, -1))
+    stencils = [stencil, *(one_sided(stencil.order, stencil.n, side=side) for side in (1, -1))]
     below, above = room(lines)
-    fits = (stencil.below * steps <= below) & (stencil.above * steps <= above)
-    reach = float(upward.above)
-    up = (reach * steps <= above) | (above >= below)
-    most = xp.where(up, above, below) / reach
-    steps = xp.where(~fits & (steps > most), most, steps)
-    require_room(lines, steps, above=up)
+    noise = max(lines.eps, noise)
+    scale = near_optimal_steps(lines, stencil, noise) / stencil.relative_step(noise)
+    fitting, errors = [], []
+    for candidate in stencils:
+        most = xp.full_like(steps, float("inf"))
+        for reach, limit in ((candidate.below, below), (candidate.above, above)):
+            most = xp.minimum(most, limit / reach) if reach else most
+        own = xp.where(steps > most, representable(most, lines), steps)
+        fitting.append(own)
+        errors.append(candidate.error(own / scale, noise))
+    best = xp.argmin(xp.concat(errors, axis=1), axis=1, keepdims=True)
+    best = xp.where(fitting[0] == steps, 0, best)
+    steps = xp.where(best == 0, fitting[0], xp.where(best == 1, fitting[1], fitting[2]))
+    require_room(lines, steps, above=best < 2)
     if lines.lazy:  # it cannot be seen which are which: all of each
-        turned = [_slopes(lines, steps, side, turned=True) for side in (upward, downward)]
-        return _selected(xp, fits, _slopes(lines, steps, stencil), _selected(xp, up, *turned))
+        first, up, down = (_slopes(lines, steps, some, turned=some is not stencil) for some in stencils)
+        return _selected(xp, best == 0, first, _selected(xp, best == 1, up, down))
     parts, indices = [], []
-    for mask, chosen in ((fits, stencil), (~fits & up, upward), (~fits & ~up, downward)):
-        own = xp.nonzero(mask[:, 0])[0]
+    for number, chosen in enumerate(stencils):
+        own = xp.nonzero(best[:, 0] == number)[0]
         if own.shape[0]:
             own_steps = xp.take(steps, own, axis=0)
-            parts.append(_slopes(lines.take(own), own_steps, chosen, turned=chosen is not stencil))
+            parts.append(_slopes(lines.take(own), own_steps, chosen, turned=number > 0))
             indices.append(own)
     if len(parts) == 1:
         return parts[0]
@@ -232,7 +248,7 @@ def require_room(lines: Lines, steps: Array, *, above: Array) -> None:
     if lines.any(xp.isfinite(lines.at) & (moved == lines.at)):
         raise ValueError(
             "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
-            " on both sides: widen them, leave that element out of x, or give another direction"
+            " on both sides: widen them, hold that element with fixed=, or give another direction"
         )
 
 

@@ -29,17 +29,23 @@ class Stencil:
     denominator: float
     n: int  # which derivative
     order: int  # power of h in the truncation error
-    # Ratio of the weights' amplification of rounding errors to their truncation error, which sets the step at which the
-    # two balance.
-    balance: float
+    truncation: float  # C
+    rounding: float  # W
 
     def relative_step(self, eps: float) -> float:
         """Return the near-optimal step for numbers of magnitude 1 with spacing ``eps``.
 
         It minimises ``C h^p + W eps / h^n``, where C is the truncation constant and W the sum of the weights'
-        magnitudes, for an f whose value and derivatives are all of magnitude 1.
+        magnitudes, for an f of magnitude 1 whose n-th derivative has Taylor coefficients of magnitude 1, as that of
+        log has at 1. Those of sin and exp shrink, but few objectives are as smooth, and for these a step that is too
+        long costs more than one that is too short.
         """
-        return float((self.balance * eps) ** (1 / (self.order + self.n)))
+        balance = self.n * self.rounding / (self.order * self.truncation)
+        return float((balance * eps) ** (1 / (self.order + self.n)))
+
+    def error(self, step: Array, eps: float) -> Array:
+        """Return the error with some steps, in the same model."""
+        return self.truncation * step**self.order + self.rounding * eps / step**self.n
 
     def calls(self, m: int) -> int:
         """Return how often f is called for m lines: f(x) is one call for all."""
@@ -105,7 +111,8 @@ def stencil(offsets: tuple[int, ...], n: int = 1) -> Stencil:
         denominator=float(denominator),
         n=n,
         order=order,
-        balance=float(n * rounding / (order * truncation)),
+        truncation=float(truncation),
+        rounding=float(rounding),
     )
 
 
@@ -122,11 +129,11 @@ def _lagrange_polynomial(node: int, nodes: tuple[int, ...]) -> list[Fraction]:
 
 
 def _leading_error(weights: list[tuple[int, Fraction]], n: int) -> tuple[int, Fraction]:
-    """Return p and C of the truncation error ``C * h**p * f^(p+n)(x)``."""
+    """Return p and C of the truncation error ``C * h**p * f^(p+n)(x) / p!``."""
     order = 1
     while not (moment := sum(weight * offset ** (order + n) for offset, weight in weights)):
         order += 1
-    return order, abs(Fraction(moment)) / factorial(order + n)
+    return order, abs(Fraction(moment)) * factorial(order) / factorial(order + n)
 
 
 @cache

@@ -23,31 +23,48 @@ class StepRule(Protocol):
 Step: TypeAlias = float | Array | StepRule | None
 
 
-def choose_steps(step: Step, lines: Lines, stencil: Stencil, noise: float | None) -> Array:
-    """Return the step of each line, (m, 1), for the ``step=`` and ``noise=`` of a scheme."""
+def choose_steps(step: Step, rel_step: float | Array, lines: Lines, stencil: Stencil, noise: float | None) -> Array:
+    """Return the step of each line, (m, 1), for the ``step=``, ``rel_step=`` and ``noise=`` of a scheme."""
     if step is None:
-        return near_optimal_steps(lines, stencil, noise or 0.0)
-    rule: Any = step
-    return rule.steps(lines, stencil) if hasattr(step, "steps") else given_steps(step, lines)
+        steps = near_optimal_steps(lines, stencil, noise or 0.0)
+    else:
+        rule: Any = step
+        steps = rule.steps(lines, stencil) if hasattr(step, "steps") else given_steps(step, lines)
+    if rel_step is None:
+        return steps
+    relative = relative_steps(rel_step, lines)
+    chosen = lines.xp.where(relative > (0.0 if step is None else steps), relative, steps)
+    require_change(lines, chosen)
+    return representable(chosen, lines)
+
+
+def relative_steps(rel_step: float | Array, lines: Lines) -> Array:
+    """Return ``rel_step * |x|``, 0 where x is not finite."""
+    relative = spread_steps(rel_step, lines) * lines.scale
+    return lines.xp.where(lines.xp.isfinite(relative), relative, 0.0)
 
 
 def near_optimal_steps(lines: Lines, stencil: Stencil, noise: float = 0.0) -> Array:
     """Return the steps that balance truncation and rounding for the stencil's order p and the dtype.
 
-    It is not known on which scale f varies: that of x, as a power of x does, or that of 1, as a sine does. With X the
-    larger of |x| and 1, the error relative to the first derivative is about eps X / h of rounding for the former and
-    h^p of truncation for the latter; they meet where h grows as X^(1/(p+1)). The step is never below sqrt(eps) X.
+    It is not known on which scale f varies: that of x, as a power of x does, or that of 1, as a sine does. Relative to
+    the n-th derivative, an f of scale s has a rounding of about eps (s / h)^n and a truncation of (h / s)^p. With X =
+    |x|, the larger rounding meets the larger truncation where h grows as X^(n/(p+n)) above 1 and as X^(p/(p+n)) below.
+    x = 0 has no scale, and is taken for 1.
 
-    For the n-th derivative the rounding is about eps (X / h)^n, and the power n/(p+n). At a large X nothing is left of
-    the derivative unless h grows as X does. So from the second derivative on the least step is in proportion to X: it
-    leaves a rounding of sqrt(eps), or of what there is at 1, if that is more. ``noise`` is the relative error of f's
-    values; it takes the place of eps where it is larger.
+    At a large X nothing is left of the derivative unless h grows as X does; at a small one h must not shrink until
+    nothing is left at the scale 1. So the step is never below what leaves, at the larger of X and 1, a rounding of
+    sqrt(eps), or of what there is at 1, if that is more. ``noise`` is the relative error of f's values; it takes the
+    place of eps where it is larger.
     """
-    noise, n, scale = max(lines.eps, noise), stencil.n, scale_of(lines)
+    xp, n, p = lines.xp, stencil.n, stencil.order
+    noise = max(lines.eps, noise)
     relative = stencil.relative_step(noise)
-    balanced = relative * scale ** (n / (stencil.order + n))
-    least = lines.eps**0.5 if n == 1 else min(relative, noise ** (0.5 / n))
-    return representable(lines.xp.maximum(balanced, least * scale), lines)
+    least = min(relative, noise ** (0.5 / n))
+    large = scale_of(lines)
+    small = xp.where((lines.scale > 0) & (lines.scale < 1), lines.scale, 1.0)
+    balanced = relative * large ** (n / (p + n)) * small ** (p / (p + n))
+    return representable(xp.maximum(balanced, least * large), lines)
 
 
 @dataclass(frozen=True)
@@ -80,21 +97,19 @@ class ReferenceStep:
         return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
 
 
-def validate_step(step: Step) -> None:
-    """Raise unless that can be the ``step=`` of a scheme; an array is checked when x is known."""
+def validate_step(step: Step, name: str = "the step") -> None:
+    """Raise unless that can be the ``step=`` or ``rel_step=`` of a scheme; an array is checked when x is known."""
     if isinstance(step, (bool, str, bytes, complex)):
-        raise TypeError(
-            f"the step is {step!r}, but a positive number such as 1e-4 was expected, or None for the default"
-        )
+        raise TypeError(f"{name} is {step!r}, but a positive number such as 1e-4 was expected, or None for the default")
     if isinstance(step, numbers.Real):
-        require_positive(step)
+        require_positive(step, name)
 
 
-def require_positive(step: Any) -> None:
+def require_positive(step: Any, name: str = "the step") -> None:
     """Raise unless a step is positive and finite."""
     if not 0 < as_float(step) < math.inf:
         raise ValueError(
-            f"the step is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
+            f"{name} is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
         )
 
 
@@ -104,12 +119,18 @@ def given_steps(given: float | Array, lines: Lines) -> Array:
     x + step may be another number than was asked for, in float32 by a fifth of the step: the step taken, and divided
     by, is the distance from x to that number.
     """
+    size = spread_steps(given, lines)
+    require_change(lines, size)
+    return representable(size, lines)
+
+
+def spread_steps(given: float | Array, lines: Lines) -> Array:
+    """Return what the user gave, a number or an array like x, as one for each line; raise unless all are positive."""
     xp = lines.xp
     size = xp.full_like(lines.at, float(given)) if isinstance(given, numbers.Real) else lines.spread(given)
     if lines.any(~((size > 0) & xp.isfinite(size))):
         raise ValueError("the steps must all be positive and finite: write 1e-4, say, or None for the default")
-    require_change(lines, size)
-    return representable(size, lines)
+    return size
 
 
 def require_change(lines: Lines, size: Array) -> None:

@@ -14,7 +14,7 @@ from anygrad.backends.arrays import Indices
 from anygrad.backends.base import Backend, Memory
 from anygrad.operators.partials import completed, nothing
 from anygrad.operators.sparse.detection import detected
-from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, given
+from anygrad.operators.sparse.pattern import Columns, Pattern, count_groups, given, of_columns
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
@@ -41,7 +41,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
         )
     [backend], [shape] = parameters.backends, parameters.shapes
     detecting = isinstance(sparsity, str) and sparsity == "detect"
-    pattern = None if detecting else given(sparsity, backend, parameters.size)
+    pattern = None if detecting else of_columns(given(sparsity, backend, parameters.size), parameters.elements)
     groups = 0 if pattern is None else count_groups(pattern.groups)
     total = options.scheme.calls(groups) + options.scheme.calls(1)
     with Problem.joint(function, parameters, options, total) as problem:
@@ -52,7 +52,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
         jacobian = _Compressed(columns, pattern)
         made = _Contributions(columns, pattern.shape[0])
         slopes, steps = jacobian.entries(made)
-        if memory.size:
+        if len(problem.elements):
             _verify(made, jacobian.contributions, named="the pattern found" if detecting else "sparsity")
         counts = Counts()
         counts.add(problem)
