@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,13 +243,24 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and a wheel and an sdist that could be published."""
+    """Style, and a wheel and an sdist that could be published; the wheel alone runs the README's first example."""
     session.install(*LINT, "build[uv]", "twine")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     built = Path(session.create_tmp(), "dist")
     session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(built), silent=True)
     session.run("twine", "check", "--strict", *map(str, built.iterdir()))
+    [wheel] = built.glob("*.whl")
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    if strangers := {top for top in tops if top != "anygrad" and not top.endswith(".dist-info")}:
+        session.error(f"the wheel holds more than the package: {', '.join(sorted(strangers))}")
+    alone = Path(session.create_tmp(), "alone")
+    session.run("python", "-m", "venv", "--clear", str(alone))
+    python = str(alone / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+    example = Path(session.create_tmp(), "example.txt")
+    example.write_text(Path("README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0] + "\n")
+    session.run(python, "-m", "doctest", str(example), external=True)
 
 
 @nox.session

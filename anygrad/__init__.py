@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anygrad.operators.sparse.pattern import sparsity
     from anygrad.operators.vmap import vmap
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Adaptive",

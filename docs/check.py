@@ -12,20 +12,21 @@ import anygrad
 
 
 def main(folder: Path) -> None:
-    """Draw a check of a gradient with two rows left out."""
+    """Draw the check of a gradient that lacks two rows."""
     mpl.use("Agg")
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(32, 10))
-    params = {"W": rng.normal(size=(10, 20))}
+    params = {"W": rng.normal(size=(10, 20)), "b": np.zeros(20)}
 
     def loss(p: dict[str, np.ndarray]) -> float:
-        return float((np.tanh(inputs @ p["W"]) ** 2).sum())
+        return float((np.tanh(inputs @ p["W"] + p["b"]) ** 2).sum())
 
     def grad(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tanh = np.tanh(inputs @ p["W"])
-        weights = inputs.T @ (2 * tanh * (1 - tanh**2))
+        tanh = np.tanh(inputs @ p["W"] + p["b"])
+        d = 2 * tanh * (1 - tanh**2)
+        weights = inputs.T @ d
         weights[2:4] = 0
-        return {"W": weights}
+        return {"W": weights, "b": d.sum(axis=0)}
 
     anygrad.check_gradient(loss, grad, params).plot().savefig(folder / "check.png", dpi=100)
 

@@ -19,6 +19,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "one_site",
 ]
@@ -52,7 +53,12 @@ html_css_files = ["anygrad.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": [], "benchmarks": [], "changelog": []}
+html_sidebars = {
+    "index": [],
+    "changelog": [],
+    "reference": ["reference-nav"],
+    "api/*": ["reference-nav"],
+}
 html_theme_options = {
     "logo": {"text": "anygrad"},
     "header_links_before_dropdown": 7,

@@ -1,4 +1,4 @@
-"""One gradient check on NumPy, PyTorch, JAX or CuPy: only the creation of the array differs.
+"""Check one gradient on NumPy, PyTorch, JAX or CuPy. Only the creation of the array differs.
 
 Run it with ``python examples/any_library.py torch``.
 """

@@ -1,6 +1,7 @@
-"""Train the book's two-layer net on handwritten digits with nothing but numerical gradients.
+"""Train a two-layer net on handwritten digits with numerical gradients alone.
 
-Run it with ``python examples/digits.py``; it takes about a quarter of a minute. The pictures go to digits.png.
+The net is that of chapter 4 of *Deep Learning from Scratch*. Run it with ``python examples/digits.py``: it takes about
+20 seconds on one core, prints the accuracy before and after, and draws the loss and the gradient of W1 to digits.png.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PICTURE = Path(__file__).with_name("digits.png")
 
 
 class TwoLayerNet:
-    """Sigmoid, softmax, cross-entropy; as in chapter 4 of *Deep Learning from Scratch*."""
+    """Sigmoid, softmax and cross-entropy, as in the book."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, rng: np.random.Generator) -> None:
         self.params = {

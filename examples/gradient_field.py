@@ -1,4 +1,4 @@
-"""Draw the book's picture: the negative gradient of x0**2 + x1**2 on a grid, to gradient_field.png."""
+"""Draw the negative gradient of x0**2 + x1**2 on a grid, as in *Deep Learning from Scratch*, to gradient_field.png."""
 
 from __future__ import annotations
 

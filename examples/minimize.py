@@ -1,8 +1,8 @@
 """Fit a simulator to measurements with scipy.optimize.minimize, which takes its gradient from anygrad.
 
-Run it with ``python examples/minimize.py``; it takes a second. The simulator is a black box that writes its results to
-a table of six digits, as many do. SciPy's own differences, unless it is told a step, are over some 1e-8, where the
-table does not change at all; anygrad is told how rough the results are, and takes a step that suits that.
+Run it with ``python examples/minimize.py``; it takes a second. The simulator is a black box that writes its results as
+a table of six digits, as many do. By default SciPy differentiates with a step of about 1e-8, where the table does not
+change at all. anygrad is told how noisy the results are, and chooses a step that suits the noise.
 """
 
 from __future__ import annotations

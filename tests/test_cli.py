@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import RealOutput
 
 import anygrad
 from anygrad._cli import main
@@ -472,7 +473,7 @@ def test_the_examples_of_the_page(folder, capsys):
     text = PAGE.read_text()
     for name, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
         (folder / name).write_text(code)
-    checker, status, seen = doctest.OutputChecker(), 0, 0
+    checker, status, seen = RealOutput(), 0, 0
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             if command == "echo $?":

@@ -1,4 +1,4 @@
-"""What docs/coming-from-others.md says to write in the place of other packages gives what they give."""
+"""What the docs say to write in the place of other packages gives what they give."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pages import ROOT, Row, rows, scripts
 
 import anygrad
 
-ROWS = list(rows((ROOT / "docs/coming-from-others.md").read_text(encoding="utf-8")))
+PAGES = ("coming-from-others.md", "coming-from-autograd.md")
+ROWS = [row for page in PAGES for row in rows((ROOT / "docs" / page).read_text(encoding="utf-8"))]
 
 
 # What the others warn of is theirs.
@@ -26,7 +27,7 @@ def test_row(row: Row):
 
 
 def test_what_julia_writes_can_be_written():
-    _, _, section = (ROOT / "docs/coming-from-others.md").read_text(encoding="utf-8").partition("## FiniteDiff.jl")
+    _, _, section = (ROOT / "docs/coming-from-autograd.md").read_text(encoding="utf-8").partition("## FiniteDiff.jl")
     [script], written = scripts(section), re.findall(r"\| `(anygrad[^`]+)` \|", section)
     namespace: dict[str, Any] = {}
     exec(script, namespace)

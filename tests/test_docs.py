@@ -8,7 +8,7 @@ import pkgutil
 import re
 
 import pytest
-from pages import PAGES, ROOT, can_run, scripts, sessions
+from pages import PAGES, ROOT, RealOutput, can_run, scripts, sessions
 
 import anygrad
 
@@ -38,7 +38,9 @@ def test_docstrings(name):
 
 @pytest.mark.parametrize("page", WITH_SESSIONS, ids=lambda page: page.name)
 def test_pages(page):
-    failed, attempted = doctest.testfile(str(page), module_relative=False, optionflags=OPTIONS, encoding="utf-8")
+    code = sessions(page.read_text(encoding="utf-8"))
+    test = doctest.DocTestParser().get_doctest(code, {"__name__": "page"}, page.name, str(page), 0)
+    failed, attempted = doctest.DocTestRunner(checker=RealOutput(), optionflags=OPTIONS).run(test)
     assert attempted
     assert not failed
 

@@ -54,7 +54,7 @@ def test_what_is_drawn_is_the_study(tmp_path):
         assert line.get_ydata()[0] == study.certainty
         assert mark.get_xdata()[0] == study.chosen_step
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["x[0]", "x[1]", "x[2]"]
-    assert "Central(order=4" in ax.get_title()
+    assert "Central, order 4" in ax.get_title()
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     ax.figure.savefig(tmp_path / "study.png")
     assert (tmp_path / "study.png").stat().st_size > 10_000

@@ -78,7 +78,7 @@ def draw_report(report: Any) -> Figure:
     for (left, right), row in zip(axes, chosen, strict=True):
         _scatter(left, row)
         _map(figure, right, row, worst)
-    heading = f"{report.verdict}: claimed against numerical"
+    heading = f"Verdict: {report.verdict}"
     if others:
         counts = Counter(_VERDICTS[row.gravest] for row in others)
         left_out = ", ".join(f"{verdict}: {counts[verdict]:,}" for verdict in _VERDICTS if counts[verdict])
@@ -120,8 +120,8 @@ def _scatter(ax: Axes, row: _Row) -> None:
                     numerical[shown], claimed[shown], xerr=tolerance[shown], fmt=mark, color=colour, markersize=4
                 )
         ax.plot([], [], _MARKS[0], color=colour, markersize=4, label=label)
-    ax.set_xlabel("numerical")
-    ax.set_ylabel("claimed")
+    ax.set_xlabel("numerical derivative")
+    ax.set_ylabel("claimed derivative")
     marks = " (o: real parts, ^: imaginary parts)" if len(row.parts) > 1 else ""
     ax.set_title(row.name + marks, parse_math=False)
     if ax.get_legend_handles_labels()[1]:
@@ -138,13 +138,13 @@ def _map(figure: Figure, ax: Axes, row: _Row, worst: float) -> None:
     size = TwoSlopeNorm(vcenter=0.0, vmin=_LEAST, vmax=worst)
     image = ax.imshow(table, cmap="RdBu_r", norm=size, aspect="auto", interpolation="nearest")
     bar = figure.colorbar(image, ax=ax)
-    bar.set_label("log10(difference / tolerance): red is wrong")
+    bar.set_label("difference / tolerance, as a power of 10; red: wrong")
     if not np.all(sized):
         other = _table(np.where(sized, np.nan, row.states))
         colours = ListedColormap(list(_COLOURS.values()))
         one_each = Normalize(-0.5, len(_VERDICTS) - 0.5)
         ax.imshow(other, cmap=colours, norm=one_each, aspect="auto", interpolation="nearest")
-        bar.set_label("log10(difference / tolerance): red is wrong\n(other colours: as on the left)")
+        bar.set_label("difference / tolerance, as a power of 10; red: wrong\n(other colours: as on the left)")
     shape = " x ".join(map(str, row.claimed.shape)) or "one number"
     ax.set_title(f"{row.name}: {shape}", parse_math=False)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

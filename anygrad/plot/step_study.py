@@ -112,7 +112,8 @@ def step_study(
         ax.plot(own.chosen_step, max(own.chosen_error, least), "o", color=color, markeredgecolor="black", markersize=8)
     ax.set_xlabel("step")
     ax.set_ylabel("error of the derivative")
-    ax.set_title(f"{scheme!r}\n(circle: its own choice; dotted: certainty of the comparison)", fontsize="medium")
+    name = type(scheme).__name__ + (f", order {scheme.order}" if hasattr(scheme, "order") else "")
+    ax.set_title(f"{name}\ncircle: the step it chooses; dotted: smaller errors cannot be seen", fontsize="medium")
     if studies:
         ax.legend()
     return ax
