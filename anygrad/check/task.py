@@ -12,8 +12,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from anygrad._typing import PyTree
-from anygrad.backends.base import resolve
 from anygrad.backends.arrays import Elements
+from anygrad.backends.base import resolve
 from anygrad.operators.partials import completed
 from anygrad.problem.function import Function
 from anygrad.problem.lines import direction_lines, element_lines
