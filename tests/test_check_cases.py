@@ -76,6 +76,24 @@ def test_what_is_normalised_is_never_called_wrong_and_mistakes_are(name, offset,
     assert wrong.verdict == "wrong" or offset == 1e4
 
 
+@pytest.mark.parametrize("offset", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("name", NORMED)
+def test_a_normalised_gradient_in_float32_may_be_an_array(name, offset):
+    f, backward = NORMED[name]
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, g = ((start + rng.normal(size=(2, 8))).astype("float32") for start in (offset, 0.0))
+        report = check_gradient(lambda x, g=g: (f(x) * g).sum(), backward(x, g), x)
+        assert report.verdict != "wrong", report
+
+
+def test_many_calls_ahead_are_announced_with_the_remedy(capsys):
+    check_gradient(lambda x: x @ x, lambda x: 2 * x, np.ones(5_001), progress=True)
+    assert "20,004 calls of f lie ahead; with directions=3" in capsys.readouterr().err
+    check_gradient(lambda x: x @ x, lambda x: 2 * x, X, progress=True)
+    assert "lie ahead" not in capsys.readouterr().err
+
+
 MAY = {"agrees", "inconclusive"}
 
 

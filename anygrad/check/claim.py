@@ -158,7 +158,6 @@ class Calls:
 
     @property
     def coarsest(self) -> float:
-        """The largest of the spacings."""
         return float(np.max(self.eps, initial=0.0))
 
 

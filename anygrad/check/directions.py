@@ -41,12 +41,10 @@ def compare_directions(setting: Setting, count: int, rng: np.random.Generator) -
 
 
 def along(setting: Setting, v: HostArray) -> Setting:
-    """Return the check along a direction."""
     return replace(setting, direction=v, claim=setting.claim.along(v, setting.task.eps))
 
 
 def column(comparison: Comparison, name: str) -> Comparison:
-    """Return the comparison of a table of one column."""
     return Comparison(name, comparison.claimed[:, 0], comparison.numerical[:, 0], comparison.tolerance[:, 0])
 
 
@@ -85,7 +83,6 @@ class Span:
 
     @property
     def excess(self) -> float:
-        """How many times the tolerance the difference is."""
         return float(np.max(np.nan_to_num(np.abs(self.difference) / self.tolerance, nan=np.inf), initial=0.0))
 
 

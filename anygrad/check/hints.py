@@ -42,7 +42,6 @@ class ArrayComparison:
 
     @classmethod
     def of(cls, one: Comparison, point: HostArray | None = None) -> ArrayComparison:
-        """Return a prepared comparison."""
         claimed, numerical, tolerance = map(np.atleast_1d, (one.claimed, one.numerical, one.tolerance))
         finite = np.isfinite(claimed) & np.isfinite(numerical) & np.isfinite(tolerance)
         zeros = np.where(finite, claimed, 0.0), np.where(finite, numerical, 0.0), np.where(finite, tolerance, np.inf)
@@ -51,7 +50,6 @@ class ArrayComparison:
 
     @classmethod
     def joined(cls, arrays: Sequence[ArrayComparison]) -> ArrayComparison:
-        """Return several arrays as one."""
         claimed, numerical, tolerance = (
             np.concatenate([getattr(array, name).ravel() for array in arrays])
             for name in ("claimed", "numerical", "tolerance")
@@ -61,19 +59,16 @@ class ArrayComparison:
         return cls("", claimed, numerical, tolerance, point)
 
     def part(self, name: str, index: tuple[Any, ...]) -> ArrayComparison:
-        """Return a part as an array of its own."""
         point = None if self.point is None else self.point[index]
         return ArrayComparison(name, self.claimed[index], self.numerical[index], self.tolerance[index], point)
 
     @cached_property
     def difference(self) -> HostArray:
-        """The claimed derivatives minus the numerical ones."""
         difference: HostArray = self.claimed - self.numerical
         return difference
 
     @cached_property
     def wrong(self) -> HostArray:
-        """Where the difference is beyond the tolerance."""
         wrong: HostArray = ~(np.abs(self.difference) <= self.tolerance)
         return wrong
 
@@ -355,7 +350,6 @@ _SYMMETRISED = (
 
 
 def conjugated(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Prediction]:
-    """Predict complex derivatives that are conjugated."""
     if np.iscomplexobj(array.numerical):
         yield Prediction("the complex conjugate of the numerical one", lambda a: (np.conj(a.numerical), a.tolerance))
 
