@@ -214,8 +214,9 @@ class Claim:
     """The claim, for the dtype in which f is differentiated.
 
     ``error`` is how far off it may be for what rounding and variation have shown, ``hidden`` how large rounding errors
-    of its intermediate results may be, ``lost`` what rounding explains where a wider claim is right, and ``eps`` the largest spacing at 1 of its dtypes. ``wide`` is the claim
-    computed in the dtype of f, where that is wider, and ``typical`` how large it would be if its terms did not cancel;
+    of its intermediate results may be, ``lost`` what rounding explains where a wider claim is right, and ``eps`` the
+    largest spacing at 1 of its dtypes. ``wide`` is the claim computed in the dtype of f, where that is wider, and
+    ``typical`` how large it would be if its terms did not cancel;
     None and 0 where that is not known.
     """
 

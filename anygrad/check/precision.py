@@ -24,6 +24,7 @@ _SHARE = 0.2
 # How far apart values of the same function in two dtypes may be: so many roundings of the largest value, and of what f
 # makes of the rounding of x; and such a share of how much it varies. Slopes may differ by such a share as well.
 _ROUNDINGS, _SHARE_OF_CHANGE = 16.0, 0.02
+_ALIKE = 1e-3  # of themselves are slopes apart that are the same
 _RESOLVED = 8.0  # spacings of the narrower dtype from x, it can tell points apart
 
 # By how much the derivatives along the real and the imaginary axes differ where f is not holomorphic: a share of the
@@ -138,8 +139,10 @@ def _same_slope(near: Estimate, far: Estimate) -> bool:
     assert near.error is not None
     assert far.error is not None
     size = np.abs(near.value)
-    rough = near.flag("rough") & (size > _SHARE_OF_CHANGE * np.max(size, initial=0.0))
     apart, uncertain = near.value - far.value, np.linalg.norm(near.error + far.error)
+    # Where f is the difference of larger numbers, their rounding looks rough, but leaves the slope as it is.
+    differs = np.abs(apart) > _ALIKE * size
+    rough = near.flag("rough") & differs & (size > _SHARE_OF_CHANGE * np.max(size, initial=0.0))
     allowed = _SHARE_OF_CHANGE * np.linalg.norm(size) + uncertain
     return not (np.any(rough) or np.all(near.flag("flat"))) and bool(np.linalg.norm(apart) <= allowed)
 
