@@ -248,14 +248,14 @@ class Claim:
 
     def along(self, v: HostArray, eps: float) -> Claim:
         """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""
-        uncertain = np.hypot(self.error, 4 * max(eps, self.eps) * np.abs(self.table))
-        error, hidden, lost, typical = (
-            root_of_squares(table, v)[:, None] for table in (uncertain, self.hidden, self.lost, self.table)
-        )
-        wide = None if self.wide is None else (self.wide @ v)[:, None]
-        return replace(
-            self, table=(self.table @ v)[:, None], error=error, hidden=hidden, lost=lost, wide=wide, typical=typical
-        )
+        moved = v != 0  # a claim of NaN for other elements does not matter
+        v, own = v[moved], self.table[:, moved]
+        uncertain = np.hypot(self.error[:, moved], 4 * max(eps, self.eps) * np.abs(own))
+        parts = (uncertain, self.hidden[:, moved], self.lost[:, moved], own)
+        error, hidden, lost, typical = (root_of_squares(part, v)[:, None] for part in parts)
+        wide = None if self.wide is None else (self.wide[:, moved] @ v)[:, None]
+        table = (own @ v)[:, None]
+        return replace(self, table=table, error=error, hidden=hidden, lost=lost, wide=wide, typical=typical)
 
     def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
         """Return the error that rounding explains: none where the claim in a wider dtype is off as well.

@@ -115,7 +115,8 @@ def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Com
         left = span(outer.start, middle, *slope(outer.start, middle, sure=False))
         rest = outer.difference - left.difference
         right = Span(middle, outer.stop, rest, outer.tolerance + left.tolerance)
-        if right.excess <= 1 and left.excess <= 1:  # along half of a direction less is hidden than along all of it
+        # Along half of a direction less is hidden than along all of it; NaN tells nothing of the other half.
+        if (right.excess <= 1 and left.excess <= 1) or not np.all(np.isfinite(rest)):
             right = span(middle, outer.stop, *slope(middle, outer.stop, sure=False))
         spans += sorted((half for half in (left, right) if half.excess > 1), key=lambda half: half.excess)
     return elements, ncalls
