@@ -51,14 +51,6 @@ def oblong(array):
     return matrix(array) and not square(array)
 
 
-def with_equal_axes(array):
-    return array.ndim > 2 and array.shape[-1] == array.shape[-2] > 1
-
-
-def deep(array):
-    return array.ndim > 2 and min(array.shape) > 1
-
-
 def long(array):
     return array.ndim == 1 and array.size > 4
 
@@ -99,24 +91,6 @@ def with_constants(size, axes):
     def edit(array, rng):
         shape = tuple(1 if axis in axes else length for axis, length in enumerate(array.shape))
         return array + size * scale(array) * rng.uniform(0.5, 1.0, shape)
-
-    return edit
-
-
-def moved(by, axis=0, fill=None):
-    """Move elements along an axis, and fill the places left."""
-
-    def edit(array, rng):
-        edited = np.roll(array, by, axis)
-        left = (*(slice(None),) * axis, slice(None, by) if by > 0 else slice(by, None))
-        edge = (*(slice(None),) * axis, slice(None, 1) if by > 0 else slice(-1, None))
-        if fill == "zeros":
-            edited[left] = 0
-        elif fill == "edge":
-            edited[left] = array[edge]
-        elif fill == "kept":
-            edited[left] = array[left]
-        return edited
 
     return edit
 

@@ -18,14 +18,12 @@ from edits import (
     at,
     conjugated,
     copy,
-    deep,
     in_all,
     in_block,
     in_one,
     in_some,
     long,
     matrix,
-    moved,
     noise,
     oblong,
     one_element,
@@ -37,7 +35,6 @@ from edits import (
     times_length,
     value,
     with_constants,
-    with_equal_axes,
 )
 
 BATCH = 32
@@ -48,18 +45,10 @@ Change = Callable[[Tree, np.random.Generator, Tree | None], tuple[Tree, tuple[st
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A wrong gradient.
+    """A wrong gradient, where it is wrong, and the words that a hint has to contain, if one is asked for.
 
-    Attributes
-    ----------
-    tree
-        The gradient.
-    wrong
-        Where it is not the right one: a boolean array for each of its arrays. Nowhere, if the mistake is smaller
-        than the rounding of the dtype.
-    words
-        What a hint has to contain if derivatives are known to 1e-5 of the largest of their array or better; empty if no
-        hint is asked for.
+    ``wrong`` is a boolean array for each array, false where the mistake is smaller than rounding. A hint is asked for
+    if derivatives are known to 1e-5 of the largest of their array or better.
     """
 
     tree: Tree
@@ -88,11 +77,10 @@ class Mistake:
         return f"{self.kind}: {self.name}"
 
 
-FACTOR, TRANSPOSE, TERM, SHIFT, BLOCK, ZEROS, TWICE, OTHER = (
+FACTOR, TRANSPOSE, TERM, BLOCK, ZEROS, TWICE, OTHER = (
     "a constant factor",
     "a transpose",
     "a missing term",
-    "a shifted index",
     "one wrong block",
     "zeros where f is not flat",
     "a gradient accumulated twice",
@@ -113,15 +101,12 @@ MISTAKES = [
     Mistake(FACTOR, "3.7 in all arrays", in_all(times(3.7), "all arrays", "3.7 times")),
     Mistake(FACTOR, "1.01 in all arrays", in_all(times(1.01), "all arrays", "1.01 times")),
     Mistake(FACTOR, "1.00001 in all arrays", in_all(times(1.00001))),
-    Mistake(FACTOR, "1.0000001 in all arrays", in_all(times(1.0000001))),
     Mistake(FACTOR, "2 in one array", in_one(times(2), "twice")),
-    Mistake(FACTOR, "1/2 in one array", in_one(times(0.5), "half")),
     Mistake(FACTOR, "-1 in one array", in_one(times(-1), "minus")),
     Mistake(FACTOR, "1/batch size in one array", in_one(times(1 / BATCH), f"1/{BATCH}", "mean over as many")),
     Mistake(FACTOR, "batch size in one array", in_one(times(BATCH), f"{BATCH} times", "sum over as many")),
     Mistake(FACTOR, "the length of an axis", in_one(times_length(1), "length", fits=matrix)),
     Mistake(FACTOR, "1/the length of an axis", in_one(times_length(-1), "length", fits=matrix)),
-    Mistake(FACTOR, "-0.3 in one array", in_one(times(-0.3), "-0.3 times", fits=matrix)),
     Mistake(FACTOR, "-1 in one vector", in_one(times(-1), "minus", fits=long)),
     Mistake(FACTOR, "-1 in some rows", in_one(in_block(times(-1), columns=False), "minus", fits=matrix)),
     Mistake(TRANSPOSE, "a square array", in_one(lambda a, rng: a.T, "transposed", fits=square)),
@@ -131,53 +116,28 @@ MISTAKES = [
         "read by columns",
         in_one(lambda a, rng: a.ravel().reshape(a.shape, order="F"), "Fortran", fits=oblong),
     ),
-    Mistake(
-        TRANSPOSE,
-        "two axes",
-        in_one(lambda a, rng: a.swapaxes(-1, -2), "transposed", "exchanged", fits=with_equal_axes),
-    ),
     Mistake(TRANSPOSE, "rows reversed", in_one(lambda a, rng: a[::-1], "reversed along axis 0", fits=matrix)),
     Mistake(TRANSPOSE, "columns reversed", in_one(lambda a, rng: a[:, ::-1], "reversed along axis 1", fits=matrix)),
-    Mistake(TRANSPOSE, "a kernel turned", in_one(lambda a, rng: a[..., ::-1, ::-1], "reversed along axes", fits=deep)),
     Mistake(TRANSPOSE, "a vector reversed", in_one(lambda a, rng: a[::-1], "reversed", fits=long)),
     Mistake(TERM, "constant per row", in_one(with_constants(0.5, {1}), fits=matrix)),
     Mistake(TERM, "constant per column", in_one(with_constants(0.5, {0}), fits=matrix)),
     Mistake(TERM, "constant", in_one(with_constants(0.5, {0, 1}), "one constant", fits=matrix)),
-    Mistake(TERM, "small per row", in_one(with_constants(1e-3, {1}), fits=matrix)),
-    Mistake(TERM, "small per column", in_one(with_constants(1e-3, {0}), fits=matrix)),
-    Mistake(TERM, "very small per row", in_one(with_constants(1e-5, {1}), fits=matrix)),
     Mistake(TERM, "tiny per column", in_one(with_constants(1e-7, {0}), fits=matrix)),
-    Mistake(TERM, "constant in a vector", in_one(with_constants(0.1, {0}), "one constant", fits=long)),
-    Mistake(TERM, "constant along the last axis", in_one(with_constants(0.5, {2}), fits=deep)),
     Mistake(TERM, "constant in a block", in_one(in_block(with_constants(0.5, {0, 1})), "one constant", fits=matrix)),
     Mistake(TERM, "weight decay missing", penalty(-0.125, lambda x: x, "L2", "missing")),
-    Mistake(TERM, "weight decay extra", penalty(0.01, lambda x: x, "L2", "extra")),
     Mistake(TERM, "L1 penalty missing", penalty(-0.125, np.sign, "times the sign", "L1", "missing")),
-    Mistake(SHIFT, "by one row", in_one(moved(1), fits=matrix)),
-    Mistake(SHIFT, "by two columns", in_one(moved(-2, 1), fits=matrix)),
-    Mistake(SHIFT, "by one, zeros first", in_one(moved(1, fill="zeros"), fits=long)),
-    Mistake(SHIFT, "by one, zeros last", in_one(moved(-1, fill="zeros"), fits=long)),
-    Mistake(SHIFT, "rows by one, zeros", in_one(moved(1, fill="zeros"), fits=matrix)),
-    Mistake(SHIFT, "by one, the edge repeated", in_one(moved(1, fill="edge"), fits=long)),
-    Mistake(SHIFT, "columns, the first kept", in_one(moved(2, 1, "kept"), fits=matrix)),
-    Mistake(SHIFT, "in memory", in_one(lambda a, rng: np.roll(a, 1), fits=matrix)),
     Mistake(BLOCK, "some rows", in_one(in_block(random, columns=False), "block", fits=matrix)),
     Mistake(BLOCK, "some columns", in_one(in_block(random, rows=False), "block", fits=matrix)),
     Mistake(BLOCK, "a block", in_one(in_block(random), "block", fits=matrix)),
     Mistake(BLOCK, "a block off by a tenth", in_one(in_block(noise(0.1)), "block", fits=matrix)),
     Mistake(BLOCK, "a block off by a thousandth", in_one(in_block(noise(1e-3)), fits=matrix)),
     Mistake(BLOCK, "a block off by 1e-5", in_one(in_block(noise(1e-5)), fits=matrix)),
-    Mistake(BLOCK, "a block off by 1e-7", in_one(in_block(noise(1e-7)), fits=matrix)),
     Mistake(BLOCK, "a block of the wrong sign", in_one(in_block(times(-1)), "minus", fits=matrix)),
-    Mistake(BLOCK, "rows three times too large", in_one(in_block(times(3.3), columns=False), "3.3 times", fits=matrix)),
     Mistake(ZEROS, "everywhere", in_all(times(0), "all arrays", "0 everywhere")),
     Mistake(ZEROS, "in one array", in_one(times(0), "0 everywhere")),
-    Mistake(ZEROS, "in a vector", in_one(times(0), "0 everywhere", fits=long)),
     Mistake(ZEROS, "in the last row", in_one(at(-1, value(0)), "is 0", fits=matrix)),
-    Mistake(ZEROS, "in the last element", in_one(at(-1, value(0)), "is 0", fits=long)),
     Mistake(ZEROS, "in some rows", in_one(in_block(times(0), columns=False), "is 0", fits=matrix)),
     Mistake(ZEROS, "here and there", in_one(in_some(times(0), 0.3), "is 0", fits=matrix)),
-    Mistake(TWICE, "one array", in_one(times(2), "accumulated twice", fits=matrix)),
     Mistake(TWICE, "some rows", in_one(in_block(times(2), columns=False), "twice", "accumulated", fits=matrix)),
     Mistake(TWICE, "here and there", in_one(in_some(times(2), 0.4), "twice", "accumulated", fits=matrix)),
     Mistake(TWICE, "the first row", in_one(at(0, times(2)), "twice", "accumulated", "[0, :]", fits=matrix)),

@@ -118,15 +118,6 @@ PAIRS = {
         lambda x: sum(2 * (cos(k * x).mean() - 1 / (k * k + 1)) * (-k * sin(k * x) / x.size) for k in range(1, 6)),
         [np.linspace(0.2, 2.5, 7), FIELD, [0.4, 1.7]],
     ),
-    "Lennard-Jones": (
-        lambda x: (lambda d: (d**-12 - 2 * d**-6).sum())(np.abs(np.subtract.outer(x, x)[np.triu_indices(x.size, 1)])),  # noqa: PLC3002
-        lambda x: (  # noqa: PLC3002
-            lambda d: np.nansum(
-                np.where(d == 0, 0.0, (-12 * np.abs(d) ** -13 + 12 * np.abs(d) ** -7) * np.sign(d)), axis=1
-            )
-        )(np.subtract.outer(x, x) + np.diag(np.full(x.size, np.inf))),
-        [[0.0, 1.1, 2.05, 3.2], [0.1, 1.0, 2.3]],
-    ),
     "Bratu": (
         lambda x: ((ahead(x) - x) ** 2).sum() / 2 + x[0] ** 2 / 2 - 0.1 * exp(x).sum(),
         lambda x: (
@@ -181,18 +172,6 @@ PAIRS = {
         ),
         [[2.0, 0.5], [5.0, 0.1], [240.0, 5.5e-4]],
     ),
-    "Chwirut": (
-        *fit(
-            lambda b: exp(-b[0] * T) / (b[1] + b[2] * T),
-            lambda b: (
-                -T * exp(-b[0] * T) / (b[1] + b[2] * T),
-                -exp(-b[0] * T) / (b[1] + b[2] * T) ** 2,
-                -T * exp(-b[0] * T) / (b[1] + b[2] * T) ** 2,
-            ),
-            [0.2, 0.6, 1.1],
-        ),
-        [[0.1, 0.5, 1.0], [0.15, 0.8, 2.0], [0.5, 0.01, 0.02]],
-    ),
     "Lanczos": (
         *fit(
             lambda b: b[0] * exp(-b[1] * T) + b[2] * exp(-b[3] * T),
@@ -224,19 +203,6 @@ PAIRS = {
             [7.0, 2.5, 1.4],
         ),
         [[6.0, 2.0, 1.0], [72.0, 2.6, 0.67], [1.0, 1.0, 0.1]],
-    ),
-    "MGH09": (
-        *fit(
-            lambda b: b[0] * (T**2 + T * b[1]) / (T**2 + T * b[2] + b[3]),
-            lambda b: (
-                (T**2 + T * b[1]) / (T**2 + T * b[2] + b[3]),
-                b[0] * T / (T**2 + T * b[2] + b[3]),
-                -b[0] * T * (T**2 + T * b[1]) / (T**2 + T * b[2] + b[3]) ** 2,
-                -b[0] * (T**2 + T * b[1]) / (T**2 + T * b[2] + b[3]) ** 2,
-            ),
-            [0.2, 0.19, 0.12, 0.14],
-        ),
-        [[0.25, 0.39, 0.415, 0.39], [1.9, 0.2, 0.1, 0.1], [25.0, 39.0, 41.5, 39.0]],
     ),
     "Enso": (
         *fit(

@@ -99,18 +99,6 @@ def test_numbers_lists_and_arrays_of_any_shape(x):
     assert check_gradient(lambda x: (np.asarray(x) ** 2).sum(), lambda x: 2 * np.asarray(x), x)
 
 
-@pytest.mark.parametrize("directions", [None, 2])
-@pytest.mark.parametrize("x", [[3.0, 4.0], {"a": 3.0, "b": [4.0]}])
-def test_numbers_that_f_reads_through_a_closure_make_no_right_claim_wrong(x, directions):
-    """They are taken as copies, of which such an f sees nothing."""
-    first = x if isinstance(x, list) else [x["a"]]
-    claim = [6.0, 0.0] if isinstance(x, list) else {"a": 6.0, "b": [0.0]}
-    report = check_gradient(lambda _: first[0] ** 2, lambda _: claim, x, directions=directions)
-    assert report.verdict == "inconclusive"
-    assert not report.hints
-    assert "through a closure" in report.remarks[0]
-
-
 def test_a_mask_is_a_gradient(lib):
     """As that of relu may be written: it is subtracted from itself, which masks are not."""
     xp, x = lib.xp, lib.asarray(X, "float32")
@@ -172,27 +160,6 @@ def test_a_claim_for_a_real_function_needs_both_parts(name, dtype, scheme):
             assert check_gradient(f, claimed, z, scheme=scheme).verdict == ("wrong" if wrong else "agrees")
 
 
-@pytest.mark.parametrize("evaluator", [anygrad.Loop(in_place=False), anygrad.Batch()], ids=repr)
-def test_a_part_of_one_element_in_a_tree_is_missed_by_no_evaluator(evaluator):
-    tree = {"real": np.array([0.5, 2.0]), "complex": Z.copy()}
-
-    def f(p):
-        return (p["real"] ** 2).sum(axis=-1) + (abs(p["complex"]) ** 2).sum(axis=-1)
-
-    claimed = {"real": 2 * tree["real"], "complex": 2 * Z}
-    assert check_gradient(f, claimed, tree, evaluator=evaluator)
-    claimed["complex"][1] = claimed["complex"][1].real
-    report = check_gradient(f, claimed, tree, evaluator=evaluator)
-    assert (report.verdict, report.worst[0].name, report.counts["wrong"]) == ("wrong", "x['complex'][1]", 1)
-
-
-def test_a_claim_without_its_imaginary_part_is_wrong_on_pytorch():
-    torch = pytest.importorskip("torch")
-    z = torch.asarray(Z)
-    assert check_gradient(lambda z: (abs(z) ** 2).sum(), lambda z: 2 * z, z)
-    assert check_gradient(lambda z: (abs(z) ** 2).sum(), lambda z: 2 * z.real + 0j, z).verdict == "wrong"
-
-
 def test_an_f_that_reads_another_array_than_x():
     weights = np.random.default_rng(0).normal(size=(3, 4))
     net = {"W": weights, "b": X.copy()}
@@ -222,12 +189,6 @@ def test_an_f_that_is_flat_at_x_is_not_said_to_read_another_array():
         report = check_gradient(lambda x: np.cos(x).sum(), lambda x: -np.sin(x + 0.1), np.zeros(5), **options)
         assert report.verdict == "wrong"
         assert "does not change" not in str(report)
-
-
-def test_a_hessian_of_zeros_is_not_taken_for_an_f_that_does_not_change():
-    report = check_gradient(lambda x: x.sum(), None, X, hess=lambda x: np.diag(x) + 0.3)
-    assert report.verdict == "wrong"
-    assert "does not change" not in str(report)
 
 
 @pytest.mark.parametrize("directions", [None, 2])
@@ -392,13 +353,6 @@ def test_partial_derivatives_without_a_tangent():
     assert report.taylor.slope == pytest.approx(1.0, abs=0.05)
 
 
-def test_dropout_is_not_deterministic():
-    rng = np.random.default_rng(1)
-    report = check_gradient(lambda x: (x * (rng.random(3) > 0.5)).sum(), lambda x: (rng.random(3) > 0.5) * 1.0, X)
-    assert report.verdict == "nondeterministic"
-    assert "f is not deterministic" in str(report)
-
-
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize("drift", [1.0, 10.0, 1e3])
 @pytest.mark.parametrize("factor", [1.0, 1.5])
@@ -407,16 +361,6 @@ def test_a_drift_from_call_to_call_is_not_deterministic(size, drift, factor):
     x, calls = np.linspace(0.5, 2.0, size), itertools.count()
     report = check_gradient(lambda x: cubes(x) + drift * next(calls), lambda x: factor * slope_of_cubes(x), x)
     assert report.verdict == "nondeterministic", report
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_dropout_in_float32_is_no_kink(seed):
-    x, rng = np.random.default_rng(seed).normal(size=20).astype(np.float32), np.random.default_rng(seed)
-
-    def kept(x):
-        return np.where(rng.random(20) < 0.5, 2 * x, 0).astype(np.float32)
-
-    assert check_gradient(lambda x: kept(x**2).sum(), lambda x: kept(2 * x), x).verdict == "nondeterministic"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -434,26 +378,6 @@ def test_a_gradient_that_accumulates_is_told_to_begin_at_zero(kept, directions, 
     assert not report
     assert report.hints[0].startswith("grad accumulates: each call at x returns as much more than the one before")
     assert "Fix the random numbers" not in str(report)
-
-
-def test_what_varies_otherwise_does_not_accumulate():
-    rng = np.random.default_rng(1)
-    report = check_gradient(cubes, lambda x: slope_of_cubes(x) * rng.integers(1, 5, 3), X)
-    assert report.verdict == "nondeterministic"
-    assert "Fix the random numbers" in str(report)
-    slightly = iter(1 + k * 1e-9 for k in range(9))
-    assert not check_gradient(cubes, lambda x: slope_of_cubes(x) * next(slightly), X).hints
-
-
-def test_a_claim_of_another_structure_at_each_call():
-    seen = []
-
-    def growing(x):
-        seen.append(x)
-        return dict.fromkeys("abc"[: len(seen)], x["a"])
-
-    with pytest.raises(ValueError, match=r"grad\(x\) has x\['b'\] as well, where nothing was expected"):
-        check_gradient(lambda p: cubes(p["a"]), growing, {"a": X})
 
 
 def test_variation_of_the_size_of_rounding_is_allowed_for_and_told():
@@ -487,10 +411,6 @@ def test_what_is_not_finite():
     assert check_gradient(lambda x: math.nan, slope_of_cubes, X).verdict == "nonfinite"
     claimed_nan = check_gradient(cubes, lambda x: x * math.nan, X)
     assert claimed_nan.counts == {"wrong": 3}
-
-
-def test_a_value_so_large_that_the_derivative_drowns_in_it():
-    assert check_gradient(lambda x: 1e16 + (x**2).sum(), lambda x: 2 * x, X / 100).verdict == "inconclusive"
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
@@ -538,20 +458,6 @@ def test_the_same_seed_gives_the_same_report():
     assert first.comparisons[0].claimed != other.comparisons[0].claimed
 
 
-def test_an_empty_array_beside_others_takes_nothing_from_them():
-    empty, x = np.zeros(0), np.array([0.0, 1.0])
-    for tree, place in (([x, empty], 0), ([empty, x], 1)):
-
-        def absolute(tree, place=place):
-            return np.abs(tree[place]).sum()
-
-        for claimed, verdict in (([0.5, 1.0], "kink"), ([0.5, 1.5], "wrong")):
-            gradient = [np.zeros(0), np.zeros(0)]
-            gradient[place] = np.array(claimed)
-            assert check_gradient(absolute, gradient, tree).verdict == verdict
-    assert check_gradient(lambda x: 3.0, empty, empty, directions=2)
-
-
 def test_directions_of_a_real_function_of_complex_numbers():
     z = np.array([1 + 1j, 2 - 1j])
     assert check_gradient(lambda z: (abs(z) ** 2).sum(), lambda z: 2 * z, z)
@@ -566,13 +472,6 @@ def test_directions_of_a_holomorphic_function():
     assert check_gradient(lambda z: (z**3).sum(), lambda z: 3.1 * z**2, z, directions=2).verdict == "wrong"
 
 
-def test_a_backward_pass_may_work_in_what_it_is_given():
-    def backward(x, g):
-        return np.multiply(g, 3 * x**2, out=g)
-
-    assert check_gradient(lambda x: x**3, None, X, vjp=backward)
-
-
 # The Taylor test
 
 
@@ -580,11 +479,6 @@ def test_the_remainder_shrinks_as_the_square_of_the_step_for_a_gradient_and_as_t
     assert check_gradient(cubes, slope_of_cubes, X).taylor.slope == pytest.approx(2.0, abs=0.02)
     assert check_gradient(cubes, lambda x: x, X).taylor.slope == pytest.approx(1.0, abs=0.02)
     assert check_gradient(lambda x: x.sum(), np.ones_like, X).taylor.slope is None
-
-
-def test_the_remainder_is_looked_at_where_it_is_above_noise():
-    assert check_gradient(rough(1e-6, 0), slope_of_cubes, X).taylor.slope == pytest.approx(2.0, abs=0.05)
-    assert check_gradient(rough(1e-6, 0), lambda x: x, X).taylor.slope == pytest.approx(1.0, abs=0.05)
 
 
 # The report
@@ -620,16 +514,6 @@ def test_several_arrays_are_told_apart():
     assert report.arrays == {"x['a']": {"agrees": 3}, "x['b']": {"wrong": 1, "agrees": 2}, "x['c']": {"wrong": 3}}
     assert report.as_dict()["arrays"] == report.arrays
     assert "Array by array: wrong: x['b'] (1 of 3), x['c']; agrees: x['a']." in str(report)
-
-
-def test_arrays_that_are_alike_are_not_told_apart():
-    right = check_gradient(
-        lambda p: cubes(p["a"]), lambda p: {"a": slope_of_cubes(p["a"]), "b": 0 * X}, {"a": X, "b": -X}
-    )
-    alone = check_gradient(cubes, off_at(1, 0.5), X)
-    along = check_gradient(lambda p: cubes(p["a"]), lambda p: {"a": 2 * slope_of_cubes(p["a"])}, {"a": X}, directions=2)
-    assert not any("Array by array" in str(report) for report in (right, alone, along))
-    assert along.arrays == {}
 
 
 def test_calls_are_counted():
@@ -732,16 +616,3 @@ def test_a_claim_of_another_structure_than_x_is_told_where_it_differs(claimed, s
 
     with pytest.raises(ValueError, match=says):
         check_gradient(never, lambda p: claimed, OrderedDict(b=X.copy(), W=W.copy()), directions=directions)
-
-
-def test_a_jacobian_of_another_structure_is_told_where_it_differs():
-    with pytest.raises(
-        ValueError, match=r"has jac\[0\], jac\[1\], but jac\['b'\] was expected; a Jacobian has the struc"
-    ):
-        check_gradient(lambda p: layer(p["b"]), None, {"b": X.copy()}, jac=[X, X])
-
-
-def test_many_arrays_are_not_all_listed():
-    tree = {f"layer{k}": X.copy() for k in range(9)}
-    with pytest.raises(ValueError, match=r"has x, but (x\['layer\d'\](, )?){4} and 5 more was expected"):
-        check_gradient(lambda p: cubes(p["layer0"]), X, tree)

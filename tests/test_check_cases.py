@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from real_problems import REAL, mistakes
 
-import anygrad
 from anygrad import check_gradient
 
 X = np.array([1.0, -2.0, 0.5])
@@ -27,12 +26,6 @@ def test_right_gradients_of_real_problems_agree_and_five_mistakes_do_not(name, d
         report = check_gradient(f, lambda _, wrong=wrong: wrong, x)
         too_small = np.all(off <= 2 * report.comparisons[0].tolerance)
         assert report.verdict == "wrong" or (too_small and mistake == "a millionth"), f"{mistake}: {report}"
-
-
-def test_a_right_gradient_takes_four_or_five_calls_an_element_and_a_few_more():
-    for name, (f, gradient, x) in REAL.items():
-        if name.startswith(("Poisson", "Lanczos", "Misra1a")):
-            assert check_gradient(f, gradient, x).ncalls <= 5 * x.size + 8, name
 
 
 # Constant but for rounding
@@ -81,6 +74,24 @@ def test_what_is_normalised_is_never_called_wrong_and_mistakes_are(name, offset,
     assert check_gradient(lambda x: (f(x) * g).sum(), lambda x: backward(x, g.astype(x.dtype)), x).verdict in MAY
     wrong = check_gradient(lambda x: (f(x) * g).sum(), lambda x: 1.5 * backward(x, g.astype(x.dtype)), x)
     assert wrong.verdict == "wrong" or offset == 1e4
+
+
+@pytest.mark.parametrize("offset", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("name", NORMED)
+def test_a_normalised_gradient_in_float32_may_be_an_array(name, offset):
+    f, backward = NORMED[name]
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, g = ((start + rng.normal(size=(2, 8))).astype("float32") for start in (offset, 0.0))
+        report = check_gradient(lambda x, g=g: (f(x) * g).sum(), backward(x, g), x)
+        assert report.verdict != "wrong", report
+
+
+def test_many_calls_ahead_are_announced_with_the_remedy(capsys):
+    check_gradient(lambda x: x @ x, lambda x: 2 * x, np.ones(5_001), progress=True)
+    assert "20,004 calls of f lie ahead; with directions=3" in capsys.readouterr().err
+    check_gradient(lambda x: x @ x, lambda x: 2 * x, X, progress=True)
+    assert "lie ahead" not in capsys.readouterr().err
 
 
 MAY = {"agrees", "inconclusive"}
@@ -141,11 +152,6 @@ def test_a_network_of_zeros_is_at_a_kink_and_its_gradient_a_convention():
     assert report.verdict == "kink"
     assert "all 6 elements" in str(report)
     assert "not right" not in str(report)
-
-
-def test_a_norm_at_0_whose_gradient_is_nan_is_at_a_kink():
-    report = check_gradient(lambda x: np.sqrt((x**2).sum()), lambda x: np.full(3, np.nan), np.zeros(3))
-    assert report.verdict == "kink"
 
 
 def test_an_f_that_is_flat_in_steps_is_told():
@@ -248,6 +254,11 @@ def test_the_wrong_element_is_found_in_float32_or_said_not_to_be():
     assert found == 12
 
 
+def test_a_right_gradient_takes_six_calls_an_element_in_the_median():
+    calls = [check_gradient(f, gradient, x).ncalls / x.size for f, gradient, x in REAL.values()]
+    assert np.median(calls) <= 6
+
+
 def test_reports_do_not_contradict_their_verdict():
     rng = np.random.default_rng(0)
     random = check_gradient(lambda x: (x * (rng.random(3) > 0.5)).sum(), lambda x: (rng.random(3) > 0.5) * 1.0, X)
@@ -261,16 +272,7 @@ def test_reports_do_not_contradict_their_verdict():
 
 
 def test_a_claim_off_by_a_little_at_a_fast_wave_is_not_excused_as_noise():
-    def f(x):
-        return np.sin(3e5 * x).sum()
-
-    x = np.array([1.0])
-    right = 3e5 * np.cos(3e5 * x)
-    assert check_gradient(f, right, x)
-    assert check_gradient(f, right * (1 + 1e-2), x).verdict == "wrong"
-
-
-def test_the_errors_of_a_check_are_frozen():
-    report = check_gradient(lambda x: (x**2).sum(), lambda x: 2 * x, X, scheme=anygrad.Adaptive())
-    with pytest.raises(AttributeError):
-        report.findings[0].verdict = "wrong"
+    for x in np.linspace(1.0, 1.001, 20)[:, None]:
+        right = 3e5 * np.cos(3e5 * x)
+        assert check_gradient(lambda x: np.sin(3e5 * x).sum(), right, x)
+        assert check_gradient(lambda x: np.sin(3e5 * x).sum(), right * (1 + 1e-4), x).verdict == "wrong"

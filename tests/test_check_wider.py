@@ -84,21 +84,6 @@ def test_what_rounding_does_to_sums_is_no_mistake(dtype):
     assert report.verdict == "agrees", report
 
 
-@pytest.mark.parametrize("factor", [1, 2])
-@pytest.mark.parametrize("directions", [None, 2])
-def test_every_call_is_counted(factor, directions):
-    calls = 0
-
-    def f(x):
-        nonlocal calls
-        calls += 1
-        return (x**3).sum()
-
-    x = X.astype("float32")
-    report = check_gradient(f, lambda x: factor * gradient(x), x, directions=directions)
-    assert report.ncalls == calls
-
-
 def test_a_scheme_keeps_to_the_dtype_of_x():
     f = Seen()
     report = check_gradient(f, gradient, X.astype("float32"), scheme=anygrad.Adaptive())
@@ -118,17 +103,8 @@ def fussy(x):
     return (x**3).sum()
 
 
-def by_address(x):
-    """Read memory as a kernel does that is written for one dtype."""
-    return (np.frombuffer(x.tobytes(), np.float32, x.size).astype(np.float64) ** 3).sum()
-
-
 def rounding_inside(x):
     return (x.astype(np.float32) ** 3).sum()
-
-
-def rounded_at_last(x):
-    return np.float32((x.astype(np.float64) ** 3).sum())
 
 
 def rounded_on_the_way(x):
@@ -139,27 +115,12 @@ def rounded_a_little(x):
     return 0.7 * (x**3).sum() + 0.3 * (x.astype(np.float32) ** 3).astype(np.float64).sum()
 
 
-@pytest.mark.parametrize(
-    "f", [fussy, by_address, rounding_inside, rounded_at_last, rounded_on_the_way, rounded_a_little]
-)
+@pytest.mark.parametrize("f", [fussy, rounding_inside, rounded_on_the_way, rounded_a_little])
 def test_an_f_for_one_dtype_is_asked_in_that(f):
     x = X.astype("float32")
     report = check_gradient(f, gradient, x)
     assert (report.verdict, report.remarks) == ("agrees", ())
     assert check_gradient(f, lambda x: 2 * gradient(x), x).verdict == "wrong"
-
-
-@pytest.mark.parametrize("directions", [None, 3])
-def test_an_f_that_rounds_on_the_way_by_an_element_that_hardly_counts(directions):
-    def f(x):
-        return (x[1:] ** 3).sum() + 1e-3 * np.float32(x[0]) ** 3
-
-    def grad(x):
-        return np.concatenate([3e-3 * x[:1] ** 2, gradient(x[1:])])
-
-    x = X.astype("float32")
-    assert check_gradient(f, grad, x, directions=directions).verdict in {"agrees", "noisy"}
-    assert check_gradient(f, lambda x: 2 * grad(x), x, directions=directions).verdict == "wrong"
 
 
 def test_an_f_that_reads_x_through_a_closure():
@@ -207,21 +168,6 @@ def test_the_primitive_of_the_backends(lib):
         assert wide.device == x.device
 
 
-@pytest.mark.libraries(lambda lib: lib.name.startswith("torch"))
-def test_tensors_that_require_grad(lib):
-    import torch
-
-    x = lib.asarray(X, "float32").requires_grad_()
-
-    def f(x):
-        (slope,) = torch.autograd.grad((x**4).sum(), x)
-        return (slope / 4).sum()
-
-    report = check_gradient(f, gradient, x.detach().requires_grad_())
-    assert report.verdict == "agrees", report
-    assert "float64" in remarks(report)
-
-
 def normalised(rng):
     """Return the mean of squares of normalised rows, which is nearly 1, and its gradient as backpropagation has it."""
     shift = rng.normal(size=6).astype("float32")
@@ -252,20 +198,6 @@ def test_what_cancels_on_the_way_to_a_gradient_is_no_mistake(seed):
     assert check_gradient(f, lambda x: 1.2 * grad(x), x).verdict == "wrong"
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_nor_is_it_where_x_has_more_digits_than_the_claim(seed):
-    f, grad, x = normalised(np.random.default_rng(seed))
-    x = x.astype("float64")
-    assert check_gradient(f, lambda x: grad(x.astype("float32")), x).verdict == "agrees"
-    assert check_gradient(f, lambda x: 2 * grad(x.astype("float32")), x).verdict == "wrong"
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_in_one_dtype_what_hardly_changes_is_not_called_wrong(seed):
-    f, grad, x = normalised(np.random.default_rng(seed))
-    assert check_gradient(f, grad, x, scheme=anygrad.Adaptive()).verdict != "wrong"
-
-
 @pytest.mark.parametrize("waves", [30, 100, 300])
 def test_in_few_digits_a_right_gradient_of_waves_shorter_than_a_step_is_not_called_wrong(waves):
     """At the steps that float16 takes it is another derivative at each: none of them is one."""
@@ -276,10 +208,3 @@ def test_in_few_digits_a_right_gradient_of_waves_shorter_than_a_step_is_not_call
         ).counts
         assert counts.keys() <= {"agrees", "inconclusive", "noisy"}
         assert counts.get("inconclusive", 0) > 0 or waves == 30
-
-
-def test_in_few_digits_what_is_wrong_of_a_smooth_function_still_is():
-    x = np.linspace(1, 2, 4).astype(np.float16)
-    for f, gradient in ((lambda x: (x**3).sum(), lambda x: 3 * x**2), (lambda x: np.exp(x).sum(), np.exp)):
-        report = check_gradient(lambda x, f=f: f(x).astype(np.float16), lambda x, g=gradient: -g(x), x)
-        assert report.counts == {"wrong": 4}

@@ -59,10 +59,6 @@ def names_of(masks):
     }
 
 
-def test_there_are_200():
-    assert len(CASES) >= 200
-
-
 @pytest.mark.parametrize(("problem", "mistake", "wrong"), CASES)
 def test_a_mistake_is_caught_in_its_place_and_named(problem, mistake, wrong):
     report = check_gradient(problem.f, lambda _: wrong.tree, problem.x)
@@ -120,12 +116,6 @@ def test_a_claim_is_not_cleared_by_steps_over_a_narrow_peak(name, center, width)
         assert check_gradient(f, right, x)
         for mistaken in (0 * right, 0.5 * right, -right):
             assert check_gradient(f, mistaken, x).verdict == "wrong"
-
-
-def test_a_claim_of_0_on_a_narrow_peak_is_wrong():
-    report = check_gradient(lambda x: 1 / (1 + ((x[0] - 1) / 3e-5 - 1) ** 2), lambda x: np.zeros(1), np.array([1.0]))
-    assert report.verdict == "wrong"
-    assert report.worst[0].numerical == pytest.approx(1 / 6e-5, rel=1e-6)
 
 
 def test_a_peak_in_one_element_of_many_is_missed_by_no_kind_of_claim():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
-from mistakes import MISTAKES, OTHER
+from mistakes import MISTAKES
 
 from anygrad.check.compare import Comparison
 from anygrad.check.hints import hints
@@ -65,33 +63,12 @@ def test_a_planted_mistake_is_named(mistake, dtype, relative):
     assert planted_any or "complex" in dtype or mistake.name == "conjugated"
 
 
-@pytest.mark.parametrize("mistake", [mistake for mistake in MISTAKES if mistake.kind == OTHER], ids=repr)
-def test_what_looks_like_nothing_is_not_named(mistake):
-    for seed in range(30):
-        right = tree([seed, 1])
-        planted = mistake(right, np.random.default_rng([seed, 3]))
-        if planted is None or planted.words or "one element" in mistake.name:
-            continue
-        assert not hints(compared(planted.tree, right, seed=seed))
-
-
 @pytest.mark.parametrize("size", [0.1, 1e-3, 1e-5, 1e-7])
 def test_one_element_that_is_a_little_off_looks_like_nothing(size):
     right = tree(0)
     wrong = {**right, "W": right["W"].copy()}
     wrong["W"][2, 3] *= 1 + size
     assert not hints(compared(wrong, right))
-
-
-@pytest.mark.parametrize("mistake", MISTAKES, ids=repr)
-def test_what_is_planted_is_where_it_is_said_to_be(mistake):
-    right, x = tree(5, "complex128" if mistake.name == "conjugated" else "float64"), tree(6)
-    planted = mistake(right, np.random.default_rng(7), x)
-    comparisons = compared(planted.tree, right, relative=1e-13)
-    wrong = {key: comparison.wrong for key, comparison in zip(right, comparisons, strict=True)}
-    for key, where in planted.wrong.items():
-        np.testing.assert_array_equal(wrong[key], where)
-    assert any(where.any() for where in planted.wrong.values())
 
 
 # What is said, to the letter.
@@ -144,9 +121,6 @@ def test_a_block_of_a_large_array():
     wrong = right.copy()
     wrong[2:5] = rng.standard_normal((3, 9))
     assert one(wrong, right) == ("x[2:5, :]: all elements of this block are wrong, and no others",)
-    wrong = right.copy()
-    wrong[:, [1, 2, 7]] = rng.standard_normal((12, 3))
-    assert one(wrong, right) == ("x[:, [1, 2, 7]]: all elements of this block are wrong, and no others",)
 
 
 def test_inside_a_block():
@@ -166,12 +140,6 @@ def test_a_multiple_of_x_needs_x():
     assert one(right + 0.01 * x, right, points=[None]) == ()
 
 
-def test_a_multiple_of_signs_that_are_all_the_same_is_a_constant():
-    sentence = "x: the claimed gradient is off by one constant, 0.25: a constant term is missing or extra"
-    assert one(V + 0.25, V, points=[np.abs(V)]) == (sentence,)
-    assert "times the sign of x: an L1 term is extra" in one(V + 0.25 * np.sign(V), V, points=[V])[0]
-
-
 # Several arrays.
 
 
@@ -184,36 +152,11 @@ def test_one_mistake_in_all_arrays_is_said_once():
     )
 
 
-def test_a_block_of_one_array_is_said_to_be_of_that_where_others_are_wrong_as_well():
-    right = tree(0)
-    wrong = {key: array.copy() for key, array in right.items()}
-    wrong["W"][2:5] = np.random.default_rng(1).normal(size=(3, 4))
-    wrong["T"][1] = np.random.default_rng(2).normal(size=(4, 4))
-    assert set(hints(compared(wrong, right))) == {
-        "x['W'][2:5, :]: all elements of this block are wrong, and no others of x['W']",
-        "x['T'][1, :, :]: all elements of this block are wrong, and no others of x['T']",
-    }
-
-
 def test_a_number_that_one_element_would_not_tell():
     right = {key: np.array(1.3 + n) for n, key in enumerate("abcd")}
     (hint,) = hints(compared({key: 1.7 * array for key, array in right.items()}, right))
     assert hint == "all arrays: the claimed gradient is 1.7 times the numerical one: a constant factor"
     assert not hints(compared({**right, "a": 1.7 * right["a"]}, right))
-
-
-def test_one_mistake_in_some_arrays():
-    right = tree(0)
-    (hint,) = hints(compared({**right, "W": -right["W"], "b": -right["b"]}, right))
-    assert hint == "x['W'], x['b']: the claimed gradient is minus the numerical one: a wrong sign"
-
-
-def test_one_mistake_in_many_arrays():
-    rng = np.random.default_rng(0)
-    right = {f"W{n}": rng.standard_normal((3, n)) for n in range(1, 9)}
-    claimed = {key: array if key == "W8" else 0 * array for key, array in right.items()}
-    (hint,) = hints(compared(claimed, right))
-    assert hint.startswith("x['W1'], x['W2'], x['W3'], x['W4'] and 3 more: the claimed gradient is 0 everywhere")
 
 
 def test_no_more_than_three_and_the_most_specific_first():
@@ -228,12 +171,6 @@ def test_no_more_than_three_and_the_most_specific_first():
     }
     found = hints(compared(wrong, right))
     assert [words in hint for words, hint in zip(("NaN", "is 0", "twice"), found, strict=True)] == [True] * 3
-
-
-def test_each_array_has_its_own_mistake():
-    right = tree(0)
-    found = hints(compared({**right, "W": right["W"] + 0.5, "K": right["K"].T}, right))
-    assert [hint.split(":")[0] for hint in found] == ["x['K']", "x['W']"]
 
 
 # Nothing is said of what is right, and nothing twice.
@@ -271,10 +208,6 @@ def sparse(rng, shape):
     return right * rng.uniform(0.5, 1.5, shape), right
 
 
-def complex_numbers(rng, shape):
-    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape), rng.standard_normal(shape) + 1j
-
-
 def whole(rng, shape):
     return rng.integers(-9, 10, shape), rng.integers(-9, 10, shape)
 
@@ -283,7 +216,7 @@ def ternary(rng, shape):
     return rng.integers(-1, 2, shape), rng.integers(-1, 2, shape)
 
 
-@pytest.mark.parametrize("noise", [generic, near, constant, sparse, complex_numbers])
+@pytest.mark.parametrize("noise", [generic, near, constant, sparse])
 @pytest.mark.parametrize("tolerance", [1e-9, 3e-3])
 def test_noise_has_no_hints(noise, tolerance):
     """Thousands of wrong gradients, most of them tiny."""
@@ -295,12 +228,6 @@ def test_noise_has_no_hints(noise, tolerance):
             found = one(claimed, right, tolerance, points=[x])
             # Where the tolerance is large, few of what is nearly right are wrong: these are a block at times.
             assert not [hint for hint in found if "block" not in hint], (shape, seed)
-
-
-def test_noise_in_trees_has_no_hints():
-    for seed in range(100):
-        wrong, right = tree([seed, 1]), tree([seed, 2])
-        assert not hints(compared(wrong, right), list(tree([seed, 3]).values()))
 
 
 @pytest.mark.parametrize("noise", [whole, ternary])
@@ -317,15 +244,6 @@ def test_random_whole_numbers_have_no_hints(noise):
             told += len(found)
             assert not found or claimed.size <= 3, (shape, seed, found)
     assert told < 0.01 * 100 * len(TINY + SMALL)
-
-
-def test_elements_wrong_at_random_are_seldom_taken_for_a_block():
-    told = 0
-    for seed in range(1000):
-        rng = np.random.default_rng(seed)
-        right = rng.standard_normal((5, 4))
-        told += len(one(np.where(rng.random((5, 4)) < 0.4, rng.standard_normal((5, 4)), right), right))
-    assert told < 10
 
 
 # What could be one thing or another, or chance.
@@ -353,20 +271,10 @@ def test_a_transpose_of_what_is_symmetric_is_no_mistake():
     assert "twice" in one(2 * symmetric.T, symmetric)[0]
 
 
-def test_of_what_is_antisymmetric_the_transpose_is_a_sign():
-    assert one((G - G.T).T, G - G.T) == ("x: the claimed gradient is minus the numerical one: a wrong sign",)
-
-
 def test_one_number_elsewhere_is_no_shift():
     right, claimed = np.zeros(30), np.zeros(30)
     right[4], claimed[9] = 1.37, 1.37
     assert one(claimed, right) == ()
-
-
-def test_a_factor_that_the_tolerance_does_not_tell_from_others():
-    both = np.random.default_rng(0).standard_normal((30, 32))
-    assert one(both / 32, both, 0.05) == ()
-    assert "32 is the length of x along axis 1" in one(both / 32, both)[0]
 
 
 def test_a_wrong_block_of_zeros_and_others():
@@ -394,40 +302,3 @@ def test_bad_numbers_break_nothing(bad, shape):
         for numerical in (x, some, every):
             for allowed in (tolerance, np.zeros(shape), np.full(shape, bad)):
                 hints([Comparison("x", claimed, numerical, allowed)], [some])
-
-
-def test_what_is_not_finite_does_not_hide_the_rest():
-    right = tree(0)["W"]
-    wrong = 2 * right
-    wrong[0] = np.nan
-    found = one(wrong, right)
-    assert [words in hint for words, hint in zip(("x[0, :]: ", "twice"), found, strict=True)] == [True, True]
-
-
-def test_nothing_is_changed_and_nothing_needs_to_be_writeable():
-    comparison = compared({"T": 2 * tree(0)["T"][::-1]}, {"T": tree(0)["T"][::-1]})[0]
-    before = comparison.claimed.copy(), comparison.numerical.copy(), comparison.tolerance.copy()
-    for array in (comparison.claimed, comparison.numerical, comparison.tolerance):
-        array.setflags(write=False)
-    assert "twice" in hints([comparison])[0]
-    for array, old in zip((comparison.claimed, comparison.numerical, comparison.tolerance), before, strict=True):
-        np.testing.assert_array_equal(array, old)
-
-
-def test_no_arrays():
-    assert hints([]) == ()
-
-
-@pytest.mark.parametrize("shape", [(10**6,), (1000, 1000), (16,) * 5], ids=str)
-def test_large_arrays_take_a_few_times_as_long_as_sorting_them(shape):
-    rng = np.random.default_rng(0)
-    right, wrong, x = rng.standard_normal((3, *shape))
-    comparison = Comparison("x", wrong, right, np.full(shape, EXACT))
-
-    def taken(function):
-        start = time.process_time()
-        function()
-        return time.process_time() - start
-
-    sorting = min(taken(lambda: np.sort(right, axis=None, kind="stable")) for _ in range(3))
-    assert min(taken(lambda: hints([comparison], [x])) for _ in range(3)) < 30 * sorting

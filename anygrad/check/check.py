@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,18 +15,18 @@ import numpy as np
 
 from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, ProgressCallback, PyTree
-from anygrad.check.claim import (
-    Calls,
-    Claim,
-    Item,
-    call_claim,
-    with_jvp,
-    with_vjp,
-)
+from anygrad.check.claim import Calls, Claim, Item, call_claim, with_jvp, with_vjp
 from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
 from anygrad.check.directions import compare_directions
-from anygrad.check.precision import default_scheme, has_few_digits, require_holomorphic, wide_claim, widened
-from anygrad.check.report import CheckReport, make_report
+from anygrad.check.precision import (
+    default_scheme,
+    has_few_digits,
+    require_holomorphic,
+    rounded_array,
+    wide_claim,
+    widened,
+)
+from anygrad.check.report import LONG, MANY_CALLS, CheckReport, make_report
 from anygrad.check.task import HostArray, Layout, Probe, Task, on_host
 from anygrad.check.taylor import LENGTHS, taylor_of
 from anygrad.evaluators import Evaluator, Loop
@@ -110,16 +111,16 @@ def check_gradient(
     -----
     f is called four times for each element of x: a difference at two steps, with an error that their change and
     rounding give, settles what agrees with the claim. All else is left to `Adaptive`: about 13 calls an element.
-    Besides, f is called 7 times at x and along a random direction; the claim five times: three times
+    Besides, f is called 6 times at x and along a random direction; the claim five times: three times
     at x, to see whether it is deterministic, and at x changed by a few roundings, to see how much these matter. Points
     at which f raises count as NaN, except x itself.
 
-    If x is of a dtype of fewer digits than float64, f is also called 14 times with x in float64. On PyTorch, the arrays
+    If x is of a dtype of fewer digits than float64, f is also called 13 times with x in float64. On PyTorch, the arrays
     inside f are widened as well while it runs; on JAX, float64 is enabled during the check. If f returns the same
     numbers there, up to rounding, it is differentiated in float64, and the report says so; if anything is wrong, it is
     differentiated in the dtype of x as well, as it is from the start if f raises or returns other numbers, or if
     ``scheme`` is given. The claim is the one in the dtype of x; it is called once more, in float64, to tell its
-    rounding from mistakes.
+    rounding from mistakes. An array cannot be called: if one seems wrong, f is differentiated beside x as well.
 
     An element is wrong if claim and numerical derivative differ by more than four times the estimated error of the
     latter (eight times, along a direction) plus the effect of rounding on the claim, and if a nearer look says the
@@ -177,10 +178,10 @@ def _run(
         task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
     direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)
     # What a gradient claims is read before f is called; other derivatives have the shapes of f.
-    claim = call_claim(task, Layout.of(task, Function(task.f)), direction) if task.kind == "grad" else None
+    early = call_claim(task, Layout.of(task, Function(task.f)), direction) if task.kind == "grad" else None
     probe = task.probe(direction, LENGTHS)
     layout = Layout.of(task, probe.function)
-    claim = claim or call_claim(task, layout, direction)
+    claim = early or call_claim(task, layout, direction)
     task, seed = task.knowing(probe), int(rng.integers(2**32))
 
     def compare(task: Task, probe: Probe, wide: HostArray | None) -> tuple[Setting, Outcome]:
@@ -190,11 +191,18 @@ def _run(
             return setting, compare_elements(setting, progress)
         return setting, compare_directions(setting, directions, np.random.default_rng(seed))
 
+    if progress is True and directions is None and task.n == 1:
+        _propose_directions(task.parameters.size, time.perf_counter() - started, probe.ncalls)
     wider, line, calls = widened(task, probe, direction)
     ncalls += probe.ncalls + calls + require_holomorphic(task, probe, direction)
     called = wider is not task and callable(task.claim) and claim.coarsest > wider.eps
     setting, outcome = compare(wider, line, wide_claim(wider, layout, claim.coarsest) if called else None)
     ncalls += outcome.ncalls
+    free = task.kind == "grad" and directions is None and task.options.bounds is None
+    if outcome.wrong and free and wider is not task and not callable(task.claim):
+        claim, calls = rounded_array(claim, setting, outcome, direction)
+        setting, outcome = compare(wider, line, None)
+        ncalls += calls + outcome.ncalls
     if wider is not task and outcome.wrong:
         narrow = compare(task, probe, None)
         ncalls += narrow[1].ncalls
@@ -218,6 +226,13 @@ def _run(
         claim_ncalls=claim.ncalls + called,
         seconds=time.perf_counter() - started,
     )
+
+
+def _propose_directions(size: int, seconds: float, calls: int) -> None:
+    """Say so where many calls of f lie ahead, or long ones; ``calls`` of them have taken ``seconds``."""
+    ahead = 4 * size
+    if ahead > MANY_CALLS or ahead * seconds > LONG * calls:
+        print(f"{ahead:,} calls of f lie ahead; with directions=3 there are about 60.", file=sys.stderr)
 
 
 def _tolerant(evaluator: Any) -> Evaluator:

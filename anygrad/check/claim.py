@@ -158,7 +158,6 @@ class Calls:
 
     @property
     def coarsest(self) -> float:
-        """The largest of the spacings."""
         return float(np.max(self.eps, initial=0.0))
 
 
@@ -215,8 +214,9 @@ class Claim:
     """The claim, for the dtype in which f is differentiated.
 
     ``error`` is how far off it may be for what rounding and variation have shown, ``hidden`` how large rounding errors
-    of its intermediate results may be, and ``eps`` the largest spacing at 1 of its dtypes. ``wide`` is the claim
-    computed in the dtype of f, where that is wider, and ``typical`` how large it would be if its terms did not cancel;
+    of its intermediate results may be, ``lost`` what rounding explains where a wider claim is right, and ``eps`` the
+    largest spacing at 1 of its dtypes. ``wide`` is the claim computed in the dtype of f, where that is wider, and
+    ``typical`` how large it would be if its terms did not cancel;
     None and 0 where that is not known.
     """
 
@@ -225,6 +225,7 @@ class Claim:
     eps: float
     deterministic: bool
     hidden: HostArray
+    lost: HostArray
     wide: HostArray | None = None
     typical: HostArray | float = 0.0
 
@@ -241,14 +242,20 @@ class Claim:
         coarse = first and calls.coarsest > _COARSE
         hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
         deterministic = not np.any(calls.spread)
-        return cls(calls.table, error, calls.coarsest, deterministic, hidden, wide if first and narrow else None)
+        # The roundings of a mean are those of all elements, though few calls may not show it in each.
+        lost = _LOST * layout.largest(error)
+        return cls(calls.table, error, calls.coarsest, deterministic, hidden, lost, wide if first and narrow else None)
 
     def along(self, v: HostArray, eps: float) -> Claim:
         """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""
-        uncertain = np.hypot(self.error, 4 * max(eps, self.eps) * np.abs(self.table))
-        error, hidden, typical = (root_of_squares(table, v)[:, None] for table in (uncertain, self.hidden, self.table))
-        wide = None if self.wide is None else (self.wide @ v)[:, None]
-        return replace(self, table=(self.table @ v)[:, None], error=error, hidden=hidden, wide=wide, typical=typical)
+        moved = v != 0  # a claim of NaN for other elements does not matter
+        v, own = v[moved], self.table[:, moved]
+        uncertain = np.hypot(self.error[:, moved], 4 * max(eps, self.eps) * np.abs(own))
+        parts = (uncertain, self.hidden[:, moved], self.lost[:, moved], own)
+        error, hidden, lost, typical = (root_of_squares(part, v)[:, None] for part in parts)
+        wide = None if self.wide is None else (self.wide[:, moved] @ v)[:, None]
+        table = (own @ v)[:, None]
+        return replace(self, table=table, error=error, hidden=hidden, lost=lost, wide=wide, typical=typical)
 
     def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
         """Return the error that rounding explains: none where the claim in a wider dtype is off as well.
@@ -258,7 +265,7 @@ class Claim:
         if self.wide is None:
             return self.hidden
         right = np.abs(self.wide - numerical) <= tolerance
-        lost = np.minimum(np.abs(self.table - self.wide), _LOST * self.error)
+        lost = np.minimum(np.abs(self.table - self.wide), self.lost)
         return np.where(right, np.maximum(self.hidden, lost), 0.0)
 
 

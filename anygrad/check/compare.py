@@ -46,7 +46,6 @@ class Comparison:
 
     @property
     def difference(self) -> HostArray:
-        """How far apart the two are."""
         with np.errstate(invalid="ignore"):
             distance: HostArray = np.abs(self.claimed - self.numerical)
         return distance
@@ -91,12 +90,10 @@ class Outcome:
 
     @property
     def wrong(self) -> bool:
-        """Whether any element is wrong."""
         return any(bool(np.any(state == 0)) for state in self.states)
 
 
 def compare_elements(setting: Setting, progress: Any) -> Outcome:
-    """Compare the claim with the numerical derivative, element by element."""
     one, layout = settle(setting, progress), setting.layout
     return replace(one, comparisons=one.comparisons[0].split(layout), states=layout.arrays(one.states[0]))
 
@@ -119,13 +116,11 @@ class TwoSteps:
     inspects_values: ClassVar[bool] = True
 
     def steps(self, lines: Lines, n: int = 1) -> Array:
-        """Return the longer step of each line."""
         if is_number(self.step):
             return lines.xp.full_like(lines.at, float(self.step))
         return lines.spread(self.step)
 
     def differentiate(self, lines: Lines, steps: Array, n: int = 1) -> Slopes:
-        """Return the first derivatives of ``lines``."""
         xp, at = lines.xp, lines.at
         far = [lines.nearest(at + steps), lines.nearest(at - steps)]
         near = [lines.nearest(at + steps / 2), lines.nearest(at - steps / 2)]
@@ -152,7 +147,6 @@ class TwoSteps:
         return Slopes(value, steps, truncation + _ROUNDINGS * rounding / steps, flags)
 
     def calls(self, m: int, n: int = 1) -> int:
-        """Return how often f is called."""
         return 1 + 4 * m
 
 
@@ -219,7 +213,6 @@ class Setting:
         return self.task.differentiate(scheme, elements, progress)
 
     def two_steps(self, step: HostArray, elements: HostArray | None = None, progress: Any = False) -> Estimate:
-        """Differentiate f the cheap way."""
         own = float(step[0]) if self.direction is not None else self.task.like_x(step)
         rounding = self.rounding if self.task.kind == "grad" else 0.0
         return self.differentiate(TwoSteps(own, rounding), elements, progress)
@@ -413,7 +406,6 @@ def _zero_in_steps(setting: Setting, comparison: Comparison) -> tuple[Comparison
 
 
 def judge(setting: Setting, comparison: Comparison, flags: Mapping[str, HostArray]) -> HostArray:
-    """Return the verdict on each element, as an index into `VERDICTS`."""
     claimed = comparison.claimed
 
     def flag(name: str) -> HostArray:
@@ -493,6 +485,5 @@ def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Outc
 
 
 def count_verdicts(states: Sequence[HostArray]) -> dict[str, int]:
-    """Return the number of elements with each verdict that occurs."""
     counts = [sum(int(np.sum(state == number)) for state in states) for number in range(len(VERDICTS))]
     return {verdict: count for verdict, count in zip(VERDICTS, counts, strict=True) if count}

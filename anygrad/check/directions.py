@@ -41,12 +41,10 @@ def compare_directions(setting: Setting, count: int, rng: np.random.Generator) -
 
 
 def along(setting: Setting, v: HostArray) -> Setting:
-    """Return the check along a direction."""
     return replace(setting, direction=v, claim=setting.claim.along(v, setting.task.eps))
 
 
 def column(comparison: Comparison, name: str) -> Comparison:
-    """Return the comparison of a table of one column."""
     return Comparison(name, comparison.claimed[:, 0], comparison.numerical[:, 0], comparison.tolerance[:, 0])
 
 
@@ -85,7 +83,6 @@ class Span:
 
     @property
     def excess(self) -> float:
-        """How many times the tolerance the difference is."""
         return float(np.max(np.nan_to_num(np.abs(self.difference) / self.tolerance, nan=np.inf), initial=0.0))
 
 
@@ -118,7 +115,8 @@ def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Com
         left = span(outer.start, middle, *slope(outer.start, middle, sure=False))
         rest = outer.difference - left.difference
         right = Span(middle, outer.stop, rest, outer.tolerance + left.tolerance)
-        if right.excess <= 1 and left.excess <= 1:  # along half of a direction less is hidden than along all of it
+        # Along half of a direction less is hidden than along all of it; NaN tells nothing of the other half.
+        if (right.excess <= 1 and left.excess <= 1) or not np.all(np.isfinite(rest)):
             right = span(middle, outer.stop, *slope(middle, outer.stop, sure=False))
         spans += sorted((half for half in (left, right) if half.excess > 1), key=lambda half: half.excess)
     return elements, ncalls

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
-from anygrad.check.claim import read_claim
-from anygrad.check.compare import TwoSteps
+from anygrad.check.claim import Calls, read_claim
+from anygrad.check.compare import Outcome, Setting, TwoSteps
 from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, magnitudes, root_mean_square
 from anygrad.check.taylor import LENGTHS
+from anygrad.problem.tree import flatten
 from anygrad.schemes import Adaptive, Central, Scheme
 
 _DOUBLE = float(np.finfo(np.float64).eps)
@@ -22,6 +24,7 @@ _SHARE = 0.2
 # How far apart values of the same function in two dtypes may be: so many roundings of the largest value, and of what f
 # makes of the rounding of x; and such a share of how much it varies. Slopes may differ by such a share as well.
 _ROUNDINGS, _SHARE_OF_CHANGE = 16.0, 0.02
+_ALIKE = 1e-3  # of themselves are slopes apart that are the same
 _RESOLVED = 8.0  # spacings of the narrower dtype from x, it can tell points apart
 
 # By how much the derivatives along the real and the imaginary axes differ where f is not holomorphic: a share of the
@@ -41,7 +44,6 @@ def has_few_digits(task: Task) -> bool:
 
 
 def default_scheme(task: Task) -> Scheme:
-    """Return the scheme for x if the user chose none."""
     if not has_few_digits(task):
         return Adaptive()
     steps = [_SHARE * np.maximum(size, root_mean_square(size) / 2) for size in magnitudes(task.parameters)]
@@ -83,6 +85,27 @@ def wide_claim(task: Task, layout: Layout, coarsest: float) -> HostArray | None:
     return table if float(np.max(eps, initial=0.0)) < coarsest else None
 
 
+def rounded_array(claim: Calls, setting: Setting, outcome: Outcome, direction: HostArray) -> tuple[Calls, int]:
+    """Return a claim that is an array with the effect of rounding, and the calls of f.
+
+    An array cannot be called beside x. But f, in the wider dtype, shows what rounding x to the narrower one does to its
+    gradient.
+    """
+    task, parameters = setting.task, setting.task.parameters
+    moves = flatten(task.like_x(2 * claim.coarsest * direction)).leaves
+    x = parameters.rebuild(
+        [
+            array + array_namespace(array).asarray(move, dtype=array.dtype, device=device(array))
+            for array, move in zip(parameters.arrays, moves, strict=True)
+        ]
+    )
+    beside = replace(setting, task=replace(task, x=x, f0=None))
+    found = beside.two_steps(np.sqrt(task.eps / claim.coarsest) * setting.sizes)
+    numerical = setting.layout.table([one.numerical for one in outcome.comparisons])
+    change = setting.layout.largest(np.nan_to_num(np.abs(found.value - numerical), posinf=0.0))
+    return replace(claim, rounding=change), found.ncalls
+
+
 def _in_wider_dtype(task: Task) -> Task:
     parameters = task.parameters
     arrays = [backend.widened(array) for backend, array in zip(parameters.backends, parameters.arrays, strict=True)]
@@ -116,8 +139,10 @@ def _same_slope(near: Estimate, far: Estimate) -> bool:
     assert near.error is not None
     assert far.error is not None
     size = np.abs(near.value)
-    rough = near.flag("rough") & (size > _SHARE_OF_CHANGE * np.max(size, initial=0.0))
     apart, uncertain = near.value - far.value, np.linalg.norm(near.error + far.error)
+    # Where f is the difference of larger numbers, their rounding looks rough, but leaves the slope as it is.
+    differs = np.abs(apart) > _ALIKE * size
+    rough = near.flag("rough") & differs & (size > _SHARE_OF_CHANGE * np.max(size, initial=0.0))
     allowed = _SHARE_OF_CHANGE * np.linalg.norm(size) + uncertain
     return not (np.any(rough) or np.all(near.flag("flat"))) and bool(np.linalg.norm(apart) <= allowed)
 

@@ -158,7 +158,7 @@ def _json(number: complex) -> float | list[float]:
 # Findings
 
 _SHOWN = 8
-_MANY_CALLS, _LONG = 20_000, 10.0
+MANY_CALLS, LONG = 20_000, 10.0  # beyond these, directions= is proposed
 _SENTENCES = {
     "wrong": "Wrong: {share} {differ} from the numerical derivative by more than the tolerance.",
     "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}, so there is nothing to compare.",
@@ -214,7 +214,7 @@ def make_report(
     if not smooth and taylor is not None and taylor.remainder > _tangent_error(setting, outcome, direction):
         findings = [Finding(_NO_TANGENT.format(all=_agree(outcome, sum(counts.values()))), "kink")]
     findings += map(Finding, _remarks(setting, outcome, claim, own, settled=gravest == "agrees"))
-    if not outcome.directional and setting.task.n == 1 and (ncalls > _MANY_CALLS or seconds > _LONG):
+    if not outcome.directional and setting.task.n == 1 and (ncalls > MANY_CALLS or seconds > LONG):
         findings.append(Finding("With directions=3, the number of calls does not depend on the size of x."))
     return CheckReport(
         findings=tuple(findings),

@@ -70,7 +70,6 @@ def magnitudes(parameters: Parameters) -> list[HostArray]:
 
 
 def flat(arrays: Sequence[HostArray]) -> HostArray:
-    """Return arrays as one of one dimension."""
     return np.concatenate([np.zeros(0), *(array.reshape(-1) for array in arrays)])
 
 
@@ -111,11 +110,9 @@ class Layout:
         return table
 
     def largest(self, table: HostArray) -> HostArray:
-        """Return for each element the largest of its array."""
         return self.table([np.max(array, initial=0.0) for array in self.arrays(table)])
 
     def arrays(self, table: HostArray) -> list[HostArray]:
-        """Return the arrays of a table."""
         return [table[block].reshape(shape) for shape, block in zip(self.shapes, self.blocks, strict=True)]
 
 
@@ -240,7 +237,6 @@ class Task:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The arrays of x."""
         return Parameters.of(self.x)
 
     @cached_property
@@ -255,7 +251,6 @@ class Task:
 
     @property
     def n(self) -> int:
-        """The order of the derivative, 1 or 2."""
         return 2 if self.kind == "hess" else 1
 
     def like_x(self, numbers: HostArray) -> PyTree:
@@ -274,7 +269,6 @@ class Task:
             return Problem(function, parameters, options, meter=meter)
 
     def knowing(self, probe: Probe) -> Task:
-        """Return the task with f(x) as known."""
         return replace(self, f0=probe.repeated[0, 0].item()) if self.kind == "grad" else self
 
     def _function(self) -> Function:

@@ -10,8 +10,8 @@ import numpy as np
 from anygrad.check.claim import root_of_squares
 from anygrad.check.task import HostArray, Probe, Task
 
-# From a tenth of |x| down, each a sixteenth of the one before.
-LENGTHS = tuple(0.1 * 16.0**-k for k in range(5))
+# From a tenth of |x| down, each a 32nd of the one before.
+LENGTHS = tuple(0.1 * 32.0**-k for k in range(4))
 # For an f that varies on a smaller scale than |x|: for others, rounding hides the remainder at many of these.
 SHORTER = tuple(0.1 * 4.0**-k for k in range(4, 17))
 CLOSE = tuple(0.1 * 2.0**-k for k in range(10))  # where noise hides it at most
