@@ -87,7 +87,7 @@ def test_libraries_are_known_by_the_modules_that_are_named_after_them_only():
 def test_the_house_stays_small():
     lines = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
     assert {name: count for name, count in lines.items() if count > 700} == {}
-    assert len(lines) <= 90
+    assert len(lines) <= 95
 
 
 def files_entered(call) -> set[str]:

@@ -103,7 +103,7 @@ def test_integers_and_truth_values_that_f_returns_are_numbers():
         (lambda x, calls: {calls: x}, ValueError, r"f\(x\)\[1\] at one point and of f\(x\)\[0\] at another"),
         (lambda x, calls: np.array([object()]), TypeError, "number was expected"),
     ],
-    ids=["None", "text", "complex", "ragged", "another shape", "another tree", "objects"],
+    ids=["None", "text", "ragged", "another shape", "another tree", "objects"],
 )
 def test_values_that_are_no_arrays_of_numbers_are_refused(f, error, message):
     calls = iter(range(9))

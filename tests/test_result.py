@@ -12,7 +12,7 @@ FULL = {"full_output": True}
 
 def test_a_row_for_each_element():
     printed = str(anygrad.derivative(np.abs, np.array([0.0, 2.0]), **FULL)).splitlines()
-    assert printed[0] == "Result of 11 calls of f:"
+    assert printed[0] == "Result of 13 calls of f:"
     assert printed[1].split() == ["value", "error", "step", "flags"]
     assert [line.split()[:2] for line in printed[2:]] == [["[0]", "0"], ["[1]", "1"]]
     assert printed[2].endswith("kink")

@@ -36,7 +36,7 @@ def element_lines(problem: Problem, elements: Elements, part: int = 0) -> Lines:
     return _lines(
         problem,
         sample=sample,
-        together=together,
+        together=None if problem.rows else together,  # f is given one row at a time
         base=lambda: _table(problem.bases(elements)),
         take=taken,
         at=((xp.real, xp.imag)[part](numbers) if memory.complex else numbers)[:, None],

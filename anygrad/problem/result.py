@@ -59,7 +59,7 @@ class Result:
     >>> import anygrad
     >>> result = anygrad.derivative(np.abs, np.array([0.0, 2.0]), full_output=True)
     >>> result.value, result.flags["kink"], result.ncalls
-    (array([0., 1.]), array([ True, False]), 11)
+    (array([0., 1.]), array([ True, False]), 13)
     """
 
     value: PyTree
