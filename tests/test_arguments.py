@@ -116,3 +116,19 @@ def generator(x):
 def test_a_function_that_only_begins_is_told(operator, f, words):
     with pytest.raises(TypeError, match=words):
         operator(f, X)
+
+
+def test_a_check_passes_them_to_f_and_to_what_claims():
+    x, scale = np.array([1.0, 2.0]), 3.0
+
+    def f(x, a, power=2):
+        return a * np.sum(x**power)
+
+    def grad(x, a, power=2):
+        return a * power * x ** (power - 1)
+
+    options = {"args": (scale,), "kwargs": {"power": 3}}
+    assert anygrad.check_gradient(f, grad, x, **options)
+    assert anygrad.check_gradient(lambda x, a: (f(x, a), grad(x, a)), True, x, args=(scale,))
+    assert anygrad.check_gradient(lambda x, a: a * x**2, None, x, vjp=lambda x, g, a: 2 * a * x * g, args=(scale,))
+    assert anygrad.check_gradient(f, lambda x, a, power: a * x, x, **options).verdict == "wrong"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._stacklevel import stopped
-from anygrad._typing import Bounds, ProgressCallback, PyTree
+from anygrad._typing import Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.check.claim import Calls, Claim, Item, call_claim, with_jvp, with_vjp
 from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
 from anygrad.check.directions import compare_directions
@@ -30,7 +30,7 @@ from anygrad.check.report import LONG, MANY_CALLS, CheckReport, make_report
 from anygrad.check.task import HostArray, Layout, Probe, Task, on_host
 from anygrad.check.taylor import LENGTHS, taylor_of
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.problem.function import Function
+from anygrad.problem.function import Function, WithArguments
 from anygrad.problem.options import Options, require_callable
 from anygrad.schemes import Adaptive, Scheme
 
@@ -54,6 +54,8 @@ def check_gradient(
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
     progress: bool | ProgressCallback = False,
+    args: tuple[Any, ...] = (),
+    kwargs: Kwargs = None,
 ) -> CheckReport:
     """Check a hand-written gradient against numerical differentiation, and say what is wrong with it.
 
@@ -88,12 +90,14 @@ def check_gradient(
     seed
         The seed of the random numbers: the same seed checks along the same directions.
     scheme
-        How f is differentiated: by default `Adaptive`, with x in float64 if f is the same function there (see Notes);
-        for x of float16 or bfloat16, which have too few digits for extrapolation, `Central` with steps of ``0.2 |x|``.
+        How f is differentiated: by default a difference at two steps, and `Adaptive` where that leaves doubt, with x in
+        float64 if f is the same function there (see Notes); for x of float16 or bfloat16, which have too few digits for extrapolation, `Central` with steps of ``0.2 |x|``.
         A scheme without an error estimate is used twice, with its own step and with twice that. Of steps given for each
         element, a direction takes the longest that moves no element by more than its own.
     evaluator, bounds, progress
         As in `numerical_gradient`. The claim is always called with one x at a time.
+    args, kwargs
+        Further arguments of f and of the function that claims, after x (and g or v): a tuple and a dict.
 
     Returns
     -------
@@ -150,6 +154,11 @@ def check_gradient(
     """
     require_callable(f)
     kind, claim = _only_claim(grad=grad, jac=jac, hess=hess, vjp=vjp, jvp=jvp)
+    if args or kwargs:
+        f = WithArguments(f, args, kwargs or {})
+        if callable(claim):
+            own = claim
+            claim = lambda x, *cotangent: own(x, *cotangent, *args, **(kwargs or {}))  # noqa: E731
     _require_options(kind, directions=directions, rtol=rtol)
     started, rng = time.perf_counter(), _generator(seed)
     if grad is True:
