@@ -248,6 +248,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     built = Path(session.create_tmp(), "dist")
+    shutil.rmtree(built, ignore_errors=True)  # of an earlier version
     session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(built), silent=True)
     session.run("twine", "check", "--strict", *map(str, built.iterdir()))
     [wheel] = built.glob("*.whl")

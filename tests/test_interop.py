@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import RealOutput, sessions
 from scipy.optimize import Bounds, minimize, rosen, rosen_der
 
 import anygrad
@@ -121,8 +122,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "interop.md"
 def run_section(heading):
     """Run the examples of a section of the page, which needs what that section is about and nothing else."""
     sections = {part.partition("\n")[0]: part for part in PAGE.read_text().split("\n## ")}
-    examples = doctest.DocTestParser().get_doctest(sections[heading], {}, heading, str(PAGE), 0)
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    examples = doctest.DocTestParser().get_doctest(sessions(sections[heading]), {}, heading, str(PAGE), 0)
+    runner = doctest.DocTestRunner(checker=RealOutput(), optionflags=doctest.NORMALIZE_WHITESPACE)
     runner.run(examples)
     assert runner.tries
     assert not runner.failures

@@ -51,7 +51,7 @@ def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> D
     state.level = Level(state.steps[-1], stacked.above[-1, ...], below, stacked.size[-1, ...], state.heights[-1])
     condition = state.condition(lines)
     state.noted = noted_now(lines, series, state, xp.where(xp.isfinite(condition), condition, 1.0))
-    found = found_of(lines, state)
+    found = found_of(lines, series, state)
     found = replace(found, first=xp.abs(stacked.step[0, ...]), levels=xp.full_like(found.bend, float(levels)))
     kinks = Kinks(found.bend > 0.0, found.bend)
     return Derivatives.of(lines, search, found).with_kinks(xp, kinks.found, kinks)

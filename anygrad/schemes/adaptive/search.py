@@ -39,9 +39,6 @@ LEAPS = 5.0
 
 # The number of lines that are combined at a time: arrays of this length fit in a processor's cache.
 _BLOCK = 2**15
-# Where one call of f samples all lines, those that have ended are dropped only once this part of a block is left:
-# dropping them takes a copy.
-_FEW = 4
 # Two estimates may agree by accident. Convergence is believed from the third one on.
 _CONFIRMED = 3
 # A line has converged if its change is at most so many times its rounding.
@@ -295,16 +292,14 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
                 _choose_step(search, lines, state, Move(_wider_first_step(search, lines, state)))
             else:
                 _choose_step(search, lines, state)
-            if state.noted:
-                done = all_values(xp, state.ended)[:, 0]
+            done = all_values(xp, state.ended)[:, 0]
+            if (number >= search.soonest or last) and lines.any(done):
                 left = xp.nonzero(~done)[0]
                 if not left.shape[0]:
-                    yield found_of(lines, state)
+                    yield found_of(lines, search.series, state)
                     continue
-                most = _FEW * left.shape[0] if lines.shared else left.shape[0]
-                if most <= state.index.shape[0] and left.shape[0] < state.index.shape[0]:
-                    yield take_lines(xp, found_of(lines, state), xp.nonzero(done)[0])
-                    state = take_lines(xp, state, left)
+                yield found_of(lines, search.series, take_lines(xp, state, xp.nonzero(done)[0]))
+                state = take_lines(xp, state, left)
             going.append(state)
         if not going:
             return
@@ -435,12 +430,12 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
         step = 0.0 * noise + xp.abs(level.step)
         state.best = Estimate(level.slope(), half / search.series.safety, noise, step)
     ended = (xp.ones_like(state.ended) if last else ended) & ~state.ended
-    if lines.any(ended if state.noted else ended | state.ended):
+    if ended.shape[1] > 1 and lines.any(ended):  # a line of one value is sampled no further
         noted = noted_now(lines, search.series, state, condition)
         if state.noted:
             noted = tuple(xp.where(ended, new, old) for new, old in zip(noted, state.noted, strict=True))
         state.noted = noted
-        state.ended = state.ended | ended
+    state.ended = state.ended | ended
     if not lines.all(state.ended):
         _choose_step(search, lines, state, Move(wider, isolated, unresolved))
 
@@ -508,11 +503,12 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
     )
 
 
-def found_of(lines: Lines, state: State) -> Found:
+def found_of(lines: Lines, series: Series, state: State) -> Found:
     """Return what was found of lines that have ended."""
+    noted = state.noted or noted_now(lines, series, state, state.condition(lines))
     best, ends = state.chosen(lines.xp), _ends(lines, state)
     given = state.index, state.base, state.noise, state.first, state.longest
-    return Found(*given, best, state.moved, state.leaps, state.growths, ends, *state.noted)
+    return Found(*given, best, state.moved, state.leaps, state.growths, ends, *noted)
 
 
 def _ends(lines: Lines, state: State) -> Array:
