@@ -91,7 +91,8 @@ def check_gradient(
         The seed of the random numbers: the same seed checks along the same directions.
     scheme
         How f is differentiated: by default a difference at two steps, and `Adaptive` where that leaves doubt, with x in
-        float64 if f is the same function there (see Notes); for x of float16 or bfloat16, which have too few digits for extrapolation, `Central` with steps of ``0.2 |x|``.
+        float64 if f is the same function there (see Notes); for x of float16 or bfloat16, which have too few digits for
+        extrapolation, `Central` with steps of ``0.2 |x|``.
         A scheme without an error estimate is used twice, with its own step and with twice that. Of steps given for each
         element, a direction takes the longest that moves no element by more than its own.
     evaluator, bounds, progress

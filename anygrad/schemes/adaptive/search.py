@@ -39,6 +39,8 @@ LEAPS = 5.0
 
 # The number of lines that are combined at a time: arrays of this length fit in a processor's cache.
 _BLOCK = 2**15
+# Where one call of f samples all lines, fewer than _MANY, those that have ended are dropped only once this part is left.
+_FEW, _MANY = 4, 2**12
 # Two estimates may agree by accident. Convergence is believed from the third one on.
 _CONFIRMED = 3
 # A line has converged if its change is at most so many times its rounding.
@@ -298,8 +300,9 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
                 if not left.shape[0]:
                     yield found_of(lines, search.series, state)
                     continue
-                yield found_of(lines, search.series, take_lines(xp, state, xp.nonzero(done)[0]))
-                state = take_lines(xp, state, left)
+                if not _kept(lines, state) or _FEW * left.shape[0] <= state.index.shape[0]:
+                    yield found_of(lines, search.series, take_lines(xp, state, xp.nonzero(done)[0]))
+                    state = take_lines(xp, state, left)
             going.append(state)
         if not going:
             return
@@ -307,6 +310,11 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
         remaining = sum(state.index.shape[0] for state in active)
         if remaining < count:
             count, sampled = remaining, lines.take(_concat(xp, [state.index for state in active]))
+
+
+def _kept(lines: Lines, state: State) -> bool:
+    """Return whether lines that have ended stay: one call of f samples all, and taking few apart costs more."""
+    return lines.shared and state.index.shape[0] < _MANY
 
 
 def _blocks(search: Search, lines: Lines, steps: Array, noise: Array) -> list[State]:
@@ -430,7 +438,7 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
         step = 0.0 * noise + xp.abs(level.step)
         state.best = Estimate(level.slope(), half / search.series.safety, noise, step)
     ended = (xp.ones_like(state.ended) if last else ended) & ~state.ended
-    if ended.shape[1] > 1 and lines.any(ended):  # a line of one value is sampled no further
+    if (ended.shape[1] > 1 or _kept(lines, state)) and lines.any(ended):  # else nothing is sampled after it has ended
         noted = noted_now(lines, search.series, state, condition)
         if state.noted:
             noted = tuple(xp.where(ended, new, old) for new, old in zip(noted, state.noted, strict=True))
@@ -486,7 +494,9 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
         stalled = (state.misses > 0.0) & (latest.change > WORTH_MEASURING * latest.rounding * condition)
         scatter = 0.5 * unsettled / latest.rounding
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
-    excess = _excess(xp, series, state.heights, noise)
+    excess, far = _excess(xp, series, state.heights, noise)
+    # The even part of a smooth f converges as the odd part does: where it does not, that was an accident, under noise.
+    stalled = stalled | (far & state.best.resolved(xp) & (bend == 0.0))
     return (
         xp.abs(level.step) + none,
         level.size,
@@ -546,16 +556,18 @@ def _bend_at_zero(xp: Namespace, ratio: float, bends: Sequence[Array], noise: Ar
     return xp.where((size > noise) & (stays | (size > 4.0 * xp.abs(change))), size, 0.0)
 
 
-def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Array) -> Array:
+def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Array) -> tuple[Array, Array]:
     """Return how far f(x) lies from the curve extrapolated through all other values, in units of their noise.
 
     The odd part of f, f(x+h) - f(x-h), may agree with the row before by accident in a tableau full of noise. The even
     part of the same samples has its own noise, and seldom agrees at the same time. It costs no points. In each row the
-    column nearest to f(x) counts, and of the latest rows the farthest; 0 where that is more than noise can be.
+    column nearest to f(x) counts, and of the latest rows the farthest; 0 where that is more than noise can be. Return
+    also where it is more in the very latest row.
     """
     most = 0.0 * noise
+    far = most > 0.0
     if series.side or series.start == 2:
-        return most
+        return most, far
     row: tuple[Array, ...] = ()
     ratios: list[Array] = []
     for height in heights:
@@ -567,8 +579,9 @@ def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Arra
                 ratio = xp.where(distance < ratio, distance, ratio)
             ratios.append(ratio)
     for ratio in ratios[-_ROWS:]:
-        most = xp.where((ratio > most) & (ratio < _MOST_EXCESS), ratio, most)
-    return most
+        far = ratio >= _MOST_EXCESS
+        most = xp.where((ratio > most) & ~far, ratio, most)
+    return most, far
 
 
 # The next step
