@@ -208,7 +208,7 @@ def _between_bounds(lines: Lines, steps: Array, stencil: Stencil, noise: float) 
             most = xp.minimum(most, limit / reach) if reach else most
         own = xp.where(steps > most, representable(most, lines), steps)
         fitting.append(own)
-        errors.append(candidate.error(own / scale, noise))
+        errors.append(candidate.error(xp.maximum(own / scale, xp.full_like(own, lines.eps**2)), noise))  # none is 0
     best = xp.argmin(xp.concat(errors, axis=1), axis=1, keepdims=True)
     best = xp.where(fitting[0] == steps, 0, best)
     steps = xp.where(best == 0, fitting[0], xp.where(best == 1, fitting[1], fitting[2]))

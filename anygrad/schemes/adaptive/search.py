@@ -39,7 +39,7 @@ LEAPS = 5.0
 
 # The number of lines that are combined at a time: arrays of this length fit in a processor's cache.
 _BLOCK = 2**15
-# Where one call of f samples all lines, fewer than _MANY, those that have ended are dropped only once this part is left.
+# Where one call of f samples all lines, fewer than _MANY, those that have ended stay until this part is left.
 _FEW, _MANY = 4, 2**12
 # Two estimates may agree by accident. Convergence is believed from the third one on.
 _CONFIRMED = 3
