@@ -495,8 +495,10 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
         scatter = 0.5 * unsettled / latest.rounding
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
     excess, far = _excess(xp, series, state.heights, noise)
-    # The even part of a smooth f converges as the odd part does: where it does not, that was an accident, under noise.
-    stalled = stalled | (far & state.best.resolved(xp) & (bend == 0.0))
+    if latest is not None:
+        # The even part of a smooth f converges as the odd part does: where it does not, that was an accident under noise.
+        drowned = latest.change <= ABOVE_ROUNDING * latest.rounding * condition
+        stalled = stalled | (far & drowned & state.best.resolved(xp) & (bend == 0.0))
     return (
         xp.abs(level.step) + none,
         level.size,
