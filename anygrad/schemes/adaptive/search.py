@@ -496,7 +496,7 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
     noise = state.noise * condition * (level.size + xp.abs(state.base)) + lines.tiny
     excess, far = _excess(xp, series, state.heights, noise)
     if latest is not None:
-        # The even part of a smooth f converges as the odd part does: where it does not, that was an accident under noise.
+        # The even part of a smooth f converges as the odd part does. Where it does not, noise agreed by accident.
         drowned = latest.change <= ABOVE_ROUNDING * latest.rounding * condition
         stalled = stalled | (far & drowned & state.best.resolved(xp) & (bend == 0.0))
     return (
