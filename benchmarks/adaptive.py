@@ -76,6 +76,38 @@ def gradient() -> None:
     print(table(HEADER, rows(contenders, took, rosen, rosen_der(x), lambda x: 1)))
 
 
+def rosenbrock(x: Array) -> Array:
+    """Rosenbrock's function of points along the last axis."""
+    return np.sum(100 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1 - x[..., :-1]) ** 2, axis=-1)
+
+
+def beside_others() -> None:
+    """Print how long small and batched problems take in units of the time of another package."""
+    two, ten = np.array([0.7, 1.3]), np.linspace(-1.0, 1.0, 10)
+    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "gradient of two elements, Loop / numdifftools.Gradient": (
+            lambda: anygrad.numerical_gradient(rosen, two, scheme=anygrad.Adaptive()),
+            lambda: numdifftools.Gradient(rosen)(two),
+        ),
+        "derivative of exp, 10 points / scipy.differentiate.derivative": (
+            lambda: anygrad.derivative(np.exp, ten),
+            lambda: differentiate.derivative(np.exp, ten),
+        ),
+    }
+    for n in 10, 100:
+        x = np.random.default_rng(0).uniform(0.5, 1.5, n)
+        pairs[f"gradient of Rosenbrock, Batch, n = {n} / scipy.differentiate.jacobian"] = (
+            lambda x=x: anygrad.numerical_gradient(rosenbrock, x, scheme=anygrad.Adaptive(), evaluator=anygrad.Batch()),
+            lambda x=x: differentiate.jacobian(lambda points: rosenbrock(np.moveaxis(points, 0, -1)), x),
+        )
+    found = []
+    for name, (own, other) in pairs.items():
+        took = medians({"own": own, "other": other})
+        found.append((name, f"{took['own'] / took['other']:.2f}"))
+    print("\nTimes in units of another package's, side by side\n")
+    print(table(("", "ratio"), found))
+
+
 if __name__ == "__main__":
     if arguments():
         [name] = arguments()
@@ -83,3 +115,4 @@ if __name__ == "__main__":
     else:
         elementwise()
         gradient()
+        beside_others()

@@ -288,12 +288,11 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
         while active:  # emptied as it goes, so that what has ended is freed
             state = active.pop(0)
             last = number == search.levels
+            move = NO_MOVE
             if number >= search.soonest or last:
-                _judge(search, lines, state, last=last)
+                move = _judge(search, lines, state, last=last)
             elif number == 1:
-                _choose_step(search, lines, state, Move(_wider_first_step(search, lines, state)))
-            else:
-                _choose_step(search, lines, state)
+                move = Move(_wider_first_step(search, lines, state))
             done = all_values(xp, state.ended)[:, 0]
             if (number >= search.soonest or last) and lines.any(done):
                 left = xp.nonzero(~done)[0]
@@ -302,7 +301,8 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
                     continue
                 if not _kept(lines, state) or _FEW * left.shape[0] <= state.index.shape[0]:
                     yield found_of(lines, search.series, take_lines(xp, state, xp.nonzero(done)[0]))
-                    state = take_lines(xp, state, left)
+                    state, move = take_lines(xp, state, left), Move(*take_lines(xp, tuple(move), left))
+            _choose_step(search, lines, state, move)
             going.append(state)
         if not going:
             return
@@ -405,8 +405,8 @@ class Move(NamedTuple):
 NO_MOVE = Move()
 
 
-def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
-    """Decide which values have ended, and choose the next step of the others."""
+def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> Move:
+    """Decide which values have ended, and where another step than a part of the last one is called for."""
     xp, latest = lines.xp, state.latest
     wider = isolated = unresolved = None
     ended = _exhausted(search, lines, state)
@@ -444,8 +444,7 @@ def _judge(search: Search, lines: Lines, state: State, *, last: bool) -> None:
             noted = tuple(xp.where(ended, new, old) for new, old in zip(noted, state.noted, strict=True))
         state.noted = noted
     state.ended = state.ended | ended
-    if not lines.all(state.ended):
-        _choose_step(search, lines, state, Move(wider, isolated, unresolved))
+    return Move(wider, isolated, unresolved)
 
 
 def _exhausted(search: Search, lines: Lines, state: State) -> Array:
@@ -589,7 +588,7 @@ def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Arra
 # The next step
 
 
-def _choose_step(search: Search, lines: Lines, state: State, move: Move = NO_MOVE) -> None:
+def _choose_step(search: Search, lines: Lines, state: State, move: Move) -> None:
     """Choose the next step: usually the last one divided by the ratio; a leap where that would not help."""
     xp, last, going = lines.xp, state.step, ~state.ended
     step = last / float(search.series.ratio)
