@@ -62,7 +62,8 @@ _CLEAR = 32.0
 _ALIKE = 0.1
 # f(x) that lies farther from the curve through all other values, in units of noise, does so for another reason. Noise
 # is looked for in so many of the latest rows.
-_MOST_EXCESS, _ROWS = 64.0, 3
+# Beyond _NO_NOISE, that is a kink or a peak.
+_MOST_EXCESS, _ROWS, _NO_NOISE = 64.0, 3, 1e9
 # The number of latest levels in which a kink is looked for; three, if there are not more.
 BENDS = 4
 
@@ -497,7 +498,7 @@ def noted_now(lines: Lines, series: Series, state: State, condition: Array) -> t
     if latest is not None:
         # The even part of a smooth f converges as the odd part does. Where it does not, noise agreed by accident.
         drowned = latest.change <= ABOVE_ROUNDING * latest.rounding * condition
-        stalled = stalled | (far & drowned & state.best.resolved(xp) & (bend == 0.0))
+        stalled = stalled | (far & drowned & state.best.resolved(xp) & (bend == 0.0) & (state.leaps == 0.0))
     return (
         xp.abs(level.step) + none,
         level.size,
@@ -580,8 +581,8 @@ def _excess(xp: Namespace, series: Series, heights: Sequence[Array], noise: Arra
                 ratio = xp.where(distance < ratio, distance, ratio)
             ratios.append(ratio)
     for ratio in ratios[-_ROWS:]:
-        far = ratio >= _MOST_EXCESS
-        most = xp.where((ratio > most) & ~far, ratio, most)
+        far = (ratio >= _MOST_EXCESS) & (ratio < _NO_NOISE)
+        most = xp.where((ratio > most) & (ratio < _MOST_EXCESS), ratio, most)
     return most, far
 
 
