@@ -3,7 +3,7 @@
 A case is an f, an x, and what `Vmap` makes of it: `WORKS`, or `REFUSES`, an error that says what to write instead.
 """
 
-# ruff: noqa: N803, N806, NPY002, PLW0108, PLW2901, RUF059 - as users write
+# ruff: noqa: N803, N806, PLW0108, PLW2901 - as users write
 
 from __future__ import annotations
 
@@ -488,6 +488,23 @@ def view_of_a_copy(x):
     a, b = y[:3], y[3:]
     a += b
     return y.sum() + np.prod(y[:2])
+
+
+@case(V10)
+def result_written_to_an_array_of_many_points(x):
+    y = np.zeros_like(x)
+    np.multiply(np.arange(10.0), 2.0, out=y)
+    np.add(y, x, out=y, where=x > 0)
+    return y @ x
+
+
+@case(V10)
+def scalars_swapped(x):
+    y = x * 1
+    y[0], y[1] = y[1], y[0]
+    a = y[2]
+    y[2] = 0.0
+    return y @ np.arange(10) + a
 
 
 # --- linear algebra ---
