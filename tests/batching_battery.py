@@ -70,22 +70,10 @@ cases(
 )
 
 
-@case(V5)
-def griewank(x):
-    i = np.arange(1, x.shape[0] + 1)
-    return 1 + (x**2).sum() / 4000 - np.prod(np.cos(x / np.sqrt(i)))
-
-
 @case(np.array([2.5, 1.5]))
 def himmelblau(p):
     x, y = p
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
-
-
-@case(V5)
-def huber(x):
-    small = np.abs(x) < 0.5
-    return np.where(small, 0.5 * x**2, 0.5 * (np.abs(x) - 0.25)).sum()
 
 
 # --- neural networks ---
@@ -140,33 +128,6 @@ def book_two_layer_net(params):
     return book_cross_entropy(book_softmax(a2), np.eye(3)[LABELS])
 
 
-class Affine:
-    def __init__(self, W, b):
-        self.W, self.b = W, b
-        self.x = None
-
-    def forward(self, x):
-        self.original_x_shape = x.shape
-        self.x = x.reshape(x.shape[0], -1)
-        return np.dot(self.x, self.W) + self.b
-
-
-class Relu:
-    def forward(self, x):
-        self.mask = x <= 0
-        out = x.copy()
-        out[self.mask] = 0
-        return out
-
-
-@case(NET)
-def net_of_layers(p):
-    x = DATA
-    for layer in (Affine(p["W1"], p["b1"]), Relu(), Affine(p["W2"], p["b2"])):
-        x = layer.forward(x)
-    return book_cross_entropy(book_softmax(x), LABELS)
-
-
 @case(numbers(20, seed=15))
 def net_of_flat_parameters(theta):
     W1, b1 = theta[:12].reshape(3, 4), theta[12:16]
@@ -186,20 +147,6 @@ def causal_attention(x):
     mask = np.triu(np.ones((5, 5), dtype=bool), 1)
     scores = np.where(mask, -np.inf, scores)
     return np.einsum("ij,jd->id", softmax(scores), x).sum()
-
-
-@case(numbers(2, 5, 4, seed=20))
-def multi_head_attention(x):
-    scores = np.einsum("hid,hjd->hij", x, x) / 2
-    return (softmax(scores) @ x).transpose(1, 0, 2).reshape(5, 8).sum()
-
-
-@case(numbers(4, 4, seed=21))
-def recurrent_net(W):
-    h = np.zeros(4)
-    for row in DATA[:5]:
-        h = np.tanh(W @ h + np.append(row, 1.0))
-    return h.sum()
 
 
 @case(numbers(1, 1, 6, 6, seed=22))
@@ -337,18 +284,6 @@ def newton_with_tolerance(x):
     while abs(y * y - x[0]) > 1e-10:
         y = 0.5 * (y + x[0] / y)
     return y * x[1]
-
-
-@case(np.array([0.4, 1.2]))
-def bisection(x):
-    low, high = 0.0, 2.0
-    for _ in range(20):
-        mid = 0.5 * (low + high)
-        if mid**3 > x[1]:
-            high = mid
-        else:
-            low = mid
-    return x[0] * low
 
 
 # --- arrays built and written in f ---
@@ -587,21 +522,6 @@ def euler_steps(y):
     return y
 
 
-@case(np.array([1.0, 0.5, 2.0]))
-def runge_kutta(p):
-    def slope(y):
-        return np.stack([p[2] * y[0] - y[0] * y[1], y[0] * y[1] - y[1]])
-
-    y = p[:2]
-    for _ in range(20):
-        k1 = slope(y)
-        k2 = slope(y + 0.05 * k1)
-        k3 = slope(y + 0.05 * k2)
-        k4 = slope(y + 0.1 * k3)
-        y = y + 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-    return y.sum()
-
-
 @case(numbers(4, 3, seed=31))
 def coulomb(r):
     d = np.linalg.norm(r[:, None] - r[None], axis=-1)
@@ -705,12 +625,6 @@ def a_named_tuple(x):
 def a_deque(x):
     queue = deque(x, maxlen=3)
     return queue[0] * queue[-1]
-
-
-@case(V5)
-def a_dict_by_name(x):
-    p = dict(zip("abcde", x, strict=True))
-    return p["a"] * p["e"] + p["c"]
 
 
 @case(V5)

@@ -74,27 +74,6 @@ def test_unaligned_memory_comes_back_with_what_is_around_it(dtype_name):
 # --- interrupts ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("owner", ["HostMemory.restore", "restored"])
-def test_x_comes_back_when_its_being_put_back_is_interrupted(monkeypatch, owner):
-    """By a second Ctrl-C, during the cleaning up after the first; by a second and a third, before that begins."""
-    from anygrad.backends import base
-    from anygrad.backends.host import HostMemory
-
-    holder, name = (HostMemory, "restore") if "." in owner else (base, owner)
-    restore, interrupts = getattr(holder, name), [KeyboardInterrupt] * (1 if "." in owner else 2)
-
-    def interrupted(memory):
-        if interrupts:
-            raise interrupts.pop()
-        return restore(memory)
-
-    monkeypatch.setattr(holder, name, interrupted)
-    x = np.array([1.0, 2.0])
-    with pytest.raises(KeyboardInterrupt):
-        anygrad.numerical_gradient(lambda x: 1 / 0, x)
-    assert np.array_equal(x, [1, 2])
-
-
 def stopped_again_and_again(differentiate, x, seconds):
     """Call with a timer whose handler raises every so many seconds, also while the exception before is handled."""
 
@@ -260,13 +239,11 @@ def test_a_shape_or_dtype_that_f_assigns_to_x_is_noticed_and_undone(attribute, v
 @pytest.mark.parametrize(
     ("make", "strides"),
     [
-        (lambda: np.arange(6.0), (0,)),
-        (lambda: np.arange(6.0).reshape(2, 3), (8, 16)),
         (lambda: np.arange(6.0).reshape(2, 3).T, (0, 0)),
         (lambda: np.arange(12.0)[::2], (8,)),
         (lambda: np.asfortranarray(np.arange(6.0).reshape(2, 3)), (24, 8)),
     ],
-    ids=["vector", "matrix", "transposed", "strided", "Fortran's order"],
+    ids=["transposed", "strided", "Fortran's order"],
 )
 def test_strides_that_f_assigns_to_x_are_noticed_and_undone(operator, when, make, strides):
     x, calls = make(), 0
