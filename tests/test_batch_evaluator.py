@@ -123,7 +123,7 @@ def test_no_array_for_many_points(value, said):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)  # which are not looked at
-@pytest.mark.parametrize("n", [pytest.param(2, marks=FAST), 3, pytest.param(30, marks=FAST)])
+@pytest.mark.parametrize("n", [3, pytest.param(30, marks=FAST)])
 def test_an_f_that_mixes_the_points(lib, n):
     xp, x = lib.xp, lib.asarray(np.linspace(1, 2, n), "float32")
     mixing = [

@@ -22,7 +22,7 @@ import loky
 import numpy as np
 import pytest
 from pages import ROOT, scripts
-from pooled import DERIVATIVES, require_equal
+from pooled import require_equal
 from problems import TwoLayerNet
 
 import anygrad
@@ -69,11 +69,6 @@ def dask_pool():
 def forked():
     with processes("fork") as executor:
         yield executor
-
-
-@pytest.mark.parametrize("name", DERIVATIVES)
-def test_every_operator_as_by_loop(lib, forked, name):
-    require_equal(lib, name, anygrad.Pool(forked))
 
 
 @pytest.mark.parametrize("name", ["jacobian, f0 known", "a tree, with aux", "adaptive"])
@@ -271,16 +266,6 @@ def test_processes_warn_where_numpy_would_call_a_function_here(forked):
     with np.errstate(divide="call", call=lambda *_: lock.acquire()):
         assert np.allclose(anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(forked)), 1)
     assert not lock.locked()
-
-
-def test_functions_like_map():
-    expected = anygrad.numerical_gradient(lambda x: float(np.sum(np.sin(x))), X)
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        evaluator = anygrad.Pool(pool.map)
-        gradient = anygrad.numerical_gradient(lambda x: float(np.sum(np.sin(x))), X, evaluator=evaluator)
-        assert np.array_equal(gradient, expected)
-        with pytest.raises(ZeroDivisionError, match=r"x\[0\]"):
-            anygrad.numerical_gradient(lambda x: 1 // 0, X, evaluator=evaluator)
 
 
 def test_more_problems_than_a_worker_remembers():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import SECOND, TwoLayerNet
+from problems import SECOND
 from tried import TRIED
 
 import anygrad
@@ -66,6 +66,8 @@ def test_the_derivative_of_a_gradient_is_as_exact_as_a_first_one(lib, tried):
     assert np.array_equal(value, value.T)
     if not tried.samples_complex and tried.first:
         assert result.ncalls == tried.calls(lib, 3)
+        product = anygrad.hvp(None, x, x, grad=cubic_gradient(lib), scheme=tried.scheme, full_output=True)
+        assert product.ncalls == tried.calls(lib, 1)
 
 
 def test_the_hessian_of_a_tree_is_a_tree_of_trees_symmetric_across_its_arrays(lib):
@@ -86,15 +88,6 @@ def test_the_hessian_of_a_tree_is_a_tree_of_trees_symmetric_across_its_arrays(li
         assert np.array_equal(lib.numpy(parts[1]).ravel(), lib.numpy(parts[2]).ravel())
 
 
-def test_the_hessian_of_the_books_network_is_that_from_its_gradient():
-    params = TwoLayerNet.start()
-    from_values = anygrad.hessian(lambda p: TwoLayerNet(np, p).loss(TwoLayerNet.images, TwoLayerNet.labels), params)
-    from_gradients = anygrad.hessian(None, params, grad=TwoLayerNet.gradient)
-    for i in params:
-        for j in params:
-            assert np.allclose(from_values[i][j], from_gradients[i][j], atol=1e-6)
-
-
 @pytest.mark.parametrize("full", [False, True])
 def test_products_are_in_the_dtype_of_each_array_of_x(full):
     x = {"a": np.array([1.0, 2.0], np.float32), "b": np.array([3.0, 4.0])}
@@ -111,21 +104,6 @@ def test_products_are_in_the_dtype_of_each_array_of_x(full):
         assert np.allclose(value["b"], [6, 8 + 4], atol=0.05)
     found = anygrad.hessian(None, np.array(2.0), grad=lambda x: 3 * x**2, full_output=full)
     assert isinstance(found.value if full else found, np.ndarray)
-
-
-@pytest.mark.parametrize("size", [1, 2, 10])
-def test_the_number_of_calls_of_second_derivatives(lib, size):
-    x, f = lib.asarray(np.ones(size), "float32"), lambda x: lib.xp.sum(x**2)
-
-    def calls(operator, *arguments, **options):
-        result = operator(*arguments, full_output=True, **options)
-        assert result.ncalls == result.npoints
-        return result.ncalls
-
-    assert calls(anygrad.hvp, f, x, x) == 4 * size + 3
-    assert calls(anygrad.hvp, None, x, x, grad=lambda x: x**3) == 2
-    assert calls(anygrad.laplacian, f, x) == 2 * size + 1
-    assert calls(anygrad.hessian, f, x) == size * (size + 1) + 1
 
 
 def test_the_laplacian_is_one_number_with_one_flag_each(lib):
@@ -151,13 +129,11 @@ def test_second_derivatives_of_an_empty_x(lib):
     ("grad", "error", "message"),
     [
         (lambda x: {"x": x}, ValueError, "grad returned"),
-        (lambda x: (x, x), ValueError, "grad returned"),
         (lambda x: x[:2], ValueError, "grad returned"),
         (lambda x: x.sum(), ValueError, "grad returned"),
         (lambda x: None, TypeError, r"^grad returned None, but an array.*lack a return statement"),
         (anygrad.grad(lambda x: None), TypeError, r"^f returned None, but one number"),
         (3, TypeError, "^grad is an int, but a function of x that returns"),
-        (np.ones(2), TypeError, "^grad is an? ndarray, but a function of x that returns"),
     ],
 )
 def test_a_gradient_that_is_not_like_x_is_refused(operator, grad, error, message):

@@ -125,30 +125,17 @@ def test_integers_cannot_be_perturbed(lib, integers):
     [
         (None, TypeError, "x is None, but an array"),
         ("abc", TypeError, "x is a str, but an array"),
-        (True, TypeError, "x is a bool, but an array"),
         ({"w": object()}, TypeError, r"x\['w'\] is an object, but an array"),
         (array.array("d", [1.0]), TypeError, "x is an array.array, but an array"),
         ([[1.0], [1.0, 2.0]], ValueError, "parts differ in length"),
         (len, TypeError, "x is a builtin_function_or_method"),
-        (10**400, ValueError, r"x has an integer beyond 1.8e308, the largest number of float64"),
         ([1, 10**400], ValueError, r"x has an integer beyond 1.8e308, the largest number of float64"),
         (np.array([1.0, None]), TypeError, r"x has the dtype .*x\.astype\(float\)"),
-        (np.zeros(2, "f8,f8"), TypeError, r"x has the dtype .*x\.astype\(float\)"),
         (np.array(["a"]), TypeError, r"x has the dtype .*x\.astype\(float\)"),
-        (
-            np.array([1, 2]),
-            TypeError,
-            r"^x has the dtype int64.* for example x\.astype\(float\)(; or hold .*fixed=.*)?$",
-        ),
         (
             {"n": np.array([1]), "a": np.ones(2)},
             TypeError,
             r"^x\['n'\] .* for example x\['n'\]\.astype\(float\)(; or hold .*fixed=.*)?$",
-        ),
-        (
-            [np.ones(1), (np.array([True]),)],
-            TypeError,
-            r"^x\[1\]\[0\] .* for example x\[1\]\[0\]\.astype\(float\)(; or hold .*fixed=.*)?$",
         ),
         ({"w": np.ones(2), "n": 2}, TypeError, r"x\['n'\] is the integer 2, which has no small"),
         ({"w": np.ones(2), "n": [[1], [2]]}, TypeError, r"x\['n'\] is a list of integers, which have no small"),
@@ -198,12 +185,6 @@ def test_a_unit_is_not_dropped_in_silence(kind, numbers, operator):
             operator(never, x)
     with pytest.raises(TypeError, match=rf"f returned an array with the unit k?m, but .*return its \.{numbers}"):
         operator(lambda x: x[:1].view(kind), np.ones(2))
-
-
-@pytest.mark.parametrize("f", [np.sum, lambda x: float(x.sum()), lambda x: x.sum(keepdims=True)])
-def test_the_derivative_of_a_function_that_returns_one_number_is_its_gradient(f):
-    with pytest.raises(ValueError, match=r"f returned one number for x of shape \(2,\).*anygrad\.numerical_gradient"):
-        anygrad.derivative(f, np.ones(2))
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
@@ -261,12 +242,6 @@ def test_an_array_where_one_number_is_wanted_is_refused(operator, evaluator):
     with pytest.raises(ValueError, match=r"one number was expected.*reduce it.*or use anygrad\.jacobian") as caught:
         operator(lambda x: 2 * x, np.ones(2), evaluator=evaluator)
     assert "gradient" not in str(caught.value).replace("numerical_gradient", "")
-
-
-@pytest.mark.parametrize("f", [np.sum, lambda x: float(x.sum()), lambda x: x.sum(keepdims=True)])
-def test_the_derivative_of_a_function_that_returns_one_number_is_refused(f):
-    with pytest.raises(ValueError, match=r"f returned one number for x of shape \(2,\).*anygrad\.numerical_gradient"):
-        anygrad.derivative(f, np.ones(2))
 
 
 # --- h and the options --------------------------------------------------------------------------------------------

@@ -53,10 +53,6 @@ def counted(f, cut_at=None):
     return counting
 
 
-# Operators whose functions return arrays.
-VECTOR = ("jacobian", "jvp", "derivative")
-
-
 def squares(x):
     return (x**2).sum()
 
@@ -175,7 +171,7 @@ def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
         assert lib.bits(result.step) == lib.bits(plain.step)
         assert result.value.dtype == plain.value.dtype
         assert result.flags.keys() == plain.flags.keys()
-    structure = int(name in {*VECTOR, "hessian"})  # of what f returns: f(x) tells
+    structure = int(name in {"jacobian", "jvp", "derivative", "hessian"})  # of what f returns: f(x) tells
     assert plain.ncalls - stored < again.ncalls <= plain.ncalls - stored + 3 + structure  # compared at three points
     assert 0 < complete.ncalls <= 3 + structure
     assert operator(f, evaluator=unverified(path)).ncalls == structure
@@ -285,12 +281,11 @@ def test_every_dtype(lib, dtype, path):
 def test_complex_x(lib, complex_dtype, real, path):
     x = lib.asarray(X + 1j, complex_dtype)
     f = counted(lambda x: lib.xp.sum(lib.xp.abs(x) ** 2) if real else lib.xp.sum(x**2))
-    plain = anygrad.numerical_gradient(f, x)
-    first = anygrad.numerical_gradient(f, x, evaluator=unverified(path))
-    calls = f.calls
-    assert np.array_equal(lib.numpy(anygrad.numerical_gradient(f, x, evaluator=unverified(path))), lib.numpy(plain))
-    assert np.array_equal(lib.numpy(first), lib.numpy(plain))
-    assert f.calls == calls
+    plain, plain_calls = anygrad.numerical_gradient(f, x), f.calls
+    for _ in range(2):
+        found = anygrad.numerical_gradient(f, x, evaluator=unverified(path))
+        assert np.array_equal(lib.numpy(found), lib.numpy(plain))
+    assert f.calls == 2 * plain_calls
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
@@ -299,11 +294,9 @@ def test_rows_of_a_batch(lib, path):
     x = lib.asarray(np.stack([X, 2 * X]), "float32")
     plain = anygrad.numerical_gradient_2d(lib.xp.sum, x, scheme=scheme, full_output=True)
     f = counted(lib.xp.sum, cut_at=plain.ncalls - 2)
-    for left in (None, 3, 0):
-        if left is None:
-            with pytest.raises(PowerCutError):
-                anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=unverified(path))
-            continue
+    with pytest.raises(PowerCutError):
+        anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=unverified(path))
+    for left in (3, 0):
         again = anygrad.numerical_gradient_2d(f, x, scheme=scheme, evaluator=unverified(path), full_output=True)
         assert lib.bits(again.value) == lib.bits(plain.value)
         assert again.ncalls <= left  # a point that is asked for twice is evaluated once
@@ -414,22 +407,10 @@ def test_what_f_reads_is_compared_by_its_values(path, tmp_path):
     assert differentiate(path, f=f).tobytes() == first.tobytes()  # what was refused has changed nothing
 
 
-@pytest.mark.parametrize(
-    ("f", "another", "match"),
-    [
-        (
-            lambda x: x**2,
-            lambda x: x**2 + [0, 1, 0],
-            r"\[1.0\d*, 4.0, 0.25\], but f gives \[1.0\d*, 5.0, 0.25\]",
-        ),
-        (lambda x: 0.0 * squares(x), lambda x: -0.0 * squares(x), r"has \[0.0\], but f gives \[-0.0\] now"),
-    ],
-    ids=["one of several", "the sign of 0"],
-)
-def test_both_values_are_shown_where_they_differ(f, another, match, path):
-    for _ in range(2):
-        differentiate(path, f=f, operator=anygrad.jacobian)
-    refused(path, match, f=another, operator=anygrad.jacobian)
+def test_both_values_are_shown_where_they_differ_if_only_by_the_sign_of_0(path):
+    differentiate(path, f=lambda x: 0.0 * x, operator=anygrad.jacobian)
+    signs = r"\[0.0, 0.0, -0.0\], but f gives \[-0.0, -0.0, 0.0\] now"
+    refused(path, signs, f=lambda x: -0.0 * x, operator=anygrad.jacobian)
 
 
 def test_a_random_f(path):
@@ -442,14 +423,6 @@ def test_a_random_f(path):
     refused(path, "or pass verify=False if f is random", f=f)
     again = anygrad.numerical_gradient(f, X.copy(), evaluator=unverified(path))
     assert again.tobytes() == first.tobytes()
-
-
-def test_f_is_compared_at_three_points_at_most(path):
-    f = counted(squares)
-    for calls in (40, 3, 3):
-        before = f.calls
-        anygrad.numerical_gradient(f, np.linspace(1, 2, 20), evaluator=anygrad.Journal(path))
-        assert f.calls - before == calls
 
 
 @pytest.mark.libraries(lambda lib: lib.lazy)
@@ -562,13 +535,6 @@ def test_a_full_disk(path):
     assert f.calls == 1001  # the value that found no room is the one that is evaluated again
 
 
-def test_a_folder_that_cannot_be_written():
-    if not os.path.isdir("/proc/self"):
-        pytest.skip("a folder that even root cannot write to is known of Linux only")
-    with pytest.raises(OSError, match=r"/proc/self/night.journal cannot be read or written \(unable to open"):
-        anygrad.numerical_gradient(squares, X.copy(), evaluator=anygrad.Journal("/proc/self/night.journal"))
-
-
 def outcome(f, x, path, **options):
     """Return the bits of a gradient, or the error that says that the journal cannot be used; and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
@@ -657,19 +623,6 @@ def test_a_damaged_row_is_evaluated_again(column, content, path):
 # Failures
 
 
-def fails_at(number, f=squares):
-    """Return f such that it fails where any element is more than a number."""
-
-    def failing(x):
-        failing.calls += 1
-        if float(abs(x).max()) > number:
-            raise ZeroDivisionError("the mesh is degenerate")
-        return f(x)
-
-    failing.calls = 0
-    return failing
-
-
 def test_failures_are_tried_again_only_when_asked(path, tmp_path):
     failing = {"now": True}
 
@@ -694,7 +647,13 @@ def test_failures_are_tried_again_only_when_asked(path, tmp_path):
 
 def test_a_failure_costs_its_element(path):
     scheme = anygrad.Central(order=4)
-    x, f = X.copy(), fails_at(2.0)
+
+    def failing(x):
+        if x[1] > 2.0:
+            raise ZeroDivisionError("the mesh is degenerate")
+        return squares(x)
+
+    x, f = X.copy(), counted(failing)
     journal = unverified(path, on_error="nan")
     result = anygrad.numerical_gradient(f, x, scheme=scheme, evaluator=journal, full_output=True)
     assert np.array_equal(result.flags["failed"], [False, True, False])

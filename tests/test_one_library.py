@@ -211,17 +211,6 @@ def test_a_library_that_is_there_is_described(lib):
     assert all(isinstance(device, str) for device in found.devices)
 
 
-def test_a_library_that_is_not_installed_or_unknown(monkeypatch):
-    monkeypatch.setattr(libraries, "find_spec", lambda name: name != "cupy" or None)
-    found = libraries.describe("cupy")
-    assert (found.version, found.array_api, found.devices) == (None, None, ())
-    assert found.obstacle.startswith("not installed: pip install cupy")
-    with pytest.raises(ImportError, match=r"^cupy cannot be used here \(not installed: pip install cupy"):
-        libraries.load("cupy")
-    with pytest.raises(ValueError, match="no array library is called 'cubist' here, but one of numpy, cupy, torch"):
-        libraries.load("cubist")
-
-
 def described_in_another_process(tmp_path, name, package):
     """Return what is said of a library in whose place a package stands."""
     (tmp_path / f"{name}.py").write_text(package)

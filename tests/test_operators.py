@@ -30,31 +30,15 @@ WRITABLE = pytest.mark.libraries(lambda lib: lib.writable)
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator, with what it is to give.
-
-    Attributes
-    ----------
-    expected
-        ``expected(problem, x, v)``, in NumPy.
-    lines
-        Along how many lines it differentiates, for x of n elements: which tells the number of calls.
-    n
-        Which derivatives it takes along these.
-    spread
-        How much further than a step it goes from x.
-    factor
-        How many errors of a line there may be in one of its results, for a direction of length ``length``.
-    along
-        Whether it takes a direction.
-    """
+    """An operator, with what it is to give: ``expected(problem, x, v)``, in NumPy."""
 
     name: str
     expected: Callable[[Problem, np.ndarray, np.ndarray], np.ndarray]
-    lines: Callable[[int], int]
-    n: int = 1
-    spread: float = 1.0
-    factor: Callable[[int, float], float] = lambda n, length: 1.0
-    along: bool = False
+    lines: Callable[[int], int]  # along which it differentiates, for x of n elements
+    n: int = 1  # which derivatives it takes along these
+    spread: float = 1.0  # how much further than a step it goes from x
+    factor: Callable[[int, float], float] = lambda n, length: 1.0  # errors of a line in one of its results
+    along: bool = False  # a direction
 
     def __repr__(self) -> str:
         return self.name

@@ -156,13 +156,3 @@ def test_a_compiled_method_of_what_changes(lib):
                 x = jax.numpy.asarray([1.0, 2.0], dtype="float64" if wide else "float32")
                 value = anygrad.numerical_gradient(model.loss, x, evaluator=Vmap())
                 assert np.allclose(value, model.factor * np.array([2, 4]), rtol=1e-2)
-
-
-@jax_alone
-def test_inside_a_compiled_function(lib):
-    import jax
-
-    def gradient(x):
-        return anygrad.numerical_gradient(lambda x: lib.xp.sum(x**2), x, evaluator=Vmap())
-
-    assert np.allclose(jax.jit(gradient)(array(lib, 1.0, 2.0)), [2, 4], rtol=1e-2)
