@@ -33,16 +33,13 @@ _RESOLVED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape.
+    """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape."""
 
-    ``tolerance`` is how far apart the two may be, given all that is known of the errors of both; ``name`` is the array
-    in the user's words, ``x`` or ``x['W1']``.
-    """
-
-    name: str
+    name: str  # in the user's words: x, or x['W1']
     claimed: HostArray
     numerical: HostArray
-    tolerance: HostArray
+    tolerance: HostArray  # how far apart the two may be, given all that is known of the errors of both
+    point: HostArray | None = None  # the elements of x, where hints need them
 
     @property
     def difference(self) -> HostArray:
