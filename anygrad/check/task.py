@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -12,11 +12,10 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from anygrad._typing import PyTree
-from anygrad.backends.arrays import Elements
-from anygrad.backends.base import resolve
-from anygrad.operators.partials import completed
+from anygrad.backends.base import Memory, resolve
+from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
-from anygrad.problem.lines import direction_lines, element_lines
+from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
@@ -322,30 +321,22 @@ class Task:
     def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
         """Differentiate f, or, of a gradient or a Jacobian, with respect to some elements alone."""
         options = replace(self.options, scheme=scheme, full_output=True, progress=progress)
-        function = self._function()
-        columns: list[HostArray] = []
-        steps: list[HostArray] = []
-        names: list[str] = []
-        failures: dict[str, Exception] = {}
-        ncalls, start = 0, 0
-        count = self.parameters.size if elements is None else elements.size
-        with options.meter(scheme.calls(count)) as meter:
-            for run in self.parameters.runs() if not self.parameters.alone else [self.parameters]:
-                own = np.arange(run.size) if elements is None else elements - start
-                own = own[(own >= 0) & (own < run.size)]
-                start += run.size
-                if not own.size:
-                    continue
-                with self.problem(function, run, options, meter) as problem:
-                    for block in _blocks(problem, range(run.size) if elements is None else own):
-                        table, step, names = _to_host(problem, _along_elements(problem, block))
-                        columns.append(table)
-                        steps.append(step)
-                    ncalls += problem.ncalls
-                    failures |= {run.element_name(i): error for i, error in _failures(problem).items()}
-        tables = np.concatenate(columns, axis=2) if columns else np.zeros((2, 1, 0))
-        step = np.concatenate([np.zeros(0), *steps])
-        return Estimate.of(tables, step, names or ["error"], ncalls, failures)
+        parameters, chosen = self.parameters, slice(None) if elements is None else elements
+        if elements is not None:
+            others = np.ones(parameters.size, dtype=bool)
+            others[elements] = False
+            parameters = Parameters.of(self.x, self.like_x(others))
+        with np.errstate(**self.settings):
+            found = partials(self._function(), parameters, options)
+        arrays = [_to_host(memory, slopes) for memory, slopes, _ in found.parts]
+        names = max((names for _, _, names in arrays), key=len) or ["error"]
+        # An array of which no element was differentiated has neither errors nor flags.
+        rows = [((0, 1 + len(names) - len(table)), (0, 0), (0, 0)) for table, _, _ in arrays]
+        table = np.concatenate([np.pad(one, more) for (one, _, _), more in zip(arrays, rows, strict=True)], axis=2)
+        step = np.concatenate([step for _, step, _ in arrays])
+        failures = found.counts.failures
+        _raise_stop(failures)
+        return Estimate.of(table[:, :, chosen], step[chosen], names, found.counts.ncalls, failures)
 
     def along(self, v: HostArray, scheme: Scheme) -> Estimate:
         """Differentiate f along a direction, (n,), whose largest element is 1."""
@@ -354,51 +345,30 @@ class Task:
         with self.problem(function, self.parameters, options) as problem:
             memory = problem.memory
             lines = direction_lines(problem, range(memory.size), memory.from_host(v[None, :]))
-            tables, step, names = _to_host(problem, scheme.differentiate(lines, scheme.steps(lines)))
+            tables, step, names = _to_host(memory, scheme.differentiate(lines, scheme.steps(lines)))
             failures = _together(problem)
             ncalls = problem.ncalls
         return Estimate.of(tables, step, names, ncalls, failures)
 
 
-def _failures(problem: Problem) -> Mapping[int, Exception]:
-    for error in problem.failures.values():
+def _together(problem: Problem) -> dict[str, Exception]:
+    _raise_stop(problem.failures)
+    return {"several elements at a time": error for error in list(problem.failures.values())[:1]}  # noqa: B035
+
+
+def _raise_stop(failures: Mapping[Any, Exception]) -> None:
+    for error in failures.values():
         if isinstance(error, StopIteration):
             raise error
-    return problem.failures
 
 
-def _together(problem: Problem) -> dict[str, Exception]:
-    return {"several elements at a time": error for error in list(_failures(problem).values())[:1]}  # noqa: B035
-
-
-def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
-    memory, least = problem.memory, problem.calls.together
-    length = least if problem.vector and not memory.lazy else memory.block
-    start = 0
-    while start < len(elements):
-        yield elements[start : start + length]
-        start += length
-        if problem.vector:
-            length = max(least, memory.block // max(1, problem.function.size))
-
-
-def _along_elements(problem: Problem, elements: Elements) -> Slopes:
-    scheme = problem.scheme
-
-    def along(part: int) -> Slopes:
-        lines = element_lines(problem, elements, part)
-        return scheme.differentiate(lines, scheme.steps(lines))
-
-    return completed(problem, along)
-
-
-def _to_host(problem: Problem, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
-    memory, xp = problem.memory, problem.memory.xp
+def _to_host(memory: Memory, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
+    xp = memory.xp
     known = {} if slopes.error is None else {"error": slopes.error}
     known |= slopes.flags
     parts = [slopes.value, *(xp.astype(part, slopes.value.dtype) for part in known.values())]
     numbers = memory.to_host(xp.concat(parts))  # in one transfer: a lazy array is computed only once
-    table = np.moveaxis(numbers.reshape(len(parts), slopes.step.shape[0], -1), 2, 1)
+    table = np.moveaxis(numbers.reshape(len(parts), *slopes.value.shape), 2, 1)
     return on_host(table, "the derivative"), np.abs(memory.to_host(slopes.step)[:, 0]), list(known)
 
 
