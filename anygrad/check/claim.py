@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 from anygrad._typing import PyTree
 from anygrad.check.task import HostArray, Layout, Probe, Task, flat, on_host, spacing
 from anygrad.evaluators import Loop
+from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
@@ -75,8 +76,8 @@ def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]
     task.parameters.require_real("a vector-Jacobian product")
     if not callable(vjp):
         raise TypeError(f"vjp is {vjp!r:.60}, but a function was expected: vjp(x, g), with g like what f returns")
-    probe = replace(task, kind="jac").probe(np.zeros(task.parameters.size), (), repeats=1, cotangent=rng)
-    weights = probe.cotangent
+    probe = replace(task, kind="jac").probe(np.zeros(task.parameters.size), (), repeats=1)
+    weights = _random_weights(probe.function, rng)
     leaves = flatten(weights, "f(x)")
 
     def gradient(x: Any) -> PyTree:
@@ -85,6 +86,15 @@ def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]
 
     weighted = WeightedSum(task.f, weights, task.options.evaluator.leading)
     return replace(task, kind="grad", name="vjp", f=weighted, claim=gradient), probe.ncalls
+
+
+def _random_weights(function: Function, rng: np.random.Generator) -> PyTree:
+    """Return random numbers of the structure that a function returns, which has been called."""
+    assert function.base is not None
+    memory, values = function.base
+    size = values.shape[1]
+    numbers = memory.from_host(rng.choice([-1.0, 1.0], size) * rng.uniform(0.5, 1.5, size))
+    return function.rebuilt([memory.assemble([numbers[own]], shape) for own, shape in function.outputs])
 
 
 def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:

@@ -167,19 +167,14 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """The values of f at x, evaluated several times, (k, p), and at places t on a line, (m,) and (m, p).
+    """The values of f at x, evaluated several times, and at places on a line through x."""
 
-    ``cotangent`` are random numbers of the structure that f returns, if they were asked for. ``is_constant`` says
-    whether f was given copies of x, and returned the same value for all of them.
-    """
-
-    repeated: HostArray
-    t: HostArray
-    values: HostArray
+    repeated: HostArray  # at x, (k, p)
+    t: HostArray  # the places, (m,)
+    values: HostArray  # there, (m, p)
     function: Function
     ncalls: int
-    is_constant: bool = False
-    cotangent: PyTree = None
+    is_constant: bool = False  # whether f was given copies of x, and returned the same value for all of them
     failures: Mapping[str, Exception] = field(default_factory=dict)
 
     @property
@@ -283,15 +278,13 @@ class Task:
         *,
         repeats: int = 2,
         last: bool = True,
-        cotangent: np.random.Generator | None = None,
         f: Callable[[Any], Any] | None = None,
-        parameters: Parameters | None = None,
     ) -> Probe:
         """Evaluate f at x, and at x + t d; on the other side of x where bounds leave no room for t.
 
         With ``last``, the repetitions at x come after all else, as slow drift shows more then.
         """
-        parameters = self.parameters if parameters is None else parameters
+        parameters = self.parameters
         function = Function(self.f if f is None else f, vector=self.kind == "jac")
         if any(backend is not parameters.backends[0] for backend in parameters.backends):
             parameters = parameters.runs()[0]
@@ -301,22 +294,15 @@ class Task:
             base = problem.base()
             lines = direction_lines(problem, range(memory.size), memory.from_host(direction[None, : memory.size]))
             lengths = _within_bounds(np.asarray(t, dtype=float), lines.lower, lines.upper)
-            again = [0.0] * (repeats - 1)
-            points = [*lengths, *again] if last else [*again, *lengths]
-            samples = lines.sample([memory.xp.full_like(lines.at, float(point)) for point in points]) if points else []
+            again, away = [(0.0, False)] * (repeats - 1), [(float(length), True) for length in lengths]
+            points = [*away, *again] if last else [*again, *away]
+            samples = lines.sample([memory.xp.full_like(lines.at, t) for t, _ in points]) if points else []
             first = base if base.ndim == 2 else base[:, None]
             values = on_host(memory.to_host(memory.xp.concat([first, *samples])), "f(x)")
-            made = None
-            if cotangent is not None:
-                numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])
-                working = memory.from_host(numbers)
-                made = function.rebuilt([memory.assemble([working[own]], shape) for own, shape in function.outputs])
             constant = problem.saw_copies and problem.is_constant()
-        moved = np.zeros(len(values), dtype=bool)
-        moved[1 : 1 + len(lengths) if last else 0] = True
-        moved[len(values) if last else repeats :] = True
+        moved = np.array([False, *(moves for _, moves in points)])
         failures = _together(problem)
-        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, constant, made, failures)
+        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, constant, failures)
 
     def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
         """Differentiate f, or, of a gradient or a Jacobian, with respect to some elements alone."""
