@@ -162,8 +162,9 @@ _SAYS = {
     "wider": "f was differentiated in {dtypes}, where it is the same function with more digits.",
     "raises": "f raised {error} at some points near x, and counts as NaN there. These points differ from x in {where}.",
     "noise": "The values of f have noise of about {noise:.0e}, which the tolerance allows for.",
-    "constant": "Every value of f is the same, and f was given copies of x. It may read x through a closure instead of"
-    " its argument: then there is nothing to compare. Write it as a function of its argument, or pass a writable array.",
+    "constant": "Every value of f is the same, and f was given copies of x. It may read x through a closure instead"
+    " of its argument: then there is nothing to compare. Write it as a function of its argument, or pass a writable"
+    " array.",
     "located": "The wrong elements were found by halving a direction: others may be wrong as well. Without directions=,"
     " every element is checked.",
     "not located": "The wrong elements were not found by halving a direction: each is off by less than the error along"

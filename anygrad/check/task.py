@@ -77,14 +77,11 @@ def flat(arrays: Sequence[HostArray]) -> HostArray:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays.
-
-    ``blocks`` are the rows and columns of each array of the user's tree.
-    """
+    """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays."""
 
     names: list[str]
     shapes: list[tuple[int, ...]]
-    blocks: list[tuple[slice, slice]]
+    blocks: list[tuple[slice, slice]]  # the rows and columns of each array of the user's tree
 
     @classmethod
     def of(cls, task: Task, function: Function) -> Layout:
@@ -122,18 +119,14 @@ def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ..
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Derivatives found numerically, with a row for each value of f and a column for each element of x.
-
-    ``error`` is None if the scheme makes no estimate. There is one step for each column; ``failures`` are what f has
-    raised, by the name of the element.
-    """
+    """Derivatives found numerically, with a row for each value of f and a column for each element of x."""
 
     value: HostArray
-    error: HostArray | None
-    step: HostArray
+    error: HostArray | None  # None if the scheme makes no estimate
+    step: HostArray  # one for each column
     flags: Mapping[str, HostArray]
     ncalls: int
-    failures: Mapping[str, Exception]
+    failures: Mapping[str, Exception]  # what f has raised, by the name of the element
 
     @classmethod
     def of(
@@ -213,21 +206,17 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The question of a check: whether the claim is a derivative of f at x.
+    """The question of a check: whether the claim is a derivative of f at x."""
 
-    ``kind`` is the derivative, ``grad``, ``jac`` or ``hess``; ``name`` the user's name for it. ``settings`` are NumPy's
-    for floating-point errors, under which f and the claim are called; ``f0`` is f(x), if it is one number and known.
-    """
-
-    kind: str
-    name: str
+    kind: str  # of derivative: grad, jac or hess
+    name: str  # the user's name for it
     f: Callable[[Any], Any]
     x: PyTree
     claim: Any
     options: Options
     scheme_given: bool
-    settings: Mapping[str, Any]
-    f0: Any = None
+    settings: Mapping[str, Any]  # NumPy's for floating-point errors, under which f and the claim are called
+    f0: Any = None  # f(x), if it is one number and known
 
     @cached_property
     def parameters(self) -> Parameters:
