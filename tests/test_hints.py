@@ -123,11 +123,11 @@ def test_a_block_of_a_large_array():
     assert one(wrong, right) == ("x[2:5, :]: all elements of this block are wrong, and no others",)
 
 
-def test_inside_a_block():
+def test_a_constant_in_a_block():
     right = np.random.default_rng(0).standard_normal((8, 8))
     wrong = right.copy()
-    wrong[1:5, 3:7] = right[1:5, 3:7].T
-    sentence = "x[1:5, 3:7]: the claimed gradient is the numerical one transposed; the rest agrees"
+    wrong[1:5, 3:7] += 0.5
+    sentence = "x[1:5, 3:7]: the claimed gradient is off by one constant, 0.5: a constant term is missing or extra"
     assert one(wrong, right) == (sentence,)
 
 

@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 from anygrad._typing import PyTree
 from anygrad.check.task import HostArray, Layout, Probe, Task, flat, on_host, spacing
 from anygrad.evaluators import Loop
+from anygrad.problem.function import Function
 from anygrad.problem.options import Options
 from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
@@ -75,8 +76,8 @@ def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]
     task.parameters.require_real("a vector-Jacobian product")
     if not callable(vjp):
         raise TypeError(f"vjp is {vjp!r:.60}, but a function was expected: vjp(x, g), with g like what f returns")
-    probe = replace(task, kind="jac").probe(np.zeros(task.parameters.size), (), repeats=1, cotangent=rng)
-    weights = probe.cotangent
+    probe = replace(task, kind="jac").probe(np.zeros(task.parameters.size), (), repeats=1)
+    weights = _random_weights(probe.function, rng)
     leaves = flatten(weights, "f(x)")
 
     def gradient(x: Any) -> PyTree:
@@ -85,6 +86,15 @@ def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]
 
     weighted = WeightedSum(task.f, weights, task.options.evaluator.leading)
     return replace(task, kind="grad", name="vjp", f=weighted, claim=gradient), probe.ncalls
+
+
+def _random_weights(function: Function, rng: np.random.Generator) -> PyTree:
+    """Return random numbers of the structure that a function returns, which has been called."""
+    assert function.base is not None
+    memory, values = function.base
+    size = values.shape[1]
+    numbers = memory.from_host(rng.choice([-1.0, 1.0], size) * rng.uniform(0.5, 1.5, size))
+    return function.rebuilt([memory.assemble([numbers[own]], shape) for own, shape in function.outputs])
 
 
 def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
@@ -143,18 +153,15 @@ def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, Hos
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """What the claim returned at x, how far other calls at x and beside it were from that, and how often it was called.
-
-    ``eps`` are the spacings at 1 of its dtypes, or of x's where these are coarser: it may have been computed in those.
-    ``accumulates`` says whether each call at x added the same to the result of the one before.
-    """
+    """What the claim returned at x, and how far other calls were from that."""
 
     table: HostArray
+    # The spacings at 1 of its dtypes, or of x's where these are coarser: it may have been computed in those.
     eps: HostArray
-    spread: HostArray
-    rounding: HostArray
+    spread: HostArray  # how far other calls at x were
+    rounding: HostArray  # how far calls beside x were
     ncalls: int
-    accumulates: bool = False
+    accumulates: bool = False  # whether each call at x added the same to the result of the one before
 
     @property
     def coarsest(self) -> float:
@@ -211,23 +218,16 @@ def _accumulates(first: HostArray, second: HostArray, third: HostArray, eps: flo
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """The claim, for the dtype in which f is differentiated.
-
-    ``error`` is how far off it may be for what rounding and variation have shown, ``hidden`` how large rounding errors
-    of its intermediate results may be, ``lost`` what rounding explains where a wider claim is right, and ``eps`` the
-    largest spacing at 1 of its dtypes. ``wide`` is the claim computed in the dtype of f, where that is wider, and
-    ``typical`` how large it would be if its terms did not cancel;
-    None and 0 where that is not known.
-    """
+    """The claim, for the dtype in which f is differentiated."""
 
     table: HostArray
-    error: HostArray
-    eps: float
+    error: HostArray  # how far off it may be, as rounding and variation have shown
+    eps: float  # the largest spacing at 1 of its dtypes
     deterministic: bool
-    hidden: HostArray
-    lost: HostArray
-    wide: HostArray | None = None
-    typical: HostArray | float = 0.0
+    hidden: HostArray  # how large rounding errors of its intermediate results may be
+    lost: HostArray  # what rounding explains where a wider claim is right
+    wide: HostArray | None = None  # the claim computed in the dtype of f, where that is wider
+    typical: HostArray | float = 0.0  # how large it would be if its terms did not cancel, if that is known
 
     @classmethod
     def of(cls, calls: Calls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:

@@ -33,16 +33,13 @@ _RESOLVED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape.
+    """Derivatives as claimed and as found numerically, on the host; all arrays are of one shape."""
 
-    ``tolerance`` is how far apart the two may be, given all that is known of the errors of both; ``name`` is the array
-    in the user's words, ``x`` or ``x['W1']``.
-    """
-
-    name: str
+    name: str  # in the user's words: x, or x['W1']
     claimed: HostArray
     numerical: HostArray
-    tolerance: HostArray
+    tolerance: HostArray  # how far apart the two may be, given all that is known of the errors of both
+    point: HostArray | None = None  # the elements of x, where hints need them
 
     @property
     def difference(self) -> HostArray:
@@ -72,20 +69,15 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The comparisons, and the verdict on each of their elements, as an index into `VERDICTS`.
-
-    There is one for each array, or for each direction. ``noise`` is what the scheme has found in f; ``is_rounding``
-    says whether f changes by no more than its rounding. ``located`` are the wrong elements along a direction, None
-    where they were not looked for.
-    """
+    """The comparisons, one for each array or for each direction, and the verdict on each of their elements."""
 
     comparisons: Sequence[Comparison]
-    states: Sequence[HostArray]
+    states: Sequence[HostArray]  # indices into `VERDICTS`
     ncalls: int = 0
     failures: Mapping[str, Exception] = field(default_factory=dict)
-    noise: float = 0.0
-    is_rounding: bool = False
-    located: Sequence[Comparison] | None = None
+    noise: float = 0.0  # of f, as the scheme has found it
+    is_rounding: bool = False  # whether f changes by no more than its rounding
+    located: Sequence[Comparison] | None = None  # wrong elements along a direction, if they were looked for
     directional: bool = False
 
     @property
@@ -160,20 +152,15 @@ _LONG = 2.0  # the step, in units of eps**(1/5): the remainder is as large as ro
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """How f is differentiated, and what it is compared with.
-
-    f and x may be in a wider dtype than the user's; ``probe`` has f along a line there. The claim is with respect to
-    all elements, or along ``direction``, of which the largest element is 1. ``few_digits`` says whether the dtype has
-    too few digits for extrapolation.
-    """
+    """How f is differentiated, and what it is compared with; f and x may be in a wider dtype than the user's."""
 
     task: Task
     probe: Probe
     layout: Layout
-    claim: Claim
+    claim: Claim  # with respect to all elements, or along the direction
     rtol: float
-    few_digits: bool = False
-    direction: HostArray | None = None
+    few_digits: bool = False  # whether the dtype has too few digits for extrapolation
+    direction: HostArray | None = None  # its largest element is 1
 
     @property
     def deterministic(self) -> bool:
@@ -276,11 +263,9 @@ def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Out
         doubtful = np.flatnonzero(~np.all(_is_settled(setting, found, comparison), axis=0))
         if doubtful.size:
             again = setting.differentiate(setting.scheme, doubtful, progress)
-            found, ncalls, failures = (
-                _merged(found, again, doubtful),
-                ncalls + again.ncalls,
-                {**failures, **again.failures},
-            )
+            found = _merged(found, again, doubtful)
+            ncalls += again.ncalls
+            failures |= again.failures
             comparison = setting.compared(found)
     if "kink" in found.flags and found.error is not None:  # one that rounding makes is none
         kink = found.flag("kink") & (found.error * found.step**task.n > _EVEN * setting.rounding)
@@ -322,7 +307,6 @@ def _hessian(setting: Setting, scheme: Scheme, progress: Any) -> Estimate:
 
 
 def _merged(first: Estimate, second: Estimate, elements: HostArray) -> Estimate:
-
     def put(of_all: HostArray, some: HostArray) -> HostArray:
         table = of_all.astype(np.result_type(of_all, some))
         table[..., elements] = some

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import combinations, zip_longest
-from typing import Any
 
 import numpy as np
 
@@ -28,101 +27,37 @@ _ROUNDING = 8 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayComparison:
-    """The comparison of one array, of one dimension or more; ``point`` has the elements of x, if known and real.
-
-    Elements that are not finite on both sides are 0 here, with an infinite tolerance: they fit every pattern.
-    """
-
-    name: str
-    claimed: HostArray
-    numerical: HostArray
-    tolerance: HostArray
-    point: HostArray | None = None
-
-    @classmethod
-    def of(cls, one: Comparison, point: HostArray | None = None) -> ArrayComparison:
-        claimed, numerical, tolerance = map(np.atleast_1d, (one.claimed, one.numerical, one.tolerance))
-        finite = np.isfinite(claimed) & np.isfinite(numerical) & np.isfinite(tolerance)
-        zeros = np.where(finite, claimed, 0.0), np.where(finite, numerical, 0.0), np.where(finite, tolerance, np.inf)
-        real = None if point is None or np.iscomplexobj(point) else np.atleast_1d(np.asarray(point, float))
-        return cls(one.name, *zeros, real)
-
-    @classmethod
-    def joined(cls, arrays: Sequence[ArrayComparison]) -> ArrayComparison:
-        claimed, numerical, tolerance = (
-            np.concatenate([getattr(array, name).ravel() for array in arrays])
-            for name in ("claimed", "numerical", "tolerance")
-        )
-        points = [a.point.ravel() for a in arrays if a.point is not None]
-        point = np.concatenate(points) if len(points) == len(arrays) else None
-        return cls("", claimed, numerical, tolerance, point)
-
-    def part(self, name: str, index: tuple[Any, ...]) -> ArrayComparison:
-        point = None if self.point is None else self.point[index]
-        return ArrayComparison(name, self.claimed[index], self.numerical[index], self.tolerance[index], point)
-
-    @cached_property
-    def difference(self) -> HostArray:
-        difference: HostArray = self.claimed - self.numerical
-        return difference
-
-    @cached_property
-    def wrong(self) -> HostArray:
-        wrong: HostArray = ~(np.abs(self.difference) <= self.tolerance)
-        return wrong
-
-    @cached_property
-    def unit(self) -> float:
-        """A number of which all wrong derivatives and the numerical ones there are multiples, or 0."""
-        values = np.concatenate([self.claimed[self.wrong], self.numerical[self.wrong]])
-        values = np.concatenate([values.real, values.imag])
-        tolerance = np.tile(self.tolerance[self.wrong], 4)
-        for unit in _UNITS:
-            remainder = np.abs(values - unit * np.round(values / unit))
-            if np.all(tolerance < unit / _CLEAR) and np.all(remainder <= tolerance):
-                return unit
-        return 0.0
-
-
-@dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a mistake would have made of the numerical derivatives, and the sentence that names it.
+    """What a mistake would have made of the numerical derivatives."""
 
-    ``predict`` returns the claim that the mistake would give, and how far off that may be. ``spare`` elements have been
-    used to find an unknown number, and are no evidence; the prediction is one of ``tries``. With ``anywhere``, the
-    mistake may have been made in some elements only. ``chance`` is how often it may fit by chance if it explains a
-    whole array. With ``any_number``, whole numbers are as good evidence as others; with ``distinct``, elements that are
-    alike on both sides are evidence only once.
-    """
+    says: str  # names the mistake
+    # Returns the claim that the mistake would give, and how far off that may be.
+    predict: Callable[[Comparison], tuple[HostArray, HostArray]]
+    spare: int = 0  # elements that an unknown number was found from: they are no evidence
+    tries: int = 1  # predictions that were tried beside this one
+    anywhere: bool = False  # whether the mistake may have been made in some elements only
+    chance: float = _CHANCE  # how often it may fit by chance if it explains a whole array
+    any_number: bool = False  # whether whole numbers are as good evidence as others
+    distinct: bool = True  # whether elements that are alike on both sides are evidence only once
 
-    says: str
-    predict: Callable[[ArrayComparison], tuple[HostArray, HostArray]]
-    spare: int = 0
-    tries: int = 1
-    anywhere: bool = False
-    chance: float = _CHANCE
-    any_number: bool = False
-    distinct: bool = True
-
-    def explains(self, array: ArrayComparison) -> bool:
+    def explains(self, array: Comparison) -> bool:
         """Return whether the prediction fits, and would hardly do so by chance."""
         predicted, allowed = self.predict(array)
         fits, wrong = np.abs(array.claimed - predicted) <= allowed, array.wrong
         if not np.all(fits[wrong] if self.anywhere else fits):
             return False
-        unit = 0.0 if self.any_number else array.unit
+        unit = 0.0 if self.any_number else _unit(array)
         chosen = np.arange(np.count_nonzero(wrong))
         if self.distinct:
-            apart = 4 * float(np.max(allowed[wrong])) or _SHARPEST * float(np.max(np.abs(array.difference[wrong])))
+            apart = 4 * float(np.max(allowed[wrong])) or _SHARPEST * float(np.max(array.difference[wrong]))
             pairs = np.stack([array.numerical[wrong], array.claimed[wrong]]) / apart
             _, chosen = np.unique(np.round(pairs), axis=1, return_index=True)
-        distance = np.abs(array.difference[wrong])[chosen]
+        distance = array.difference[wrong][chosen]
         odds = np.clip((allowed[wrong][chosen] + unit) / (distance + unit), _SHARPEST, 1.0)
         information = np.sort(-np.log(odds))[: max(0, odds.size - self.spare)]
         return float(np.sum(information)) > math.log(self.tries / (self.chance if np.all(fits) else _CHANCE))
 
-    def place(self, array: ArrayComparison) -> str:
+    def place(self, array: Comparison) -> str:
         """Return where in an array the mistake was made, in words; elements that it leaves as they are do not count."""
         predicted, allowed = self.predict(array)
         fits = np.abs(array.claimed - predicted) <= allowed
@@ -130,16 +65,9 @@ class Prediction:
 
 
 # A mistake yields its predictions for one array, which may have to do with the other arrays.
-Mistake = Callable[[ArrayComparison, Sequence[ArrayComparison]], Iterator[Prediction]]
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """What is wrong with one array: where in it, and what, in words."""
-
-    array: ArrayComparison
-    place: str
-    says: str
+Mistake = Callable[[Comparison, Sequence[Comparison]], Iterator[Prediction]]
+# Where in the arrays a mistake was made, and what it is, in words.
+Explanation = tuple[str, str]
 
 
 def hints(
@@ -160,45 +88,81 @@ def hints(
     """
     with np.errstate(all="ignore"):
         found: list[Explanation] = []
-        arrays: list[ArrayComparison] = []
-        unexplained: list[ArrayComparison] = []
+        arrays: list[Comparison] = []
+        unexplained: list[Comparison] = []
         for comparison, point, known in zip_longest(comparisons, points, unused):
-            array = ArrayComparison.of(comparison, point)
+            array = _comparable(comparison, point)
             arrays.append(array)
             found += _not_finite(comparison, array)
             if known and array.wrong.any() and array.claimed.any():
-                found.append(Explanation(array, array.name, _NOT_READ))
+                found.append((array.name, _NOT_READ))
             elif array.wrong.any():
                 unexplained.append(array)
         found += _explanations(arrays, unexplained)
-    places: dict[str, list[Explanation]] = {}
-    for finding in found:
-        places.setdefault(finding.says, []).append(finding)
-    return tuple(_sentence(says, findings, len(arrays)) for says, findings in places.items())[:_MOST]
+    places: dict[str, list[str]] = {}
+    for place, says in found:
+        places.setdefault(says, []).append(place)
+    every = [array.name for array in arrays]
+    return tuple(f"{_listed(where, every)}: {says}" for says, where in places.items())[:_MOST]
 
 
-def _sentence(says: str, findings: Sequence[Explanation], total: int) -> str:
-    names = [finding.place for finding in findings]
-    if 1 < total == len(names) and all(one.place == one.array.name for one in findings):
-        return f"all arrays: {says}"
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}: {says}"
+def _listed(places: list[str], every: list[str]) -> str:
+    if places == every and len(every) > 1:
+        return "all arrays"
+    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    return ", ".join(places[:_NAMED]) + more
 
 
-def _explanations(arrays: Sequence[ArrayComparison], unexplained: list[ArrayComparison]) -> Iterator[Explanation]:
+def _comparable(one: Comparison, point: HostArray | None) -> Comparison:
+    """Return a comparison of one dimension or more, in which what is not finite fits every pattern."""
+    claimed, numerical, tolerance = map(np.atleast_1d, (one.claimed, one.numerical, one.tolerance))
+    finite = np.isfinite(claimed) & np.isfinite(numerical) & np.isfinite(tolerance)
+    return Comparison(
+        one.name,
+        np.where(finite, claimed, 0.0),
+        np.where(finite, numerical, 0.0),
+        np.where(finite, tolerance, np.inf),
+        None if point is None or np.iscomplexobj(point) else np.atleast_1d(np.asarray(point, float)),
+    )
+
+
+def _joined(arrays: Sequence[Comparison]) -> Comparison:
+    points = [array.point.ravel() for array in arrays if array.point is not None]
+    return Comparison(
+        "",
+        np.concatenate([array.claimed.ravel() for array in arrays]),
+        np.concatenate([array.numerical.ravel() for array in arrays]),
+        np.concatenate([array.tolerance.ravel() for array in arrays]),
+        np.concatenate(points) if len(points) == len(arrays) else None,
+    )
+
+
+def _unit(array: Comparison) -> float:
+    """Return a number of which all wrong derivatives and the numerical ones there are multiples, or 0."""
+    values = np.concatenate([array.claimed[array.wrong], array.numerical[array.wrong]])
+    values = np.concatenate([values.real, values.imag])
+    tolerance = np.tile(array.tolerance[array.wrong], 4)
+    for unit in _UNITS:
+        remainder = np.abs(values - unit * np.round(values / unit))
+        if np.all(tolerance < unit / _CLEAR) and np.all(remainder <= tolerance):
+            return unit
+    return 0.0
+
+
+def _explanations(arrays: Sequence[Comparison], unexplained: list[Comparison]) -> Iterator[Explanation]:
     for mistake in _MISTAKES:
         together = None
         if mistake in _OF_ALL and len(unexplained) > 1:  # small arrays are evidence only together
-            together = _recognised(mistake, ArrayComparison.joined(unexplained), arrays)
+            together = _recognised(mistake, _joined(unexplained), arrays)
         for array in list(unexplained):
             if prediction := together or _recognised(mistake, array, arrays):
                 unexplained.remove(array)
-                yield Explanation(array, prediction.place(array), f"the claimed gradient is {prediction.says}")
+                yield prediction.place(array), f"the claimed gradient is {prediction.says}"
     for array in unexplained:
-        yield from _in_block(array, arrays)
+        yield from _wrong_block(array, arrays)
 
 
-def _recognised(mistake: Mistake, array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Prediction | None:
+def _recognised(mistake: Mistake, array: Comparison, arrays: Sequence[Comparison]) -> Prediction | None:
     return next((prediction for prediction in mistake(array, arrays) if prediction.explains(array)), None)
 
 
@@ -214,19 +178,19 @@ _NEVER_COMPUTED = (
 _LEFT_OUT = "0 where f is not flat: elements were left out"
 
 
-def _not_finite(comparison: Comparison, array: ArrayComparison) -> Iterator[Explanation]:
+def _not_finite(comparison: Comparison, array: Comparison) -> Iterator[Explanation]:
     claimed, numerical = np.atleast_1d(comparison.claimed), np.atleast_1d(comparison.numerical)
     affected = ~np.isfinite(claimed) & np.isfinite(numerical)
     if affected.any():
         what = "NaN" if np.isnan(claimed[affected]).any() else "infinite"
         says = f"the claimed gradient is {what} where the numerical one is finite"
-        yield Explanation(array, _describe(array, affected, ~affected & ~np.isfinite(numerical)), says)
+        yield _describe(array, affected, ~affected & ~np.isfinite(numerical)), says
 
 
-def zeros(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Prediction]:
+def zeros(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
     """Predict zeros in the claim where f is not flat."""
 
-    def predict(array: ArrayComparison) -> tuple[HostArray, HostArray]:
+    def predict(array: Comparison) -> tuple[HostArray, HostArray]:
         nothing = np.zeros(array.claimed.shape)
         return nothing, nothing
 
@@ -250,7 +214,7 @@ _COMMON = (  # the first ones are the most common
 )
 
 
-def factor(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Prediction]:
+def factor(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
     """Predict one factor for all wrong elements: common ones, those of means and sums, and any other."""
     value, error = _quotient(array.claimed, array.numerical, array)
     error = error * max(1.0, abs(value)) + _ROUNDING * abs(value)
@@ -258,18 +222,18 @@ def factor(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterato
     near = [(tries, known, says) for tries, (known, says) in common if abs(known - value) <= error]
     if len(near) == 1:
         tries, known, says = near[0]
-        chance = _LIKELY if array.unit else _CHANCE
+        chance = _LIKELY if _unit(array) else _CHANCE
         yield Prediction(says, partial(_times, known), tries=tries, anywhere=True, chance=chance)
     if value and abs(value) > _KNOWN * error:  # one element has told the factor, and one is too little to confirm it
         yield Prediction(_say_factor(value, error), partial(_times, value), spare=2, anywhere=True, any_number=True)
 
 
-def _times(value: complex, array: ArrayComparison) -> tuple[HostArray, HostArray]:
+def _times(value: complex, array: Comparison) -> tuple[HostArray, HostArray]:
     predicted = value * array.numerical
     return predicted, array.tolerance * max(1.0, abs(value)) + _ROUNDING * np.abs(predicted)
 
 
-def _quotient(of: HostArray, by: HostArray, array: ArrayComparison) -> tuple[complex, float]:
+def _quotient(of: HostArray, by: HostArray, array: Comparison) -> tuple[complex, float]:
     """Return the quotient of two arrays at the wrong element where it is known best, and its error."""
     divisor = by[array.wrong]
     errors = np.where(divisor != 0, array.tolerance[array.wrong] / np.abs(divisor), np.inf)
@@ -277,7 +241,7 @@ def _quotient(of: HostArray, by: HostArray, array: ArrayComparison) -> tuple[com
     return (of[array.wrong][best] / divisor[best]).item(), float(errors[best])
 
 
-def _of_means(arrays: Sequence[ArrayComparison]) -> Iterator[tuple[float, str]]:
+def _of_means(arrays: Sequence[Comparison]) -> Iterator[tuple[float, str]]:
     words: dict[int, str] = {}
     for array in arrays:
         for axis, length in enumerate(array.claimed.shape):
@@ -319,25 +283,25 @@ _L1 = "off by {} times the sign of x: an L1 term is {}"
 def term(
     says: str,
     terms: Callable[[HostArray], HostArray],
-    array: ArrayComparison,
-    arrays: Sequence[ArrayComparison],
+    array: Comparison,
+    arrays: Sequence[Comparison],
 ) -> Iterator[Prediction]:
     """Predict a multiple of a function of x that is missing or extra."""
     constant = says is _CONSTANT
     if array.claimed.size < 2 or (array.point is None and not constant):
         return
 
-    def of(one: ArrayComparison) -> HostArray:
+    def of(one: Comparison) -> HostArray:
         return terms(one.tolerance if one.point is None else one.point)
 
-    weight, error = _quotient(array.difference, of(array), array)
+    weight, error = _quotient(array.claimed - array.numerical, of(array), array)
 
-    def predict(one: ArrayComparison) -> tuple[HostArray, HostArray]:
+    def predict(one: Comparison) -> tuple[HostArray, HostArray]:
         return one.numerical + weight * of(one), one.tolerance + error * np.abs(of(one))
 
     if math.isfinite(error):
         told = says.format(_number(weight, error), "missing" if weight.real < 0 else "extra")
-        yield Prediction(told, predict, spare=1 if constant else 2, distinct=not constant)
+        yield Prediction(told, predict, spare=1 if constant else 2, anywhere=constant, distinct=not constant)
 
 
 # The right numbers in other places
@@ -349,12 +313,12 @@ _SYMMETRISED = (
 )
 
 
-def conjugated(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Prediction]:
+def conjugated(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
     if np.iscomplexobj(array.numerical):
         yield Prediction("the complex conjugate of the numerical one", lambda a: (np.conj(a.numerical), a.tolerance))
 
 
-def copied(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Prediction]:
+def copied(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
     """Predict the gradient of another array of the same shape."""
     for other in arrays:
         if other is not array and other.claimed.shape == array.claimed.shape:
@@ -364,14 +328,14 @@ def copied(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterato
             yield _gradient_of(other, says, len(arrays))
 
 
-def _gradient_of(other: ArrayComparison, says: str, tries: int) -> Prediction:
+def _gradient_of(other: Comparison, says: str, tries: int) -> Prediction:
     return Prediction(says, lambda a: (other.numerical, np.maximum(a.tolerance, other.tolerance)), tries=tries)
 
 
-def rearranged(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Prediction]:
+def rearranged(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
     """Predict the right numbers in other places of the array, or their means with those there."""
 
-    def moved(move: Callable[[HostArray], HostArray], a: ArrayComparison) -> tuple[HostArray, HostArray]:
+    def moved(move: Callable[[HostArray], HostArray], a: Comparison) -> tuple[HostArray, HostArray]:
         return move(a.numerical), np.maximum(a.tolerance, move(a.tolerance))
 
     ways = list(_arrangements(array.claimed.shape))
@@ -407,7 +371,7 @@ _FEW = 3  # places at even distances
 _BLOCK = 3  # wrong elements make a block
 
 
-def _describe(array: ArrayComparison, affected: HostArray, indifferent: HostArray) -> str:
+def _describe(array: Comparison, affected: HostArray, indifferent: HostArray) -> str:
     if (affected | indifferent).all():
         return array.name
     words, index = _block(affected)
@@ -418,23 +382,14 @@ def _describe(array: ArrayComparison, affected: HostArray, indifferent: HostArra
     return f"{count} of the {affected.size} elements of {array.name} (the first is [{', '.join(map(str, first))}])"
 
 
-def _in_block(array: ArrayComparison, arrays: Sequence[ArrayComparison]) -> Iterator[Explanation]:
-    """Explain the block that holds the wrong elements, if that is not the whole array.
-
-    Elements that are 0 on both sides are no exception: an activation may be off for them.
-    """
+def _wrong_block(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Explanation]:
     words, index = _block(array.wrong)
-    part = array.part(f"{array.name}[{words}]", index)
-    if part.claimed.size == array.claimed.size or np.count_nonzero(part.wrong) < _BLOCK:
-        return
-    for mistake in _OF_BLOCKS:
-        if prediction := _recognised(mistake, part, arrays):
-            yield Explanation(part, part.name, f"the claimed gradient is {prediction.says}; the rest agrees")
-            return
-    flat = (part.claimed == 0) & (np.abs(part.numerical) <= part.tolerance)
-    if (part.wrong | flat).all():
+    wrong = array.wrong[index]
+    # Elements that are 0 on both sides are no exception: an activation may be off for them.
+    flat = (array.claimed == 0) & (np.abs(array.numerical) <= array.tolerance)
+    if wrong.size < array.wrong.size and np.count_nonzero(wrong) >= _BLOCK and (wrong | flat[index]).all():
         others = "no others" if len(arrays) == 1 else f"no others of {array.name}"
-        yield Explanation(part, part.name, f"all elements of this block are wrong, and {others}")
+        yield f"{array.name}[{words}]", f"all elements of this block are wrong, and {others}"
 
 
 def _block(affected: HostArray) -> tuple[str, tuple[slice, ...]]:
@@ -457,4 +412,3 @@ _l1 = partial(term, _L1, np.sign)
 # From the most specific mistake to the least.
 _MISTAKES: tuple[Mistake, ...] = (zeros, factor, copied, conjugated, rearranged, _constant, _l2, _l1)
 _OF_ALL = (factor, _l2, _l1)  # made in all arrays alike
-_OF_BLOCKS: tuple[Mistake, ...] = (conjugated, rearranged, _constant, _l2, _l1)

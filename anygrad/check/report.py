@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,56 +20,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a check has found, in a sentence.
-
-    ``verdict`` is what it means for the claim, one of those of `CheckReport`; empty if it means nothing.
-    """
+    """Something that a check has found."""
 
     sentence: str
-    verdict: str = ""
+    verdict: str = ""  # one of those of `CheckReport`; empty if it says nothing of the claim
 
 
 @dataclass(frozen=True)
 class Element:
-    """One derivative that was checked: as claimed, as found, and how far apart the two may be.
+    """One derivative that was checked: as claimed, as found, and how far apart the two may be."""
 
-    ``name`` is the element, as in ``x['W'][0, 3]``; ``error`` is the tolerance, and ``ratio`` the difference as a
-    multiple of it.
-    """
-
-    name: str
+    name: str  # as in x['W'][0, 3]
     verdict: str
     claimed: complex
     numerical: complex
-    error: float
-    ratio: float
+    error: float  # the tolerance
+    ratio: float  # the difference as a multiple of the tolerance
 
 
 @dataclass(frozen=True, eq=False)
 class CheckReport:
     """Whether a derivative is right, and if not, why not. True if it agrees; printed, a paragraph and a table.
-
-    Attributes
-    ----------
-    findings
-        What was found, a sentence each: what it means for the claim, the gravest verdict first; then anything else.
-    worst
-        The elements with the gravest verdicts, the worst first.
-    counts, arrays
-        The number of elements with each verdict, in all and for each array by its name; along directions, the number
-        of directions.
-    hints
-        What the mistake may be, if it looks like a common one.
-    taylor
-        The Taylor test along a random direction; None for a Hessian, or where f is not finite.
-    comparisons, states
-        All derivatives that were compared, an entry for each array; along directions, for each direction. The verdict
-        on each: 0 for ``wrong``, 1 for ``nonfinite``, 2 for ``kink``, 3 for ``nondeterministic``, 4 for ``noisy``, 5
-        for ``inconclusive``, 6 for ``agrees``.
-    directional
-        Whether it was checked along directions.
-    ncalls, claim_ncalls, seconds
-        How often f and the claim were called, and how long it took.
 
     Examples
     --------
@@ -80,16 +51,20 @@ class CheckReport:
     (False, 'kink', {'kink': 1, 'agrees': 1})
     """
 
+    # What was found, a sentence each: first what it means for the claim, the gravest verdict first.
     findings: Sequence[Finding]
-    worst: Sequence[Element]
-    counts: Mapping[str, int]
-    arrays: Mapping[str, Mapping[str, int]]
-    hints: Sequence[str]
+    worst: Sequence[Element]  # those with the gravest verdicts, the worst first
+    counts: Mapping[str, int]  # how many elements, or directions, have each verdict
+    arrays: Mapping[str, Mapping[str, int]]  # the same for each array by its name; empty along directions
+    hints: Sequence[str]  # what the mistake may be, if it looks like a common one
+    # The Taylor test along a random direction; None for a Hessian, or where f is not finite.
     taylor: Taylor | None
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[Comparison]  # all derivatives that were compared, for each array or direction
+    # The verdict on each of these: 0 for wrong, 1 for nonfinite, 2 for kink, 3 for nondeterministic, 4 for noisy, 5 for
+    # inconclusive, 6 for agrees.
     states: Sequence[HostArray]
-    directional: bool
-    ncalls: int
+    directional: bool  # whether it was checked along directions
+    ncalls: int  # how often f was called
     claim_ncalls: int
     seconds: float
 
@@ -124,17 +99,21 @@ class CheckReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all but the arrays, to be written as JSON; complex numbers are pairs."""
+        worst = [
+            {**asdict(one), "claimed": _json(one.claimed), "numerical": _json(one.numerical)} for one in self.worst
+        ]
         return {
             "verdict": self.verdict,
             "findings": [asdict(one) for one in self.findings],
-            "worst": [
-                {**asdict(one), "claimed": _json(one.claimed), "numerical": _json(one.numerical)} for one in self.worst
-            ],
+            "worst": worst,
             "remarks": list(self.remarks),
             "taylor": None if self.taylor is None else asdict(self.taylor),
-            **{
-                name: getattr(self, name) for name in ("counts", "arrays", "hints", "ncalls", "claim_ncalls", "seconds")
-            },
+            "counts": self.counts,
+            "arrays": self.arrays,
+            "hints": self.hints,
+            "ncalls": self.ncalls,
+            "claim_ncalls": self.claim_ncalls,
+            "seconds": self.seconds,
         }
 
     def plot(self) -> Figure:
@@ -148,9 +127,6 @@ class CheckReport:
         return draw_report(self)
 
 
-_PLAIN = ("counts", "arrays", "hints", "ncalls", "claim_ncalls", "seconds")
-
-
 def _json(number: complex) -> float | list[float]:
     return number if isinstance(number, float) else [number.real, number.imag]
 
@@ -159,38 +135,42 @@ def _json(number: complex) -> float | list[float]:
 
 _SHOWN = 8
 MANY_CALLS, LONG = 20_000, 10.0  # beyond these, directions= is proposed
-_SENTENCES = {
+_SAYS = {
     "wrong": "Wrong: {share} {differ} from the numerical derivative by more than the tolerance.",
     "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}, so there is nothing to compare.",
     "kink": "Kink: f has no derivative at x for {share}: the slopes on both sides differ, or f jumps. The claim lies"
     " between them, or is 0 or NaN by convention. Check at another x.",
-    "nondeterministic": "Not deterministic: f or the claim varies too much from call to call to tell for"
+    "nondeterministic": "Not deterministic: f or the claim varies from call to call, too much for a verdict on"
     " {share}.{seed}",
-    "noisy": "Noisy: f varies too much from point to point to tell for {share}. Compute f more exactly, in a wider"
-    " dtype if there is one.",
-    "inconclusive": "Inconclusive: the errors are too large to tell for {share}. Compute f more exactly, in a wider"
-    " dtype if there is one, or check at another x.",
+    "noisy": "Noisy: f varies from point to point, too much for a verdict on {share}. Compute f with more digits, in a"
+    " wider dtype if there is one.",
+    "inconclusive": "Inconclusive: the errors are too large for a verdict on {share}. Compute f with more digits, in a"
+    " wider dtype if there is one, or check at another x.",
     "agrees": "Agrees: {all} with the numerical derivative, within the tolerance.",
+    # Instead of these, for some functions
+    "kink everywhere": "Kink: f has a kink with respect to all {total:,} elements, as a network has where all of its"
+    " weights are 0. The claim is a convention there. Check at another x, such as a random one.",
+    "no tangent": "Kink: {all} with the partial derivatives of f, but f has no tangent at x: along a random direction"
+    " it does not change as they say. Check at another x.",
+    "rounding": "Agrees: f does not change beyond its rounding, and the claim is zero within that rounding. This shows"
+    " little: check a weighted output instead, with vjp=.",
+    # Remarks
+    "f varies": "f is not deterministic: its values at x differ by {spread:.1e}.",
+    "claim varies": "The claim is not deterministic: it differs by {spread:.1e} from call to call at x.",
+    "tolerant": "The tolerance is larger than the derivative for {count:,} {noun}, up to {most:.1e}: a smaller mistake"
+    " does not show.",
+    "wider": "f was differentiated in {dtypes}, where it is the same function with more digits.",
+    "raises": "f raised {error} at some points near x, and counts as NaN there. These points differ from x in {where}.",
+    "noise": "The values of f have noise of about {noise:.0e}, which the tolerance allows for.",
+    "constant": "Every value of f is the same, and f was given copies of x. It may read x through a closure instead"
+    " of its argument: then there is nothing to compare. Write it as a function of its argument, or pass a writable"
+    " array.",
+    "located": "The wrong elements were found by halving a direction: others may be wrong as well. Without directions=,"
+    " every element is checked.",
+    "not located": "The wrong elements were not found by halving a direction: each is off by less than the error along"
+    " a part of it. Without directions=, every element is checked.",
+    "many calls": "With directions=3, the number of calls does not depend on the size of x.",
 }
-_EVERY_KINK = (
-    "Kink: f has a kink with respect to all {total:,} elements, as a network has where all of its weights are 0. The"
-    " claim is a convention there. Check at another x, such as a random one."
-)
-_ROUNDING = (
-    "Agrees: f does not change beyond its rounding, and the claim is zero to within that. Such a check shows little:"
-    " check a weighted output instead, with vjp=."
-)
-_CONSTANT = (
-    "Every value of f is the same, and f was given copies of x: it may read x through a closure instead of its"
-    " argument, and then there is nothing to compare. Write it as a function of its argument, or pass a writable array."
-)
-_NO_TANGENT = (
-    "Kink: {all} with the partial derivatives of f, but f has no tangent at x: along a random direction it changes"
-    " otherwise. Check at another x."
-)
-
-
-_NOT_LOCATED = "looked for by halving the direction, and not found: each is off by less than the errors along a part"
 
 
 def make_report(
@@ -212,13 +192,13 @@ def make_report(
     gravest = next(iter(counts), "agrees")
     smooth = taylor is None or taylor.right is not False or outcome.directional or gravest != "agrees"
     if not smooth and taylor is not None and taylor.remainder > _tangent_error(setting, outcome, direction):
-        findings = [Finding(_NO_TANGENT.format(all=_agree(outcome, sum(counts.values()))), "kink")]
+        findings = [Finding(_SAYS["no tangent"].format(all=_agree(outcome, sum(counts.values()))), "kink")]
     findings += map(Finding, _remarks(setting, outcome, claim, own, settled=gravest == "agrees"))
     if not outcome.directional and setting.task.n == 1 and (ncalls > MANY_CALLS or seconds > LONG):
-        findings.append(Finding("With directions=3, the number of calls does not depend on the size of x."))
+        findings.append(Finding(_SAYS["many calls"]))
     return CheckReport(
         findings=tuple(findings),
-        worst=_located(outcome) or _worst(outcome),
+        worst=_worst(outcome),
         counts=counts,
         arrays={}
         if outcome.directional
@@ -235,27 +215,31 @@ def make_report(
 
 
 def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: Calls) -> list[Finding]:
-    total, noun = sum(counts.values()), "direction" if outcome.directional else "element"
+    total, noun = sum(counts.values()), _noun(outcome)
     findings = []
     for verdict, count in counts.items() or {"agrees": 0}.items():
-        sentence = _SENTENCES[verdict]
+        key = verdict
         if verdict == "kink" and count == total > 1:
-            sentence = _EVERY_KINK
+            key = "kink everywhere"
         elif verdict == "agrees" and outcome.is_rounding:
-            sentence = _ROUNDING
-        told = sentence.format(
+            key = "rounding"
+        sentence = _SAYS[key].format(
             share=f"the only {noun}" if total == 1 else f"{count:,} of {total:,} {noun}s",
             differ="differs" if count == 1 else "differ",
             all=_agree(outcome, total),
             total=total,
             seed="" if claim.accumulates else " Fix the random numbers: a seed for each call, no dropout.",
         )
-        findings.append(Finding(told, verdict))
+        findings.append(Finding(sentence, verdict))
     return findings
 
 
+def _noun(outcome: Outcome) -> str:
+    return "direction" if outcome.directional else "element"
+
+
 def _agree(outcome: Outcome, total: int) -> str:
-    noun = "direction" if outcome.directional else "element"
+    noun = _noun(outcome)
     return f"the only {noun} agrees" if total == 1 else f"all {total:,} {noun}s agree"
 
 
@@ -264,38 +248,29 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> list[str]:
-    remarks = []
-    spread = float(np.max(claim.spread, initial=0.0))
+def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> Iterator[str]:
     if own.spread:
-        remarks.append(f"f is not deterministic: its values at x differ by {own.spread:.1e}.")
+        yield _SAYS["f varies"].format(spread=own.spread)
+    spread = float(np.max(claim.spread, initial=0.0))
     if spread and not claim.accumulates:
-        remarks.append(f"The claim is not deterministic: it differs by {spread:.1e} from call to call at x.")
+        yield _SAYS["claim varies"].format(spread=spread)
     large = [one.tolerance[(one.tolerance > np.abs(one.numerical)) & (one.claimed != 0)] for one in outcome.comparisons]
-    count, most = sum(part.size for part in large), max((float(np.max(part, initial=0.0)) for part in large), default=0)
-    if settled and count and not outcome.is_rounding:
-        remarks.append(
-            f"The tolerance is larger than the derivative for {count:,}, up to {most:.1e}: a smaller mistake does not"
-            " show."
-        )
+    tolerant = np.concatenate([np.zeros(0), *large])
+    if settled and tolerant.size and not outcome.is_rounding:
+        noun = _noun(outcome) + "s" * (tolerant.size > 1)
+        yield _SAYS["tolerant"].format(count=tolerant.size, noun=noun, most=float(np.max(tolerant)))
     if setting.task.eps < claim.coarsest and setting.probe is not own:
-        dtypes = " and ".join(setting.task.parameters.dtypes)
-        remarks.append(f"f was differentiated in {dtypes}, where it is the same function with more digits.")
+        yield _SAYS["wider"].format(dtypes=" and ".join(setting.task.parameters.dtypes))
     failures = {**own.failures, **outcome.failures}
     if failures:
         error = next(iter(failures.values()))
-        remarks.append(
-            f"f raised {type(error).__name__} ({error}) at some points around x, which counts as NaN there: the points"
-            f" changed {_listed(list(failures))}."
-        )
+        yield _SAYS["raises"].format(error=f"{type(error).__name__} ({error})", where=_listed(list(failures)))
     if outcome.noise:
-        remarks.append(f"f has noise of about {outcome.noise:.0e} in its values, which the tolerance allows for.")
+        yield _SAYS["noise"].format(noise=outcome.noise)
     if setting.probe.is_constant:
-        remarks.append(_CONSTANT)
+        yield _SAYS["constant"]
     if outcome.located is not None:
-        found = "found by halving a direction: others may be wrong as well" if outcome.located else _NOT_LOCATED
-        remarks.append(f"The wrong elements were {found}. Without directions=, every element is checked.")
-    return remarks
+        yield _SAYS["located" if outcome.located else "not located"]
 
 
 def _tangent_error(setting: Setting, outcome: Outcome, direction: HostArray) -> float:
@@ -305,18 +280,20 @@ def _tangent_error(setting: Setting, outcome: Outcome, direction: HostArray) -> 
 
 
 def _worst(outcome: Outcome) -> tuple[Element, ...]:
-    found = []
+    if outcome.located:
+        elements = [_element(comparison, 0, "wrong") for comparison in outcome.located]
+        return tuple(sorted(elements, key=_gravity))
+    elements = []
     for comparison, state in zip(outcome.comparisons, outcome.states, strict=True):
         flat, ratio = state.reshape(-1), comparison.ratio.reshape(-1)
         bad = np.flatnonzero(flat < VERDICTS.index("agrees"))
         order = np.lexsort((-ratio[bad], flat[bad]))[:_SHOWN]
-        found += [(int(flat[i]), -float(ratio[i]), _element(comparison, int(i), VERDICTS[flat[i]])) for i in bad[order]]
-    return tuple(element for _, _, element in sorted(found, key=lambda entry: entry[:2])[:_SHOWN])
+        elements += [_element(comparison, int(i), VERDICTS[flat[i]]) for i in bad[order]]
+    return tuple(sorted(elements, key=_gravity)[:_SHOWN])
 
 
-def _located(outcome: Outcome) -> tuple[Element, ...]:
-    elements = [_element(comparison, 0, "wrong") for comparison in outcome.located or ()]
-    return tuple(sorted(elements, key=lambda element: -element.ratio))
+def _gravity(element: Element) -> tuple[int, float]:
+    return VERDICTS.index(element.verdict), -element.ratio
 
 
 def _element(comparison: Comparison, place: int, verdict: str) -> Element:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -12,11 +12,10 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from anygrad._typing import PyTree
-from anygrad.backends.arrays import Elements
-from anygrad.backends.base import resolve
-from anygrad.operators.partials import completed
+from anygrad.backends.base import Memory, resolve
+from anygrad.operators.partials import partials
 from anygrad.problem.function import Function
-from anygrad.problem.lines import direction_lines, element_lines
+from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
@@ -78,14 +77,11 @@ def flat(arrays: Sequence[HostArray]) -> HostArray:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays.
-
-    ``blocks`` are the rows and columns of each array of the user's tree.
-    """
+    """How the table of derivatives, a row for each value of f and a column for each element of x, is made of arrays."""
 
     names: list[str]
     shapes: list[tuple[int, ...]]
-    blocks: list[tuple[slice, slice]]
+    blocks: list[tuple[slice, slice]]  # the rows and columns of each array of the user's tree
 
     @classmethod
     def of(cls, task: Task, function: Function) -> Layout:
@@ -123,18 +119,14 @@ def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ..
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Derivatives found numerically, with a row for each value of f and a column for each element of x.
-
-    ``error`` is None if the scheme makes no estimate. There is one step for each column; ``failures`` are what f has
-    raised, by the name of the element.
-    """
+    """Derivatives found numerically, with a row for each value of f and a column for each element of x."""
 
     value: HostArray
-    error: HostArray | None
-    step: HostArray
+    error: HostArray | None  # None if the scheme makes no estimate
+    step: HostArray  # one for each column
     flags: Mapping[str, HostArray]
     ncalls: int
-    failures: Mapping[str, Exception]
+    failures: Mapping[str, Exception]  # what f has raised, by the name of the element
 
     @classmethod
     def of(
@@ -168,19 +160,14 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """The values of f at x, evaluated several times, (k, p), and at places t on a line, (m,) and (m, p).
+    """The values of f at x, evaluated several times, and at places on a line through x."""
 
-    ``cotangent`` are random numbers of the structure that f returns, if they were asked for. ``is_constant`` says
-    whether f was given copies of x, and returned the same value for all of them.
-    """
-
-    repeated: HostArray
-    t: HostArray
-    values: HostArray
+    repeated: HostArray  # at x, (k, p)
+    t: HostArray  # the places, (m,)
+    values: HostArray  # there, (m, p)
     function: Function
     ncalls: int
-    is_constant: bool = False
-    cotangent: PyTree = None
+    is_constant: bool = False  # whether f was given copies of x, and returned the same value for all of them
     failures: Mapping[str, Exception] = field(default_factory=dict)
 
     @property
@@ -219,21 +206,17 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The question of a check: whether the claim is a derivative of f at x.
+    """The question of a check: whether the claim is a derivative of f at x."""
 
-    ``kind`` is the derivative, ``grad``, ``jac`` or ``hess``; ``name`` the user's name for it. ``settings`` are NumPy's
-    for floating-point errors, under which f and the claim are called; ``f0`` is f(x), if it is one number and known.
-    """
-
-    kind: str
-    name: str
+    kind: str  # of derivative: grad, jac or hess
+    name: str  # the user's name for it
     f: Callable[[Any], Any]
     x: PyTree
     claim: Any
     options: Options
     scheme_given: bool
-    settings: Mapping[str, Any]
-    f0: Any = None
+    settings: Mapping[str, Any]  # NumPy's for floating-point errors, under which f and the claim are called
+    f0: Any = None  # f(x), if it is one number and known
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -284,15 +267,13 @@ class Task:
         *,
         repeats: int = 2,
         last: bool = True,
-        cotangent: np.random.Generator | None = None,
         f: Callable[[Any], Any] | None = None,
-        parameters: Parameters | None = None,
     ) -> Probe:
         """Evaluate f at x, and at x + t d; on the other side of x where bounds leave no room for t.
 
         With ``last``, the repetitions at x come after all else, as slow drift shows more then.
         """
-        parameters = self.parameters if parameters is None else parameters
+        parameters = self.parameters
         function = Function(self.f if f is None else f, vector=self.kind == "jac")
         if any(backend is not parameters.backends[0] for backend in parameters.backends):
             parameters = parameters.runs()[0]
@@ -302,50 +283,35 @@ class Task:
             base = problem.base()
             lines = direction_lines(problem, range(memory.size), memory.from_host(direction[None, : memory.size]))
             lengths = _within_bounds(np.asarray(t, dtype=float), lines.lower, lines.upper)
-            again = [0.0] * (repeats - 1)
-            points = [*lengths, *again] if last else [*again, *lengths]
-            samples = lines.sample([memory.xp.full_like(lines.at, float(point)) for point in points]) if points else []
+            again, away = [(0.0, False)] * (repeats - 1), [(float(length), True) for length in lengths]
+            points = [*away, *again] if last else [*again, *away]
+            samples = lines.sample([memory.xp.full_like(lines.at, t) for t, _ in points]) if points else []
             first = base if base.ndim == 2 else base[:, None]
             values = on_host(memory.to_host(memory.xp.concat([first, *samples])), "f(x)")
-            made = None
-            if cotangent is not None:
-                numbers = cotangent.choice([-1.0, 1.0], values.shape[1]) * cotangent.uniform(0.5, 1.5, values.shape[1])
-                working = memory.from_host(numbers)
-                made = function.rebuilt([memory.assemble([working[own]], shape) for own, shape in function.outputs])
             constant = problem.saw_copies and problem.is_constant()
-        moved = np.zeros(len(values), dtype=bool)
-        moved[1 : 1 + len(lengths) if last else 0] = True
-        moved[len(values) if last else repeats :] = True
+        moved = np.array([False, *(moves for _, moves in points)])
         failures = _together(problem)
-        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, constant, made, failures)
+        return Probe(values[~moved], lengths, values[moved], function, problem.ncalls, constant, failures)
 
     def differentiate(self, scheme: Scheme, elements: HostArray | None = None, progress: Any = False) -> Estimate:
         """Differentiate f, or, of a gradient or a Jacobian, with respect to some elements alone."""
         options = replace(self.options, scheme=scheme, full_output=True, progress=progress)
-        function = self._function()
-        columns: list[HostArray] = []
-        steps: list[HostArray] = []
-        names: list[str] = []
-        failures: dict[str, Exception] = {}
-        ncalls, start = 0, 0
-        count = self.parameters.size if elements is None else elements.size
-        with options.meter(scheme.calls(count)) as meter:
-            for run in self.parameters.runs() if not self.parameters.alone else [self.parameters]:
-                own = np.arange(run.size) if elements is None else elements - start
-                own = own[(own >= 0) & (own < run.size)]
-                start += run.size
-                if not own.size:
-                    continue
-                with self.problem(function, run, options, meter) as problem:
-                    for block in _blocks(problem, range(run.size) if elements is None else own):
-                        table, step, names = _to_host(problem, _along_elements(problem, block))
-                        columns.append(table)
-                        steps.append(step)
-                    ncalls += problem.ncalls
-                    failures |= {run.element_name(i): error for i, error in _failures(problem).items()}
-        tables = np.concatenate(columns, axis=2) if columns else np.zeros((2, 1, 0))
-        step = np.concatenate([np.zeros(0), *steps])
-        return Estimate.of(tables, step, names or ["error"], ncalls, failures)
+        parameters, chosen = self.parameters, slice(None) if elements is None else elements
+        if elements is not None:
+            others = np.ones(parameters.size, dtype=bool)
+            others[elements] = False
+            parameters = Parameters.of(self.x, self.like_x(others))
+        with np.errstate(**self.settings):
+            found = partials(self._function(), parameters, options)
+        arrays = [_to_host(memory, slopes) for memory, slopes, _ in found.parts]
+        names = max((names for _, _, names in arrays), key=len) or ["error"]
+        # An array of which no element was differentiated has neither errors nor flags.
+        rows = [((0, 1 + len(names) - len(table)), (0, 0), (0, 0)) for table, _, _ in arrays]
+        table = np.concatenate([np.pad(one, more) for (one, _, _), more in zip(arrays, rows, strict=True)], axis=2)
+        step = np.concatenate([step for _, step, _ in arrays])
+        failures = found.counts.failures
+        _raise_stop(failures)
+        return Estimate.of(table[:, :, chosen], step[chosen], names, found.counts.ncalls, failures)
 
     def along(self, v: HostArray, scheme: Scheme) -> Estimate:
         """Differentiate f along a direction, (n,), whose largest element is 1."""
@@ -354,51 +320,30 @@ class Task:
         with self.problem(function, self.parameters, options) as problem:
             memory = problem.memory
             lines = direction_lines(problem, range(memory.size), memory.from_host(v[None, :]))
-            tables, step, names = _to_host(problem, scheme.differentiate(lines, scheme.steps(lines)))
+            tables, step, names = _to_host(memory, scheme.differentiate(lines, scheme.steps(lines)))
             failures = _together(problem)
             ncalls = problem.ncalls
         return Estimate.of(tables, step, names, ncalls, failures)
 
 
-def _failures(problem: Problem) -> Mapping[int, Exception]:
-    for error in problem.failures.values():
+def _together(problem: Problem) -> dict[str, Exception]:
+    _raise_stop(problem.failures)
+    return {"several elements at a time": error for error in list(problem.failures.values())[:1]}  # noqa: B035
+
+
+def _raise_stop(failures: Mapping[Any, Exception]) -> None:
+    for error in failures.values():
         if isinstance(error, StopIteration):
             raise error
-    return problem.failures
 
 
-def _together(problem: Problem) -> dict[str, Exception]:
-    return {"several elements at a time": error for error in list(_failures(problem).values())[:1]}  # noqa: B035
-
-
-def _blocks(problem: Problem, elements: Elements) -> Iterator[Elements]:
-    memory, least = problem.memory, problem.calls.together
-    length = least if problem.vector and not memory.lazy else memory.block
-    start = 0
-    while start < len(elements):
-        yield elements[start : start + length]
-        start += length
-        if problem.vector:
-            length = max(least, memory.block // max(1, problem.function.size))
-
-
-def _along_elements(problem: Problem, elements: Elements) -> Slopes:
-    scheme = problem.scheme
-
-    def along(part: int) -> Slopes:
-        lines = element_lines(problem, elements, part)
-        return scheme.differentiate(lines, scheme.steps(lines))
-
-    return completed(problem, along)
-
-
-def _to_host(problem: Problem, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
-    memory, xp = problem.memory, problem.memory.xp
+def _to_host(memory: Memory, slopes: Slopes) -> tuple[HostArray, HostArray, list[str]]:
+    xp = memory.xp
     known = {} if slopes.error is None else {"error": slopes.error}
     known |= slopes.flags
     parts = [slopes.value, *(xp.astype(part, slopes.value.dtype) for part in known.values())]
     numbers = memory.to_host(xp.concat(parts))  # in one transfer: a lazy array is computed only once
-    table = np.moveaxis(numbers.reshape(len(parts), slopes.step.shape[0], -1), 2, 1)
+    table = np.moveaxis(numbers.reshape(len(parts), *slopes.value.shape), 2, 1)
     return on_host(table, "the derivative"), np.abs(memory.to_host(slopes.step)[:, 0]), list(known)
 
 
