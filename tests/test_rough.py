@@ -133,7 +133,7 @@ def test_right_gradients_agree_and_wrong_ones_do_not(name):
 def test_the_noise_is_told():
     f, gradient, places = ROUGH["sines in float32"]
     reports = [check_gradient(f, lambda x: 1.05 * gradient(x), x) for x in places[:2]]
-    assert all("f has noise" in str(report) for report in reports)
+    assert all("The values of f have noise" in str(report) for report in reports)
     assert not any("float64" in str(report) for report in reports)  # which x is already
 
 
