@@ -358,6 +358,9 @@ def test_threads_do_not_meet():
             assert all(np.allclose(g, 2 * i * X) for g in gradients)
 
 
+@pytest.mark.skipif(
+    not hasattr(np, "__array_namespace_info__"), reason="NumPy 2.0 does not say which dtypes it has; 2.1 does"
+)
 @pytest.mark.parametrize("inner", [Loop(), Vmap()], ids=repr)
 def test_an_f_that_calls_anygrad(inner):
     def f(x):
