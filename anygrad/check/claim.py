@@ -122,11 +122,11 @@ def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
     return replace(task, claim=jacobian), probe.ncalls
 
 
-# What is claimed, as tables with a row for each value of f and a column for each element of x
+# Claims as tables, with a row for each value of f and a column for each element of x
 
 
 def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, HostArray]:
-    """Return what was claimed, and the spacing at 1 of its dtypes, as tables; None stands for an array of zeros."""
+    """Return the claimed derivatives and the spacings at 1 of their dtypes as tables. A claim of None means zeros."""
     name = f"{task.name}(x)" if callable(task.claim) else task.name
     if tree is None:
         raise TypeError(f"{name} is None, but derivatives were expected: is a return statement missing?")
@@ -153,7 +153,7 @@ def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, Hos
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """What the claim returned at x, and how far other calls were from that."""
+    """The value of the claim at x, and the distance of other calls from it."""
 
     table: HostArray
     # The spacings at 1 of its dtypes, or of x's where these are coarser: it may have been computed in those.

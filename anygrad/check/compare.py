@@ -267,7 +267,7 @@ def settle(setting: Setting, progress: Any = False, *, sure: bool = True) -> Out
             ncalls += again.ncalls
             failures |= again.failures
             comparison = setting.compared(found)
-    if "kink" in found.flags and found.error is not None:  # one that rounding makes is none
+    if "kink" in found.flags and found.error is not None:  # rounding can look like a kink
         kink = found.flag("kink") & (found.error * found.step**task.n > _EVEN * setting.rounding)
         found = replace(found, flags={**found.flags, "kink": kink})
     if sure and np.any(comparison.wrong):

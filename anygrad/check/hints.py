@@ -28,7 +28,7 @@ _ROUNDING = 8 * float(np.finfo(float).eps)
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a mistake would have made of the numerical derivatives."""
+    """The derivatives that a mistake would have turned the numerical ones into."""
 
     says: str  # names the mistake
     # Returns the claim that the mistake would give, and how far off that may be.

@@ -25,7 +25,8 @@ from anygrad.schemes.base import Slopes
 
 HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_TOLD, _NEAREST = 16.0, 1
+# Points this many spacings away from x are told from it.
+_TOLD = 16.0
 
 # Arrays on the host
 
@@ -189,8 +190,7 @@ class Probe:
     def flat_in_steps(self, eps: float) -> float:
         """Return the length within which f is constant, although it changes further away; 0 for other functions."""
         told = np.abs(self.t) >= _TOLD * eps  # where x can be told from its neighbours
-        near = self.changes[told][-_NEAREST:]
-        flat = near.size == _NEAREST and np.any(self.changes) and not np.any(near)
+        flat = np.any(told) and np.any(self.changes) and not self.changes[told][-1]
         return float(np.abs(self.t[told][-1])) if flat else 0.0
 
     def typical_slope(self) -> float:

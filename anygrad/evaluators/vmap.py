@@ -36,7 +36,7 @@ class Vmap:
     ----------
     max_bytes
         How many bytes of points there may be in one call, if they are all in memory; f itself may need several times
-        as much. None is what is usually fastest, as in `Batch`.
+        as much. None chooses what is usually fastest, as in `Batch`.
 
     fallback
         The evaluator, such as ``Loop()``, that takes over where f cannot be called with a batched array; a

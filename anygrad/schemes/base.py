@@ -118,7 +118,7 @@ class Slopes:
     flags
         From a flag's name to a boolean array (m, p).
     levels
-        At how many steps each line was sampled, (m, 1), as real numbers; None of schemes that always take one step.
+        At how many steps each line was sampled, (m, 1), as real numbers; None for schemes that always take one step.
     """
 
     value: Array

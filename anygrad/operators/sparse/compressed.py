@@ -176,7 +176,7 @@ def _arrays(backend: Backend, memory: Memory, slopes: Slopes, pattern: Pattern, 
 
 @dataclass(eq=False)
 class _Contributions:
-    """What the entries of a Jacobian make of the derivative along a random direction, block by block.
+    """The derivative along a random direction, as the entries of a Jacobian give it, block by block.
 
     ``height`` is the size of f(x), and ``direction`` is of shape (1, n). The others are of shape (1, p).
     """

@@ -76,7 +76,7 @@ _STEADY, _RESTART, _PART, _LEAST, _MOST = 16.0, 0.04, 0.2, 1.2, 20.0
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What is searched for, and for how long."""
+    """The derivative that a search looks for, and when the search ends."""
 
     series: Series
     levels: int  # at most so many
@@ -101,7 +101,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search has found of each value of m lines when it ended; (m, p) where nothing else is said."""
+    """The result of a search for each value of m lines; arrays are (m, p) unless a comment gives another shape."""
 
     index: Array  # the numbers of the lines, (m,)
     base: Array  # f(x)
