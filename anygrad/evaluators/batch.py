@@ -34,8 +34,7 @@ class Batch:
     max_bytes
         How many bytes of points f may be given in one call; f itself may need several times as much. None chooses a
         number that is usually fastest: the points stay in the cache of a CPU (256 KiB on NumPy, 1 MiB on PyTorch,
-        8 MiB on JAX), or
-        keeps a GPU busy (a 128th of its memory, 1 GiB at most; 256 MiB on other devices).
+        8 MiB on JAX), or keep a GPU busy (a 128th of its memory, 1 GiB at most; 256 MiB on other devices).
 
     on_error
         As in `Loop`: with ``"nan"``, f is called for each point of a chunk alone where it raises for the whole.
