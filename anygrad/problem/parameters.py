@@ -129,6 +129,14 @@ class Parameters:
         free = [mask.reshape(-1) for mask in self.leaves.free[self.start : self.stop]]
         return np.flatnonzero(np.concatenate([np.empty(0, dtype=bool), *free]))
 
+    def restricted(self, elements: Elements) -> Parameters:
+        """Return these with all but some elements fixed."""
+        chosen = np.zeros(self.size, dtype=bool)
+        chosen[elements] = True
+        parts = np.split(chosen, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1])
+        free = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return dataclasses.replace(self, leaves=dataclasses.replace(self.leaves, free=free))
+
     @property
     def library(self) -> str:
         """The names of the libraries."""
