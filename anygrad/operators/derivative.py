@@ -151,7 +151,8 @@ def partial_derivative(
     Raises
     ------
     TypeError, ValueError
-        As `jacobian`; also if ``orders`` are no integers of 0 or more with x's shape, or all 0.
+        As `jacobian`; also if ``orders`` are no integers of 0 or more with x's shape, or all 0, or if ``fixed`` holds
+        an element that they count.
 
     Notes
     -----

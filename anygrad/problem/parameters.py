@@ -374,7 +374,9 @@ def _masks(tree: Tree, fixed: PyTree) -> list[Any]:
     for name in tree.names:
         own = [place for place in flat.names if name == place or name.startswith((f"{place}[", f"{place}."))]
         if not own:
-            raise ValueError(f"fixed is {fixed!r:.60}, but there is nothing for {name}: True or False was expected")
+            raise ValueError(
+                f"fixed is {fixed!r:.60}, but there is nothing for {name}: True, False or a boolean array was expected"
+            )
         masks.append(flat.leaves[flat.names.index(own[0])])
         used.update(own)
     if more := [name for name in flat.names if name not in used]:
