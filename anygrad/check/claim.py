@@ -152,7 +152,7 @@ def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, Hos
         return np.where(task.free_entries, table, 0.0), eps
     if layout.names == ["x"] and [own for own, _, _ in found] == ["x[0]"]:
         cause = f"is a tuple or list of one array: return its element [0], an array of shape {layout.shapes[0]}"
-    elif len(layout.names) == len(found) == 1:
+    elif len(layout.names) == len(found) == 1 and given != layout.shapes:
         cause = f"has the shape {given[0]}, but {layout.shapes[0]} was expected: {_STRUCTURES[task.kind]}"
     else:
         cause = f"has {cause}; {_STRUCTURES[task.kind]}"
