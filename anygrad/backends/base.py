@@ -666,7 +666,8 @@ def resolve(x: object) -> Backend | None:
 
 def host_pattern(x: object) -> Any:
     """Return a dense or sparse array of any library as NumPy's or SciPy's, and anything else as it is."""
-    own, kind = resolve(x), type(x)
+    own = resolve(x)
+    kind: Any = type(x)  # as above
     for backend in map(load, _candidates(kind)) if own is None else (own,):
         x = backend.pattern(x)
     return x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from anygrad._typing import PyTree
 from anygrad.backends.base import Memory, resolve
 from anygrad.operators.partials import partials
-from anygrad.problem.function import Function
+from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
@@ -89,7 +88,7 @@ class Layout:
     def of(cls, task: Task, function: Function) -> Layout:
         """Return the layout of the derivative of f, which has been called."""
         parameters = task.parameters
-        columns = _spans(parameters.shapes)
+        columns = spans(parameters.shapes)
         if task.kind == "grad":
             return cls(list(parameters.names), parameters.shapes, [(slice(0, 1), span) for span, _ in columns])
         rows = columns if task.kind == "hess" else function.outputs
@@ -112,11 +111,6 @@ class Layout:
 
     def arrays(self, table: HostArray) -> list[HostArray]:
         return [table[block].reshape(shape) for shape, block in zip(self.shapes, self.blocks, strict=True)]
-
-
-def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:
-    ends = np.cumsum([0, *map(math.prod, shapes)]).tolist()
-    return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], shapes, strict=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +252,7 @@ class Task:
     def like_x(self, numbers: HostArray) -> PyTree:
         """Return numbers for all elements, (n,), as a tree like x."""
         parameters = self.parameters
-        return parameters.rebuild([numbers[span].reshape(shape) for span, shape in _spans(parameters.shapes)])
+        return parameters.rebuild([numbers[span].reshape(shape) for span, shape in spans(parameters.shapes)])
 
     def numbers_like_x(self, tree: PyTree) -> HostArray:
         """Return numbers for all elements, (n,), of a tree like x, whose arrays are broadcast to those of x."""

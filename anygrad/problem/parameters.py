@@ -252,7 +252,7 @@ class Parameters:
         for name, shape in zip(self.names, self.shapes, strict=True):
             size = math.prod(shape)
             if element < size:
-                return f"{name}[{', '.join(map(str, _unravelled(element, shape)))}]" if shape else name
+                return f"{name}[{', '.join(map(str, np.unravel_index(element, shape)))}]" if shape else name
             element -= size
         raise IndexError(element)
 
@@ -324,14 +324,6 @@ class Parameters:
 def _shared(x: Array, of_x: Backend, y: Array, of_y: Backend) -> bool:
     """Return whether arrays whose extents meet may have an element in common that is written."""
     return (of_x is not of_y or not of_x.interleaved(x, y)) and (of_x.writable(x) or of_y.writable(y))
-
-
-def _unravelled(element: int, shape: tuple[int, ...]) -> list[int]:
-    indices = []
-    for length in reversed(shape):
-        element, index = divmod(element, length)
-        indices.append(index)
-    return indices[::-1]
 
 
 def _leaves_of(whole: Tree, fixed: PyTree) -> Leaves:

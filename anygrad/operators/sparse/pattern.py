@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -87,7 +88,8 @@ def given(sparsity: Any, size: int | None) -> Pattern:
     pattern = sparsity if sparse.issparse(sparsity) else host_pattern(sparsity)
     like = pattern if sparse.issparse(sparsity) else None
     if isinstance(pattern, (list, tuple)):
-        pattern = np.asarray(pattern)
+        with suppress(ValueError):  # rows that differ in length
+            pattern = np.asarray(pattern)
     if not (sparse.issparse(pattern) or isinstance(pattern, np.ndarray)) or pattern.dtype.kind not in "biufc":
         raise TypeError(
             f"sparsity is {sparsity!r:.60}, but a SciPy sparse array, a boolean array with a row for each element of"
