@@ -198,15 +198,16 @@ def _symmetric(memory: Memory, numbers: Array, elements: Elements) -> Array:
     They are 0 but for some elements. Each number is looked up, as immutable arrays cannot be assigned to.
     """
     xp, count, size = memory.xp, len(elements), memory.size
-    places = np.full((size, size), numbers.shape[0])
-    free = np.asarray(elements, dtype=np.intp)
-    places[free, free] = np.arange(count)
-    rows, columns = (free[indices] for indices in np.triu_indices(count, k=1))
-    places[rows, columns] = places[columns, rows] = count + np.arange(len(rows))
+    line = np.arange(count)
+    above = line[:, None] < line
+    free = places = np.diag(line)
+    free[above] = free.T[above] = np.arange(count, numbers.shape[0])
     if count < size:
+        places = np.full((size, size), numbers.shape[0])
+        places[np.ix_(elements, elements)] = free
         zero = xp.zeros((1, numbers.shape[1]), dtype=numbers.dtype, device=device(numbers))
         numbers = xp.concat([numbers, zero])
-    taken = xp.take(numbers, memory.index_array(places.reshape(-1).tolist()), axis=0)
+    taken = xp.take(numbers, memory.index_array(places.reshape(-1)), axis=0)
     return xp.reshape(xp.permute_dims(taken, (1, 0)), (numbers.shape[1], size, size))
 
 

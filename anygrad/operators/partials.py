@@ -116,7 +116,7 @@ def scattered(memory: Memory, elements: Indices, table: Array) -> Array:
     places = np.full(memory.size, len(elements))
     places[elements] = np.arange(len(elements))
     zero = xp.zeros((1, *table.shape[1:]), dtype=table.dtype, device=device(table))
-    return xp.take(xp.concat([table, zero]), memory.index_array(places.tolist()), axis=0)
+    return xp.take(xp.concat([table, zero]), memory.index_array(places), axis=0)
 
 
 def nothing(problem: Problem, width: int = 1) -> Slopes:

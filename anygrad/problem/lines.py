@@ -159,7 +159,7 @@ def chosen(problem: Problem, of_all: Array, elements: Elements) -> Array:
     """Return what belongs to some elements of what belongs to all."""
     if isinstance(elements, range):
         return of_all[span_of(elements)]
-    return problem.memory.xp.take(of_all, problem.memory.index_array(elements.tolist()), axis=0)
+    return problem.memory.xp.take(of_all, problem.memory.index_array(elements), axis=0)
 
 
 def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
