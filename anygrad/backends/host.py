@@ -205,6 +205,8 @@ class HostMemory(Memory):
         return number
 
     def read_arrays(self, values: Sequence[Any]) -> Raw:
+        if len(values) == 1 and isinstance(values[0], float):
+            return np.array(values, self.codec.working)
         return self.joined([self.backend.numbers(value, self).reshape(-1) for value in values], (0,))
 
     def numbers(self, value: Any) -> Raw:
