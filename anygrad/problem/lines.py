@@ -182,7 +182,7 @@ def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
 def _split(values: Array, count: int) -> list[Array]:
     """Return the values at each level, (m, p), of those at all points."""
     if values.ndim == 1:
-        return [values[i::count][:, None] for i in range(count)]
+        return [values[i::count, None] for i in range(count)]
     return [values] if count == 1 else [values[i::count, ...] for i in range(count)]
 
 

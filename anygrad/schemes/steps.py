@@ -158,8 +158,7 @@ def as_float(number: Any) -> float:
 def representable(step: Array, lines: Lines) -> Array:
     """Round each step so that x + step is a number of x's dtype: the step taken is then the step divided by."""
     xp = lines.xp
-    at = xp.where(xp.isfinite(lines.at), lines.at, 0.0)
-    rounded = lines.nearest(at + step) - at
+    rounded = lines.nearest(lines.at + step) - lines.at
     return xp.where(xp.isfinite(rounded), rounded, step)
 
 
