@@ -100,8 +100,9 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
         return direction_lines(problem, groups.reshape(-1), xp.take(directions, indices, axis=0))
 
     lower, upper = _reach(xp, bounds, start, directions)
-    fastest = _largest(xp, directions)
-    scale = _largest(xp, xp.where(directions == 0, 0.0, start)) / xp.where(fastest > 0, fastest, 1.0)
+    largest = _largest(xp, xp.concat([xp.where(directions == 0, 0.0, start), directions]))
+    fastest = largest[count:, ...]
+    scale = largest[:count, ...] / xp.where(fastest > 0, fastest, 1.0)
     return _lines(
         problem,
         sample=sample,
