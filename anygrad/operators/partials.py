@@ -55,8 +55,6 @@ class Partials:
 
 def partials(function: Function, parameters: Parameters, options: Options) -> Partials:
     """Differentiate f with respect to each element of x."""
-    if options.f0 is not None:
-        function.know(options.f0)
     runs = [parameters] if parameters.alone else parameters.runs()
     found, seen = Partials(), False
     with options.meter(0 if options.progress is False else _expected_calls(runs, options)) as meter:

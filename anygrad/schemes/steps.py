@@ -91,7 +91,7 @@ class ReferenceStep:
             taken = lines.nearest(above)
             return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, h)
         relative = lines.eps ** (1 / 3)
-        if relative <= 1e-4 and lines.all(relative * lines.scale <= 1e-4):  # nearly always, and much faster
+        if relative <= 1e-4 and lines.all(lines.scale <= 1e-4 / relative):  # nearly always, and much faster
             return xp.full_like(lines.at, 1e-4)
         needed = relative * scale_of(lines)
         return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
