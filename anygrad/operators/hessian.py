@@ -175,13 +175,12 @@ def _matrices(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[
     """
     memory, parameters = problem.memory, problem.parameters
     everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
+    whole = everything.each_value(lambda table: _symmetric(memory, table, problem.elements))
     parts = spans(parameters.shapes)
 
     def of_output(own: slice, shape: tuple[int, ...]) -> Slopes:
-        whole = everything.each_value(lambda table: _symmetric(memory, table[:, own], problem.elements))
-
         def block(rows: slice, columns: slice, of_x: tuple[int, ...]) -> Slopes:
-            return arrays_of(memory, whole.each_value(lambda table: table[:, rows, columns]), shape + of_x)
+            return arrays_of(memory, whole.each_value(lambda table: table[own, rows, columns]), shape + of_x)
 
         rows = [
             mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
@@ -193,7 +192,7 @@ def _matrices(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[
 
 
 def _symmetric(memory: Memory, numbers: Array, elements: Elements) -> Array:
-    """Return q symmetric matrices (q, n, n) from columns (m, q) that hold the diagonal and then the part above it.
+    """Return p symmetric matrices (p, n, n) from columns (m, p) that hold the diagonal and then the part above it.
 
     They are 0 but for some elements. Each number is looked up, as immutable arrays cannot be assigned to.
     """
