@@ -77,7 +77,7 @@ class NumpyBackend(HostBackend):
         return host_number(value, library=self.name)
 
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
-        if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
+        if type(value) is np.ndarray and value.dtype == memory.codec.working:  # as nearly always
             return value
         return super().numbers(value, memory)
 

@@ -129,7 +129,7 @@ class Function:
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
         if self.alone and (isinstance(value, float) or hasattr(value, "dtype")):
-            shape = () if isinstance(value, float) else tuple(value.shape)[leading:]
+            shape = () if isinstance(value, float) else value.shape[leading:]
             if [shape] == self.shapes:  # as nearly always
                 return [value]
         if value is None:  # no empty tree
