@@ -480,9 +480,7 @@ def _visit_replaced(memory: Memory, f: Function, points: Points, read: Read, res
 def _visit_all(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
     for i in range(len(points)):
         numbers = points.numbers[i, ...]
-        with np.errstate(all="ignore"):  # only f runs under the caller's settings
-            argument = memory.write_all(points.part, numbers)
-        value = f(argument)
+        value = f(memory.write_all(points.part, numbers))
         if not memory.holds(points.part, numbers):
             raise modified()
         results.append(read(value))
