@@ -37,12 +37,7 @@ class NumpyBackend(HostBackend):
     def memory(self, x: NDArray[Any], *, in_place: bool, rows: bool = False) -> HostMemory:
         in_place = in_place and self.writable(x)
         array = x if in_place else x.copy(order="K")
-        codec = numpy_codec(x.dtype)
-        # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
-        stored = np.asarray(array)
-        if codec.storage is not stored.dtype:
-            stored = stored.view(codec.storage)
-        return NumpyMemory(self, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
+        return NumpyMemory(self, array, in_place=in_place, rows=rows)
 
     def writable(self, x: NDArray[Any]) -> bool:
         flags = x.flags
@@ -82,7 +77,7 @@ class NumpyBackend(HostBackend):
         return host_number(value, library=self.name)
 
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
-        if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
+        if type(value) is np.ndarray and value.dtype == memory.codec.working:  # as nearly always
             return value
         return super().numbers(value, memory)
 
@@ -105,9 +100,14 @@ class NumpyBackend(HostBackend):
 class NumpyMemory(HostMemory):
     """A `HostMemory` that gives an array its shape, strides and dtype again, should f have assigned to them."""
 
-    def __init__(self, backend: HostBackend, array: NDArray[Any], stored: Raw, codec: Any, **options: Any) -> None:
-        super().__init__(backend, array, stored, codec, **options)
+    def __init__(self, backend: NumpyBackend, array: NDArray[Any], *, in_place: bool, rows: bool) -> None:
         self._layout = array.shape, array.strides, array.dtype
+        codec = numpy_codec(array.dtype)
+        # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
+        stored = np.asarray(array)
+        if codec.storage is not stored.dtype:
+            stored = stored.view(codec.storage)
+        super().__init__(backend, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
 
     def reattach(self) -> bool:
         array, (shape, strides, dtype) = self.array, self._layout
