@@ -226,9 +226,7 @@ def numerical_gradient_2d(
     )
     function = options.function(f)
     if isinstance(X, (dict, tuple)):
-        raise TypeError(
-            f"X is a {type(X).__name__}, but one array of samples was expected: call this for each of its arrays"
-        )
+        raise TypeError(f"X is a {type(X).__name__}, but one array of samples was expected: pass its arrays one by one")
     return gradient_of(function, Parameters.of_array(X, "X", fixed, rows=True), options)
 
 
@@ -437,7 +435,7 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
     """
     shape = tuple(x.shape) if hasattr(x, "shape") else _shape_of_numbers(x)
     if not all(isinstance(length, int) for length in shape):
-        raise ValueError(f"x has the shape {shape}, but its indices need known lengths: compute them first")
+        raise ValueError(f"x has the shape {shape}, but all lengths must be known: compute them first")
     return itertools.product(*map(range, shape))
 
 
