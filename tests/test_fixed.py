@@ -158,3 +158,84 @@ def test_bounds_that_meet_are_told_of_it():
         anygrad.numerical_gradient(number, X, bounds=(X, X))
     bounds = (np.where(FIXED, X, 0.0), np.where(FIXED, X, 9.0))
     assert anygrad.numerical_gradient(number, X, bounds=bounds, fixed=FIXED).shape == X.shape
+
+
+# Checks
+
+IDS = np.array([0, 2, 2])
+TABLE = {"rows": np.linspace(0.1, 0.8, 8).reshape(4, 2), "ids": IDS}
+ONLY_ROWS = {"rows": False, "ids": True}
+
+
+def embedded(p):
+    return np.sin(p["rows"][p["ids"]]).sum()
+
+
+def embedded_gradient(p):
+    rows = np.zeros_like(p["rows"])
+    np.add.at(rows, p["ids"], np.cos(p["rows"][p["ids"]]))
+    return {"rows": rows, "ids": None}
+
+
+def test_the_integers_of_an_embedding_can_be_part_of_a_checked_x(lib):
+    x = {"rows": lib.asarray(TABLE["rows"], lib.real[-1]), "ids": lib.asarray(IDS, "int64")}
+
+    def f(p):
+        return lib.xp.sum(lib.xp.sin(lib.xp.take(p["rows"], p["ids"], axis=0)))
+
+    def gradient(p):
+        return {"rows": lib.asarray(embedded_gradient(TABLE)["rows"], lib.real[-1]), "ids": p["ids"]}
+
+    report = anygrad.check_gradient(f, gradient, x, fixed=ONLY_ROWS)
+    assert report.verdict == "agrees", report
+    assert report.counts == {"agrees": 8}
+
+
+@pytest.mark.parametrize("directions", [None, 2], ids=["by elements", "along directions"])
+def test_wrong_elements_are_found_beside_fixed_ones(directions):
+    def doubled(p):
+        return {"rows": embedded_gradient(p)["rows"] * np.where(np.arange(4) == 2, 2, 1)[:, None], "ids": None}
+
+    fixed = {"rows": np.arange(8).reshape(4, 2) % 2 == 0, "ids": True}
+    report = anygrad.check_gradient(embedded, doubled, TABLE, fixed=fixed, directions=directions)
+    assert report.verdict == "wrong", report
+    assert {one.name for one in report.worst} == {"x['rows'][2, 1]"}
+    held = {"rows": np.arange(8).reshape(4, 2) // 2 == 2, "ids": True}
+    assert anygrad.check_gradient(embedded, doubled, TABLE, fixed=held, directions=directions)
+
+
+def claims(f):
+    """The derivatives of f, with nonsense where an element is fixed."""
+
+    def gradient(x):
+        return np.where(FIXED, np.nan, anygrad.numerical_gradient(f, x, scheme=anygrad.Adaptive()))
+
+    yield f, {"grad": gradient}
+    yield f, {"grad": gradient(X)}
+    yield (
+        vector(None),
+        {"jac": lambda x: np.where(FIXED, 7.0, np.diag(np.full(4, x[1] ** 2)) + 2 * np.outer(x * x[1], np.eye(4)[1]))},
+    )
+    yield vector(None), {"jvp": lambda x, v: v * x[1] ** 2 + 2 * x * x[1] * v[1]}
+    yield (
+        vector(None),
+        {"vjp": lambda x, g: g * x[1] ** 2 + 2 * (g @ x) * x[1] * np.eye(4)[1] + np.where(FIXED, 9.0, 0.0)},
+    )
+    exact = anygrad.hessian(f, X, scheme=anygrad.Adaptive())
+    yield f, {"hess": np.where(FIXED | FIXED[:, None], np.inf, exact)}
+
+
+@pytest.mark.parametrize("case", range(6), ids=["grad", "an array", "jac", "jvp", "vjp", "hess"])
+@pytest.mark.parametrize("scheme", [None, anygrad.Central(order=4)], ids=["default", "Central"])
+def test_what_is_claimed_of_fixed_elements_does_not_count(case, scheme):
+    f, claim = list(claims(number))[case]
+    bounds = (np.where(FIXED, X, -9.0), np.where(FIXED, X, 9.0))
+    report = anygrad.check_gradient(f, claim.pop("grad", None), X, fixed=FIXED, scheme=scheme, bounds=bounds, **claim)
+    assert report.verdict == "agrees", report
+    expected = {"hess": 4, "jac": 8, "jvp": 8}
+    assert report.counts["agrees"] == next((expected[name] for name in claim if name in expected), 2)
+
+
+def test_a_check_of_nothing_is_told():
+    with pytest.raises(ValueError, match="fixed= holds every element of x"):
+        anygrad.check_gradient(number, np.zeros(4), X, fixed=True)

@@ -29,6 +29,7 @@ _MODULES = {
     "jax": "jax",
     "jaxlib": "jax",
     "cupy": "cupy",
+    "cupyx": "cupy",
     "dpnp": "dpnp",
 }
 _GENERIC = "generic"
@@ -660,6 +661,15 @@ def resolve(x: object) -> Backend | None:
             return backend
     generic = load(_GENERIC)
     return generic if generic.is_array(x) else None
+
+
+def host_pattern(x: object) -> Any:
+    """Return a dense or sparse array of any library as NumPy's or SciPy's, and anything else as it is."""
+    own = resolve(x)
+    kind: Any = type(x)  # as above
+    for backend in map(load, _candidates(kind)) if own is None else (own,):
+        x = backend.pattern(x)
+    return x
 
 
 def span_of(elements: Elements) -> slice | Indices:

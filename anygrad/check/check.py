@@ -53,6 +53,7 @@ def check_gradient(
     scheme: Scheme | None = None,
     evaluator: Evaluator = Loop(),
     bounds: Bounds = None,
+    fixed: PyTree = None,
     progress: bool | ProgressCallback = False,
     args: tuple[Any, ...] = (),
     kwargs: Kwargs = None,
@@ -95,6 +96,8 @@ def check_gradient(
         extrapolation, `Central` with steps of ``0.2 |x|``.
         A scheme without an error estimate is used twice, with its own step and with twice that. Of steps given for each
         element, a direction takes the longest that moves no element by more than its own.
+    fixed
+        Elements that are held, as in `numerical_gradient`: they are not checked, and the claim may be anything there.
     evaluator, bounds, progress
         As in `numerical_gradient`. The claim is always called with one x at a time.
     args, kwargs
@@ -167,7 +170,8 @@ def check_gradient(
     if has_aux:
         f = Item(f, 0)
     options = Options("check_gradient", Adaptive() if scheme is None else scheme, _tolerant(evaluator), bounds)
-    task = Task("grad" if kind in {"vjp", "jvp"} else kind, kind, f, x, claim, options, scheme is not None, np.geterr())
+    derivative = "grad" if kind in {"vjp", "jvp"} else kind
+    task = Task(derivative, kind, f, x, claim, options, scheme is not None, np.geterr(), fixed)
     try:
         with np.errstate(all="ignore"):
             return _run(task, rng, started, directions=directions, rtol=rtol or 0.0, progress=progress)
@@ -181,6 +185,8 @@ def _run(
     task: Task, rng: np.random.Generator, started: float, *, directions: int | None, rtol: float, progress: Any
 ) -> CheckReport:
     task.parameters.require_some()
+    if task.parameters.size and not np.any(task.free):
+        raise ValueError("fixed= holds every element of x, but at least one was expected to be checked")
     ncalls = 0
     if task.name in {"vjp", "jvp"}:
         task, ncalls = with_vjp(task, task.claim, rng) if task.name == "vjp" else with_jvp(task, task.claim)
@@ -202,7 +208,7 @@ def _run(
         return setting, compare_directions(setting, directions, np.random.default_rng(seed))
 
     if progress is True and directions is None and task.n == 1:
-        _propose_directions(task.parameters.size, time.perf_counter() - started, probe.ncalls)
+        _propose_directions(len(task.parameters.elements), time.perf_counter() - started, probe.ncalls)
     wider, line, calls = widened(task, probe, direction)
     ncalls += probe.ncalls + calls + require_holomorphic(task, probe, direction)
     called = wider is not task and callable(task.claim) and claim.coarsest > wider.eps

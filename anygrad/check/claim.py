@@ -114,7 +114,10 @@ def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
         return flat([on_host(leaf, name) for name, leaf in zip(returned.names, returned.leaves, strict=True)])
 
     def jacobian(x: Any) -> PyTree:
-        arrays = layout.arrays(np.stack([column(x, unit) for unit in np.eye(parameters.size)], axis=1))
+        table = np.zeros((probe.function.size, parameters.size))
+        for element in parameters.elements:
+            table[:, element] = column(x, np.eye(1, parameters.size, element)[0])
+        arrays = layout.arrays(table)
         return probe.function.rebuilt(
             [parameters.rebuild(arrays[start : start + width]) for start in range(0, len(arrays), width)]
         )
@@ -126,25 +129,30 @@ def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
 
 
 def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, HostArray]:
-    """Return the claimed derivatives and the spacings at 1 of their dtypes as tables. A claim of None means zeros."""
+    """Return the claimed derivatives and the spacings at 1 of their dtypes as tables. A claim of None means zeros.
+
+    What is claimed for fixed elements does not count.
+    """
     name = f"{task.name}(x)" if callable(task.claim) else task.name
     if tree is None:
         raise TypeError(f"{name} is None, but derivatives were expected: is a return statement missing?")
     parts = flatten(tree, name, none_is_leaf=True)
     names = ["x" + n.removeprefix(name) if task.kind == "grad" else n.replace("(x)", "", 1) for n in parts.names]
-    shapes = dict(zip(layout.names, layout.shapes, strict=True))
+    shapes, held = dict(zip(layout.names, layout.shapes, strict=True)), task.parameters.leaves.held or ()
     found = [
         (own, np.zeros(shapes[own]) if leaf is None else on_host(leaf, place), spacing(leaf))
         for own, place, leaf in zip(names, parts.names, parts.leaves, strict=True)
-        if leaf is not None or own in shapes
+        if (leaf is not None or own in shapes) and own not in held
     ]
     given = [array.shape for _, array, _ in found]
     cause = describe_mismatch([own for own, _, _ in found], layout.names, given, layout.shapes)
     if cause is None:
-        return layout.table([array for _, array, _ in found]), layout.table([np.asarray(eps) for *_, eps in found])
+        table = layout.table([array for _, array, _ in found])
+        eps = layout.table([np.asarray(eps) for *_, eps in found])
+        return np.where(task.free_entries, table, 0.0), eps
     if layout.names == ["x"] and [own for own, _, _ in found] == ["x[0]"]:
         cause = f"is a tuple or list of one array: return its element [0], an array of shape {layout.shapes[0]}"
-    elif len(layout.names) == len(found) == 1:
+    elif len(layout.names) == len(found) == 1 and given != layout.shapes:
         cause = f"has the shape {given[0]}, but {layout.shapes[0]} was expected: {_STRUCTURES[task.kind]}"
     else:
         cause = f"has {cause}; {_STRUCTURES[task.kind]}"
@@ -178,9 +186,9 @@ def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
 
     def record(x: Any) -> float:
         """Keep the claim at x; the number that is returned does not matter."""
-        before = _bytes(x)
+        before = _bytes(task, x)
         returned = task.claim(x)
-        if _bytes(x) != before:
+        if _bytes(task, x) != before:
             raise ValueError(
                 f"{task.name} modifies its argument: let it work on a copy, as in lambda x: {task.name}(x.copy()); x"
                 " has been put back to what it was"
@@ -205,9 +213,8 @@ def _distance(table: HostArray, others: Sequence[HostArray]) -> HostArray:
     return largest
 
 
-def _bytes(x: PyTree) -> list[bytes]:
-    parts = flatten(x)
-    return [on_host(leaf, name).tobytes() for name, leaf in zip(parts.names, parts.leaves, strict=True)]
+def _bytes(task: Task, x: PyTree) -> list[bytes]:
+    return [on_host(leaf, "x").tobytes() for leaf in task.parameters.leaves_of(x, "x")]
 
 
 def _accumulates(first: HostArray, second: HostArray, third: HostArray, eps: float) -> bool:

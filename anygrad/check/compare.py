@@ -20,7 +20,7 @@ from anygrad.schemes.base import Lines, Slopes
 
 # From the gravest to the least grave; the verdict on an element is the first that holds for it.
 VERDICTS = ("wrong", "nonfinite", "kink", "nondeterministic", "noisy", "inconclusive", "agrees")
-INCONCLUSIVE, AGREES = 5, 6
+INCONCLUSIVE, AGREES, FIXED = 5, 6, 7  # what is fixed has no verdict
 
 # How many estimated errors are tolerated: for functions computed in float32, an estimate is sometimes less than a third
 # of the error.
@@ -87,7 +87,8 @@ class Outcome:
 
 def compare_elements(setting: Setting, progress: Any) -> Outcome:
     one, layout = settle(setting, progress), setting.layout
-    return replace(one, comparisons=one.comparisons[0].split(layout), states=layout.arrays(one.states[0]))
+    states = np.where(setting.task.free_entries, one.states[0], FIXED)
+    return replace(one, comparisons=one.comparisons[0].split(layout), states=layout.arrays(states))
 
 
 # Two differences: the cheap way
@@ -216,7 +217,7 @@ class Setting:
             return found
         longer: Any = scheme
         if hasattr(scheme, "step"):
-            twice = 2 * found.step
+            twice = np.where(found.step > 0, 2 * found.step, 1.0)
             longer = replace(longer, step=float(twice[0]) if self.direction is not None else self.task.like_x(twice))
         other = self.differentiate(longer)
         # Complex steps take no differences, in which rounding would grow.
@@ -237,6 +238,7 @@ class Setting:
         smooth = CONFIDENCE * (1 if self.direction is None else 2) * found.error + (4 * task.eps + self.rtol) * size
         tolerance = tolerance + np.where(found.flag("kink"), _BOTH_SLOPES * found.error, smooth)
         tolerance = tolerance + claim.allowed(value, tolerance)
+        finite &= found.step > 0  # what is fixed has no step
         return Comparison("", claim.table, value, np.where(finite, tolerance, 0.0))
 
 
@@ -295,7 +297,14 @@ def _hessian(setting: Setting, scheme: Scheme, progress: Any) -> Estimate:
     with np.errstate(**task.settings), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConstantFunctionWarning)
         result: Result = hessian(
-            task.f, task.x, scheme=scheme, evaluator=evaluator, bounds=bounds, progress=progress, full_output=True
+            task.f,
+            task.x,
+            scheme=scheme,
+            evaluator=evaluator,
+            bounds=bounds,
+            fixed=task.fixed,
+            progress=progress,
+            full_output=True,
         )
 
     def table(tree: Any) -> HostArray:

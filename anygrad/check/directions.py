@@ -88,14 +88,15 @@ class Span:
 
 def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Comparison], int]:
     """Return wrong elements, found by halving: the derivative along one half of a direction tells the other's, too."""
-    ncalls = 0
+    ncalls, moving = 0, np.flatnonzero(v)
 
     def slope(start: int, stop: int, *, sure: bool) -> tuple[Comparison, float]:
         """Return the comparison along a part of the direction, made longer, and by how much."""
         nonlocal ncalls
         part = np.zeros_like(v)
-        length = float(np.max(np.abs(v[start:stop])))
-        part[start:stop] = v[start:stop] / length
+        own = moving[start:stop]
+        length = float(np.max(np.abs(v[own])))
+        part[own] = v[own] / length
         found = settle(along(setting, part), sure=sure)
         ncalls += found.ncalls
         return column(found.comparisons[0], ""), length
@@ -104,12 +105,13 @@ def locate(setting: Setting, v: HostArray, whole: Outcome) -> tuple[Sequence[Com
         return Span(start, stop, length * (one.claimed - one.numerical), length * one.tolerance)
 
     elements: list[Comparison] = []
-    spans = [span(0, v.size, column(whole.comparisons[0], ""), 1.0)]
+    spans = [span(0, moving.size, column(whole.comparisons[0], ""), 1.0)]
     while spans and len(elements) < _LOCATED:
         outer = spans.pop()
         if outer.stop - outer.start == 1:
             one, _ = slope(outer.start, outer.stop, sure=True)
-            elements += _element(setting, outer.start, float(np.sign(v[outer.start])), one)
+            element = int(moving[outer.start])
+            elements += _element(setting, element, float(np.sign(v[element])), one)
             continue
         middle = (outer.start + outer.stop) // 2
         left = span(outer.start, middle, *slope(outer.start, middle, sure=False))
@@ -126,11 +128,8 @@ def _element(setting: Setting, element: int, sign: float, one: Comparison) -> li
     if not np.any(one.wrong):
         return []
     row = int(np.argmax(np.where(one.wrong, one.ratio, -1.0)))
-    return [
-        Comparison(
-            _name(setting.layout, row, element), sign * one.claimed[row], sign * one.numerical[row], one.tolerance[row]
-        )
-    ]
+    name = _name(setting.layout, row, element)
+    return [Comparison(name, sign * one.claimed[row], sign * one.numerical[row], one.tolerance[row])]
 
 
 def _name(layout: Layout, row: int, element: int) -> str:

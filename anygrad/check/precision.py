@@ -92,13 +92,11 @@ def rounded_array(claim: Calls, setting: Setting, outcome: Outcome, direction: H
     """
     task, parameters = setting.task, setting.task.parameters
     moves = flatten(task.like_x(2 * claim.coarsest * direction)).leaves
-    x = parameters.rebuild(
-        [
-            array + array_namespace(array).asarray(move, dtype=array.dtype, device=device(array))
-            for array, move in zip(parameters.arrays, moves, strict=True)
-        ]
-    )
-    beside = replace(setting, task=replace(task, x=x, f0=None))
+    moved = [
+        array + array_namespace(array).asarray(move, dtype=array.dtype, device=device(array))
+        for array, move in zip(parameters.arrays, moves, strict=True)
+    ]
+    beside = replace(setting, task=task.at(moved))
     found = beside.two_steps(np.sqrt(task.eps / claim.coarsest) * setting.sizes)
     numerical = setting.layout.table([one.numerical for one in outcome.comparisons])
     change = setting.layout.largest(np.nan_to_num(np.abs(found.value - numerical), posinf=0.0))
@@ -108,7 +106,6 @@ def rounded_array(claim: Calls, setting: Setting, outcome: Outcome, direction: H
 def _in_wider_dtype(task: Task) -> Task:
     parameters = task.parameters
     arrays = [backend.widened(array) for backend, array in zip(parameters.backends, parameters.arrays, strict=True)]
-    x = parameters.argument(arrays[0] if parameters.alone else arrays)
 
     def promoting(function: Callable[..., Any]) -> Callable[..., Any]:
         for backend, array in dict(zip(parameters.backends, arrays, strict=True)).items():
@@ -116,7 +113,7 @@ def _in_wider_dtype(task: Task) -> Task:
         return function
 
     claim = promoting(task.claim) if callable(task.claim) else task.claim
-    wide = replace(task, f=promoting(task.f), claim=claim, x=x)
+    wide = replace(task.at(arrays), f=promoting(task.f), claim=claim)
     return replace(wide, options=replace(task.options, scheme=default_scheme(wide)))
 
 

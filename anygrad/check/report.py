@@ -345,8 +345,10 @@ def _arrays(report: CheckReport) -> list[str]:
         return []
     by_verdict: dict[str, list[str]] = {}
     for name, counts in report.arrays.items():
-        gravest, total = next(iter(counts), "agrees"), sum(counts.values())
-        share = "" if counts.get(gravest, 0) == total else f" ({counts[gravest]:,} of {total:,})"
+        if not counts:  # all of it is fixed, or it is empty
+            continue
+        gravest, total = next(iter(counts)), sum(counts.values())
+        share = "" if counts[gravest] == total else f" ({counts[gravest]:,} of {total:,})"
         by_verdict.setdefault(gravest, []).append(name + share)
     parts = [f"{verdict}: {_listed(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
     return [f"Array by array: {'; '.join(parts)}."]

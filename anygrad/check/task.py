@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,11 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace
+from numpy.typing import NDArray
 
 from anygrad._typing import PyTree
 from anygrad.backends.base import Memory, resolve
 from anygrad.operators.partials import partials
-from anygrad.problem.function import Function
+from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
 from anygrad.problem.options import Options
 from anygrad.problem.parameters import Parameters
@@ -88,7 +88,7 @@ class Layout:
     def of(cls, task: Task, function: Function) -> Layout:
         """Return the layout of the derivative of f, which has been called."""
         parameters = task.parameters
-        columns = _spans(parameters.shapes)
+        columns = spans(parameters.shapes)
         if task.kind == "grad":
             return cls(list(parameters.names), parameters.shapes, [(slice(0, 1), span) for span, _ in columns])
         rows = columns if task.kind == "hess" else function.outputs
@@ -111,11 +111,6 @@ class Layout:
 
     def arrays(self, table: HostArray) -> list[HostArray]:
         return [table[block].reshape(shape) for shape, block in zip(self.shapes, self.blocks, strict=True)]
-
-
-def _spans(shapes: Sequence[tuple[int, ...]]) -> list[tuple[slice, tuple[int, ...]]]:
-    ends = np.cumsum([0, *map(math.prod, shapes)]).tolist()
-    return [(slice(*span), shape) for *span, shape in zip(ends, ends[1:], shapes, strict=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,16 +211,29 @@ class Task:
     options: Options
     scheme_given: bool
     settings: Mapping[str, Any]  # NumPy's for floating-point errors, under which f and the claim are called
+    fixed: PyTree = None  # elements of x that are held
     f0: Any = None  # f(x), if it is one number and known
 
     @cached_property
     def parameters(self) -> Parameters:
-        return Parameters.of(self.x)
+        return Parameters.of(self.x, self.fixed)
+
+    @cached_property
+    def free(self) -> NDArray[np.bool_]:
+        """Which elements of x are not fixed, (n,)."""
+        free = np.zeros(self.parameters.size, dtype=bool)
+        free[self.parameters.elements] = True
+        return free
+
+    @property
+    def free_entries(self) -> NDArray[np.bool_]:
+        """Which derivatives are not 0 because an element is fixed, as a table or a row that stands for all rows."""
+        return self.free & self.free[:, None] if self.kind == "hess" else self.free
 
     @cached_property
     def magnitudes(self) -> HostArray:
-        """The magnitudes of all elements of x, (n,); see `magnitudes`."""
-        return flat(magnitudes(self.parameters))
+        """The magnitudes of all elements of x, (n,), see `magnitudes`; 0 where they are fixed."""
+        return np.where(self.free, flat(magnitudes(self.parameters)), 0.0)
 
     @cached_property
     def eps(self) -> float:
@@ -236,10 +244,15 @@ class Task:
     def n(self) -> int:
         return 2 if self.kind == "hess" else 1
 
+    def at(self, arrays: Sequence[Any]) -> Task:
+        """Return the task with other arrays in the place of those of x."""
+        alone = self.parameters.alone
+        return replace(self, x=self.parameters.argument(arrays[0] if alone else arrays), f0=None)
+
     def like_x(self, numbers: HostArray) -> PyTree:
         """Return numbers for all elements, (n,), as a tree like x."""
         parameters = self.parameters
-        return parameters.rebuild([numbers[span].reshape(shape) for span, shape in _spans(parameters.shapes)])
+        return parameters.rebuild([numbers[span].reshape(shape) for span, shape in spans(parameters.shapes)])
 
     def numbers_like_x(self, tree: PyTree) -> HostArray:
         """Return numbers for all elements, (n,), of a tree like x, whose arrays are broadcast to those of x."""
@@ -298,9 +311,7 @@ class Task:
         options = replace(self.options, scheme=scheme, full_output=True, progress=progress)
         parameters, chosen = self.parameters, slice(None) if elements is None else elements
         if elements is not None:
-            others = np.ones(parameters.size, dtype=bool)
-            others[elements] = False
-            parameters = Parameters.of(self.x, self.like_x(others))
+            parameters = parameters.restricted(elements)
         with np.errstate(**self.settings):
             found = partials(self._function(), parameters, options)
         arrays = [_to_host(memory, slopes) for memory, slopes, _ in found.parts]

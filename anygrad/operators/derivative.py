@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -151,7 +152,8 @@ def partial_derivative(
     Raises
     ------
     TypeError, ValueError
-        As `jacobian`; also if ``orders`` are no integers of 0 or more with x's shape, or all 0.
+        As `jacobian`; also if ``orders`` are no integers of 0 or more with x's shape, or all 0, or if ``fixed`` holds
+        an element that they count.
 
     Notes
     -----
@@ -178,13 +180,19 @@ def partial_derivative(
     parameters.require_real("a partial derivative")
     counts = _orders(parameters, orders)
     elements = np.flatnonzero(counts)
-    with Problem.joint(function, parameters, options) as problem:
+    own, n = [int(count) for count in counts[elements]], int(counts.sum())
+    scheme = options.scheme
+    polarizes = getattr(scheme, "inspects_values", False) or scheme.samples_complex
+    if len(own) > 1 and polarizes:
+        calls = scheme.calls(math.prod(order + 1 for order in own) // 2, n)
+    else:
+        calls = math.prod(scheme.calls(1, order) for order in own)
+    with Problem.joint(function, parameters, options, calls) as problem:
         memory, scheme = problem.memory, problem.scheme
-        own, n = [int(count) for count in counts[elements]], int(counts.sum())
         if len(own) == 1:
             lines = element_lines(problem, elements)
             slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
-        elif getattr(scheme, "inspects_values", False) or scheme.samples_complex:
+        elif polarizes:
             slopes = polarized(problem, elements, own)
         else:
             slopes = product_of_stencils(problem, elements, own)

@@ -225,8 +225,6 @@ def numerical_gradient_2d(
         "numerical_gradient_2d", scheme, evaluator, bounds, None, False, progress, full_output, args, kwargs
     )
     function = options.function(f)
-    if isinstance(X, (dict, tuple)):
-        raise TypeError(f"X is a {type(X).__name__}, but one array of samples was expected: pass its arrays one by one")
     return gradient_of(function, Parameters.of_array(X, "X", fixed, rows=True), options)
 
 
@@ -346,11 +344,11 @@ def value_and_grad(
 def _gradient(maker: str, f: Callable[..., object], *given: Any) -> Gradient:
     require_callable(f)
     names = ("argnums", "h", "scheme", "evaluator", "bounds", "fixed", "has_aux", "progress", "full_output")
-    defaults = (None, False, _LOOP)
-    options = {name: own for name, own in zip(names, given, strict=True) if not any(own is one for one in defaults)}
-    if type(options["argnums"]) is int and options["argnums"] == 0:
-        del options["argnums"]
-    return Gradient(maker, f, options)
+    options = dict(zip(names, given, strict=True))
+    argnums = options.pop("argnums")
+    require_argnums(argnums)
+    options = {name: own for name, own in options.items() if not any(own is one for one in (None, False, _LOOP))}
+    return Gradient(maker, f, options if argnums == 0 else {"argnums": argnums, **options})
 
 
 class Gradient:
@@ -364,7 +362,6 @@ class Gradient:
         if "h" in own:
             own["scheme"] = reference_scheme(own.pop("h"), options.get("scheme"))
         self._fixed, self._argnums = own.pop("fixed", None), own.pop("argnums", 0)
-        require_argnums(self._argnums)
         # Checked once: a call must cost no more than one of numerical_gradient.
         self._options = Options("numerical_gradient", with_value=maker == "value_and_grad", **own)
         functools.update_wrapper(self, f, updated=())

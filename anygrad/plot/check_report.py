@@ -140,7 +140,8 @@ def _map(figure: Figure, ax: Axes, row: _Row, worst: float) -> None:
     bar = figure.colorbar(image, ax=ax)
     bar.set_label("difference / tolerance, as a power of 10; red: wrong")
     if not np.all(sized):
-        other = _table(np.where(sized, np.nan, row.states))
+        unsized = ~sized & (row.states < len(_VERDICTS))  # what is fixed stays blank
+        other = _table(np.where(unsized, row.states, np.nan))
         colours = ListedColormap(list(_COLOURS.values()))
         one_each = Normalize(-0.5, len(_VERDICTS) - 0.5)
         ax.imshow(other, cmap=colours, norm=one_each, aspect="auto", interpolation="nearest")

@@ -284,7 +284,8 @@ def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
             f" {'dict' if isinstance(leaf, dict) else 'tuple'}({name}), or register the class with"
             f' optree.register_pytree_node(..., namespace="anygrad")'
         )
-    if isinstance(leaf, (dict, tuple)):  # operators that take trees have taken it apart
+    holds_arrays = isinstance(leaf, list) and any(hasattr(item, "shape") for item in leaf)
+    if isinstance(leaf, (dict, tuple)) or holds_arrays:  # operators that take trees have taken it apart
         raise TypeError(
             f"{name} is {_article(leaf)}, but one array was expected: pass its arrays one by one, or use"
             " anygrad.jacobian for all of them"

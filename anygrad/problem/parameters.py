@@ -129,6 +129,14 @@ class Parameters:
         free = [mask.reshape(-1) for mask in self.leaves.free[self.start : self.stop]]
         return np.flatnonzero(np.concatenate([np.empty(0, dtype=bool), *free]))
 
+    def restricted(self, elements: Elements) -> Parameters:
+        """Return these with all but some elements fixed."""
+        chosen = np.zeros(self.size, dtype=bool)
+        chosen[elements] = True
+        parts = np.split(chosen, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1])
+        free = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return dataclasses.replace(self, leaves=dataclasses.replace(self.leaves, free=free))
+
     @property
     def library(self) -> str:
         """The names of the libraries."""
@@ -245,7 +253,7 @@ class Parameters:
         for name, shape in zip(self.names, self.shapes, strict=True):
             size = math.prod(shape)
             if element < size:
-                return f"{name}[{', '.join(map(str, _unravelled(element, shape)))}]" if shape else name
+                return f"{name}[{', '.join(map(str, np.unravel_index(element, shape)))}]" if shape else name
             element -= size
         raise IndexError(element)
 
@@ -316,14 +324,6 @@ def _shared(x: Array, of_x: Backend, y: Array, of_y: Backend) -> bool:
     return (of_x is not of_y or not of_x.interleaved(x, y)) and (of_x.writable(x) or of_y.writable(y))
 
 
-def _unravelled(element: int, shape: tuple[int, ...]) -> list[int]:
-    indices = []
-    for length in reversed(shape):
-        element, index = divmod(element, length)
-        indices.append(index)
-    return indices[::-1]
-
-
 def _leaves_of(whole: Tree, fixed: PyTree) -> Leaves:
     arrays: list[Array] = []
     backends: list[Backend] = []
@@ -364,7 +364,9 @@ def _masks(tree: Tree, fixed: PyTree) -> list[Any]:
     for name in tree.names:
         own = [place for place in flat.names if name == place or name.startswith((f"{place}[", f"{place}."))]
         if not own:
-            raise ValueError(f"fixed is {fixed!r:.60}, but there is nothing for {name}: True or False was expected")
+            raise ValueError(
+                f"fixed is {fixed!r:.60}, but there is nothing for {name}: True, False or a boolean array was expected"
+            )
         masks.append(flat.leaves[flat.names.index(own[0])])
         used.update(own)
     if more := [name for name in flat.names if name not in used]:

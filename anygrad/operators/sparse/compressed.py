@@ -41,7 +41,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
         )
     [backend], [shape] = parameters.backends, parameters.shapes
     detecting = isinstance(sparsity, str) and sparsity == "detect"
-    pattern = None if detecting else of_columns(given(sparsity, backend, parameters.size), parameters.elements)
+    pattern = None if detecting else of_columns(given(sparsity, parameters.size), parameters.elements)
     groups = 0 if pattern is None else count_groups(pattern.groups)
     total = options.scheme.calls(groups) + options.scheme.calls(1)
     with Problem.joint(function, parameters, options, total) as problem:

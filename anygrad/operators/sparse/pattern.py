@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from anygrad._typing import Array
 from anygrad.backends.arrays import Elements, Indices
-from anygrad.backends.base import Backend, load, resolve
+from anygrad.backends.base import host_pattern
 from anygrad.operators.partials import filled
 from anygrad.problem.lines import direction_lines, element_lines
 from anygrad.problem.problem import Problem
@@ -52,7 +53,8 @@ def sparsity(pattern: Any) -> Pattern:
     Parameters
     ----------
     pattern
-        As in `jacobian`: a SciPy sparse array, of which all stored entries count, or a boolean array of any library.
+        As in `jacobian`: a sparse array of SciPy, CuPy, PyTorch or JAX, of which all stored entries count, or a boolean
+        array of any library.
 
     Returns
     -------
@@ -74,21 +76,22 @@ def sparsity(pattern: Any) -> Pattern:
     >>> anygrad.sparsity(np.eye(1000) + np.eye(1000, k=1))
     <sparsity of shape (1000, 1000): 1999 entries, columns in 2 groups>
     """
-    found = given(pattern, resolve(pattern) or load("numpy"), None)
+    found = given(pattern, None)
     _ = found.groups
     return found
 
 
-def given(sparsity: Any, backend: Backend, size: int | None) -> Pattern:
+def given(sparsity: Any, size: int | None) -> Pattern:
     """Return the pattern that the user gave for x of so many elements; raise if it cannot be one."""
     sparse = scipy_sparse()
     if isinstance(sparsity, Pattern):
         _require_columns(sparsity.shape, size)
         return sparsity
-    pattern = sparsity if sparse.issparse(sparsity) else backend.pattern(sparsity)
+    pattern = sparsity if sparse.issparse(sparsity) else host_pattern(sparsity)
     like = pattern if sparse.issparse(sparsity) else None
     if isinstance(pattern, (list, tuple)):
-        pattern = np.asarray(pattern)
+        with suppress(ValueError):  # rows that differ in length
+            pattern = np.asarray(pattern)
     if not (sparse.issparse(pattern) or isinstance(pattern, np.ndarray)) or pattern.dtype.kind not in "biufc":
         raise TypeError(
             f"sparsity is {sparsity!r:.60}, but a SciPy sparse array, a boolean array of shape (f(x).size, x.size), or"
