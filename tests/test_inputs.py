@@ -224,7 +224,7 @@ def test_broadcast_arrays_are_never_a_wrong_number(lib):
 
 
 def test_samples_of_another_number_of_dimensions_are_refused(lib):
-    with pytest.raises(TypeError, match="X is a dict, but one array was expected: call this"):
+    with pytest.raises(TypeError, match="X is a dict, but one array was expected: pass its arrays"):
         anygrad.numerical_gradient_2d(never, {"a": np.ones((2, 2))})
     with pytest.raises(ValueError, match=r"shape \(2, 2\).*numerical_gradient_2d"):
         anygrad.numerical_gradient_1d(never, lib.asarray(np.ones((2, 2)), "float32"))
