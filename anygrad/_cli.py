@@ -91,40 +91,40 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"%(prog)s {anygrad.__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(run: Callable[[Any], int], does: str, status: str = "exit status: 0") -> Callable[..., Any]:
+    def command(run: Callable[[Any], int], does: str, status: str = "exit status: 0 on success") -> Callable[..., Any]:
         name, text = run.__name__.removeprefix("_"), f"{does.capitalize()}."
-        ends = f"{status}; 2 where something given cannot be used, or f fails; 130 after Ctrl-C"
+        ends = f"{status}; 2 if an argument cannot be used or f raises; 130 after Ctrl-C"
         parser = commands.add_parser(name, help=does, description=text, epilog=ends, allow_abbrev=False)
         parser.set_defaults(run=run)
-        parser.add_argument("--json", action="store_true", help="print everything that is known as JSON")
+        parser.add_argument("--json", action="store_true", help="print all results as JSON")
         return parser.add_argument
 
     def add_function(add: Callable[..., Any], default: str) -> None:
-        add("f", metavar="MODULE:F", help="the function: package.module:f, module:net.loss, or file.py:f")
-        x = 'where: a .npy file; a .npz file, which is a dict of arrays; or numbers, such as "[1.0, 2.0]"'
+        add("f", metavar="MODULE:F", help="the function, as package.module:f, module:net.loss or file.py:f")
+        x = 'the point: a .npy file, a .npz file (a dict of arrays), or numbers such as "[1.0, 2.0]"'
         add("--x", required=True, help=x)
         names = ", ".join(libraries.names())
-        add("--backend", metavar="LIBRARY", default="numpy", help=f"the library of f's array: {names} (default: numpy)")
-        scheme = "adaptive, central, forward, backward or complex; an order may follow, as in central4"
+        add("--backend", metavar="LIBRARY", default="numpy", help=f"the library of x: {names} (default: numpy)")
+        scheme = "adaptive, central, forward, backward or complex, with its order if wanted, as in central4"
         add("--scheme", help=f"{scheme} (default: {default})")
-        progress = "whether to show a bar on standard error (default: where that is a terminal)"
+        progress = "show a progress bar on standard error (default: if that is a terminal)"
         add("--progress", action=argparse.BooleanOptionalAction, help=progress)
 
     command(_backends, "list the array libraries that can be used here")
 
     add = command(_gradient, "differentiate a function of an array")
-    add_function(add, default="central, with the step 1e-4")
-    add("--h", type=float, help="the step, in units of x (default: the scheme's own choice)")
-    add("-o", "--output", metavar="FILE", help="write a .npy file (.npz, if x is one)")
+    add_function(add, default="central with the step 1e-4")
+    add("--h", type=float, help="the step, in units of x (default: chosen by the scheme)")
+    add("-o", "--output", metavar="FILE", help="write the gradient to a .npy file (.npz if x is one)")
 
-    status = "exit status: 0 where the gradient agrees, 1 where it does not or where that cannot be told"
+    status = "exit status: 0 if the gradient agrees, 1 if it does not or if no verdict is possible"
     add = command(_check, "compare a gradient with the numerical one", status)
-    add_function(add, default="as check_gradient chooses")
-    add("--grad", required=True, help="the gradient to check: a function of x, like f, or its value in a file")
-    add("--directions", metavar="K", type=int, help="compare along K random directions")
-    add("--rtol", metavar="R", type=float, help="the relative error that is allowed")
-    add("--seed", metavar="S", type=int, default=0, help="of the random directions (default: 0)")
-    add("--plot", metavar="FILE", help="draw the comparison, to a file such as check.png")
+    add_function(add, default="chosen by check_gradient")
+    add("--grad", required=True, help="the gradient to check: a function, named like f, or its value at x in a file")
+    add("--directions", metavar="K", type=int, help="compare along K random directions instead of element by element")
+    add("--rtol", metavar="R", type=float, help="allow a relative difference of R besides the estimated errors")
+    add("--seed", metavar="S", type=int, default=0, help="the seed of the random numbers (default: 0)")
+    add("--plot", metavar="FILE", help="save a picture of the comparison to a file such as check.png")
     return whole
 
 
@@ -138,7 +138,7 @@ def _backends(arguments: argparse.Namespace) -> int:
     table = [("library", "version", "array API", "devices"), *([cell or "-" for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table))
-    print("Arrays of any other library that keeps to the array API standard work, too.")
+    print("Arrays of any other library that follows the array API standard work too.")
     return 0
 
 
@@ -151,7 +151,8 @@ def _gradient(arguments: argparse.Namespace) -> int:
         f, x = _function(arguments.f), _array(arguments.x, "x", arguments.backend)
         right = ".npz" if isinstance(x, dict) else ".npy"
         if output is not None and Path(output).suffix.lower() not in {"", right}:
-            raise Refusal(f"{output} is to hold arrays: call it {right}; or write --json > {output} instead of -o")
+            name = Path(output).with_suffix(right)
+            raise Refusal(f"-o is {output}, but a {right} file was expected: write -o {name}, or --json > {output}")
         h = arguments.h if arguments.scheme is None else None
         result = anygrad.numerical_gradient(f, x, h, **options, full_output=True)
     gradient = _each(_on_host, result.value)
@@ -195,7 +196,7 @@ def _scheme(name: str, step: float | None) -> Scheme:
     kinds: dict[str, Any] = {kind.__name__.lower(): kind for kind in schemes}
     kind = name.rstrip("0123456789")
     if kind.lower() not in kinds:
-        raise Refusal(f"no scheme is called {name!r}, but {', '.join(kinds)} or, with its order, central4 was expected")
+        raise Refusal(f"--scheme is {name!r}, but one of {', '.join(kinds)} was expected, or central4 for the order 4")
     order, given = name.removeprefix(kind), {} if step is None else {"step": step}
     return kinds[kind.lower()](**given, **({"order": int(order)} if order else {}))  # type: ignore[no-any-return]
 
@@ -228,10 +229,10 @@ def _function(text: str) -> Callable[[Any], Any]:
     try:
         found = _call_user(operator.attrgetter(name), found)
     except AttributeError as error:
-        close = "".join(f", but there is {one!r}" for one in get_close_matches(error.name or "", dir(error.obj), n=1))
+        close = "".join(f": did you mean {one!r}?" for one in get_close_matches(error.name or "", dir(error.obj), n=1))
         raise Refusal(f"there is no {error.name!r} in {place}{close}") from None
     if not callable(found):
-        raise Refusal(f"{text} is of the type {type(found).__name__}, but a function of x was expected")
+        raise Refusal(f"{text} has the type {type(found).__name__}, but a function of x was expected")
     return functools.wraps(found)(lambda x: _call_user(found, x))
 
 
@@ -270,7 +271,7 @@ def _array(text: str, name: str, library: str) -> Tree:
         made = asarray(array)
         dtype = str(made.dtype).rpartition(".")[2]
         if dtype != str(array.dtype):
-            _say(f"{name} is of {array.dtype}, but {library} holds it as {dtype}")
+            _say(f"{name} is {array.dtype}, but {library} stores it as {dtype}")
         return made
 
     return _each(of_library, _read(text, name))
@@ -283,8 +284,8 @@ def _read(text: str, name: str) -> Tree:
     try:
         value = json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
-        expected = 'a .npy or .npz file, or numbers such as "[1.0, 2.0]", was expected'
-        raise Refusal(f"{name} is {text!r:.60}, which is not a file here, but {expected}") from None
+        expected = 'a .npy or .npz file or numbers such as "[1.0, 2.0]" were expected'
+        raise Refusal(f"{name} is {text!r:.60}, but {expected}, and there is no such file") from None
     if isinstance(value, dict):
         return {key: _numbers(item, f"{name}[{key!r}]") for key, item in value.items()}
     return _numbers(value, name)
@@ -296,7 +297,7 @@ def _numbers(value: object, name: str) -> Any:
         if array.dtype.kind == "f":
             return array
     text = f"{name} is {json.dumps(value):.60}"
-    raise Refusal(f"{text}, but a number, a list of numbers, or equally long lists of them were expected")
+    raise Refusal(f"{text}, but a number, a list of numbers, or lists of equal length were expected")
 
 
 def _from_file(path: Path) -> Tree:
@@ -306,7 +307,7 @@ def _from_file(path: Path) -> Tree:
         if isinstance(loaded, dict) and not all(isinstance(array, np.ndarray) for array in loaded.values() or [None]):
             raise ValueError
     except Exception as error:  # NumPy's and zipfile's, of many classes; no code of the user's runs here
-        broken = "it is not a file of arrays of numbers, as numpy.save and numpy.savez write it, or is broken"
+        broken = "it is not a file of numbers written by numpy.save or numpy.savez, or it is damaged"
         raise Refusal(f"{path} cannot be read: {getattr(error, 'strerror', None) or broken}") from None
     # In this machine's byte order: other libraries have no other.
     return _each(lambda array: array.astype(array.dtype.newbyteorder("="), copy=False), loaded)
@@ -343,11 +344,11 @@ def _require_writable(path: str) -> None:
     """Raise if a file cannot be written: better now than after hours."""
     file = Path(path)
     if path in {"", "-"} or file.is_dir():
-        raise Refusal(f"{path!r} was given for a file, but the name of one was expected")
+        raise Refusal(f"{path!r} was given, but the name of a file was expected")
     if not file.parent.is_dir():
         raise Refusal(f"{path} cannot be written: there is no folder {file.parent}")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise Refusal(f"{path} cannot be written: that is not permitted")
+        raise Refusal(f"{path} cannot be written: permission denied")
 
 
 def _write(path: str, tree: Tree) -> None:

@@ -92,10 +92,14 @@ MISTAKES = [
     Mistake(FACTOR, "1/2 in all arrays", in_all(times(0.5), "all arrays", "half")),
     Mistake(FACTOR, "-1 in all arrays", in_all(times(-1), "all arrays", "minus")),
     Mistake(
-        FACTOR, "1/batch size in all arrays", in_all(times(1 / BATCH), "all arrays", f"1/{BATCH}", "mean over as many")
+        FACTOR,
+        "1/batch size in all arrays",
+        in_all(times(1 / BATCH), "all arrays", f"1/{BATCH}", f"a mean of {BATCH} terms"),
     ),
     Mistake(
-        FACTOR, "batch size in all arrays", in_all(times(BATCH), "all arrays", f"{BATCH} times", "sum over as many")
+        FACTOR,
+        "batch size in all arrays",
+        in_all(times(BATCH), "all arrays", f"{BATCH} times", f"a sum of {BATCH} terms"),
     ),
     Mistake(FACTOR, "sqrt(batch size) in all arrays", in_all(times(BATCH**0.5), "all arrays", "5.65685 times")),
     Mistake(FACTOR, "3.7 in all arrays", in_all(times(3.7), "all arrays", "3.7 times")),
@@ -103,8 +107,8 @@ MISTAKES = [
     Mistake(FACTOR, "1.00001 in all arrays", in_all(times(1.00001))),
     Mistake(FACTOR, "2 in one array", in_one(times(2), "twice")),
     Mistake(FACTOR, "-1 in one array", in_one(times(-1), "minus")),
-    Mistake(FACTOR, "1/batch size in one array", in_one(times(1 / BATCH), f"1/{BATCH}", "mean over as many")),
-    Mistake(FACTOR, "batch size in one array", in_one(times(BATCH), f"{BATCH} times", "sum over as many")),
+    Mistake(FACTOR, "1/batch size in one array", in_one(times(1 / BATCH), f"1/{BATCH}", f"a mean of {BATCH} terms")),
+    Mistake(FACTOR, "batch size in one array", in_one(times(BATCH), f"{BATCH} times", f"a sum of {BATCH} terms")),
     Mistake(FACTOR, "the length of an axis", in_one(times_length(1), "length", fits=matrix)),
     Mistake(FACTOR, "1/the length of an axis", in_one(times_length(-1), "length", fits=matrix)),
     Mistake(FACTOR, "-1 in one vector", in_one(times(-1), "minus", fits=long)),
@@ -121,9 +125,11 @@ MISTAKES = [
     Mistake(TRANSPOSE, "a vector reversed", in_one(lambda a, rng: a[::-1], "reversed", fits=long)),
     Mistake(TERM, "constant per row", in_one(with_constants(0.5, {1}), fits=matrix)),
     Mistake(TERM, "constant per column", in_one(with_constants(0.5, {0}), fits=matrix)),
-    Mistake(TERM, "constant", in_one(with_constants(0.5, {0, 1}), "one constant", fits=matrix)),
+    Mistake(TERM, "constant", in_one(with_constants(0.5, {0, 1}), "the same constant", fits=matrix)),
     Mistake(TERM, "tiny per column", in_one(with_constants(1e-7, {0}), fits=matrix)),
-    Mistake(TERM, "constant in a block", in_one(in_block(with_constants(0.5, {0, 1})), "one constant", fits=matrix)),
+    Mistake(
+        TERM, "constant in a block", in_one(in_block(with_constants(0.5, {0, 1})), "the same constant", fits=matrix)
+    ),
     Mistake(TERM, "weight decay missing", penalty(-0.125, lambda x: x, "L2", "missing")),
     Mistake(TERM, "L1 penalty missing", penalty(-0.125, np.sign, "times the sign", "L1", "missing")),
     Mistake(BLOCK, "some rows", in_one(in_block(random, columns=False), "block", fits=matrix)),

@@ -83,9 +83,9 @@ def test_a_journal_is_known_by_them(tmp_path, other):
         (
             number,
             {},
-            r"f takes the arguments \(x, a, \*, b=1.0\), but was given 1 by position, missing .* 'a': pass .* args=",
+            r"f\(x, a, \*, b=1.0\) was called with 1 positional argument \(missing .* 'a'.: pass .* args=",
         ),
-        (number, {"args": (1.0, 2.0)}, "given 3 by position, too many"),
+        (number, {"args": (1.0, 2.0)}, "called with 3 positional arguments .too many"),
         (np.sum, {"args": 3.0}, r"args is 3.0, but a tuple was expected: write args=\(3.0,\)"),
         (np.sum, {"kwargs": [1]}, "kwargs is .*, but a dict"),
         (np.sum, {"kwargs": {1: 2}}, "kwargs is .*, but a dict"),

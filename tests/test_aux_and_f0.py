@@ -82,9 +82,9 @@ def test_a_given_value_may_be_a_number_or_an_array(lib):
 @pytest.mark.parametrize("returned", [1.0, [1.0, "aux"], (1.0, 2.0, 3.0), None])
 def test_has_aux_without_a_pair_is_refused(returned):
     for name, operator in OPERATORS.items():
-        with pytest.raises(TypeError, match=r"f returned .*, but with has_aux=True, f must return a pair"):
+        with pytest.raises(TypeError, match=r"f returned .*, but with has_aux=True a pair"):
             operator(lambda x: returned, X.copy(), has_aux=True)
-        with pytest.raises(TypeError, match="must return a pair"):
+        with pytest.raises(TypeError, match=r"a pair .* was expected"):
             operator(lambda x: (value_at(name), "aux"), X.copy(), has_aux=True, f0=returned or 1.0)
 
 
@@ -102,13 +102,13 @@ def test_a_pair_without_has_aux_is_refused(lib, name):
 @pytest.mark.parametrize("name", ["numerical_gradient", *OF_ARRAYS])
 def test_a_given_value_that_is_not_as_f_returns_it_is_refused(name, f0):
     f = np.sum if name in OF_NUMBERS else lambda x: x**2
-    with pytest.raises((TypeError, ValueError), match=r"^f0 is"):
+    with pytest.raises((TypeError, ValueError), match=r"^f0 (is|has)"):
         OPERATORS[name](f, X.copy(), scheme=anygrad.Forward(), f0=f0)
 
 
 def test_f0_and_has_aux_beside_a_gradient_are_refused():
     for operator in (anygrad.hessian, lambda f, x, **options: anygrad.hvp(f, x, x, **options)):
-        with pytest.raises(ValueError, match=r"f0 is about f.*leave one out"):
+        with pytest.raises(ValueError, match=r"f0 and grad= are both given.*leave one of them out"):
             operator(None, X.copy(), grad=lambda x: x, f0=1.0)
-        with pytest.raises(ValueError, match=r"has_aux=True is about f.*leave one out"):
+        with pytest.raises(ValueError, match=r"has_aux=True and grad= are both given.*leave one of them out"):
             operator(None, X.copy(), grad=lambda x: x, has_aux=True)

@@ -89,7 +89,7 @@ def test_less_than_a_point():
 @pytest.mark.parametrize(
     ("wrong", "error", "match"),
     [
-        (1e6, TypeError, r"must be an integer, such as 2\*\*20, or None"),
+        (1e6, TypeError, r"must be an integer such as 2\*\*20, or None"),
         (0, ValueError, "max_bytes must be positive"),
     ],
 )
@@ -133,9 +133,9 @@ def test_an_f_that_mixes_the_points(lib, n):
         lambda x: xp.cumulative_sum(xp.sum(x, axis=-1)) * xp.sum(x),
     ]
     for f in mixing:
-        with pytest.raises(ValueError, match=r"f returned another value for the first.*mixes the points.*keepdims"):
+        with pytest.raises(ValueError, match=r"f mixes points: it returned another value for the first.*keepdims"):
             anygrad.numerical_gradient(f, x, evaluator=Batch())
-        with pytest.raises(ValueError, match="mixes the points"):
+        with pytest.raises(ValueError, match="mixes points"):
             anygrad.jacobian(lambda x: xp.stack([f(x), f(x)], axis=-1), x, evaluator=Batch())
 
 

@@ -170,7 +170,7 @@ def test_an_f_that_reads_another_array_than_x():
 
     report = check_gradient(lambda _: cubes(net["W"]) + (net["b"] ** 2).sum(), claimed, copied)
     assert report.verdict == "wrong"
-    assert report.hints[0].startswith("x['W']: f does not change with it at all: it may read another array instead")
+    assert report.hints[0].startswith("x['W']: f does not depend on it at all, and may read another array instead")
     assert len(report.hints) == 1
 
 
@@ -183,8 +183,8 @@ def test_an_f_that_is_flat_at_x_is_not_said_to_read_another_array():
 
     report = check_gradient(f, lambda p: {"flat": -np.sin(p["flat"] + 0.1), "unread": 3 * p["unread"]}, x)
     unread, flat = report.hints
-    assert unread.startswith("x['unread']: f does not change with it at all")
-    assert flat.startswith("x['flat']: the claimed gradient is off by one constant")
+    assert unread.startswith("x['unread']: f does not depend on it at all")
+    assert flat.startswith("x['flat']: the claimed gradient is off by the same constant")
     for options in ({"directions": 2}, {"evaluator": anygrad.Loop(in_place=False)}):
         report = check_gradient(lambda x: np.cos(x).sum(), lambda x: -np.sin(x + 0.1), np.zeros(5), **options)
         assert report.verdict == "wrong"
@@ -203,7 +203,7 @@ def test_an_f_that_is_flat_at_x_is_not_said_to_read_another_array():
     ids=["conjugate", "square of the size", "real part", "with a part that is not"],
 )
 def test_functions_without_a_complex_derivative(f, claimed, directions):
-    with pytest.raises(ValueError, match=r"it is not holomorphic: .*let it return a real number"):
+    with pytest.raises(ValueError, match=r"but is not holomorphic, .*let it return a real number"):
         check_gradient(f, claimed, np.array([1 + 2j, 0.5 - 1j]), directions=directions)
 
 
@@ -254,7 +254,7 @@ def test_jacobians():
     wrong[2, 1] += 1e-6
     assert [element.name for element in check_gradient(layer, None, X, jac=wrong).worst] == ["jac[2, 1]"]
     [found] = check_gradient(layer, None, X, jac=wrong, directions=2).worst
-    assert found.name == "value 2 of f by x[1]"
+    assert found.name == "jac[2, 1]"
 
 
 def test_jacobians_of_trees():
@@ -376,7 +376,7 @@ def test_a_gradient_that_accumulates_is_told_to_begin_at_zero(kept, directions, 
 
     report = check_gradient(cubes, accumulating, x, directions=directions)
     assert not report
-    assert report.hints[0].startswith("grad accumulates: each call at x returns as much more than the one before")
+    assert report.hints[0].startswith("grad accumulates: each call at x adds the same amount to the previous result")
     assert "Fix the random numbers" not in str(report)
 
 
@@ -556,8 +556,8 @@ def modifying(x):
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: check_gradient(cubes, None, X), ValueError, "grad is None, and nothing was given"),
-        (lambda: check_gradient(cubes, X, X, jac=X), ValueError, "grad and jac was given"),
+        (lambda: check_gradient(cubes, None, X), ValueError, "grad is None, and no other derivative"),
+        (lambda: check_gradient(cubes, X, X, jac=X), ValueError, "grad and jac are given"),
         (lambda: check_gradient(X, slope_of_cubes, X), TypeError, "f comes first"),
         (lambda: check_gradient(cubes, lambda x: None, X), TypeError, r"grad\(x\) is None"),
         (lambda: check_gradient(cubes, "right", X), TypeError, "grad is 'right'"),
@@ -583,7 +583,7 @@ def modifying(x):
         (lambda: check_gradient(cubes, slope_of_cubes, X, rtol=-1), ValueError, "rtol is -1"),
         (lambda: check_gradient(cubes, slope_of_cubes, X, scheme="adaptive"), TypeError, "scheme"),
         (lambda: check_gradient(cubes, modifying, X), ValueError, "grad modifies its argument"),
-        (lambda: check_gradient(cubes, slope_of_cubes, {}), ValueError, "tree without an array"),
+        (lambda: check_gradient(cubes, slope_of_cubes, {}), ValueError, "x contains no array"),
         (lambda: check_gradient(cubes, slope_of_cubes, np.array([1, 2])), TypeError, "int64"),
     ],
 )
@@ -600,12 +600,12 @@ def test_a_mistaken_call_is_told_in_a_sentence(call, error, says):
     [
         (
             {"b": X, "W": W},
-            r"has x\['W'\], x\['b'\] in this order, but x\['b'\], x\['W'\] was expected: a dict is sorted",
+            r"has x\['W'\], x\['b'\] instead of x\['b'\], x\['W'\] .a dict is sorted",
         ),
         (OrderedDict(b=X), r"has nothing for x\['W'\]; a gradient has the structure of x"),
-        (OrderedDict(b=X, W=W, c=X), r"has x\['c'\] as well, where nothing was expected"),
-        ((X, W), r"has x\[0\], x\[1\], but x\['b'\], x\['W'\] was expected"),
-        (OrderedDict(b=X, W=W.T), r"has x\['W'\] of shape \(3, 4\), but x\['W'\] of shape \(4, 3\) was expected"),
+        (OrderedDict(b=X, W=W, c=X), r"has x\['c'\] in addition"),
+        ((X, W), r"has x\[0\], x\[1\] instead of x\['b'\], x\['W'\]"),
+        (OrderedDict(b=X, W=W.T), r"has x\['W'\] of shape \(3, 4\) instead of \(4, 3\)"),
     ],
 )
 def test_a_claim_of_another_structure_than_x_is_told_where_it_differs(claimed, says, directions):

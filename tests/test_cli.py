@@ -228,7 +228,7 @@ class TestGradient:
         assert main(["gradient", "net:constant", "--x", "in.npy", "--backend", lib.name]) == 0
         shown = capsys.readouterr()
         assert shown.out == "[0. 0.]\n"
-        assert re.fullmatch(r"anygrad: f was given perturbed copies of x, and every value .*\n", shown.err)
+        assert re.fullmatch(r"anygrad: f returned the same value for all perturbed copies of x: .*\n", shown.err)
 
 
 # Files that hold no arrays of numbers, or not all of them any more.
@@ -242,8 +242,8 @@ class TestRefusals:
             ("net", "'net' was given, but module:function or file.py:function was expected"),
             ("nosuch:f", "there is no module 'nosuch'"),
             ("nosuch.py:f", "there is no file 'nosuch.py'"),
-            ("net:los", "there is no 'los' in net, but there is 'loss'"),
-            ("net:net.lost", "there is no 'lost' in net, but there is 'loss'"),
+            ("net:los", "there is no 'los' in net: did you mean 'loss'?"),
+            ("net:net.lost", "there is no 'lost' in net: did you mean 'loss'?"),
             ("net:number", "net:number is of the type int, but a function of x was expected"),
             ("net:same", "f returned an array of shape"),
         ],
@@ -255,13 +255,13 @@ class TestRefusals:
         ("x", "expected"),
         [
             ("nosuch.npy", "nosuch.npy cannot be read: No such file or directory"),
-            ("[1.0", "x is '[1.0', which is not a file here, but a .npy or .npz file, or numbers such as"),
-            ("[" * 5000, "which is not a file here"),
-            ("[1, [2]]", "x is [1.0, [2.0]], but a number, a list of numbers, or equally long lists"),
+            ("[1.0", "x is '[1.0', but a .npy or .npz file or numbers such as"),
+            ("[" * 5000, "and there is no such file"),
+            ("[1, [2]]", "x is [1.0, [2.0]], but a number, a list of numbers, or lists of equal length"),
             ("[1, null]", "x is [1.0, null], but"),
             ('{"W": {"a": 1}}', "x['W'] is {\"a\": 1.0}, but"),
             ("integers.npy", "x has the dtype int64, which cannot hold x plus a small step"),
-            *[(name, f"{name} cannot be read: it is not a file of arrays of numbers, as") for name in UNREADABLE],
+            *[(name, f"{name} cannot be read: it is not a file of numbers written by") for name in UNREADABLE],
         ],
     )
     def test_no_x(self, x, expected, folder, capsys):
@@ -280,16 +280,16 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
-            (["--scheme", "simpson"], "no scheme is called 'simpson', but adaptive, central, forward"),
+            (["--scheme", "simpson"], "--scheme is 'simpson', but one of adaptive, central, forward"),
             (["--scheme", "central3"], "order must be a positive even number"),
-            (["--h", "-1"], "must be positive"),
+            (["--h", "-1"], "a positive finite number"),
             (["--h", "small"], "argument --h: invalid float value: 'small' (see anygrad gradient --help)"),
-            (["--backend", "cubist"], "no array library is called 'cubist' here, but one of numpy, cupy"),
+            (["--backend", "cubist"], "the array library is 'cubist', but one of numpy, cupy"),
             (["--backend", "cupy"], "cupy cannot be used here (not installed: pip install cupy"),
             (["-o", "nosuch/g.npy"], "nosuch/g.npy cannot be written: there is no folder nosuch"),
-            (["-o", "package"], "'package' was given for a file, but the name of one was expected"),
-            (["-o", "package/g.txt"], "call it .npy; or write --json > package/g.txt"),
-            (["--x", '{"W": [1]}', "-o", "g.npy"], "g.npy is to hold arrays: call it .npz"),
+            (["-o", "package"], "'package' was given, but the name of a file was expected"),
+            (["-o", "package/g.txt"], "write -o package/g.npy, or --json > package/g.txt"),
+            (["--x", '{"W": [1]}', "-o", "g.npy"], "-o is g.npy, but a .npz file was expected"),
             (["--rtol", "1"], "unrecognized arguments: --rtol 1 (see anygrad --help)"),
         ],
     )

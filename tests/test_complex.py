@@ -146,7 +146,7 @@ def test_functions_that_drop_the_imaginary_part_are_refused(lib, name, how):
     if lib.slow and name != "numerical_gradient" and how != "abs":
         return
     x = lib.asarray(X, "float32")
-    with pytest.raises(TypeError, match=r"(drop the imaginary part|real one).*(Adaptive|Central)"):
+    with pytest.raises(TypeError, match=r"loses the derivative.*(Adaptive|Central)"):
         OPERATORS[name](lambda x: DROPPING[how](lib.xp, x), x, scheme=COMPLEX)
     assert np.array_equal(lib.numpy(x), X)
 
@@ -209,13 +209,13 @@ def test_a_slope_of_zero_is_no_reason_to_complain(lib):
 
 def test_what_the_complex_step_cannot_do_is_refused(lib):
     for dtype in {"float16", "bfloat16"} & set(lib.real):
-        with pytest.raises(TypeError, match=r"float16, but a complex step needs.*float32"):
+        with pytest.raises(TypeError, match=r"float16, but anygrad.Complex\(\) needs.*float32"):
             anygrad.numerical_gradient(lambda x: x[0], lib.asarray(X, dtype), scheme=COMPLEX)
     if lib.name != "numpy":
         return
-    with pytest.raises(TypeError, match="complex128, but a complex step needs a real dtype"):
+    with pytest.raises(TypeError, match=r"complex128, but anygrad\.Complex\(\) needs a real dtype"):
         anygrad.numerical_gradient(lambda z: z.sum(), X + 1j, scheme=COMPLEX)
-    with pytest.raises(ValueError, match=r"n = 3 was asked for: use anygrad.Adaptive\(\)"):
+    with pytest.raises(ValueError, match=r"n is 3, but .*: use anygrad.Adaptive\(\)"):
         anygrad.derivative(np.exp, X.copy(), 3, scheme=COMPLEX)
     x = X.copy()
     with pytest.raises(TypeError, match="returned a real number for a complex x"):  # a copy, which no closure reads

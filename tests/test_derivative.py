@@ -151,7 +151,7 @@ def test_derivatives_of_which_the_dtype_has_no_digit_left_are_refused(dtype, mos
     x = np.array([0.5, 2.0], dtype)
     with np.errstate(all="ignore"):
         anygrad.derivative(np.sin, x, most)
-        with pytest.raises(ValueError, match=rf"n is {most + 1}, but of derivatives beyond the {most}th .*wider dtype"):
+        with pytest.raises(ValueError, match=rf"n is {most + 1}, but .* above n = {most} .*wider dtype"):
             anygrad.derivative(np.sin, x, most + 1)
 
 
@@ -179,7 +179,7 @@ def test_derivatives_that_do_not_exist_are_refused(n, error, message):
 )
 def test_functions_that_do_not_work_element_by_element_are_refused(f):
     x = np.array([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"shape \(2,\), but one that works element by element.*(jacobian|_gradient)"):
+    with pytest.raises(ValueError, match=r"shape \(2,\), but the shape of x was expected.*(jacobian|_gradient)"):
         anygrad.derivative(f, x)
     assert np.array_equal(x, [1, 2])
 

@@ -198,7 +198,7 @@ def test_a_worker_that_dies_costs_its_tasks_only(name, tmp_path):
 
 def test_what_always_dies_is_named(tmp_path):
     pool = anygrad.Pool(restart=lambda: processes("fork"), chunk=1, retries=1)
-    with pytest.raises(RuntimeError, match=r"died .* while f was evaluated with .*x\[3\] = 0.7001") as raised:
+    with pytest.raises(RuntimeError, match=r"died while f was called with .*x\[3\] = 0.7001") as raised:
         anygrad.numerical_gradient(killer(tmp_path / "a", times=99), X, evaluator=pool)
     assert isinstance(raised.value.__cause__, BrokenExecutor)
     with pytest.raises(RuntimeError, match=r"or at \d+ others[\s\S]*Pool\(1, chunk=1\)"):

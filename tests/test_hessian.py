@@ -152,5 +152,5 @@ def test_second_derivatives_of_several_values_or_complex_numbers_are_refused(ope
     if operator is not anygrad.hessian:
         with pytest.raises(ValueError, match=r"shape \(3,\).*jacobian"):
             operator(lambda x: x, X.copy())
-    with pytest.raises(TypeError, match=r"complex128.*real and the imaginary part"):
+    with pytest.raises(TypeError, match=r"complex128.*real and imaginary parts"):
         operator(lambda z: abs(z).sum(), X + 1j)

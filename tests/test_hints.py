@@ -76,9 +76,12 @@ def test_one_element_that_is_a_little_off_looks_like_nothing(size):
 G = np.array([[0.31, -1.72, 0.93], [2.41, 0.57, -0.68], [-1.19, 1.33, 0.21]])
 V = np.array([0.31, -1.72, 0.93, 2.41, 0.57])
 SAID = {
-    "x: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out": (2 * G, G),
-    "x: the claimed gradient is half the numerical one: a factor 2 left out, as of the derivative of a square, or one "
-    "term of two": (G / 2, G),
+    "x: the claimed gradient is twice the numerical one: accumulated twice, or a factor of 1/2 in f left out": (
+        2 * G,
+        G,
+    ),
+    "x: the claimed gradient is half the numerical one: a factor of 2 left out, as in the derivative of a square, or "
+    "one of two terms": (G / 2, G),
     "x: the claimed gradient is minus the numerical one: a wrong sign": (-G, G),
     "x: the claimed gradient is 1/3 of the numerical one, and 3 is the length of x along axis 0: a mean where f has a "
     "sum": (G / 3, G),
@@ -88,19 +91,19 @@ SAID = {
     "x: the claimed gradient is 1.7 times the numerical one: a constant factor": (1.7 * G, G),
     "x: the claimed gradient is the numerical one transposed": (G.T, G),
     "x: the claimed gradient is the numerical one reversed": (V[::-1], V),
-    "x: the claimed gradient is off by one constant, 0.5: a constant term is missing or extra": (G + 0.5, G),
-    "x: the claimed gradient is 0 everywhere, where f is not flat: it was never computed, or not written into the "
+    "x: the claimed gradient is off by the same constant, 0.5: a constant term is missing or extra": (G + 0.5, G),
+    "x: the claimed gradient is 0 everywhere, although f changes: it was never computed, or not written to the "
     "array that is returned": (0 * G, G),
-    "x[1, :]: the claimed gradient is 0 where f is not flat: elements were left out": (
+    "x[1, :]: the claimed gradient is 0 where f changes: elements were left out": (
         G * np.array([[1], [0], [1]]),
         G,
     ),
-    "x[1:, :2]: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out": (
+    "x[1:, :2]: the claimed gradient is twice the numerical one: accumulated twice, or a factor of 1/2 in f left out": (
         G * np.array([[1, 1, 1], [2, 2, 1], [2, 2, 1]]),
         G,
     ),
     "x[::2]: the claimed gradient is minus the numerical one: a wrong sign": (V * [-1, 1, -1, 1, -1], V),
-    "3 of the 9 elements of x (the first is [0, 0]): the claimed gradient is minus the numerical one: a wrong sign": (
+    "3 of the 9 elements of x (the first is x[0, 0]): the claimed gradient is minus the numerical one: a wrong sign": (
         G * (1 - 2 * np.eye(3)),
         G,
     ),
@@ -120,14 +123,14 @@ def test_a_block_of_a_large_array():
     right = rng.standard_normal((12, 9))
     wrong = right.copy()
     wrong[2:5] = rng.standard_normal((3, 9))
-    assert one(wrong, right) == ("x[2:5, :]: all elements of this block are wrong, and no others",)
+    assert one(wrong, right) == ("x[2:5, :]: all elements of this block are wrong, and all others are right",)
 
 
 def test_a_constant_in_a_block():
     right = np.random.default_rng(0).standard_normal((8, 8))
     wrong = right.copy()
     wrong[1:5, 3:7] += 0.5
-    sentence = "x[1:5, 3:7]: the claimed gradient is off by one constant, 0.5: a constant term is missing or extra"
+    sentence = "x[1:5, 3:7]: the claimed gradient is off by the same constant, 0.5: a constant term is missing or extra"
     assert one(wrong, right) == (sentence,)
 
 
@@ -147,8 +150,8 @@ def test_one_mistake_in_all_arrays_is_said_once():
     right = tree(0)
     (hint,) = hints(compared({key: array / 32 for key, array in right.items()}, right))
     assert hint == (
-        "all arrays: the claimed gradient is 1/32 of the numerical one: a constant factor, or a mean over as many for a"
-        " sum"
+        "all arrays: the claimed gradient is 1/32 of the numerical one: a constant factor, or a mean of 32 terms for"
+        " their sum"
     )
 
 
@@ -284,7 +287,7 @@ def test_a_wrong_block_of_zeros_and_others():
     wrong = right.copy()
     wrong[2:6] = np.random.default_rng(1).standard_normal((4, 9))
     wrong[:, 4] = 0
-    assert one(wrong, right) == ("x[2:6, :]: all elements of this block are wrong, and no others",)
+    assert one(wrong, right) == ("x[2:6, :]: all elements of this block are wrong, and all others are right",)
 
 
 # Bad numbers.

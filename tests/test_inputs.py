@@ -129,13 +129,13 @@ def test_integers_cannot_be_perturbed(lib, integers):
         (array.array("d", [1.0]), TypeError, "x is an array.array, but an array"),
         ([[1.0], [1.0, 2.0]], ValueError, "parts differ in length"),
         (len, TypeError, "x is a builtin_function_or_method"),
-        ([1, 10**400], ValueError, r"x has an integer beyond 1.8e308, the largest number of float64"),
+        ([1, 10**400], ValueError, r"x holds an integer above 1.8e308, the largest number in float64"),
         (np.array([1.0, None]), TypeError, r"x has the dtype .*x\.astype\(float\)"),
         (np.array(["a"]), TypeError, r"x has the dtype .*x\.astype\(float\)"),
         (
             {"n": np.array([1]), "a": np.ones(2)},
             TypeError,
-            r"^x\['n'\] .* for example x\['n'\]\.astype\(float\)(; or hold .*fixed=.*)?$",
+            r"^x\['n'\] .* such as x\['n'\]\.astype\(float\)(; or hold .*fixed=.*)?$",
         ),
         ({"w": np.ones(2), "n": 2}, TypeError, r"x\['n'\] is the integer 2, which has no small"),
         ({"w": np.ones(2), "n": [[1], [2]]}, TypeError, r"x\['n'\] is a list of integers, which have no small"),
@@ -147,7 +147,7 @@ def test_integers_cannot_be_perturbed(lib, integers):
         (
             np.ma.array([1.0, 2.0], mask=[0, 1]),
             TypeError,
-            r"masked array .* are masked.*x\.filled\(0\.0\)",
+            r"masked array .* masked elements.*x\.filled\(0\.0\)",
         ),
     ],
     ids=lambda value: None if isinstance(value, str) else getattr(value, "__name__", type(value).__name__),
@@ -161,7 +161,7 @@ def test_an_x_that_is_no_array_of_real_or_complex_numbers_is_refused(x, error, m
 def test_f_and_x_in_the_wrong_order():
     with pytest.raises(TypeError, match=r"f is a ndarray|f is an ndarray"):
         anygrad.numerical_gradient(np.ones(2), np.sum)
-    with pytest.raises(TypeError, match=r"x is a function, but .* was expected: functions come first, then x$"):
+    with pytest.raises(TypeError, match=r"x is a function, but .* was expected: f comes first, then x$"):
         anygrad.check_gradient(lambda x: x.sum(), np.ones(2), lambda x: 0 * x + 1)
 
 
@@ -181,7 +181,7 @@ class Measured(np.ndarray):
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_a_unit_is_not_dropped_in_silence(kind, numbers, operator):
     for x in (np.ones(2).view(kind), {"a": np.ones(2).view(kind)}):
-        with pytest.raises(TypeError, match=rf"x carries the unit k?m, but .*pass x\.{numbers}"):
+        with pytest.raises(TypeError, match=rf"x has the unit k?m, but .*pass x\.{numbers}"):
             operator(never, x)
     with pytest.raises(TypeError, match=rf"f returned an array with the unit k?m, but .*return its \.{numbers}"):
         operator(lambda x: x[:1].view(kind), np.ones(2))
@@ -224,7 +224,7 @@ def test_broadcast_arrays_are_never_a_wrong_number(lib):
 
 
 def test_samples_of_another_number_of_dimensions_are_refused(lib):
-    with pytest.raises(TypeError, match="X is a dict, but one array was expected: call this"):
+    with pytest.raises(TypeError, match="X is a dict, but one array was expected: pass its arrays"):
         anygrad.numerical_gradient_2d(never, {"a": np.ones((2, 2))})
     with pytest.raises(ValueError, match=r"shape \(2, 2\).*numerical_gradient_2d"):
         anygrad.numerical_gradient_1d(never, lib.asarray(np.ones((2, 2)), "float32"))
@@ -239,7 +239,7 @@ def test_samples_of_another_number_of_dimensions_are_refused(lib):
     [anygrad.laplacian, anygrad.numerical_gradient, lambda f, x, **o: anygrad.hvp(f, x, x, **o)],
 )
 def test_an_array_where_one_number_is_wanted_is_refused(operator, evaluator):
-    with pytest.raises(ValueError, match=r"one number was expected.*reduce it.*or use anygrad\.jacobian") as caught:
+    with pytest.raises(ValueError, match=r"expected.*(return its sum|reduce it).*or use anygrad\.jacobian") as caught:
         operator(lambda x: 2 * x, np.ones(2), evaluator=evaluator)
     assert "gradient" not in str(caught.value).replace("numerical_gradient", "")
 
@@ -250,8 +250,8 @@ def test_an_array_where_one_number_is_wanted_is_refused(operator, evaluator):
 @pytest.mark.parametrize(
     ("h", "error", "message"),
     [
-        *((h, ValueError, "must be positive and finite: write 1e-4") for h in (0, -1e-4, np.nan, np.inf)),
-        *((h, ValueError, "must be positive and finite") for h in (10**400, np.longdouble("1e4000"))),
+        *((h, ValueError, "a positive finite number such as 1e-4") for h in (0, -1e-4, np.nan, np.inf)),
+        *((h, ValueError, "a positive finite number") for h in (10**400, np.longdouble("1e4000"))),
         *((h, TypeError, "a positive number such as 1e-4 was expected") for h in ("1e-4", 1j, True, [1e-4])),
     ],
     ids=lambda value: repr(value)[:12] if not isinstance(value, type) else value.__name__,
@@ -264,7 +264,7 @@ def test_a_step_is_a_positive_number(h, error, message):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"h": 0.1, "scheme": anygrad.Central()}, ValueError, r"both h=0.1 and scheme=.* give the step to the scheme"),
+        ({"h": 0.1, "scheme": anygrad.Central()}, ValueError, r"h is 0.1 and scheme is .* give the step to the scheme"),
         ({"scheme": "central"}, TypeError, r"scheme is 'central', but a scheme such as anygrad.Central\(order=4\)"),
         ({"scheme": anygrad.Central}, TypeError, r"scheme is the class Central.*write anygrad\.Central\(\)"),
         ({"evaluator": anygrad.Loop}, TypeError, r"evaluator is the class Loop.*write anygrad\.Loop\(\)"),

@@ -100,7 +100,7 @@ def test_integers_and_truth_values_that_f_returns_are_numbers():
         (lambda x, calls: "text", TypeError, "returned a str"),
         (lambda x, calls: [[1.0, 2.0], [3.0]], ValueError, "nested list whose parts differ in length"),
         (lambda x, calls: x[: 1 + calls], ValueError, r"shape \(2,\) at one point and \(1,\) at another"),
-        (lambda x, calls: {calls: x}, ValueError, r"f\(x\)\[1\] at one point and of f\(x\)\[0\] at another"),
+        (lambda x, calls: {calls: x}, ValueError, r"f\(x\)\[1\] at one point and f\(x\)\[0\] at another"),
         (lambda x, calls: np.array([object()]), TypeError, "number was expected"),
     ],
     ids=["None", "text", "ragged", "another shape", "another tree", "objects"],
@@ -112,5 +112,5 @@ def test_values_that_are_no_arrays_of_numbers_are_refused(f, error, message):
 
 
 def test_a_tree_without_arrays_is_refused():
-    with pytest.raises(ValueError, match="nothing to differentiate by"):
+    with pytest.raises(ValueError, match="x contains no array"):
         anygrad.jacobian(lambda p: np.ones(2), {})

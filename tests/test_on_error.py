@@ -127,7 +127,7 @@ def test_an_exception_at_x_itself_is_raised(scheme):
 
     with pytest.raises(ZeroDivisionError) as caught:
         differentiate(f, scheme=scheme)
-    assert caught.value.__notes__ == ["f was evaluated with x itself"]
+    assert caught.value.__notes__ == ["f was called with x itself"]
 
 
 @pytest.mark.parametrize("evaluator", [LOOP, BATCH], ids=repr)
@@ -152,7 +152,7 @@ def test_an_exception_says_which_element_was_set_to_what_and_how_to_go_on(evalua
     x = np.array([[1.0, 2.0]])
     with pytest.raises(ValueError, match="domain") as caught:
         anygrad.numerical_gradient(lambda x: np.vectorize(math.sqrt)(2.0 - x[..., 1]).sum(-1), x, evaluator=evaluator)
-    assert caught.value.__notes__ == [f"f was evaluated with {where}; with on_error='nan', such a point counts as NaN"]
+    assert caught.value.__notes__ == [f"f was called with {where}; with on_error='nan', such a point counts as NaN"]
 
 
 def test_errors_of_anygrads_own_are_raised_and_not_counted_as_nan():

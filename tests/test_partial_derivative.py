@@ -99,8 +99,8 @@ def test_trees_and_what_is_fixed():
         ([1, 0], "in the shape of x"),
         ([1.0, 0.0, 0.0], "integers of 0 or more"),
         ([-1, 1, 1], "integers of 0 or more"),
-        ([0, 0, 0], "f.x. itself is no derivative"),
-        ([1, 0, 1], r"orders has x\[0\], but fixed= holds it"),
+        ([0, 0, 0], "must be above 0"),
+        ([1, 0, 1], r"orders is above 0 for x\[0\], which fixed= fixes"),
     ],
     ids=["shape", "floats", "negative", "nothing", "fixed"],
 )

@@ -80,11 +80,11 @@ def test_a_curve_for_each_element_on_the_users_axes(x, options, names):
 @pytest.mark.parametrize(
     ("options", "error", "expected"),
     [
-        *[({"elements": [element]}, IndexError, "were asked for") for element in (3, (0, 0))],
+        *[({"elements": [element]}, IndexError, "but x has the shape") for element in (3, (0, 0))],
         ({"elements": ["a"]}, TypeError, "a list of integers or multi-indices"),
         ({"points": 1}, ValueError, "^points is .*, but an integer above 1"),
-        ({"scheme": anygrad.Complex()}, TypeError, "has no step to be studied"),
-        ({"x": 1j}, TypeError, "x is complex, but a real one was expected"),
+        ({"scheme": anygrad.Complex()}, TypeError, "a finite difference was expected"),
+        ({"x": 1j}, TypeError, "x is complex, but a real array was expected"),
     ],
     ids=repr,
 )

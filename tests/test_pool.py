@@ -51,7 +51,7 @@ def test_functions_like_map():
 def test_a_function_like_map_has_to_return_everything():
     pytest.importorskip("cloudpickle")
     evaluator = anygrad.Pool(lambda f, items: [f(item) for item in items][:-1], chunk=2)
-    with pytest.raises(ValueError, match="did not return one result for each item"):
+    with pytest.raises(ValueError, match="did not return one result for each task"):
         anygrad.numerical_gradient(np.prod, np.ones(3), evaluator=evaluator)
 
 
@@ -169,10 +169,10 @@ def test_lazy_arrays_are_refused(lib, threads):
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({}, TypeError, r"executor is None and restart is None, .* number of processes, as in Pool\(4\)"),
+        ({}, TypeError, r"executor is None, .* Pool\(4\), for 4 processes"),
         ({"executor": 0}, ValueError, "executor is 0, but an integer of 1 or more"),
         ({"executor": ThreadPoolExecutor}, TypeError, r"executor is <class .*ThreadPoolExecutor"),
-        ({"executor": IsAPool()}, TypeError, r"as in Pool\(pool\.map\)"),
+        ({"executor": IsAPool()}, TypeError, r"Pool\(pool\.map\), or another function"),
         ({"restart": 4.0}, TypeError, r"restart is 4.0, .*Pool\(restart=lambda: "),
         ({"executor": 4, "restart": map}, TypeError, "executor is 4 and restart is <class 'map'>"),
         ({"executor": 2, "chunk": 1.5}, ValueError, "chunk is 1.5, but an integer"),
@@ -194,7 +194,7 @@ def test_a_number_in_place_of_a_pool():
 def test_threads_whose_initializer_fails():
     with (
         ThreadPoolExecutor(1, initializer=lambda: 1 // 0) as executor,
-        pytest.raises(RuntimeError, match="or at its start: of an initializer"),
+        pytest.raises(RuntimeError, match="or could not start"),
     ):
         anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
 
@@ -212,7 +212,7 @@ def test_forked_processes_are_not_for_jax(lib):
 def test_what_is_not_installed(monkeypatch, missing, executor):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(
-        ImportError, match=rf"{missing} for processes, which is not installed: write pip install '.\[pool\]'"
+        ImportError, match=rf"{missing} for processes, but it is not installed: pip install loky cloudpickle"
     ):
         anygrad.numerical_gradient(np.sum, np.ones(2), evaluator=anygrad.Pool(executor))
 
@@ -260,7 +260,7 @@ def test_tasks_whose_worker_has_died_are_sent_again(element, times, chunk):
         assert result.ncalls == 12
     else:
         named = "" if chunk is None else rf"x\[{element}\] = "  # of many points in flight, the first few are named
-        with pytest.raises(RuntimeError, match=rf"died .* while f was evaluated with .*{named}"):
+        with pytest.raises(RuntimeError, match=rf"died while f was called with .*{named}"):
             anygrad.numerical_gradient(np.prod, x, evaluator=pool)
     assert len(made) == min(times, 2) + 1
     assert all(executor.ended for executor in made)

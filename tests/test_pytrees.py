@@ -104,7 +104,9 @@ def test_a_dict_of_a_class_that_optree_does_not_know_is_refused():
         pass
 
     for operator in OPERATORS:
-        with pytest.raises(TypeError, match=r"x is a .*Parameters, which is not known to hold.* or pass dict\(x\)"):
+        with pytest.raises(
+            TypeError, match=r"x is a .*Parameters, whose class is not registered as a tree: pass dict\(x\)"
+        ):
             operator(lambda p: p["a"].sum(), Parameters(a=np.ones(2)))
 
 

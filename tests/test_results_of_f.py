@@ -74,7 +74,7 @@ MISTAKES = {
     "a vector": (lambda lib, x: x * 2, ValueError, r"shape \(3,\).*one number"),
     "None": (lambda lib, x: None, TypeError, r"None.*return statement"),
     "a string": (lambda lib, x: "3.0", TypeError, r"a str.*one number"),
-    "a number beyond float64": (lambda lib, x: 10**400, ValueError, r"beyond 1\.8e308, the largest of float64"),
+    "a number beyond float64": (lambda lib, x: 10**400, ValueError, r"above 1\.8e308, the largest in float64"),
     "a class": (lambda lib, x: float, TypeError, r"a type.*one number"),
     "a date": (lambda lib, x: np.datetime64("2026-11-23"), TypeError, r"datetime64.*one number"),
 }

@@ -14,7 +14,7 @@ DOUBLE = pytest.mark.libraries(lambda lib: "float64" in lib.real)
 CONCRETE = pytest.mark.libraries(lambda lib: not lib.lazy)
 KINDS = [anygrad.Central, anygrad.Forward, anygrad.Backward]
 BY_KIND = pytest.mark.parametrize("make", KINDS, ids=lambda kind: kind.__name__)
-DROWNED = r"the step .* is too small: x has an element of magnitude .* leaves unchanged in the dtype of x"
+DROWNED = r"the step .* is too small: in the dtype of x, it does not change an element of magnitude"
 
 
 def cubes(lib):
@@ -70,9 +70,9 @@ def test_a_scheme_is_exact_for_polynomials_up_to_its_order_and_not_beyond(lib, s
 
 @pytest.mark.parametrize("scheme", [anygrad.Central(order=300), anygrad.Forward(order=100)], ids=repr)
 def test_stencils_of_too_many_points_are_refused(scheme):
-    with pytest.raises(ValueError, match=r"ask for \d+ points.*more than 60 leave no digit"):
+    with pytest.raises(ValueError, match=r"need \d+ points.*beyond 60 rounding leaves no correct digit"):
         anygrad.numerical_gradient(lambda x: x[0], np.ones(1), scheme=scheme)
-    with pytest.raises(ValueError, match="ask for 201 points"):
+    with pytest.raises(ValueError, match="need 201 points"):
         anygrad.derivative(np.exp, 1.0, n=200, scheme=anygrad.Central())
 
 
@@ -354,9 +354,9 @@ def test_every_evaluator_takes_the_steps_of_the_users_own_rule(lib, called: Call
 @pytest.mark.parametrize(
     ("step", "error", "message"),
     [
-        (np.array([0.1, -1.0, 0.1]), ValueError, "must all be positive"),
-        (np.array([0.1, np.nan, 0.1]), ValueError, "must all be positive"),
-        (np.array([0.1, 1e-30, 0.1]), ValueError, r"the step 1e-30 is too small: x has an element of magnitude 2.0"),
+        (np.array([0.1, -1.0, 0.1]), ValueError, "a step is not positive"),
+        (np.array([0.1, np.nan, 0.1]), ValueError, "a step is not positive"),
+        (np.array([0.1, 1e-30, 0.1]), ValueError, r"the step 1e-30 is too small: .* an element of magnitude 2.0"),
         (np.ones(2), ValueError, r"the step has the shape \(2,\).*x's shape \(3,\)"),
         (np.array([1j, 1, 1]), TypeError, "the step is array.*real number"),
         ({"a": 0.1}, TypeError, "the step is {'a': 0.1}.*real number"),
@@ -372,10 +372,10 @@ def test_steps_that_are_no_steps_are_refused(make, step, error, message):
 
 def test_steps_that_lack_an_array_or_are_too_many_for_a_direction_are_refused():
     for operator in (anygrad.numerical_gradient, anygrad.hessian):
-        with pytest.raises(ValueError, match=r"the step is .*x consists of x\['a'\], x\['b'\]"):
+        with pytest.raises(ValueError, match=r"the step is .*it has nothing for x\['b'\]"):
             operator(lambda p: p["a"].sum(), {"a": X.copy(), "b": X.copy()}, scheme=anygrad.Central(step={"a": 0.1}))
     for step in (np.array(STEPS), STEPS):
-        with pytest.raises(TypeError, match=r"along a direction there is one step.*give one number"):
+        with pytest.raises(TypeError, match=r"a direction has one step for all elements: give one number"):
             anygrad.jvp(np.sum, X.copy(), np.ones(3), scheme=anygrad.Central(step=step))
 
 
@@ -407,7 +407,7 @@ def test_every_evaluator_refuses_a_step_that_drowns(lib, called: Called):
 def test_the_refusal_of_a_step_that_drowns_names_the_smallest_that_does_not(lib, dtype):
     for magnitude in (1.0, 1000.0, -3.0):
         x = lib.asarray(np.array([0.0, magnitude, np.nan, np.inf]), dtype)
-        with pytest.raises(ValueError, match=r"too small.*smallest usable step is") as caught:
+        with pytest.raises(ValueError, match=r"too small.*a step of at least") as caught:
             anygrad.numerical_gradient(lambda x: x[0], x, 1e-30)
         smallest = float(str(caught.value).rpartition(" ")[2])
         # The suggestion works, and nothing much smaller would.

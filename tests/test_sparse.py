@@ -280,7 +280,7 @@ def test_a_column_at_its_bound_leaves_the_others_alone():
 def test_a_missing_entry_is_noticed(scheme):
     (f, _), pattern = problem(banded(40)), banded(40)
     pattern[5, 6] = False
-    lacking = r"sparsity lacks entries of the Jacobian: .* of element 5 of f\(x\)"
+    lacking = r"sparsity lacks entries of the Jacobian: .* of f\(x\)\[5\]"
     with pytest.raises(ValueError, match=lacking):
         anygrad.jacobian(f, grid(40, seed=9), sparsity=pattern, scheme=scheme)
 
@@ -349,7 +349,11 @@ def test_a_branch_that_shows_later_is_an_error():
     [
         ("auto", TypeError, "sparsity is 'auto', but a SciPy sparse array"),
         (np.array(["a"]), TypeError, "or 'detect' was expected"),
-        (anygrad.sparsity(np.eye(3)), ValueError, r"sparsity has the shape \(3, 3\), but x has 4 elements"),
+        (
+            anygrad.sparsity(np.eye(3)),
+            ValueError,
+            r"sparsity has the shape \(3, 3\), but \(f\(x\).size, 4\) was expected",
+        ),
         (np.ones(4), ValueError, r"sparsity has the shape \(4,\)"),
         (sp.eye_array(3, 4), ValueError, "sparsity has 3 rows, but f returned 4 elements"),
     ],
@@ -361,12 +365,16 @@ def test_a_pattern_that_does_not_fit_is_refused(sparsity, error, message):
 
 def test_an_x_that_is_sparse_and_trees_are_refused():
     for x, numbers in [(sp.csr_array(np.eye(2)), r"data"), (sp.dok_array(np.eye(2)), r"tocsr\(\)\.data")]:
-        with pytest.raises(TypeError, match=rf"x is a \w+_array, but an array was expected: write x\.{numbers}, the"):
+        with pytest.raises(TypeError, match=rf"x is a \w+_array, but an array was expected: write x\.{numbers}, its"):
             anygrad.jacobian(lambda x: x, x)
-    with pytest.raises(TypeError, match=r"x consists of x\['a'\], but with sparsity= it must be one array: ravel"):
+    with pytest.raises(
+        TypeError, match=r"x consists of x\['a'\], but with sparsity= it must be one array: concatenate"
+    ):
         anygrad.jacobian(lambda x: x["a"], {"a": np.ones(2)}, sparsity=np.eye(2))
     for sparsity in (np.eye(2), "detect"):
-        with pytest.raises(TypeError, match="f returned a tree, but with sparsity= it must return one array: ravel"):
+        with pytest.raises(
+            TypeError, match="f returned a tree, but with sparsity= it must return one array: concatenate"
+        ):
             anygrad.jacobian(lambda x: (x,), np.ones(2), sparsity=sparsity)
 
 
@@ -378,7 +386,7 @@ def test_nothing_is_detected_in_lazy_arrays(lib):
 
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
-    with pytest.raises(ImportError, match=r"SciPy, which is not installed: write pip install '\.\[sparse\]'"):
+    with pytest.raises(ImportError, match=r"SciPy, which is not installed: pip install scipy"):
         anygrad.jacobian(lambda x: x, np.ones(2), sparsity=np.eye(2))
 
 
@@ -446,7 +454,7 @@ def test_a_pattern_that_is_made_once_serves_many_calls(lib):
 
 
 def test_what_is_no_pattern():
-    with pytest.raises(ValueError, match=r"sparsity has the shape \(3,\): a pattern has a row"):
+    with pytest.raises(ValueError, match=r"sparsity has the shape \(3,\), but .*: a row"):
         anygrad.sparsity(np.ones(3))
     with pytest.raises(TypeError, match="sparsity is 'detect', but a SciPy sparse array"):
         anygrad.sparsity("detect")

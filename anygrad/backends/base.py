@@ -490,9 +490,8 @@ def _visit_all(memory: Memory, f: Function, points: Points, read: Read, results:
 
 def modified() -> ValueError:
     return ValueError(
-        "f modifies its argument, or another thread has changed x meanwhile, so that its values are not those of one"
-        " function of x: let it work on a copy, as in lambda x: f(x.copy()), or f(x.clone()) of tensors; x has been put"
-        " back to what it was"
+        "f modifies its argument, or another thread changed x during the call: let f work on a copy, as in"
+        " lambda x: f(x.copy()), or f(x.clone()) for tensors; x has been restored"
     )
 
 

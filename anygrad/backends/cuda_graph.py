@@ -146,7 +146,7 @@ class GraphCalls:
         if memory.row is not None:
             raise NotRecordedError("f is given rows of x")
         if isinstance(values, Exception):
-            raise NotRecordedError(f"it raised {values!r:.60}")
+            raise NotRecordedError(f"f raised {values!r:.60}")
         if isinstance(memory, HostedMemory):
             points, memory = memory.there(points), memory.inner
             values = memory.from_host(values)
@@ -205,7 +205,7 @@ class GraphCalls:
         except Exception as error:
             if not self.tolerant or isinstance(error, NotRecordedError) or raised_here(error):
                 raise
-            raise NotRecordedError(f"it raised {error!r:.60}") from error
+            raise NotRecordedError(f"f raised {error!r:.60}") from error
         seen = recorder.values(_CALLS)
         try:
             again = recorder.record(calls)
@@ -216,7 +216,7 @@ class GraphCalls:
         recorder.restart()
         again()
         if not _same(seen, recorder.values(_CALLS)):
-            raise NotRecordedError("the values of what was recorded are not those that f returned")
+            raise NotRecordedError("the recorded graph gives other values than f")
         return again
 
 
@@ -231,8 +231,8 @@ def recorder_for(memory: DeviceMemory) -> Callable[[Array, Route, Array], Record
 
 def _warn_not_recorded(reason: object) -> None:
     warnings.warn(
-        f"f could not be recorded as a CUDA graph, and is called at every point instead ({reason}): leave graph=True"
-        " out, or write f such that all that depends on x is done on x's device",
+        f"f cannot be recorded as a CUDA graph ({reason}), so it is called at every point: leave graph=True out, or"
+        " keep everything that f computes from x on the device of x",
         RuntimeWarning,
         stacklevel=stacklevel(),
     )
@@ -240,11 +240,11 @@ def _warn_not_recorded(reason: object) -> None:
 
 def _step(recorder: Recorder, value: Any) -> None:
     if isinstance(value, (float, complex)):
-        raise NotRecordedError("it returns a number that is not on the device")
+        raise NotRecordedError("f returns a number that is not on the device")
     try:
         recorder.step(value)
     except Exception as error:  # of a library, for a value of another kind than the first ones
-        raise NotRecordedError(f"its value cannot be kept: {error}") from error
+        raise NotRecordedError(f"the value of f cannot be stored: {error}") from error
 
 
 def _same(values: Array, others: Array) -> bool:

@@ -18,7 +18,7 @@ from anygrad.backends.functional import FunctionalMemory
 
 class GenericBackend(Backend):
     name = "generic"
-    cast_example = "xp.astype({x}, xp.float64), with xp its namespace"
+    cast_example = "xp.astype({x}, xp.float64) with xp = {x}.__array_namespace__()"
 
     def is_array(self, x: object) -> bool:
         return bool(is_array_api_obj(x)) and not isinstance(x, numbers.Number)  # NumPy's scalars count as arrays
@@ -32,8 +32,8 @@ class GenericBackend(Backend):
     def floating(self, x: Array) -> bool:
         if not all(isinstance(length, int) for length in x.shape):
             raise ValueError(
-                f"x has the shape {x.shape}, but a gradient needs to know how many elements there are: compute the"
-                " lengths first (in Dask: x.compute_chunk_sizes())"
+                f"x has the shape {x.shape}, but the length of each axis must be known: compute the lengths first, in"
+                " Dask with x.compute_chunk_sizes()"
             )
         return bool(array_namespace(x).isdtype(x.dtype, ("real floating", "complex floating")))
 

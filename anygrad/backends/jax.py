@@ -91,8 +91,8 @@ class JaxBackend(HostBackend):
     def require_known(self, value: jax.Array, memory: HostMemory) -> None:
         if isinstance(value, jax.core.Tracer):
             raise TypeError(
-                "f returned a traced value, but x is an array of numbers, which is not part of what is being traced:"
-                " make x an argument of the function that is transformed, or differentiate outside of it"
+                "f returned a traced value, but x itself is not traced: make x an argument of the function that JAX"
+                " transforms, or call anygrad outside of it"
             )
         require_same_device(value.devices(), memory.array.devices())
 

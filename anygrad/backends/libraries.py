@@ -79,7 +79,7 @@ def load(name: str) -> Callable[[NDArray[Any]], Array]:
         If no library has this name, or it cannot be used here.
     """
     if name not in _LIBRARIES:
-        raise ValueError(f"no array library is called {name!r} here, but one of {', '.join(names())} was expected")
+        raise ValueError(f"the array library is {name!r}, but one of {', '.join(names())} was expected")
     if obstacle := describe(name).obstacle:
         raise ImportError(f"{name} cannot be used here ({obstacle})")
     return partial(_LIBRARIES[name][2], sys.modules[name])

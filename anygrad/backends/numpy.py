@@ -137,18 +137,17 @@ def _require_plain_numbers(x: Any) -> None:
     """Raise for arrays of derived classes that carry more than numbers."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise TypeError(
-            "x is a masked array in which some elements are masked, and f would be evaluated with those too: pass"
-            " x.filled(0.0), or x.compressed() and let f put its elements where they belong"
+            "x is a masked array with masked elements, which have no values: pass x.filled(0.0), or pass"
+            " x.compressed() and let f put the elements back in place"
         )
-    _require_no_unit(x, "x carries", "pass x.{}, and let f attach the unit to its argument")
+    _require_no_unit(x, "x has", "pass x.{}, and let f attach the unit to its argument")
 
 
-def _require_no_unit(values: Any, carries: str, advice: str) -> None:
+def _require_no_unit(values: Any, subject: str, advice: str) -> None:
     for unit, numbers in (("unit", "value"), ("units", "magnitude")):
         if hasattr(values, unit) and hasattr(values, numbers):
             raise TypeError(
-                f"{carries} the unit {getattr(values, unit)}, but derivatives here are of plain numbers:"
-                f" {advice.format(numbers)}"
+                f"{subject} the unit {getattr(values, unit)}, but plain numbers were expected: {advice.format(numbers)}"
             )
 
 

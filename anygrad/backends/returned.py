@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+UNDECLARED_AUX = "if it is (value, aux), pass has_aux=True; otherwise let f return the value alone"
+
 
 def type_name(value: object) -> str:
     """Return the name by which a user knows the type of ``value``."""
@@ -32,13 +34,12 @@ def host_number(value: object, *, library: str) -> Any:
             return float(value)
         except OverflowError:
             raise ValueError(
-                "f returned a number beyond 1.8e308, the largest of float64: return one that is smaller, such as its"
-                " logarithm"
+                "f returned a number above 1.8e308, the largest in float64: return a smaller one, such as its logarithm"
             ) from None
     if hasattr(value, "shape"):
         raise TypeError(
             f"f returned a {type_name(value)}, but x is an array of {library}: return an array of {library}, or a"
-            " Python number, such as float(value)"
+            " Python number such as float(value)"
         )
     if hasattr(value, "__float__") and not isinstance(value, type):
         return float(value)
@@ -67,21 +68,21 @@ def host_array(value: object, name: str) -> np.ndarray[Any, Any]:
     if numbers.dtype.kind in "OV" and "cpu" in str(getattr(value, "device", "")).lower() and hasattr(value, "tolist"):
         numbers = np.asarray(value.tolist())  # bfloat16, which NumPy lacks, or a tensor that requires a gradient
     if numbers.dtype.kind not in "iuf":
-        raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of them was expected")
+        raise TypeError(f"{name} is {value!r:.60}, but a real number or an array of real numbers was expected")
     return numbers
 
 
 def neither_real_nor_holomorphic() -> TypeError:
     return TypeError(
-        "f returned real numbers at some points and complex ones at others, so that it is neither real nor"
-        " holomorphic: return complex(value) everywhere, or a real number everywhere"
+        "f returned real numbers at some points and complex ones at others: return a real number everywhere, or"
+        " complex(value) everywhere"
     )
 
 
 def no_complex_counterpart(dtype: object) -> TypeError:
     return TypeError(
-        f"x has the dtype {dtype}, but a complex step needs a real dtype that has a complex counterpart: pass float32"
-        " or float64, or use anygrad.Adaptive() or anygrad.Central()"
+        f"x has the dtype {dtype}, but anygrad.Complex() needs a real dtype with a complex counterpart: pass float32 or"
+        " float64, or use anygrad.Adaptive() or anygrad.Central()"
     )
 
 
@@ -93,9 +94,8 @@ def require_numbers(value: np.ndarray[Any, Any] | np.generic) -> None:
 def require_one_element(shape: Sequence[int]) -> None:
     if math.prod(shape) != 1:
         raise ValueError(
-            f"f returned an array of shape {tuple(shape)}, but one number was expected from each call:"
-            " reduce it, for example to its sum, or use anygrad.jacobian(f, x), or anygrad.derivative(f, x) if f works"
-            " element by element"
+            f"f returned an array of shape {tuple(shape)}, but one number was expected: return its sum, for example, or"
+            " use anygrad.jacobian(f, x), or anygrad.derivative(f, x) if f works element by element"
         )
 
 
@@ -104,17 +104,21 @@ def require_same_device(theirs: object, ours: object) -> None:
     if theirs is not None and ours is not None and theirs != ours:
         raise ValueError(
             f"f returned an array on device {theirs}, but x is on {ours}: keep the computation on {ours}, or return"
-            " a Python number, such as float(value)"
+            " a Python number such as float(value)"
         )
 
 
 def _no_number(value: object) -> str:
-    hint = ": does it lack a return statement?" if value is None else f" ({value!r:.60})."
-    if isinstance(value, tuple) and len(value) == 2:
-        hint = ": if it is (value, aux), pass has_aux=True, or let f return the value alone"
-    if inspect.iscoroutine(value) or inspect.isgenerator(value):
+    returned, hint = f"a {type_name(value)}", ""
+    if value is None:
+        returned, hint = "None", ": does it lack a return statement?"
+    elif isinstance(value, tuple) and len(value) == 2:
+        hint = f": {UNDECLARED_AUX}"
+    elif inspect.iscoroutine(value) or inspect.isgenerator(value):
         value.close()  # nobody will wait for it
-        hint = ": it is async; write lambda x: asyncio.run(f(x))"
-        if inspect.isgenerator(value):
-            hint = ": it has a yield in it; write return in its place"
-    return f"f returned {'None' if value is None else 'a ' + type_name(value)}, but one number was expected{hint}"
+        hint = ": f contains a yield; write return instead"
+        if inspect.iscoroutine(value):
+            hint = ": f is async; write lambda x: asyncio.run(f(x))"
+    else:
+        returned += f" ({value!r:.60})"
+    return f"f returned {returned}, but one number was expected{hint}"

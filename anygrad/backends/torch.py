@@ -40,12 +40,12 @@ class TorchBackend(HostBackend):
         if x.layout != torch.strided or x.is_nested:
             kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
             raise TypeError(
-                f"x is a {kind} tensor, but a dense one was expected: write x.to_dense(), or pass its values"
+                f"x is a {kind} tensor, but a dense tensor was expected: write x.to_dense(), or pass its values"
             )
         if not _in_memory(x):
             raise TypeError(
-                "x is a tensor without numbers in memory (on the meta device, or inside a transform of torch.func or"
-                " torch.compile), but one with numbers was expected: differentiate outside of the transform"
+                "x is a tensor without values (on the meta device, or inside torch.func or torch.compile): call anygrad"
+                " outside of the transform, with a tensor that has values"
             )
         return bool(x.dtype.is_floating_point or x.dtype.is_complex)
 
@@ -257,7 +257,7 @@ def _integers(dtype: torch.dtype) -> torch.dtype:
     try:
         return {1: torch.uint8, 2: torch.int16}[dtype.itemsize]
     except KeyError:
-        raise TypeError(f"x has the dtype {dtype}, of which NumPy has none: pass x.to(torch.complex64)") from None
+        raise TypeError(f"x has the dtype {dtype}, which NumPy does not have: pass x.to(torch.complex64)") from None
 
 
 @cache

@@ -34,7 +34,7 @@ from anygrad.problem.function import Function, WithArguments
 from anygrad.problem.options import Options, require_callable
 from anygrad.schemes import Adaptive, Scheme
 
-_NOTHING = "grad is None, and nothing was given in its place, but the gradient to be checked was expected"
+_NOTHING = "grad is None, and no other derivative is given to check"
 
 
 def check_gradient(
@@ -248,7 +248,7 @@ def _propose_directions(size: int, seconds: float, calls: int) -> None:
     """Say so where many calls of f lie ahead, or long ones; ``calls`` of them have taken ``seconds``."""
     ahead = 4 * size
     if ahead > MANY_CALLS or ahead * seconds > LONG * calls:
-        print(f"{ahead:,} calls of f lie ahead; with directions=3 there are about 60.", file=sys.stderr)
+        print(f"This takes {ahead:,} calls of f or more; with directions=3, about 60.", file=sys.stderr)
 
 
 def _tolerant(evaluator: Any) -> Evaluator:
@@ -280,7 +280,7 @@ def _hints(task: Task, claim: Calls, setting: Setting, outcome: Outcome, probe: 
         return (_STEPS,), 0
     if outcome.directional:
         together = (np.stack([getattr(one, part) for one in outcome.comparisons]) for part in _PARTS)
-        return hints([Comparison("along directions", *together)], unused=[not np.any(probe.changes)]), 0
+        return hints([Comparison("directions", *together)], unused=[not np.any(probe.changes)]), 0
     unused, ncalls = [], 0
     for one, (_, columns) in zip(outcome.comparisons, setting.layout.blocks, strict=True):
         if np.any(one.wrong) and not np.any(one.numerical):  # f may not change with this array at all
@@ -297,13 +297,13 @@ def _hints(task: Task, claim: Calls, setting: Setting, outcome: Outcome, probe: 
 
 _PARTS = ("claimed", "numerical", "tolerance")
 _ACCUMULATES = (
-    "{name} accumulates: each call at x returns as much more than the one before. Let every call begin at zero:"
-    " in PyTorch by optimizer.zero_grad(), or x.grad = None, before backward(); elsewhere by a new array instead of +="
-    " into one that is kept"
+    "{name} accumulates: each call at x adds the same amount to the previous result. Start each call from zero: in"
+    " PyTorch, call optimizer.zero_grad() or set x.grad = None before backward(); elsewhere, write to a new array"
+    " instead of adding to an old one with +="
 )
 _STEPS = (
-    "f is flat in steps: it changes along a line, but not next to x, so that its derivative is 0. A straight-through"
-    " gradient is a convention that no difference confirms: check the function before it is rounded"
+    "f is a step function: it is constant next to x and changes only further away, so its derivative is 0. Differences"
+    " cannot confirm a straight-through gradient: check f without the rounding"
 )
 
 
@@ -311,20 +311,21 @@ def _only_claim(**claims: Any) -> tuple[str, Any]:
     given = {name: claim for name, claim in claims.items() if claim is not None}
     if len(given) == 1:
         return given.popitem()
-    what = f"{' and '.join(given)} was given, but one thing is checked at a time" if given else _NOTHING
+    what = f"{' and '.join(given)} are given, but one derivative is checked at a time" if given else _NOTHING
     raise ValueError(
-        f"{what}: write check_gradient(f, grad, x), or check_gradient(f, None, x, jac=jac), hess=hess, or vjp=vjp"
+        f"{what}: write check_gradient(f, grad, x), or check_gradient(f, None, x, jac=jac), or hess=, vjp= or jvp= in"
+        " place of jac="
     )
 
 
 def _require_options(kind: str, *, directions: Any, rtol: Any) -> None:
     countable = isinstance(directions, numbers.Integral) and not isinstance(directions, bool)
     if directions is not None and not (countable and directions > 0):
-        raise ValueError(f"directions is {directions!r}, but a number of directions was expected, such as 3, or None")
+        raise ValueError(f"directions is {directions!r}, but a positive integer such as 3, or None, was expected")
     if directions is not None and kind == "hess":
         raise ValueError(
-            f"directions is {directions}, but a Hessian takes as many calls along them: check it as the Jacobian of"
-            " the gradient, check_gradient(grad, None, x, jac=hess, directions=3), or leave out directions"
+            f"directions is {directions}, but directions save no calls for a Hessian: leave them out, or check it as"
+            " the Jacobian of the gradient, as in check_gradient(grad, None, x, jac=hess, directions=3)"
         )
     if rtol is not None and not (isinstance(rtol, numbers.Real) and 0.0 <= float(rtol) < math.inf):
         raise ValueError(

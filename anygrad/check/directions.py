@@ -10,13 +10,13 @@ import numpy as np
 
 from anygrad.check.claim import root_of_squares
 from anygrad.check.compare import Comparison, Outcome, Setting, settle
-from anygrad.check.task import HostArray
+from anygrad.check.task import HostArray, Layout
 from anygrad.problem.tree import flatten
 
 _LOCATED = 4  # elements that are looked for: others may be wrong as well
 _REAL = (
-    "f returns real numbers for a complex x, of which a direction shows the real parts of the gradient alone: leave out"
-    " directions=, or write f as a function of real and imaginary part"
+    "f returns real numbers for a complex x, where directions show only the real part of the gradient: leave out"
+    " directions=, or write f as a function of the real and imaginary parts"
 )
 
 
@@ -128,6 +128,15 @@ def _element(setting: Setting, element: int, sign: float, one: Comparison) -> li
     if not np.any(one.wrong):
         return []
     row = int(np.argmax(np.where(one.wrong, one.ratio, -1.0)))
-    name = setting.task.parameters.element_name(element)
-    name = name if setting.task.kind == "grad" else f"value {row} of f by {name}"
+    name = _name(setting.layout, row, element)
     return [Comparison(name, sign * one.claimed[row], sign * one.numerical[row], one.tolerance[row])]
+
+
+def _name(layout: Layout, row: int, element: int) -> str:
+    """Return the name of one derivative, as in ``x['W'][0, 3]`` or ``jac[1, 1]``."""
+    for name, shape, (rows, columns) in zip(layout.names, layout.shapes, layout.blocks, strict=True):
+        if rows.start <= row < rows.stop and columns.start <= element < columns.stop:
+            place = (row - rows.start) * (columns.stop - columns.start) + element - columns.start
+            index = ", ".join(str(int(i)) for i in np.unravel_index(place, shape))
+            return f"{name}[{index}]" if index else name
+    raise IndexError(row, element)

@@ -84,7 +84,7 @@ def hints(
     >>> from anygrad.check.compare import Comparison
     >>> found = np.array([0.3, -1.7, 0.9])
     >>> hints([Comparison("x", 2 * found, found, np.full(3, 1e-9))])
-    ('x: the claimed gradient is twice the numerical one: accumulated twice, or a factor 1/2 of f left out',)
+    ('x: the claimed gradient is twice the numerical one: accumulated twice, or a factor of 1/2 in f left out',)
     """
     with np.errstate(all="ignore"):
         found: list[Explanation] = []
@@ -169,13 +169,13 @@ def _recognised(mistake: Mistake, array: Comparison, arrays: Sequence[Comparison
 # No derivatives
 
 _NOT_READ = (
-    "f does not change with it at all: it may read another array instead, such as the one that x is a copy of; let it "
-    "use its argument, or pass the very array that it reads"
+    "f does not depend on it at all, and may read another array instead, such as the original that x is a copy of: let"
+    " f use its argument, or pass the array that it reads"
 )
 _NEVER_COMPUTED = (
-    "0 everywhere, where f is not flat: it was never computed, or not written into the array that is returned"
+    "0 everywhere, although f changes: it was never computed, or not written to the array that is returned"
 )
-_LEFT_OUT = "0 where f is not flat: elements were left out"
+_LEFT_OUT = "0 where f changes: elements were left out"
 
 
 def _not_finite(comparison: Comparison, array: Comparison) -> Iterator[Explanation]:
@@ -208,8 +208,8 @@ _KNOWN = 20.0  # times smaller than a factor is its error, if it is known
 _COUNTED, _CLOSE = 1e6, 1e-2
 _SMALLEST = 3  # terms of a mean: over two, the number is too common to be recognised
 _COMMON = (  # the first ones are the most common
-    (2.0, "twice the numerical one: accumulated twice, or a factor 1/2 of f left out"),
-    (0.5, "half the numerical one: a factor 2 left out, as of the derivative of a square, or one term of two"),
+    (2.0, "twice the numerical one: accumulated twice, or a factor of 1/2 in f left out"),
+    (0.5, "half the numerical one: a factor of 2 left out, as in the derivative of a square, or one of two terms"),
     (-1.0, "minus the numerical one: a wrong sign"),
 )
 
@@ -261,8 +261,8 @@ def _say_factor(value: complex, error: float) -> str:
     nearest = round(times.real) if abs(times) < _COUNTED else 0
     if nearest > 2 and uncertain < _CLOSE and abs(times - nearest) <= max(uncertain, _CLOSE * 1e-3):
         if whole:
-            return f"{nearest} times the numerical one: a constant factor, or a sum over as many for a mean"
-        return f"1/{nearest} of the numerical one: a constant factor, or a mean over as many for a sum"
+            return f"{nearest} times the numerical one: a constant factor, or a sum of {nearest} terms for their mean"
+        return f"1/{nearest} of the numerical one: a constant factor, or a mean of {nearest} terms for their sum"
     return f"{_number(value, error)} times the numerical one: a constant factor"
 
 
@@ -275,7 +275,7 @@ def _number(value: complex, error: float) -> str:
 
 # Terms that are missing, or that f does not have
 
-_CONSTANT = "off by one constant, {}: a constant term is missing or extra"
+_CONSTANT = "off by the same constant, {}: a constant term is missing or extra"
 _L2 = "off by {} times x: an L2 term (weight decay) is {}"
 _L1 = "off by {} times the sign of x: an L1 term is {}"
 
@@ -307,10 +307,8 @@ def term(
 # The right numbers in other places
 
 _AXES = 5  # more can be permuted in too many ways to try
-_FORTRAN = "in another order of elements: raveled or reshaped in Fortran order, or transposed before a reshape"
-_SYMMETRISED = (
-    "symmetrised: f reads one triangle of a matrix that is taken to be symmetric; check f of the triangle alone"
-)
+_FORTRAN = "with its elements in another order: raveled or reshaped in Fortran order, or transposed before a reshape"
+_SYMMETRISED = "symmetrised: f reads one triangle of a symmetric matrix; check f as a function of that triangle alone"
 
 
 def conjugated(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
@@ -324,7 +322,7 @@ def copied(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Predicti
         if other is not array and other.claimed.shape == array.claimed.shape:
             back = _gradient_of(array, "", len(arrays))
             swapped = other.wrong.any() and back.explains(other)
-            says = "that of the other: the two are swapped" if swapped else f"the numerical one of {other.name}"
+            says = "that of the other array: the two are swapped" if swapped else f"the numerical one of {other.name}"
             yield _gradient_of(other, says, len(arrays))
 
 
@@ -377,9 +375,9 @@ def _describe(array: Comparison, affected: HostArray, indifferent: HostArray) ->
     words, index = _block(affected)
     if (affected | indifferent)[index].all():
         return f"{array.name}[{words}]"
-    first = np.unravel_index(int(np.argmax(affected)), affected.shape)
+    first = ", ".join(map(str, np.unravel_index(int(np.argmax(affected)), affected.shape)))
     count = int(np.count_nonzero(affected))
-    return f"{count} of the {affected.size} elements of {array.name} (the first is [{', '.join(map(str, first))}])"
+    return f"{count} of the {affected.size} elements of {array.name} (the first is {array.name}[{first}])"
 
 
 def _wrong_block(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Explanation]:
@@ -388,8 +386,8 @@ def _wrong_block(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Ex
     # Elements that are 0 on both sides are no exception: an activation may be off for them.
     flat = (array.claimed == 0) & (np.abs(array.numerical) <= array.tolerance)
     if wrong.size < array.wrong.size and np.count_nonzero(wrong) >= _BLOCK and (wrong | flat[index]).all():
-        others = "no others" if len(arrays) == 1 else f"no others of {array.name}"
-        yield f"{array.name}[{words}]", f"all elements of this block are wrong, and {others}"
+        others = "all others" if len(arrays) == 1 else f"all others of {array.name}"
+        yield f"{array.name}[{words}]", f"all elements of this block are wrong, and {others} are right"
 
 
 def _block(affected: HostArray) -> tuple[str, tuple[slice, ...]]:

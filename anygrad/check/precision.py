@@ -32,9 +32,8 @@ _RESOLVED = 8.0  # spacings of the narrower dtype from x, it can tell points apa
 # change as much within one step.
 _DIFFERENT, _TIMES_ROUNDING, _SHORTER = 0.1, 100.0, 16.0
 _NOT_HOLOMORPHIC = (
-    "f returns complex numbers, but it is not holomorphic: along the imaginary axes it changes otherwise than along"
-    " the real ones, so that it has no complex derivative: let it return a real number, or check it as a function"
-    " of real and imaginary part"
+    "f returns complex numbers, but is not holomorphic, so it has no complex derivative: let it return a real number,"
+    " or check it as a function of the real and imaginary parts"
 )
 
 

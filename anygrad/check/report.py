@@ -140,35 +140,35 @@ _SAYS = {
     "nonfinite": "Not finite: f or its derivative is NaN or infinite for {share}, so there is nothing to compare.",
     "kink": "Kink: f has no derivative at x for {share}: the slopes on both sides differ, or f jumps. The claim lies"
     " between them, or is 0 or NaN by convention. Check at another x.",
-    "nondeterministic": "Not deterministic: f or the claim varies from call to call, too much for a verdict on"
+    "nondeterministic": "Not deterministic: f or the claim varies too much from call to call for a verdict on"
     " {share}.{seed}",
-    "noisy": "Noisy: f varies from point to point, too much for a verdict on {share}. Compute f with more digits, in a"
+    "noisy": "Noisy: f varies too much from point to point for a verdict on {share}. Compute f with more digits, in a"
     " wider dtype if there is one.",
     "inconclusive": "Inconclusive: the errors are too large for a verdict on {share}. Compute f with more digits, in a"
     " wider dtype if there is one, or check at another x.",
     "agrees": "Agrees: {all} with the numerical derivative, within the tolerance.",
     # Instead of these, for some functions
     "kink everywhere": "Kink: f has a kink with respect to all {total:,} elements, as a network has where all of its"
-    " weights are 0. The claim is a convention there. Check at another x, such as a random one.",
-    "no tangent": "Kink: {all} with the partial derivatives of f, but f has no tangent at x: along a random direction"
-    " it does not change as they say. Check at another x.",
+    " weights are 0. The claim there is a convention. Check at another x, such as a random one.",
+    "no tangent": "Kink: {all} with the partial derivatives of f, but f has no tangent at x: along a random direction,"
+    " it changes by another amount than they predict. Check at another x.",
     "rounding": "Agrees: f does not change beyond its rounding, and the claim is zero within that rounding. This shows"
     " little: check a weighted output instead, with vjp=.",
     # Remarks
     "f varies": "f is not deterministic: its values at x differ by {spread:.1e}.",
     "claim varies": "The claim is not deterministic: it differs by {spread:.1e} from call to call at x.",
-    "tolerant": "The tolerance is larger than the derivative for {count:,} {noun}, up to {most:.1e}: a smaller mistake"
-    " does not show.",
+    "tolerant": "The tolerance is larger than the derivative for {count:,} {noun}: a mistake below {most:.1e} may not"
+    " show.",
     "wider": "f was differentiated in {dtypes}, where it is the same function with more digits.",
-    "raises": "f raised {error} at some points near x, and counts as NaN there. These points differ from x in {where}.",
+    "raises": "f raised {error} at some points near x, which count as NaN. These points differ from x in {where}.",
     "noise": "The values of f have noise of about {noise:.0e}, which the tolerance allows for.",
     "constant": "Every value of f is the same, and f was given copies of x. It may read x through a closure instead"
     " of its argument: then there is nothing to compare. Write it as a function of its argument, or pass a writable"
     " array.",
     "located": "The wrong elements were found by halving a direction: others may be wrong as well. Without directions=,"
     " every element is checked.",
-    "not located": "The wrong elements were not found by halving a direction: each is off by less than the error along"
-    " a part of it. Without directions=, every element is checked.",
+    "not located": "Halving a direction did not find the wrong elements: each is off by less than the error along a"
+    " part of the direction. Without directions=, every element is checked.",
     "many calls": "With directions=3, the number of calls does not depend on the size of x.",
 }
 
@@ -228,7 +228,7 @@ def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: Calls) -> list
             differ="differs" if count == 1 else "differ",
             all=_agree(outcome, total),
             total=total,
-            seed="" if claim.accumulates else " Fix the random numbers: a seed for each call, no dropout.",
+            seed="" if claim.accumulates else " Fix the random numbers: set the seed in each call, switch dropout off.",
         )
         findings.append(Finding(sentence, verdict))
     return findings
@@ -365,7 +365,7 @@ def _taylor(report: CheckReport) -> list[str]:
         return [f"{shrinks} (a correct gradient gives 2): passed; an error above {test.remainder:.0e} would show."]
     if report.verdict == "wrong":
         return [f"{shrinks} (a correct gradient gives 2): FAILED."]
-    return [f"{shrinks} (2 where f is smooth)."]
+    return [f"{shrinks} (a smooth f gives 2)."]
 
 
 def _effort(report: CheckReport) -> str:

@@ -60,11 +60,11 @@ class Store:
             there = json.loads(row.content)
             labels = [label for label in {**facts, **there} if facts.get(label) != there.get(label)]
             differences = [
-                f"{it}: {there.get(it, 'nothing')} there, {facts.get(it, 'nothing')} here" for it in labels[:4]
+                f"{it}: {there.get(it, 'nothing')} then, {facts.get(it, 'nothing')} now" for it in labels[:4]
             ]
             raise ValueError(
-                f"the journal {self.path} is of something else ({'; '.join(differences)}): delete it, or give another"
-                " path, or a folder for several derivatives"
+                f"the journal {self.path} is of another derivative ({'; '.join(differences)}): delete it, or give"
+                " another path, or a folder for several derivatives"
             )
         return row is own and not self._warned
 
@@ -116,7 +116,7 @@ class Store:
             return row
         if not self._warned:
             self._warned = True
-            text = f"the journal {self.path} is damaged: f is evaluated again where a value does not match its checksum"
+            text = f"the journal {self.path} is damaged: f is called again where a value does not match its checksum"
             warnings.warn(text, RuntimeWarning, stacklevel=stacklevel())
         return None
 
@@ -131,7 +131,7 @@ class Store:
             [[application]], [[version]] = map(connection.execute, ("PRAGMA application_id", "PRAGMA user_version"))
             if (application, version) != (_APPLICATION, _VERSION):
                 other = "version of anygrad" if application == _APPLICATION else "program"
-                raise ValueError(f"{self.path} is the file of another {other}: give another path")
+                raise ValueError(f"{self.path} was written by another {other}: give another path")
             connection.execute("COMMIT")
             with suppress(connection.OperationalError):  # another run has the file open: writing is slower
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -150,10 +150,12 @@ class Store:
             if connection.in_transaction:
                 connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            text = f"the journal {self.path} cannot be read or written ({error}): when that is mended, the same call"
-            raise OSError(f"{text} goes on from the last evaluation") from error
+            text = (
+                f"the journal {self.path} cannot be read or written ({error}): when this is fixed, make the same call"
+            )
+            raise OSError(f"{text} again, which goes on from the last evaluation") from error
         except sqlite3.DatabaseError as error:
-            text = f"{self.path} is no journal, or a damaged one ({error}): give another path, or delete it"
+            text = f"{self.path} is not a journal, or is damaged ({error}): give another path, or delete it"
             raise ValueError(text) from error
         finally:
             if connection is not None and connection.in_transaction:

@@ -95,8 +95,8 @@ def imported(extra: str) -> Any:
         return import_module(extra)
     except ImportError:
         raise ImportError(
-            f"Pool needs {extra} for processes, which is not installed: write pip install '.[pool]' in a checkout of"
-            " anygrad, or give Pool a concurrent.futures.ThreadPoolExecutor()"
+            f"Pool needs {extra} for processes, but it is not installed: pip install loky cloudpickle, or use threads,"
+            " as in Pool(concurrent.futures.ThreadPoolExecutor())"
         ) from None
 
 

@@ -69,9 +69,15 @@ def require_on_error(evaluator: str, on_error: object) -> None:
         raise ValueError(f"{evaluator}(on_error={on_error!r:.60}): on_error must be 'raise' or 'nan'")
 
 
+def require_inner(evaluator: str, name: str, inner: object) -> None:
+    """Raise unless the evaluator that another one uses can be opened."""
+    if isinstance(inner, type) or not hasattr(inner, "open"):
+        raise TypeError(f"{evaluator}({name}={inner!r:.60}): {name} must be an evaluator, such as anygrad.Loop()")
+
+
 def note_points(error: Exception, problem: Problem, points: Points) -> None:
     """Add a note to an exception of f: the points at which f was evaluated, and how to go on in spite of it."""
     others = f", and at {len(points) - 1} other points" if len(points) > 1 else ""
     may_go_on = points.width and hasattr(problem.options.evaluator, "on_error")
     hint = "; with on_error='nan', such a point counts as NaN" if may_go_on else ""
-    error.add_note(f"f was evaluated with {problem.describe(points, 0)}{others}{hint}")
+    error.add_note(f"f was called with {problem.describe(points, 0)}{others}{hint}")

@@ -115,10 +115,10 @@ def _separation(f: object, memory: Memory) -> Callable[[Array, Callable[[], Arra
         # An f that is random differs from itself.
         if differs and bool(memory.xp.all(single == alone())):
             raise ValueError(
-                f"f returned another value for the first of {values.shape[0]} points than for that point alone"
-                f" (a difference of {_largest(memory, values[:1, ...] - single):.1e}): it mixes the points that are"
-                " along the first axis of its argument; let it work along the axes behind that, as in"
-                " x.max(axis=-1, keepdims=True), or use Loop()"
+                f"f mixes points: it returned another value for the first of {values.shape[0]} points than for that"
+                f" point alone (a difference of {_largest(memory, values[:1, ...] - single):.1e}). The first axis of"
+                " its argument counts the points; let f work along the others, as in x.max(axis=-1, keepdims=True), or"
+                " use Loop()"
             )
         try:
             _SEPARATING.add(f)

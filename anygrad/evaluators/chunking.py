@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anygrad._stacklevel import raised_here
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points, modified
+from anygrad.backends.returned import UNDECLARED_AUX
 from anygrad.evaluators.base import note_points
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ def validate_max_bytes(evaluator: str, max_bytes: int | None) -> None:
         return
     if isinstance(max_bytes, bool) or not isinstance(max_bytes, numbers.Integral):
         raise TypeError(
-            f"{evaluator}(max_bytes={max_bytes!r}): max_bytes must be an integer, such as 2**20, or None for what is"
-            " usually fastest"
+            f"{evaluator}(max_bytes={max_bytes!r}): max_bytes must be an integer such as 2**20, or None for the default"
         )
     if max_bytes < 1:
         raise ValueError(f"{evaluator}(max_bytes={max_bytes!r}): max_bytes must be positive, such as 2**20")
@@ -126,7 +126,7 @@ def require_room(memory: Memory, max_bytes: int | None) -> None:
     if max_bytes is not None and memory.point_bytes > max_bytes:
         raise ValueError(
             f"max_bytes is {max_bytes}, but one point takes {memory.point_bytes} bytes: give at least that, or None for"
-            " what is usually fastest"
+            " the default"
         )
 
 
@@ -144,9 +144,8 @@ def reader(memory: Memory, *, vector: bool, evaluator: str) -> Read:
             table = memory.read_many([value], count, vector=True)
             if table.shape[1] != 1:
                 raise ValueError(
-                    f"f returned an array of shape {_shape(value)} for {count} points, but one number was expected"
-                    f" for each of them, of shape {(count,)}: reduce it, as in y.sum(axis=-1), or use"
-                    " anygrad.jacobian(f, x)"
+                    f"f returned an array of shape {_shape(value)} for {count} points, but one of shape {(count,)} was"
+                    " expected, a number for each point: reduce it, as in y.sum(axis=-1), or use anygrad.jacobian(f, x)"
                 )
             return table[:, 0]
         return memory.read_many(value, count)
@@ -158,9 +157,9 @@ def _require_leading(value: Any, count: int, evaluator: str) -> None:
     shape = _shape(value)
     if shape[:1] != (count,):
         raise ValueError(
-            f"f returned {_described(value, shape)} for {count} points, but {evaluator} needs an array whose first axis"
-            f" has the length {count}, one value for each of the points that are along the first axis of its argument:"
-            " let f work along the axes behind it, as in x.sum(axis=-1), or use Loop()"
+            f"f returned {_described(value, shape)} for {count} points, but {evaluator} needs an array with a first"
+            f" axis of length {count}, a value for each point. The first axis of f's argument counts the points; let f"
+            " work along the others, as in x.sum(axis=-1), or use Loop()"
         )
 
 
@@ -170,7 +169,7 @@ def _described(value: Any, shape: tuple[int, ...]) -> str:
     if hasattr(value, "shape") or isinstance(value, numbers.Number):
         return "a number"
     if isinstance(value, tuple) and len(value) == 2:
-        return "a tuple (if it is (value, aux), pass has_aux=True, or let f return the value alone)"
+        return f"a tuple ({UNDECLARED_AUX})"
     return "None (does it lack a return statement?)" if value is None else f"{value!r:.60}"
 
 

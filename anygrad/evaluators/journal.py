@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from anygrad._typing import Array
 from anygrad.backends.base import Points
 from anygrad.evaluators._journal_store import Row, Store, digest, hashed, shown
-from anygrad.evaluators.base import Calls, Evaluator, require_on_error
+from anygrad.evaluators.base import Calls, Evaluator, require_inner, require_on_error
 from anygrad.evaluators.chunking import ChunkCalls
 from anygrad.evaluators.loop import Loop, LoopCalls
 
@@ -91,6 +91,7 @@ class Journal:
     def __post_init__(self) -> None:
         # f may change the folder. abspath would take the slash of a folder away.
         object.__setattr__(self, "path", os.path.join(os.getcwd(), os.fspath(self.path)))
+        require_inner("Journal", "inner", self.inner)
         require_on_error("Journal", self.on_error)
 
     @property
@@ -102,19 +103,21 @@ class Journal:
         if self.on_error == "nan" and hasattr(inner, "on_error"):
             inner = replace(inner, on_error="nan")
         problem.reports = False  # a report may raise, and comes after a value is kept
-        facts, place = _facts(problem, self.key), Path(self.path)
-        makes_folder = os.fspath(self.path).endswith(("/", os.sep))
-        file = place / f"{_hash(facts)}.journal" if makes_folder or place.is_dir() else place
-        calls, store = inner.open(problem), Store(file, trust=self.trust)
+        place, makes_folder = Path(self.path), os.fspath(self.path).endswith(("/", os.sep))
+        calls, store = inner.open(problem), None
         try:
             if calls.memory.lazy:
-                raise TypeError("x is lazy or traced, so that f has no values yet to be stored: compute x first")
+                raise TypeError("x is lazy or traced, but Journal stores values: compute x first")
+            facts = _facts(problem, self.key)
+            file = place / f"{_hash(facts)}.journal" if makes_folder or place.is_dir() else place
+            store = Store(file, trust=self.trust)
             if makes_folder:
                 place.mkdir(parents=True, exist_ok=True)
             store.prepare()
             is_new = store.claim(facts)
         except BaseException:
-            store.close()
+            if store is not None:
+                store.close()
             calls.close(failed=True)
             raise
         return JournalCalls(problem, calls, store, 0 if is_new or not self.verify else 3)
@@ -231,9 +234,9 @@ class JournalCalls:
                 if not self._alike(rows[i].value(), value):
                     raise ValueError(
                         f"the journal {self._store.path} has values of another f: with"
-                        f" {self._problem.describe(points, i)}, it has {rows[i].value().tolist()!r:.80}, but f gives"
-                        f" {value.tolist()!r:.80} now: delete it, give another path or key=, or pass verify=False if f"
-                        " is random"
+                        f" {self._problem.describe(points, i)}, it has {rows[i].value().tolist()!r:.80}, but f returns"
+                        f" {value.tolist()!r:.80}. Delete it, give another path or key=, or pass verify=False if f is"
+                        " random"
                     )
         if known and points.width and function.vector and function.shapes is None:
             self._problem.base()  # nothing was compared, or in another process

@@ -97,10 +97,11 @@ class Pool:
         is_class = isinstance(given, type) and given is not map
         both = self.executor is not None and self.restart is not None
         if both or is_class or isinstance(given, bool) or not takes_tasks:
+            other = "" if self.restart is None else f" and restart is {self.restart!r:.60}"
             raise TypeError(
-                f"executor is {self.executor!r:.60} and restart is {self.restart!r:.60}, but one of these was expected:"
-                " a number of processes, as in Pool(4); a ThreadPoolExecutor() or ProcessPoolExecutor(); a Client of"
-                " Dask; a function like map, as in Pool(pool.map); or Pool(restart=lambda: ProcessPoolExecutor(4))"
+                f"executor is {self.executor!r:.60}{other}, but one of these was expected: Pool(4), for 4 processes;"
+                " Pool(ThreadPoolExecutor()), or another executor or client of Dask; Pool(pool.map), or another"
+                " function like map; Pool(restart=lambda: ProcessPoolExecutor(4))"
             )
         if isinstance(given, int):
             _require_integer("executor", given, 1)
@@ -140,7 +141,7 @@ class PoolCalls:
             self.close(failed=True)
             raise ValueError(
                 f"x is an array of {problem.parameters.library} on a device or with threads, which forked processes"
-                ' cannot use: pass ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")), or Pool(2)'
+                ' cannot use: write Pool(2), or give mp_context=multiprocessing.get_context("spawn") to the executor'
             )
         settings: dict[str, Any] = {**np.geterr(), "call": np.geterrcall()}
         if not self._in_threads:  # what NumPy would call is not sent: processes warn
@@ -213,7 +214,10 @@ class PoolCalls:
         for answer in map(_loaded, self._executor(call, [self._job(task) for task in waiting.values()])):
             yield waiting.pop(answer.start), answer
         if waiting:
-            raise ValueError("Pool was given a function like map that did not return one result for each item")
+            raise ValueError(
+                "the function given to Pool did not return one result for each task: give one like map, as in"
+                " Pool(executor.map)"
+            )
 
     def _answers(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield the answers of an executor as they come; tasks whose worker has died are sent again."""
@@ -269,13 +273,13 @@ class PoolCalls:
         others = f", or at {len(points) - 4} others" if len(points) > 4 else ""
         name = type(self._executor).__name__
         remedy = (
-            f"Let Pool make another executor, as in Pool(restart=lambda: {name}(...)); and Journal(path, Pool(...))"
-            " keeps the values that are known, so that the same call goes on from there"
+            f"To go on after such a death, write Pool(restart=lambda: {name}(...)); to keep the values that are known,"
+            " Journal(path, Pool(...))"
         )
         raise RuntimeError(
-            f"a worker of {name} died (of a crash, a signal, for want of memory, or at its start: of an initializer, or"
-            ' for want of if __name__ == "__main__" in the script) while f was evaluated with'
-            f" {', or with '.join(points[:4])}{others}. {remedy if final else 'To find the point: Pool(1, chunk=1)'}"
+            f"a worker of {name} died while f was called with {', or with '.join(points[:4])}{others}. It crashed, was"
+            ' killed, ran out of memory or could not start (does the script lack if __name__ == "__main__":?).'
+            f" {remedy if final else 'To find the point, write Pool(1, chunk=1)'}"
         ) from cause
 
 
@@ -323,6 +327,6 @@ def _packed(problem: Problem, worker: Worker) -> bytes:
         return bytes(dumps(replace(worker, make=make)))
     except Exception as error:
         raise TypeError(
-            f"f, or what it refers to, or x cannot be sent to worker processes ({error}): give Pool a"
-            " concurrent.futures.ThreadPoolExecutor(), whose threads need no copy"
+            f"f, x or an object that f uses cannot be sent to worker processes ({error}): use threads, as in"
+            " Pool(concurrent.futures.ThreadPoolExecutor())"
         ) from error

@@ -14,7 +14,7 @@ import numpy as np
 from anygrad._stacklevel import stacklevel
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points
-from anygrad.evaluators.base import Calls, Evaluator
+from anygrad.evaluators.base import Calls, Evaluator, require_inner
 from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, validate_max_bytes
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Vmap:
 
     def __post_init__(self) -> None:
         validate_max_bytes("Vmap", self.max_bytes)
+        if self.fallback is not None:
+            require_inner("Vmap", "fallback", self.fallback)
 
     @property
     def leading(self) -> bool:
@@ -112,8 +114,8 @@ class Vmap:
 
         if memory.lazy:
             raise TypeError(
-                f"Vmap() was given for an array of {problem.parameters.library}, which is lazy: write f for points"
-                " along a leading axis and use Batch(), or use Loop()"
+                f"x is a lazy array of {problem.parameters.library}, which Vmap() cannot take: use Loop(), or write f"
+                " for points along a leading axis and use Batch()"
             )
         one, number = problem.of_point(), not problem.vector
 
@@ -172,7 +174,7 @@ class _FallingBack:
         try:
             return self._calls.evaluate(points)
         except BatchingError as error:
-            warnings.warn(f"{self._other!r} is used: {error}", RuntimeWarning, stacklevel=stacklevel())
+            warnings.warn(f"Vmap() falls back to {self._other!r}: {error}", RuntimeWarning, stacklevel=stacklevel())
             self._calls, self._other = self._other.open(self._problem), None
             return self._calls.evaluate(points)
 
@@ -213,6 +215,6 @@ def _require_traced(
         read(value)
     reason = textwrap.shorten(str(error).strip().partition("\n")[0], 100, placeholder=" ...")
     raise TypeError(
-        f"f works for one point, but its library's vmap cannot call it with many at a time ({type(error).__name__}:"
+        f"f works for one point, but its library's vmap cannot call it with many at once ({type(error).__name__}:"
         f" {reason}): use Loop(), or write f for points along a leading axis and use Batch()"
     ) from error

@@ -206,20 +206,21 @@ def partial_derivative(
 
 def _orders(parameters: Parameters, orders: PyTree) -> NDArray[np.intp]:
     """Return how often f is differentiated with respect to each element of x."""
-    expected = "integers of 0 or more, in the shape of x, of which one is not 0"
     found: list[NDArray[Any]] = []
     for leaf, shape in zip(parameters.leaves_of(orders, "orders"), parameters.shapes, strict=True):
         own = host_array(leaf, "orders")
         if own.dtype.kind not in "iu" or own.shape != shape or (own < 0).any():
             raise ValueError(
-                f"orders is {orders!r:.60}, but {expected} were expected: write [2, 1] for x of 2 elements"
+                f"orders is {orders!r:.60}, but integers of 0 or more in the shape of x were expected, such as [2, 1]"
+                " for x of 2 elements"
             )
         found.append(own.reshape(-1))
     counts = np.concatenate([np.empty(0, np.intp), *found]).astype(np.intp)
     if not counts.any():
-        raise ValueError(f"orders is {orders!r:.60}, but {expected} were expected: f(x) itself is no derivative")
+        raise ValueError(f"orders is {orders!r:.60}, but at least one of them must be above 0, as in [2, 1]")
     if wrong := set(np.flatnonzero(counts)) - set(parameters.elements):
         raise ValueError(
-            f"orders has {parameters.element_name(int(min(wrong)))}, but fixed= holds it: leave it out of one"
+            f"orders is above 0 for {parameters.element_name(int(min(wrong)))}, which fixed= fixes: set its order to 0,"
+            " or do not fix it"
         )
     return counts

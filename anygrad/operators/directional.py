@@ -197,7 +197,7 @@ def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:
     for name, leaf, shape in zip(parameters.names, leaves, parameters.shapes, strict=True):
         given = _shape(leaf, name)
         if given != shape:
-            raise ValueError(f"v has the shape {given} where {name} has {shape}, but a direction has the shape of x")
+            raise ValueError(f"v has the shape {given}, but {name} has the shape {shape}: give v the shapes of x")
     numbers = memory.spread(leaves[0] if parameters.alone else leaves, "v")
     if not isinstance(problem.elements, range):  # fixed elements do not move
         free = np.isin(np.arange(memory.size), problem.elements)
@@ -214,7 +214,7 @@ def _shape(leaf: Any, name: str) -> tuple[int, ...]:
             return np.shape(leaf)
     except ValueError:  # lists that differ in length
         pass
-    raise TypeError(f"v is {leaf!r:.60} where {name} is an array, but a direction is an array like it")
+    raise TypeError(f"v is {leaf!r:.60} where {name} is an array: give an array of the same shape")
 
 
 def _scaled(slopes: Slopes, length: Array) -> Slopes:

@@ -432,7 +432,7 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
     """
     shape = tuple(x.shape) if hasattr(x, "shape") else _shape_of_numbers(x)
     if not all(isinstance(length, int) for length in shape):
-        raise ValueError(f"x has the shape {shape}, but its indices need known lengths: compute them first")
+        raise ValueError(f"x has the shape {shape}, but all lengths must be known: compute them first")
     return itertools.product(*map(range, shape))
 
 

@@ -236,9 +236,7 @@ def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTre
         for block, below in zip(row, parameters.shapes, strict=True):
             if tuple(block.shape) != above + below:
                 given = tuple(block.shape)[: len(block.shape) - len(below)]
-                raise ValueError(
-                    f"grad returned an array of shape {given} where x has {above}: it must have the shape of x"
-                )
+                raise ValueError(f"grad returned an array of shape {given}, but {above} was expected, the shape of x")
 
     def combined(i: int, j: int) -> Array:
         mirrored = table[j][i]
@@ -258,6 +256,6 @@ def _table(rows: PyTree, parameters: Parameters) -> list[list[Array]]:
     names = parameters.names
     given = [place.removesuffix(names[0].removeprefix("x")) for place in tree.names[:: len(names)]]
     if cause := describe_mismatch(given, names):
-        raise ValueError(f"grad returned {cause}: it must return an array with the structure and shapes of x")
+        raise ValueError(f"grad returned {cause}: let it return arrays with the structure and shapes of x")
     blocks = iter(tree.leaves)
     return [[next(blocks) for _ in names] for _ in names]

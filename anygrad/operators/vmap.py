@@ -9,6 +9,7 @@ from typing import Any
 from anygrad._typing import PyTree
 from anygrad.backends.base import resolve
 from anygrad.evaluators.batching.parts import Many
+from anygrad.problem.options import require_callable
 from anygrad.problem.tree import Tree, flatten
 
 
@@ -52,6 +53,7 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     >>> anygrad.vmap(area)(corners)
     array([0.5, 3. ])
     """
+    require_callable(f)
 
     @functools.wraps(f)
     def many(*args: PyTree, **kwargs: PyTree) -> PyTree:
@@ -59,9 +61,10 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
         backends = [resolve(leaf) for leaf in tree.leaves]
         counts = {leaf.shape[:1] for leaf, own in zip(tree.leaves, backends, strict=True) if own is not None}
         if None in backends or len(counts) != 1 or counts <= {(), (0,)}:
-            shapes = [getattr(leaf, "shape", type(leaf).__name__) for leaf in tree.leaves]
+            shapes = [str(getattr(leaf, "shape", type(leaf).__name__)) for leaf in tree.leaves]
             raise ValueError(
-                f"vmap(f) was given {shapes}, but arrays with a first axis of the same length were expected"
+                f"vmap(f) was called with {', '.join(shapes) or 'nothing'}, but arrays with a first axis of the same"
+                " length were expected"
             )
         returned: list[Tree] = []
 
@@ -69,7 +72,11 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
             given, named = tree.rebuild(leaves)
             value = flatten(f(*given, **named), "f(x)", none_is_leaf=True)
             if returned and returned[0].names != value.names:
-                raise ValueError(f"f returned {value.names} at one point and {returned[0].names} at another")
+                here, before = (", ".join(own.names) for own in (value, returned[0]))
+                raise ValueError(
+                    f"f returned the parts {here} at one point and {before} at another: let it return the same at all"
+                    " points"
+                )
             returned.append(value)
             return value.leaves
 

@@ -181,5 +181,5 @@ def _interval(limits: Sequence[float], name: str) -> tuple[float, float]:
     except (TypeError, ValueError):
         low, high = math.nan, math.nan
     if not -math.inf < low < high < math.inf:
-        raise ValueError(f"{name} is {limits!r:.60}, but a lower and a higher number were expected, as in (-2, 2)")
+        raise ValueError(f"{name} is {limits!r:.60}, but a lower and a higher number were expected, such as (-2, 2)")
     return low, high

@@ -113,7 +113,7 @@ def step_study(
     ax.set_xlabel("step")
     ax.set_ylabel("error of the derivative")
     name = type(scheme).__name__ + (f", order {scheme.order}" if hasattr(scheme, "order") else "")
-    ax.set_title(f"{name}\ncircle: the step it chooses; dotted: smaller errors cannot be seen", fontsize="medium")
+    ax.set_title(f"{name}\ncircle: the step that it chooses; dotted line: error of the reference", fontsize="medium")
     if studies:
         ax.legend()
     return ax
@@ -153,7 +153,9 @@ def study(
     parameters = Parameters.of_array(x, "x")
     [array], [shape] = parameters.arrays, parameters.shapes
     if not array_namespace(array).isdtype(array.dtype, "real floating"):
-        raise TypeError("x is complex, but a real one was expected: write f as a function of real and imaginary part")
+        raise TypeError(
+            "x is complex, but a real array was expected: write f as a function of its real and imaginary parts"
+        )
     chosen = _flat(elements, shape)
     with Problem(Function(f), parameters, Options("step_study", scheme, evaluator)) as problem:
         return [_study(problem, element, shape, points) for element in chosen]
@@ -182,7 +184,7 @@ def _study(problem: Problem, element: int, shape: tuple[int, ...], points: int) 
 
 def _with_step(scheme: Scheme, lines: Lines, step: float) -> float:
     if scheme.samples_complex or not hasattr(scheme, "step"):
-        raise TypeError(f"{scheme!r} has no step to be studied: pass anygrad.Central() or anygrad.Forward()")
+        raise TypeError(f"scheme is {scheme!r}, but a finite difference was expected, such as anygrad.Central()")
     given: Any = dataclasses.replace(scheme, step=step)  # type: ignore[type-var]
     return float(given.differentiate(lines, given.steps(lines)).value[0, 0])
 
@@ -202,7 +204,7 @@ def _flat(elements: Sequence[int | tuple[int, ...]] | None, shape: tuple[int, ..
     except ValueError:  # a multi-index lies outside, or has another number of dimensions
         flat = [-1]
     if not all(0 <= element < size for element in flat):
-        raise IndexError(f"x has the shape {shape}, but of its elements {elements!r:.60} were asked for")
+        raise IndexError(f"elements is {elements!r:.60}, but x has the shape {shape}: give indices of its elements")
     return flat
 
 

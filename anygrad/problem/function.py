@@ -9,10 +9,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from anygrad._typing import Array, PyTree
+from anygrad.backends.returned import UNDECLARED_AUX
 from anygrad.problem.tree import Tree, flatten, is_number
-
-_PAIR = "with has_aux=True, f must return a pair (value, aux)"
-_UNDECLARED = "if it is (value, aux), pass has_aux=True, or let f return the value alone"
 
 
 class Function:
@@ -93,10 +91,13 @@ class Function:
         try:
             signature.bind(*positional, **bound.kwargs)
         except TypeError as error:
-            others = " and ".join([f"{len(positional)} by position", *bound.kwargs])
+            plural = "s" * (len(positional) != 1)
+            given = " and ".join(
+                [f"{len(positional)} positional argument{plural}", *(f"{own}=" for own in bound.kwargs)]
+            )
             return (
-                f"{self._called} takes the arguments {signature}, but was given {others}, {error}: pass what it needs"
-                " besides x as args=(...) or kwargs={...}"
+                f"{self._called}{signature} was called with {given} ({error}): pass its arguments besides x as"
+                " args=(...) or kwargs={...}"
             )
         return None
 
@@ -121,7 +122,9 @@ class Function:
 
     def _without_aux(self, returned: Any) -> Any:
         if not isinstance(returned, tuple) or len(returned) != 2:
-            raise TypeError(f"{self._called} returned {returned!r:.60}, but {_PAIR}")
+            raise TypeError(
+                f"{self._called} returned {returned!r:.60}, but with has_aux=True a pair (value, aux) was expected"
+            )
         value, aux = returned
         if not self.aux_known:  # the first call is f(x)
             self.know_aux(aux)
@@ -144,21 +147,23 @@ class Function:
             self._require_shape(shapes, pair=_is_pair(value))
         if self.shapes is None:
             if _is_pair(value) and not all(_is_numeric(leaf) for leaf in leaves):
-                raise TypeError(f"{self._called} returned a tuple, but arrays and numbers were expected: {_UNDECLARED}")
+                raise TypeError(
+                    f"{self._called} returned a tuple, but arrays and numbers were expected: {UNDECLARED_AUX}"
+                )
             self.shapes, self._tree, self._names = shapes, tree, names
             self.alone = names == ["f(x)"]
         elif shapes != self.shapes:
             raise self._mismatch("arrays of shape", _listed(shapes), _listed(self.shapes))
         elif names != self._names:
-            raise self._mismatch("a tree of", ", ".join(names), "of " * (not self._f0_given) + ", ".join(self._names))
+            raise self._mismatch("the parts", ", ".join(names), ", ".join(self._names))
         return leaves
 
     def _mismatch(self, kind: str, now: str, before: str) -> ValueError:
         if self._f0_given:
-            return ValueError(f"f0 is {kind} {before}, but f returned {kind} {now}: f0 must be what f returns at x")
+            return ValueError(f"f0 has {kind} {before}, but f returned {kind} {now}: f0 must be f(x)")
         return ValueError(
-            f"{self._called} returned {kind} {now} at one point and {before} at another: the derivative needs the same"
-            " at all points"
+            f"{self._called} returned {kind} {now} at one point and {before} at another: let it return the same at all"
+            " points"
         )
 
     def _require_shape(self, shapes: Sequence[tuple[int, ...]], *, pair: bool) -> None:
@@ -167,11 +172,11 @@ class Function:
         if list(shapes) == [wanted] or (math.prod(wanted) == 1 and [math.prod(shape) for shape in shapes] == [1]):
             return
         one = [math.prod(shape) for shape in shapes] == [1]
-        other = "numerical_gradient(f, x) if it returns one number" if one else "jacobian(f, x) if it does not"
+        returned = "one number" if one else f"arrays of shape {_listed(shapes)}"
+        aux = f"{UNDECLARED_AUX}, or " if pair else ""
         raise ValueError(
-            f"f returned {'one number' if one else f'an array of shape {_listed(shapes)}'} for x of shape {wanted}, but"
-            f" one that works element by element returns the shape of x: {f'{_UNDECLARED}, or ' * pair}use"
-            f" anygrad.{other}"
+            f"f returned {returned} for x of shape {wanted}, but the shape of x was expected, from an f that works"
+            f" element by element: {aux}use anygrad.{'numerical_gradient' if one else 'jacobian'}(f, x)"
         )
 
 

@@ -214,6 +214,6 @@ def _reach(xp: Any, bounds: Bounds, start: Array, directions: Array) -> tuple[Ar
 
 def _refuse_array(value: object) -> Array:
     raise TypeError(
-        f"the step is {value!r:.60}, but along a direction there is one step for all elements: give one number,"
-        " in units of x, or None for the default"
+        f"the step is {value!r:.60}, but a direction has one step for all elements: give one number such as 1e-4, or"
+        " None for the default"
     )

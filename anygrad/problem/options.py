@@ -116,7 +116,10 @@ def reference_scheme(h: float | None, scheme: Scheme | None) -> Scheme:
     if h is None:
         return _REFERENCE if scheme is None else scheme
     if scheme is not None:
-        raise ValueError(f"both h={h!r} and scheme={scheme!r} are given: give the step to the scheme, as its step=")
+        raise ValueError(
+            f"h is {h!r} and scheme is {scheme!r}, but only one of them can be given: give the step to the scheme, as"
+            f" in anygrad.Central(step={h!r})"
+        )
     require_number(h)
     return Central(order=2, step=ReferenceStep(h))
 
@@ -138,7 +141,7 @@ def require_floating(array: Array, backend: Backend, name: str) -> None:
     if not backend.floating(array):
         raise TypeError(
             f"{name} has the dtype {array.dtype}, which cannot hold {name} plus a small step: pass a floating array,"
-            f" for example {backend.cast_example.format(x=name)}"
+            f" such as {backend.cast_example.format(x=name)}"
         )
 
 
@@ -153,14 +156,14 @@ def require_arguments(args: object, kwargs: object) -> None:
     if not isinstance(args, tuple):
         raise TypeError(f"args is {args!r:.60}, but a tuple was expected: write args=({args!r:.60},) for one argument")
     if kwargs is not None and not (isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)):
-        raise TypeError(f"kwargs is {kwargs!r:.60}, but a dict from the names of arguments was expected: {{'a': 1.0}}")
+        raise TypeError(f"kwargs is {kwargs!r:.60}, but a dict of arguments by name was expected, such as {{'a': 1.0}}")
 
 
 def require_argnums(argnums: object) -> None:
     """Raise unless that is the position of an argument, or a tuple of several."""
     places = argnums if isinstance(argnums, tuple) else (argnums,)
     if not places or any(isinstance(place, bool) or not isinstance(place, int) for place in places):
-        raise TypeError(f"argnums is {argnums!r:.60}, but the position of an argument was expected, or a tuple: (0, 1)")
+        raise TypeError(f"argnums is {argnums!r:.60}, but a position such as 0 was expected, or a tuple such as (0, 1)")
 
 
 def chosen_arguments(
@@ -169,12 +172,13 @@ def chosen_arguments(
     """Return x, the other arguments, and in the place of which of these x is, where it is not before all of them."""
     places = argnums if isinstance(argnums, tuple) else (argnums,)
     if not all(-len(args) <= place < len(args) for place in places):
-        raise TypeError(f"argnums is {argnums!r}, but {len(args)} positional arguments were given")
+        plural = "s" * (len(args) != 1)
+        raise TypeError(f"argnums is {argnums!r}, but the call has {len(args)} positional argument{plural}")
     if argnums == 0:
         return args[0], args[1:], None
     places = tuple(place % len(args) for place in places)
     if len(set(places)) < len(places):
-        raise TypeError(f"argnums is {argnums!r}, but each argument can be taken once")
+        raise TypeError(f"argnums is {argnums!r}, but each position can be given only once")
     others = tuple(None if i in places else arg for i, arg in enumerate(args))
     if isinstance(argnums, tuple):
         return tuple(args[place] for place in places), others, places
@@ -193,12 +197,12 @@ def require_gradient(grad: object, f0: object, *, has_aux: bool) -> None:
     """Raise unless the gradient of f, which is to be differentiated, can be called, and no option is about f."""
     if not callable(grad):
         raise TypeError(
-            f"grad is {_article(grad)}, but a function of x that returns the gradient of f was expected: its value at x"
-            " alone has no derivative, so leave it out if there is no such function"
+            f"grad is {_article(grad)}, but a function of x that returns the gradient of f was expected: write"
+            " grad=lambda x: ..., or leave grad= out"
         )
     if f0 is not None or has_aux:
         given = "has_aux=True" if has_aux else "f0"
-        raise ValueError(f"{given} is about f, but with grad= it is grad that is called, and f is not: leave one out")
+        raise ValueError(f"{given} and grad= are both given, but with grad= f is not called: leave one of them out")
 
 
 def _wrong_scheme(scheme: object) -> TypeError:
@@ -242,15 +246,15 @@ def require_bounds(bounds: object, scheme: Scheme) -> None:
     # A list of two such pairs would be read as something else.
     if isinstance(bounds, list) and bounds and all(isinstance(pair, tuple) and len(pair) == 2 for pair in bounds):
         raise TypeError(
-            f"bounds is {bounds!r:.60}, a pair for each element, but one pair for all was expected:"
-            " write bounds=tuple(zip(*bounds)), with -math.inf and math.inf where there is none"
+            f"bounds is {bounds!r:.60}, a pair for each element, but one pair of arrays was expected: write"
+            " bounds=tuple(zip(*bounds)), with -math.inf and math.inf in place of None"
         )
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         raise TypeError(f"bounds is {bounds!r:.60}, but a pair was expected: write bounds=(lower, upper)")
     if scheme.samples_complex:
         raise ValueError(
-            f"{scheme!r} samples f at complex points, which are in no interval: use anygrad.Adaptive() or"
-            " anygrad.Central() with bounds"
+            f"bounds are given, but {scheme!r} calls f with complex points, which no bounds can hold: use"
+            " anygrad.Adaptive() or anygrad.Central()"
         )
 
 
@@ -258,8 +262,8 @@ def require_number(h: object) -> None:
     """Raise unless h is a real number."""
     if isinstance(h, bool) or not isinstance(h, numbers.Real):
         raise TypeError(
-            f"h is {h!r:.60}, but a positive number such as 1e-4 was expected, or None for the default; steps of each"
-            " element's own are given to a scheme, as in scheme=anygrad.Central(step=steps)"
+            f"h is {h!r:.60}, but a positive number such as 1e-4 was expected, or None for the default; for one step"
+            " per element, write scheme=anygrad.Central(step=steps)"
         )
 
 
@@ -279,20 +283,20 @@ def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
         raise TypeError(f"{name} is {_article(leaf)}, but an array was expected: {instead}")
     if isinstance(leaf, (dict, tuple)) and type(leaf) not in (dict, tuple) and not hasattr(leaf, "_fields"):
         raise TypeError(
-            f"{name} is {_article(leaf)}, which is not known to hold arrays: register its class with"
-            f' optree.register_pytree_node(..., namespace="anygrad"), or pass'
-            f" {'dict' if isinstance(leaf, dict) else 'tuple'}({name})"
+            f"{name} is {_article(leaf)}, whose class is not registered as a tree: pass"
+            f" {'dict' if isinstance(leaf, dict) else 'tuple'}({name}), or register the class with"
+            f' optree.register_pytree_node(..., namespace="anygrad")'
         )
     holds_arrays = isinstance(leaf, list) and any(hasattr(item, "shape") for item in leaf)
     if isinstance(leaf, (dict, tuple)) or holds_arrays:  # operators that take trees have taken it apart
         raise TypeError(
-            f"{name} is {_article(leaf)}, but one array was expected: call this for each of its arrays, or"
+            f"{name} is {_article(leaf)}, but one array was expected: pass its arrays one by one, or use"
             " anygrad.jacobian for all of them"
         )
     if not (is_number(leaf) or is_number_list(leaf)):
         raise TypeError(
             f"{name} is {_article(leaf)}, but an array, a number, a list of numbers, or a dict, list, tuple or"
-            f" dataclass of these was expected{': functions come first, then x' * callable(leaf)}"
+            f" dataclass of these was expected{': f comes first, then x' * callable(leaf)}"
         )
     try:
         array = np.asarray(leaf)
@@ -305,7 +309,7 @@ def from_python(leaf: object, name: str) -> np.ndarray[Any, Any]:
         return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     except OverflowError:
         raise ValueError(
-            f"{name} has an integer beyond 1.8e308, the largest number of float64, which numbers are taken as"
+            f"{name} holds an integer above 1.8e308, the largest number in float64: pass smaller numbers"
         ) from None
 
 
@@ -315,17 +319,17 @@ def _instead(leaf: object, name: str) -> str | None:
     None if there is nothing of that kind to say.
     """
     if hasattr(leaf, "to_numpy"):
-        return f"write {name}.to_numpy(), and let f make of that what it needs"
+        return f"write {name}.to_numpy(), and let f build {_article(leaf)} from it"
     if hasattr(leaf, "named_parameters"):
         return (
-            f"write dict({name}.named_parameters()), and let f call torch.func.functional_call(model, params, inputs)"
-            " with the params that it is given"
+            f"write dict({name}.named_parameters()), and let f pass its argument on as params to"
+            " torch.func.functional_call(model, params, inputs)"
         )
     if hasattr(leaf, "tocsr"):
         numbers = "data" if isinstance(getattr(leaf, "data", None), np.ndarray) else "tocsr().data"
-        return f"write {name}.{numbers}, the numbers that it stores, and let f make a matrix of those"
+        return f"write {name}.{numbers}, its stored numbers, and let f build the matrix from them"
     if isinstance(leaf, Iterator):
-        return f"write list({name}), as an iterator can be gone through only once"
+        return f"write list({name}), because an iterator can be read only once"
     return None
 
 

@@ -140,7 +140,8 @@ class Parameters:
     @property
     def library(self) -> str:
         """The names of the libraries."""
-        return " and ".join(dict.fromkeys(backend.name for backend in self.backends))
+        own = zip(self.backends, self.arrays, strict=True)
+        return " and ".join(dict.fromkeys(backend.library(array) for backend, array in own))
 
     @property
     def rebuild(self) -> Callable[[Any], PyTree]:
@@ -241,8 +242,8 @@ class Parameters:
                 if _shared(*own[first], *own[second]):
                     names = leaves.tree.names
                     raise ValueError(
-                        f"{names[first]} and {names[second]} share memory, so that f cannot be differentiated"
-                        " with respect to each of them alone: pass a copy for one of the two, or the array once"
+                        f"{names[first]} and {names[second]} share memory, so neither can be changed alone: pass a"
+                        " copy of one of them, or pass the array once"
                     )
             open_ones.append(extent)
         leaves.distinct = True
@@ -262,13 +263,13 @@ class Parameters:
             if "complex" in str(array.dtype):
                 raise TypeError(
                     f"{self.names[i]} has the dtype {array.dtype}, but {operator} needs real numbers: write f as a"
-                    " function of the real and the imaginary part"
+                    " function of the real and imaginary parts"
                 )
 
     def require_some(self) -> None:
         """Raise if x is a tree without an array in it."""
         if not self.arrays:
-            raise ValueError("x is a tree without an array or a number in it: there is nothing to differentiate by")
+            raise ValueError("x contains no array and no number: give at least one to differentiate with respect to")
 
     def leaves_of(self, tree: PyTree, name: str) -> list[Any]:
         """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of these arrays."""
@@ -282,10 +283,7 @@ class Parameters:
             if (leaf is not None or place in expected) and place not in (self.leaves.held or ())
         ]
         if cause := describe_mismatch([place for place, _ in leaves], expected):
-            raise ValueError(
-                f"{name} is {tree!r:.60}, but x consists of {', '.join(expected)}: give one thing for each of these, in"
-                f" a structure like that of x; there is {cause}"
-            )
+            raise ValueError(f"{name} is {tree!r:.60}, but a tree with the structure of x was expected: it has {cause}")
         return [leaf for _, leaf in leaves[self.start : self.stop]]
 
     def require_like(self, tree: PyTree, name: str) -> None:
@@ -293,7 +291,7 @@ class Parameters:
         flat = flatten(tree)
         shapes = [tuple(leaf.shape) for leaf in flat.leaves]
         if cause := describe_mismatch(flat.names, self.names, shapes, self.shapes):
-            raise ValueError(f"{name} returned {cause}: it must return an array with the structure and shapes of x")
+            raise ValueError(f"{name} returned {cause}: let it return arrays with the structure and shapes of x")
 
     def scheme(self, scheme: Scheme) -> Scheme:
         """Return the scheme for these arrays: with a list of steps, if the user gave a tree of them."""
@@ -312,13 +310,13 @@ class Parameters:
         if bounds is None or self.alone:
             return bounds
 
-        def numbers(bound: Any, endless: float) -> Any:
+        def numbers(bound: Any, name: str, endless: float) -> Any:
             if bound is None:
                 return None
-            return [endless if leaf is None else leaf for leaf in self.leaves_of(bound, "a bound")]
+            return [endless if leaf is None else leaf for leaf in self.leaves_of(bound, name)]
 
         lower, upper = bounds
-        return numbers(lower, -math.inf), numbers(upper, math.inf)
+        return numbers(lower, "the lower bound", -math.inf), numbers(upper, "the upper bound", math.inf)
 
 
 def _shared(x: Array, of_x: Backend, y: Array, of_y: Backend) -> bool:

@@ -400,7 +400,7 @@ def bounds_of(memory: Memory, parameters: Parameters, given: tuple[Any, Any]) ->
         return Bounds()
     if memory.complex:
         raise TypeError(
-            "x is complex, but bounds are for real numbers: write f as a function of real and imaginary part"
+            "x is complex, but bounds need real numbers: write f as a function of the real and imaginary parts"
         )
     own = parameters.bounds(given)
     assert own is not None
@@ -418,13 +418,13 @@ def bounds_of(memory: Memory, parameters: Parameters, given: tuple[Any, Any]) ->
         return bounds.of(lambda bound: xp.where(outside, xp.nan, bound))
     if lower is not None and upper is not None and (place := _first(xp, lower > upper)) is not None:
         raise ValueError(
-            f"{_interval(bounds, place)} was given for {parameters.element_name(place)}, but (lower, upper) was"
-            " expected, the lower one first: numbers, or arrays like x"
+            f"{_interval(bounds, place)} was given for {parameters.element_name(place)}, but the lower bound comes"
+            " first: write bounds=(lower, upper), with numbers or arrays like x"
         )
     if (place := _first(xp, outside & ~xp.isnan(at))) is not None:
         raise ValueError(
             f"x lies outside its bounds: {parameters.element_name(place)} is {float(at[place])!r}, but"
-            f" {_interval(bounds, place)} was given: f would have to be evaluated where it must not be"
+            f" {_interval(bounds, place)} was given. Move x inside, or widen the bounds"
         )
     return bounds
 

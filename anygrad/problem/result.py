@@ -274,9 +274,9 @@ def _missing(value: PyTree, *, failed: bool) -> PyTree:
 def warn_constant(names: Iterable[str]) -> None:
     """Warn that f returned the same value for every perturbed copy of the arrays named."""
     warnings.warn(
-        f"f was given perturbed copies of {', '.join(dict.fromkeys(names))}, and every value that it returned is the"
-        " same: either it is constant, or it reads the original through a closure instead of its argument; write it as"
-        " a function of its argument, or pass a writable NumPy, CuPy or PyTorch array to Loop(in_place=True)",
+        f"f returned the same value for all perturbed copies of {', '.join(dict.fromkeys(names))}: either it is"
+        " constant, or it reads the original through a closure. Write f as a function of its argument, or pass a"
+        " writable NumPy, CuPy or PyTorch array with evaluator=Loop(in_place=True)",
         ConstantFunctionWarning,
         stacklevel=stacklevel(),
     )

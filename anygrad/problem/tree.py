@@ -127,18 +127,18 @@ def describe_mismatch(
     if list(given) == list(expected):
         triples = () if shapes is None or wanted is None else zip(given, shapes, wanted, strict=True)
         differing = (triple for triple in triples if triple[1] != triple[2])
-        return next((f"{name} of shape {a}, but {name} of shape {b} was expected" for name, a, b in differing), None)
+        return next((f"{name} of shape {a} instead of {b}" for name, a, b in differing), None)
     if sorted(given) == sorted(expected):
         return (
-            f"{_listed(given)} in this order, but {_listed(expected)} was expected: a dict is sorted by its keys, an"
-            " OrderedDict is not, so give one of the same type"
+            f"{_listed(given)} instead of {_listed(expected)} (a dict is sorted by its keys, an OrderedDict is not: use"
+            " the same type)"
         )
     missing, others = _without(expected, given), _without(given, expected)
     if not others:
         return f"nothing for {_listed(missing)}"
     if not missing:
-        return f"{_listed(others)} as well, where nothing was expected"
-    return f"{_listed(others)}, but {_listed(missing)} was expected"
+        return f"{_listed(others)} in addition"
+    return f"{_listed(others)} instead of {_listed(missing)}"
 
 
 def _is_dataclass(node: object) -> bool:

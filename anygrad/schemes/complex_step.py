@@ -114,7 +114,7 @@ class Complex:
 def _validate_n(n: int) -> None:
     if n > 2:
         raise ValueError(
-            f"Complex() gives first and second derivatives, but n = {n} was asked for: use anygrad.Adaptive() or"
+            f"n is {n}, but anygrad.Complex() finds only first and second derivatives: use anygrad.Adaptive() or"
             " anygrad.Central(order=4)"
         )
 
@@ -182,10 +182,10 @@ def _require_kept(lines: Lines) -> None:
     if lines.any(dropped):
         if lines.any(xp.imag(lines.base()) != 0):
             raise TypeError(
-                "f returns complex numbers for a real x, from which a complex step cannot tell their derivative: use"
-                " anygrad.Central() or anygrad.Adaptive(), or differentiate its real and imaginary part"
+                "f returns complex numbers for a real x, but anygrad.Complex() needs real ones: use anygrad.Central()"
+                " or anygrad.Adaptive(), or differentiate the real and the imaginary part of f"
             )
-        raise _dropped("does not change with the imaginary part of x as it does with the real one")
+        raise _dropped("changes otherwise with the imaginary part of x than with the real part")
 
 
 def _tolerance(lines: Lines, claimed: Array, above: Array, below: Array) -> Array:
@@ -196,7 +196,7 @@ def _tolerance(lines: Lines, claimed: Array, above: Array, below: Array) -> Arra
 
 def _dropped(how: str) -> TypeError:
     return TypeError(
-        f"f {how}: abs, max, a conversion to a real dtype and some libraries' powers of negative numbers drop the"
-        " imaginary part, which carries the derivative of a complex step: write f with analytic functions alone (x*x"
-        " for abs(x)**2, x*x*x for x**3), or use anygrad.Adaptive() or anygrad.Central()"
+        f"f {how}, so the complex step loses the derivative. abs, max, conversions to a real dtype and, in some"
+        " libraries, powers of negative numbers do this: use analytic functions only (x*x for abs(x)**2, x*x*x for"
+        " x**3), or anygrad.Adaptive() or anygrad.Central()"
     )

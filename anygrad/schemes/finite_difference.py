@@ -247,8 +247,9 @@ def require_room(lines: Lines, steps: Array, *, above: Array) -> None:
     moved = lines.nearest(xp.where(above, lines.at + steps, lines.at - steps))
     if lines.any(xp.isfinite(lines.at) & (moved == lines.at)):
         raise ValueError(
-            "the bounds leave no room: they meet, or nearly so, at an element of x, or a direction leads out of them"
-            " on both sides: widen them, hold that element with fixed=, or give another direction"
+            "the bounds leave no room for a step: the two bounds of an element of x are equal or nearly so, or a"
+            " direction leaves them on both sides. Widen the bounds, fix that element with fixed=, or give another"
+            " direction"
         )
 
 
@@ -259,4 +260,4 @@ def validate_noise(scheme: str, noise: float | None) -> None:
     if isinstance(noise, bool) or not isinstance(noise, numbers.Real):
         raise TypeError(f"{scheme}(noise={noise!r}): noise must be the relative error of f, such as 1e-6, or None")
     if not 0 <= noise < 1:
-        raise ValueError(f"{scheme}(noise={noise!r}): noise must be a relative error of f in [0, 1), such as 1e-6")
+        raise ValueError(f"{scheme}(noise={noise!r}): noise must be 0 or more and below 1, such as 1e-6")

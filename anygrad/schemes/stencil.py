@@ -97,8 +97,8 @@ def stencil(offsets: tuple[int, ...], n: int = 1) -> Stencil:
     """
     if len(offsets) > _MOST:
         raise ValueError(
-            f"the order and n ask for {len(offsets)} points a derivative, but the weights of more than {_MOST} leave no"
-            " digit: give lower ones, or another scheme such as anygrad.Adaptive()"
+            f"this order and n need {len(offsets)} points, but beyond {_MOST} rounding leaves no correct digit: lower"
+            " them, or use anygrad.Adaptive()"
         )
     weights = [factorial(n) * _lagrange_polynomial(offset, offsets)[n] for offset in offsets]
     used = [(offset, weight) for offset, weight in zip(offsets, weights, strict=True) if weight]

@@ -109,7 +109,7 @@ def require_positive(step: Any, name: str = "the step") -> None:
     """Raise unless a step is positive and finite."""
     if not 0 < as_float(step) < math.inf:
         raise ValueError(
-            f"{name} is {step!r}, but it must be positive and finite: write 1e-4, say, or None for the default"
+            f"{name} is {step!r:.60}, but a positive finite number such as 1e-4 was expected, or None for the default"
         )
 
 
@@ -129,7 +129,7 @@ def spread_steps(given: float | Array, lines: Lines) -> Array:
     xp = lines.xp
     size = xp.full_like(lines.at, float(given)) if isinstance(given, numbers.Real) else lines.spread(given)
     if lines.any(~((size > 0) & xp.isfinite(size))):
-        raise ValueError("the steps must all be positive and finite: write 1e-4, say, or None for the default")
+        raise ValueError("a step is not positive and finite: give numbers such as 1e-4, or None for the default")
     return size
 
 
@@ -142,8 +142,8 @@ def require_change(lines: Lines, size: Array) -> None:
         element = float(xp.max(xp.where(drowned, lines.scale, 0.0)))
         step = float(xp.min(xp.where(drowned, size, float("inf"))))
         raise ValueError(
-            f"the step {step!r} is too small: x has an element of magnitude {element!r}, which it leaves"
-            f" unchanged in the dtype of x; the smallest usable step is {_spacing(element, lines)!r}"
+            f"the step {step!r} is too small: in the dtype of x, it does not change an element of magnitude"
+            f" {element!r}, which needs a step of at least {_spacing(element, lines)!r}"
         )
 
 

@@ -193,7 +193,7 @@ def _binary(operation: Callable[[Any, Any], Any], *, reflected: bool = False, co
         operands = (other, self) if reflected else (self, other)
         cells = self._kind == CELL and (type(other) in (float, int) or getattr(other, "_kind", None) == CELL)
         if cells and compares and any(np.isnan(np.asarray(run.values(operand))).any() for operand in operands):
-            raise run.refuse("a comparison with NaN in an array of batched numbers", "make it by np.stack([...])")
+            raise run.refuse("a comparison with NaN in an object array", "make that array with np.stack([...])")
         result = run.call("matmul" if operation is operator.matmul else "elementwise", operands, {}, operation)
         return Batched(result._values, run, CELL) if cells and type(result) is Batched else result
 

@@ -101,15 +101,15 @@ class Many:
             raise error
         for i in part.tolist():
             self._alone(arrays, i)
-        advice = "Take functions from x.__array_namespace__(), or, for CuPy, from NumPy"
+        advice = "Use functions of x.__array_namespace__(), or those of NumPy for CuPy arrays"
         if type(arrays[0]) is np.ndarray:
             advice = (
-                "Make arrays by np.stack([...]) or np.array([...], like=x); many of SciPy's functions take no such x"
+                "Make arrays with np.stack([...]) or np.array([...], like=x), and avoid SciPy, which often fails here"
             )
         line, called = users_line_of(error)
         raise BatchingError(
-            f"f works for each point, but not for {len(part)} at a time: {called or 'an operation'} ({line}) raised"
-            f" {type(error).__name__}: {str(error).partition(chr(10))[0]:.100}. {advice}; or use Loop()"
+            f"f works for each point alone, but not for {len(part)} at once: {called or 'an operation'} ({line}) raised"
+            f" {type(error).__name__}: {str(error).partition(chr(10))[0]:.100}. {advice}, or use Loop()"
         ) from error
 
     def _check(self, arrays: list[Array], values: list[Array], i: int) -> None:
@@ -118,8 +118,9 @@ class Many:
         among = [np.asarray(self._host(leaf)) for leaf in values]
         if len(alone) != len(among) or not all(_close(a, b, i) for a, b in zip(alone, among, strict=True)):
             raise BatchingError(
-                "f returned other values for many points at a time than for one of them alone: it is random, or does"
-                " something with x that cannot be seen, such as type(x) is np.ndarray; use isinstance, or Loop()"
+                "f returned other values for many points at once than for one of them alone: it is random, or uses x in"
+                " a way that cannot be followed, such as type(x) is np.ndarray. Write isinstance(x, np.ndarray), or use"
+                " Loop()"
             )
 
 

@@ -26,12 +26,12 @@ _WRITING = {"copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axi
 _LAID_OUT = {"flatten", "ravel", "reshape"}
 _MAKERS = {"array", "asarray", "arange", "empty", "eye", "full", "identity", "linspace", "ones", "tri", "zeros"}
 
-_LIKE_X = "make that array by np.zeros(n, like=x), np.zeros_like(x) or np.stack([...])"
-_NO_PYTHON = "leave it out, and use NumPy's functions, not those of math or SciPy"
+_LIKE_X = "make that array with np.zeros(n, like=x), np.zeros_like(x) or np.stack([...])"
+_NO_PYTHON = "leave it out, and use functions of NumPy instead of math or SciPy"
 _ADVICE = {
     "a branch": "write np.where(condition, a, b)",
     "np.asarray": "leave it out, or write np.asarray(x, like=x)",
-    "a result": "keep the shape independent of values, as in np.where(mask, x, 0)",
+    "a result": "keep shapes independent of values, as in np.where(mask, x, 0)",
     "an error": "keep x where f is defined",
 }
 
@@ -79,7 +79,7 @@ class Run:
         if name in _WRITING and type(args[0]) is not Batched:
             raise self.refuse(f"{name} into an array that does not depend on x", _LIKE_X)
         if name in _LAID_OUT and {"A", "K"} & {kwargs.get("order"), *(arg for arg in args if type(arg) is str)}:
-            raise self.refuse(f"the order of the memory in {name}", "write order='C' or 'F'")
+            raise self.refuse(f"the memory order in {name}", "write order='C' or 'F'")
         try:
             result = self.rules[name](self, function, *args, **kwargs) if name in self.rules else NotImplemented
         except BatchingError:
@@ -97,7 +97,7 @@ class Run:
                 results.append(function(*self.point(args, i), **self.point(kwargs, i)))
             except Exception as error:
                 results.append(error)
-        self.agree([isinstance(result, Exception) and type(result) for result in results], "an error of some points")
+        self.agree([isinstance(result, Exception) and type(result) for result in results], "an error")
         if isinstance(results[0], Exception):
             raise results[0]
         if type(results[0]) is self.native_type and results[0] is results[-1]:
@@ -126,18 +126,18 @@ class Run:
         """Return the results of all points, trees of the same structure, as one; part the points where they differ."""
         first = results[0]
         if isinstance(first, (tuple, list)):
-            self.agree([len(result) for result in results], "a result of another length")
+            self.agree([len(result) for result in results], "a result length")
             parts = [self.stacked([result[i] for result in results]) for i in range(len(first))]
             return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
         if isinstance(first, (int, bool)) and all(result == first for result in results):
             return first
         if not isinstance(first, (float, complex, np.generic, int)) and not hasattr(first, "__array_namespace__"):
-            self.agree([repr(result) for result in results], "a result that is no number")
+            self.agree([repr(result) for result in results], "a result (not a number)")
             return first
         if self.plain_numpy and any(type(result) is Batched for result in results):
-            raise self.refuse("a function called for each point that computes with x itself", "pass x to it")
+            raise self.refuse("a function that is called for each point but uses x itself", "pass x to it")
         kinds = [(getattr(result, "shape", ()), str(getattr(result, "dtype", type(result)))) for result in results]
-        self.agree(kinds, "a result of another shape or dtype")
+        self.agree(kinds, "a result shape or dtype")
         return Batched(self.library.stack([self.own(result) for result in results]), self)
 
     def _into(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], function: Any) -> Any:
@@ -145,7 +145,7 @@ class Run:
         out, where = kwargs.pop("out"), kwargs.pop("where", None) if name == "elementwise" else None
         [target] = out if isinstance(out, tuple) else (out,)
         if type(target) is not Batched:
-            raise self.refuse("writing into an array that does not depend on x (out=, or += of it)", _LIKE_X)
+            raise self.refuse("writing into an array that does not depend on x (out= or +=)", _LIKE_X)
         result = self.call(name, args, kwargs, function) if self.has_batched(list(args)) else function(*args, **kwargs)
         target[...] = result if where is None else self.call("where", (where, result, target))
         return target
@@ -178,7 +178,7 @@ class Run:
         package: Any = np if self.of_numpy else sys.modules[self.native_type.__module__.partition(".")[0]]
         found = functools.reduce(lambda module, part: getattr(module, part, None), name.split("."), package)
         if found is None:
-            raise self.refuse(f"np.{name}, which {package.__name__} lacks", "write it with functions that it has")
+            raise self.refuse(f"np.{name}, which {package.__name__} lacks", f"use functions of {package.__name__}")
         return found
 
     # Arrays of other shapes and libraries
@@ -194,7 +194,7 @@ class Run:
     def require_own(self, value: Batched) -> Batched:
         """Return a batched value; raise if f has kept it from another call, or if it is of a run around this one."""
         if value._run is not self:
-            raise self.refuse("computing with what was computed from another x", "compute it from this x")
+            raise self.refuse("a value that was computed from another x", "compute it from this x")
         return value
 
     def own(self, value: Any) -> Array:
@@ -285,7 +285,7 @@ class Run:
         if step in {"STORE_SUBSCR", "STORE_SLICE"} and operation.startswith(("float()", "np.asarray")):
             operation, advice = "writing a value of x into an array that does not depend on it", _LIKE_X
         self.stop = BatchingError(
-            f"f cannot be called with {self.count} points at a time, because of {operation} ({place}): {advice}, or use"
+            f"f cannot be called with {self.count} points at once because of {operation} ({place}): {advice}, or use"
             " Loop()"
         )
         return self.stop

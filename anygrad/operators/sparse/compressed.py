@@ -36,8 +36,8 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
     """Return what `jacobian` does for a sparsity."""
     if not parameters.alone:
         raise TypeError(
-            f"x consists of {', '.join(parameters.names)}, but with sparsity= it must be one array: ravel them into"
-            " one, and take that apart in f"
+            f"x consists of {', '.join(parameters.names)}, but with sparsity= it must be one array: concatenate them,"
+            " and let f split the array"
         )
     [backend], [shape] = parameters.backends, parameters.shapes
     detecting = isinstance(sparsity, str) and sparsity == "detect"
@@ -156,11 +156,11 @@ class _Compressed:
 
     def _require_shape(self, height: int) -> None:
         if not self.columns.problem.function.alone:
-            raise TypeError("f returned a tree, but with sparsity= it must return one array: ravel its parts into one")
+            raise TypeError("f returned a tree, but with sparsity= it must return one array: concatenate its parts")
         if height != self.pattern.shape[0]:
             raise ValueError(
-                f"sparsity has {self.pattern.shape[0]} rows, but f returned {height} elements: a pattern has a row for"
-                " each element of f(x), counted in C order where it has several dimensions"
+                f"sparsity has {self.pattern.shape[0]} rows, but f returned {height} elements: give it a row for each"
+                " element of f(x).ravel()"
             )
 
 
@@ -254,10 +254,12 @@ def _verify(made: _Contributions, again: Callable[[float], _Contributions], *, n
         wrong = wrong & (xp.minimum(off, still_off) > allowed + _VARIATION * varied)
     if bool(xp.any(wrong)):
         row = int(memory.indices(xp.nonzero(xp.reshape(wrong, (-1,)))[0])[0])
+        [(_, shape)] = problem.function.outputs
+        place = ", ".join(str(int(i)) for i in np.unravel_index(row, shape or (1,)))
         raise ValueError(
-            f"{named} lacks entries of the Jacobian: along a random direction, the derivative of element {row} of f(x)"
-            f" is off by {float(off[0, row] / xp.abs(along.value)[0, row]):.2g} of it: give a pattern that has all"
-            " entries that may be other than 0, or leave sparsity out where f has no derivative at x, or is noisy"
+            f"{named} lacks entries of the Jacobian: along a random direction, the derivative of f(x)[{place}] has a"
+            f" relative error of {float(off[0, row] / xp.abs(along.value)[0, row]):.2g}. Give a pattern with all"
+            " entries that may differ from 0, or leave sparsity= out if f is noisy or has no derivative at x"
         )
 
 

@@ -19,9 +19,7 @@ def detected(columns: Columns) -> Pattern:
     as well. It remains a heuristic: f may depend elsewhere on elements that it does not depend on here.
     """
     if columns.problem.memory.lazy:
-        raise TypeError(
-            "sparsity is 'detect', but x is a lazy or traced array, whose values cannot be looked at: give the pattern"
-        )
+        raise TypeError("sparsity is 'detect', but x is a lazy or traced array without known values: give a pattern")
     random = np.random.default_rng(0)  # the same calls of f each time
     first = _Point.near(columns, random)
     pattern = first.pattern()

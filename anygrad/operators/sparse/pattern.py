@@ -42,7 +42,9 @@ class Pattern:
 
     def __repr__(self) -> str:
         count = count_groups(self.groups)
-        return f"<sparsity of shape {self.shape}: {self.rows.size} entries, columns in {count} groups>"
+        return (
+            f"<sparsity of shape {self.shape}: {self.rows.size} entries, columns in {count} group{'s' * (count != 1)}>"
+        )
 
 
 def sparsity(pattern: Any) -> Pattern:
@@ -92,8 +94,8 @@ def given(sparsity: Any, size: int | None) -> Pattern:
             pattern = np.asarray(pattern)
     if not (sparse.issparse(pattern) or isinstance(pattern, np.ndarray)) or pattern.dtype.kind not in "biufc":
         raise TypeError(
-            f"sparsity is {sparsity!r:.60}, but a SciPy sparse array, a boolean array with a row for each element of"
-            " f(x) and a column for each of x, or 'detect' was expected"
+            f"sparsity is {sparsity!r:.60}, but a SciPy sparse array, a boolean array of shape (f(x).size, x.size), or"
+            " 'detect' was expected"
         )
     _require_columns(pattern.shape, size)
     # All entries stored in a sparse array count, zeros too: so a Jacobian can be the pattern of the next.
@@ -103,10 +105,9 @@ def given(sparsity: Any, size: int | None) -> Pattern:
 
 def _require_columns(shape: tuple[int, ...], size: int | None) -> None:
     if len(shape) != 2 or size not in (None, shape[1]):
-        of_x = "" if size is None else f", but x has {size} elements"
         raise ValueError(
-            f"sparsity has the shape {tuple(shape)}{of_x}: a pattern has a row for each element of f(x) and a column"
-            " for each of x, counted in C order where these have several dimensions"
+            f"sparsity has the shape {tuple(shape)}, but (f(x).size, {'x.size' if size is None else size}) was"
+            " expected: a row for each element of f(x).ravel(), and a column for each element of x.ravel()"
         )
 
 
@@ -191,10 +192,7 @@ def scipy_sparse() -> Any:
     try:
         import scipy.sparse  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError(
-            "sparsity= needs SciPy, which is not installed: write pip install '.[sparse]' in a checkout of anygrad, or"
-            " pip install scipy"
-        ) from error
+        raise ImportError("sparsity= needs SciPy, which is not installed: pip install scipy") from error
     return scipy.sparse
 
 

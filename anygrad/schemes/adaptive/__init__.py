@@ -97,19 +97,19 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         if isinstance(self.step, (bool, str, bytes, complex)):
-            raise TypeError(f"Adaptive(step={self.step!r}): the first step must be a number or an array, such as 0.1")
+            raise TypeError(f"Adaptive(step={self.step!r}): step must be a number or an array, such as 0.1")
         if isinstance(self.step, numbers.Real) and not 0.0 < as_float(self.step) < math.inf:
-            raise ValueError(f"Adaptive(step={self.step!r}): the first step must be positive and finite, such as 0.1")
+            raise ValueError(f"Adaptive(step={self.step!r}): step must be positive and finite, such as 0.1")
         validate_noise("Adaptive", self.noise)
         if isinstance(self.levels, bool) or not isinstance(self.levels, numbers.Integral):
-            raise TypeError(f"Adaptive(levels={self.levels!r}): the number of steps must be an integer, such as 24")
+            raise TypeError(f"Adaptive(levels={self.levels!r}): levels must be an integer, such as 24")
         if self.levels < 1:
-            raise ValueError(f"Adaptive(levels={self.levels!r}): it takes 1 step or more, such as 24")
+            raise ValueError(f"Adaptive(levels={self.levels!r}): levels must be 1 or more, such as 24")
         for name, tolerance in (("rtol", self.rtol), ("atol", self.atol)):
             if isinstance(tolerance, bool) or not isinstance(tolerance, numbers.Real):
-                raise TypeError(f"Adaptive({name}={tolerance!r}): a tolerance must be a number, such as 1e-6")
+                raise TypeError(f"Adaptive({name}={tolerance!r}): {name} must be a number, such as 1e-6")
             if not 0.0 <= as_float(tolerance) < math.inf:
-                raise ValueError(f"Adaptive({name}={tolerance!r}): a tolerance is 0 or positive, such as 1e-6")
+                raise ValueError(f"Adaptive({name}={tolerance!r}): {name} must be finite and 0 or more, such as 1e-6")
 
     # The search is imported when it is used, so that `import anygrad` stays quick.
     def steps(self, lines: Lines, n: int = 1) -> Array:

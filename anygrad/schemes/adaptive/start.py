@@ -102,8 +102,8 @@ def _require_digits(n: int, eps: float) -> None:
     most = int(-math.log(eps))
     if n > most:
         raise ValueError(
-            f"n is {n}, but of derivatives beyond the {most}th rounding leaves no digit in x's dtype, whose numbers are"
-            f" {eps:.1e} apart at 1: give x in a wider dtype, or derive a formula"
+            f"n is {n}, but rounding leaves no correct digit of derivatives above n = {most} in the dtype of x: lower"
+            " n, or give x in a wider dtype"
         )
 
 
