@@ -1,4 +1,4 @@
-"""Draw the negative gradient of x[0]**2 + x[1]**2 on a grid, as in *Deep Learning from Scratch*, to gradient_field.png."""
+"""Draw the negative gradient of x[0]**2 + x[1]**2 as in *Deep Learning from Scratch*, to gradient_field.png."""
 
 from __future__ import annotations
 
