@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import warnings
 from typing import Any
 
@@ -14,7 +13,6 @@ from anygrad.backends.codec import Raw, narrowed, numpy_codec
 from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.returned import (
     host_number,
-    no_complex_counterpart,
     require_numbers,
     require_one_element,
 )
@@ -54,11 +52,6 @@ class NumpyBackend(HostBackend):
 
     def interleaved(self, x: NDArray[Any], y: NDArray[Any]) -> bool:
         return not np.shares_memory(x, y)
-
-    def complexified(self, x: NDArray[Any]) -> NDArray[Any]:
-        if x.dtype.kind == "c" or x.dtype.itemsize < 4:
-            raise no_complex_counterpart(x.dtype)
-        return x.astype(np.result_type(x.dtype, np.complex64))
 
     def forkable(self, x: NDArray[Any]) -> bool:
         return True
@@ -117,20 +110,8 @@ class NumpyMemory(HostMemory):
             warnings.simplefilter("ignore")  # NumPy deprecates these assignments
             array.dtype = dtype
             array.shape = shape
-            try:
-                array.strides = strides
-            except ValueError:
-                _write_strides(array, strides)
-                array.strides = strides  # flags follow
+            array.strides = strides
         return True
-
-
-def _write_strides(array: NDArray[Any], strides: tuple[int, ...]) -> None:
-    """Write strides where NumPy keeps them: once f has set shorter ones, NumPy refuses longer ones as out of bounds."""
-    pointers = (ctypes.c_void_p * 4).from_address(id(array) + object.__basicsize__)  # data, ndim, shape, strides
-    lengths, kept = ((ctypes.c_ssize_t * array.ndim).from_address(pointers[i] or 0) for i in (2, 3))
-    if (*lengths,) == array.shape and (*kept,) == array.strides:  # the layout is as in all versions so far
-        kept[:] = list(strides)
 
 
 def _require_plain_numbers(x: Any) -> None:
