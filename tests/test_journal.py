@@ -289,6 +289,17 @@ def test_complex_x(lib, complex_dtype, real, path):
 
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
+def test_another_x_is_refused(lib, path):
+    anygrad.numerical_gradient(
+        lambda x: x[0] * x[1], lib.asarray(np.array([1.0, 2.0]), "float32"), evaluator=unverified(path)
+    )
+    with pytest.raises(ValueError, match="of another derivative"):
+        anygrad.numerical_gradient(
+            lambda x: x[0] * x[1], lib.asarray(np.array([1.0, 5.0]), "float32"), evaluator=unverified(path)
+        )
+
+
+@pytest.mark.libraries(lambda lib: not lib.lazy)
 def test_rows_of_a_batch(lib, path):
     scheme = anygrad.Adaptive()
     x = lib.asarray(np.stack([X, 2 * X]), "float32")
@@ -489,6 +500,8 @@ def test_files_that_are_no_journals_are_left_alone(write, match, path):
 def test_a_wrong_option_is_an_error_at_once():
     with pytest.raises(ValueError, match="on_error must be 'raise' or 'nan'"):
         anygrad.Journal("a", on_error="ignore")
+    with pytest.raises(ValueError, match=r"Vmap\(.*\) cannot: give Loop\(\), Batch\(\) or Pool"):
+        anygrad.Journal("a", anygrad.Vmap(), on_error="nan")
 
 
 @pytest.mark.parametrize("place", ["nowhere/a", "file/"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points
 from anygrad.evaluators.base import Calls, require_on_error
-from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, validate_max_bytes
+from anygrad.evaluators.chunking import ChunkCalls, require_room, validate_max_bytes
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
@@ -67,15 +67,11 @@ class Batch:
 
     max_bytes: int | None = None
     on_error: str = "raise"
+    leading: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         validate_max_bytes("Batch", self.max_bytes)
         require_on_error("Batch", self.on_error)
-
-    @property
-    def leading(self) -> bool:
-        """Whether many points go into one call of f: they do."""
-        return True
 
     def open(self, problem: Problem) -> Calls:
         """Open a problem for sampling."""
@@ -91,7 +87,7 @@ class Batch:
             problem,
             memory,
             call=call,
-            read=reader(memory, vector=problem.vector, evaluator="Batch()"),
+            evaluator="Batch()",
             max_bytes=self.max_bytes,
             check=None if memory.lazy or _is_known(user_f) else _separation(user_f, memory),
             tolerant=self.on_error == "nan",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anygrad._stacklevel import raised_here
 from anygrad._typing import Array
@@ -15,7 +15,7 @@ from anygrad.evaluators.base import note_points
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
 
-Read = Callable[[Any, int], Array]
+Call: TypeAlias = Callable[[Points], tuple[Any, Array | None]]
 
 
 class ChunkCalls:
@@ -26,8 +26,8 @@ class ChunkCalls:
     call
         Takes points to what f returned for them, with a leading axis; and what it was given, if it may have written
         there.
-    read
-        Takes that to an array with a row, or a number, for each of so many points.
+    evaluator
+        What an error calls the evaluator.
     at_x
         Evaluates f at x itself; None if that is a chunk of one point.
     check
@@ -42,8 +42,8 @@ class ChunkCalls:
         problem: Problem,
         memory: Memory,
         *,
-        call: Callable[[Points], tuple[Any, Array | None]],
-        read: Read,
+        call: Call,
+        evaluator: str,
         max_bytes: int | None,
         at_x: Callable[[Points], Array] | None = None,
         check: Callable[[Array, Callable[[], Array]], None] | None = None,
@@ -53,7 +53,7 @@ class ChunkCalls:
         self.tolerant = tolerant
         self._problem = problem
         self._call = call
-        self._read = read
+        self._read = _reader(memory, vector=problem.vector, evaluator=evaluator)
         self._at_x = at_x
         self._check = check
         self._bytes = memory.chunk_bytes if max_bytes is None else max_bytes
@@ -130,7 +130,7 @@ def require_room(memory: Memory, max_bytes: int | None) -> None:
         )
 
 
-def reader(memory: Memory, *, vector: bool, evaluator: str) -> Read:
+def _reader(memory: Memory, *, vector: bool, evaluator: str) -> Callable[[Any, int], Array]:
     """Return what reads the values that f returned for so many points, and raises if they are not one for each."""
 
     def read_arrays(value: Any, count: int) -> Array:

@@ -93,6 +93,11 @@ class Journal:
         object.__setattr__(self, "path", os.path.join(os.getcwd(), os.fspath(self.path)))
         require_inner("Journal", "inner", self.inner)
         require_on_error("Journal", self.on_error)
+        if self.on_error == "nan" and not hasattr(self.inner, "on_error"):
+            raise ValueError(
+                f"Journal(on_error='nan') goes on where f raises, which {self.inner!r} cannot: give Loop(), Batch() or"
+                " Pool(...) as the inner evaluator"
+            )
 
     @property
     def leading(self) -> bool:
@@ -100,7 +105,7 @@ class Journal:
 
     def open(self, problem: Problem) -> Calls:
         inner: Any = self.inner
-        if self.on_error == "nan" and hasattr(inner, "on_error"):
+        if self.on_error == "nan":
             inner = replace(inner, on_error="nan")
         problem.reports = False  # a report may raise, and comes after a value is kept
         place, makes_folder = Path(self.path), os.fspath(self.path).endswith(("/", os.sep))

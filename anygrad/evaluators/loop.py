@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -67,17 +67,13 @@ class Loop:
     in_place: bool = True
     graph: bool = False
     on_error: str = "raise"
+    leading: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("in_place", "graph"):
             if not isinstance(value := getattr(self, name), (bool, np.bool_)):
                 raise TypeError(f"Loop({name}={value!r:.60}): {name} must be True or False")
         require_on_error("Loop", self.on_error)
-
-    @property
-    def leading(self) -> bool:
-        """Whether many points go into one call of f: they do not."""
-        return False
 
     def open(self, problem: Problem) -> Calls:
         """Open a problem for sampling."""

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import call
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -90,6 +90,7 @@ class Pool:
     retries: int = 2
     restart: Callable[[], Any] | None = None
     on_error: str = "raise"
+    leading: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         given = self.restart if self.executor is None else self.executor
@@ -109,10 +110,6 @@ class Pool:
             _require_integer("chunk", self.chunk, 1)
         _require_integer("retries", self.retries, 0)
         require_on_error("Pool", self.on_error)
-
-    @property
-    def leading(self) -> bool:
-        return False
 
     def open(self, problem: Problem) -> Calls:
         return PoolCalls(self, problem)

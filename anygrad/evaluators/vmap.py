@@ -7,7 +7,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from anygrad._stacklevel import stacklevel
 from anygrad._typing import Array
 from anygrad.backends.base import Memory, Points
 from anygrad.evaluators.base import Calls, Evaluator, require_inner
-from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, validate_max_bytes
+from anygrad.evaluators.chunking import Call, ChunkCalls, require_room, validate_max_bytes
 
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
@@ -72,85 +72,69 @@ class Vmap:
 
     max_bytes: int | None = None
     fallback: Evaluator | None = None
+    leading: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         validate_max_bytes("Vmap", self.max_bytes)
         if self.fallback is not None:
             require_inner("Vmap", "fallback", self.fallback)
 
-    @property
-    def leading(self) -> bool:
-        """Whether f is written for many points: it is not."""
-        return False
-
     def open(self, problem: Problem) -> Calls:
         """Open a problem for sampling."""
         memory = problem.open_memory(in_place=False)
         require_room(memory, self.max_bytes)
-        function = problem.function
+        f = problem.function.f
         # What is compiled of f is kept, and must not depend on what it is unpacked for. Else only values are traced, so
         # that what comes beside them may be of any type.
-        kept = problem.parameters.alone and memory.backend.compiles(function.f)
+        kept = problem.parameters.alone and memory.backend.compiles(f)
         one = problem.of_point()
-        many = memory.vectorised(function.f if kept else one)
-        if many is None:
-            return self._batched(problem, memory)
-        call = _guarded(many, problem, memory)
-        if kept and not function.returns_number:
-            traced = call
-            call = lambda points: function.unpack(traced(points), leading=1)  # noqa: E731
-        return ChunkCalls(
-            problem,
-            memory,
-            call=lambda points: (call(points), None),
-            read=reader(memory, vector=problem.vector, evaluator="Vmap()"),
-            max_bytes=self.max_bytes,
-            at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
-        )
-
-    def _batched(self, problem: Problem, memory: Memory) -> Calls:
-        """Return the calls of f with batched arrays, for a library without a vmap."""
-        from anygrad.evaluators.batching.parts import Many  # noqa: PLC0415 - not for PyTorch and JAX
-
-        if memory.lazy:
-            raise TypeError(
-                f"x is a lazy array of {problem.parameters.library}, which Vmap() cannot take: use Loop(), or write f"
-                " for points along a leading axis and use Batch()"
-            )
-        one, number = problem.of_point(), not problem.vector
-
-        def of_arrays(arrays: list[Any]) -> list[Any]:
-            # For a point alone, f is given what it expects: a batched array may differ from an np.matrix.
-            for i, own in enumerate(memory.array if joint else [memory.array]):
-                if type(arrays[i]) is np.ndarray and type(own) is not np.ndarray:
-                    arrays = [*arrays[:i], arrays[i].view(type(own)), *arrays[i + 1 :]]
-            value = one(arrays if joint else arrays[0])
-            if number and not hasattr(value, "shape"):
-                memory.read(value)
-            return [value] if number else value
-
-        joint = isinstance(memory.array, list)
-        many = Many(of_arrays, memory.backend.host)
-
-        def call(points: Points) -> tuple[Any, Array]:
-            given, before, values = memory.perturbed(points), many.calls, None
-            try:
-                values = many(given if joint else [given])
-            finally:  # one call is counted with the points
-                problem.count(0, many.calls - before - (values is not None))
-            if number and math.prod(values[0].shape[1:]) != 1:
-                memory.read(values[0][0, ...])
-            return values[0] if number else values, given
-
+        many = memory.vectorised(f if kept else one)
         calls = ChunkCalls(
             problem,
             memory,
-            call=call,
-            read=reader(memory, vector=problem.vector, evaluator="Vmap()"),
+            call=_batched(problem, memory) if many is None else _guarded(many, problem, memory, unpacks=kept),
+            evaluator="Vmap()",
             max_bytes=self.max_bytes,
             at_x=None if problem.rows else lambda points: memory.evaluate(one, points, vector=problem.vector),
         )
         return calls if self.fallback is None else _FallingBack(calls, self.fallback, problem)
+
+
+def _batched(problem: Problem, memory: Memory) -> Call:
+    """Return f with batched arrays, for a library without a vmap."""
+    from anygrad.evaluators.batching.parts import Many  # noqa: PLC0415 - not for PyTorch and JAX
+
+    if memory.lazy:
+        raise TypeError(
+            f"x is a lazy array of {problem.parameters.library}, which Vmap() cannot take: use Loop(), or write f"
+            " for points along a leading axis and use Batch()"
+        )
+    one, number = problem.of_point(), not problem.vector
+
+    def of_arrays(arrays: list[Any]) -> list[Any]:
+        # For a point alone, f is given what it expects: a batched array may differ from an np.matrix.
+        for i, own in enumerate(memory.array if joint else [memory.array]):
+            if type(arrays[i]) is np.ndarray and type(own) is not np.ndarray:
+                arrays = [*arrays[:i], arrays[i].view(type(own)), *arrays[i + 1 :]]
+        value = one(arrays if joint else arrays[0])
+        if number and not hasattr(value, "shape"):
+            memory.read(value)
+        return [value] if number else value
+
+    joint = isinstance(memory.array, list)
+    many = Many(of_arrays, memory.backend.host)
+
+    def call(points: Points) -> tuple[Any, Array]:
+        given, before, values = memory.perturbed(points), many.calls, None
+        try:
+            values = many(given if joint else [given])
+        finally:  # one call is counted with the points
+            problem.count(0, many.calls - before - (values is not None))
+        if number and math.prod(values[0].shape[1:]) != 1:
+            memory.read(values[0][0, ...])
+        return values[0] if number else values, given
+
+    return call
 
 
 class _FallingBack:
@@ -182,11 +166,11 @@ class _FallingBack:
         self._calls.close(failed=failed)
 
 
-def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory) -> Callable[[Points], Any]:
+def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory, *, unpacks: bool) -> Call:
     """Return f of many points, with errors that say what is wrong about that of one."""
     one, plain = problem.of_point(), problem.function.returns_number
 
-    def called(points: Points) -> Any:
+    def called(points: Points) -> tuple[Any, None]:
         try:
             value = many(points)
         except _OF_TRACING as error:
@@ -198,7 +182,9 @@ def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory) ->
                 memory.read(value)
             elif math.prod(value.shape[1:]) != 1:
                 memory.read(value[0, ...])
-        return value
+        elif unpacks:
+            value = problem.function.unpack(value, leading=1)
+        return value, None
 
     return called
 
