@@ -11,7 +11,7 @@ import numpy as np
 
 from anygrad._typing import Array, Bounds, Kwargs, ProgressCallback, PyTree
 from anygrad.evaluators import Evaluator, Loop
-from anygrad.operators.partials import completed, filled
+from anygrad.operators.partials import filled
 from anygrad.operators.second_derivatives import along_direction, along_elements, along_elements_and, like, vector
 from anygrad.problem.function import Function, spans
 from anygrad.problem.lines import direction_lines
@@ -78,33 +78,13 @@ def jvp(
     return derivative_along(options.function(f, vector=True), Parameters.of(x, fixed), v, options)
 
 
-def along_both_parts(
-    f: Callable[[Any], Any], x: PyTree, v: PyTree, *, scheme: Scheme, evaluator: Evaluator, bounds: Bounds
-) -> PyTree:
-    """Return the `Result` of `jvp`; of a real f of complex x, that along v plus i times that along i v.
-
-    So has a gradient both parts, where `jvp` has the real one alone.
-    """
-    options = Options("jvp", scheme, evaluator, bounds, full_output=True, also={"v": v, "parts": "both"})
-    return derivative_along(Function(f, vector=True), Parameters.of(x), v, options, both=True)
-
-
-def derivative_along(
-    function: Function, parameters: Parameters, v: PyTree, options: Options, n: int = 1, *, both: bool = False
-) -> PyTree:
+def derivative_along(function: Function, parameters: Parameters, v: PyTree, options: Options, n: int = 1) -> PyTree:
     """Return the n-th derivative along v."""
     with Problem.joint(function, parameters, options, options.scheme.calls(1, n)) as problem:
         memory, scheme = problem.memory, problem.scheme
         direction, length = _normalised(problem, v)
-
-        def along(part: int) -> Slopes:
-            way = direction
-            if part:
-                way = memory.xp.reshape(memory.compose(memory.xp.zeros_like(way), way), way.shape)
-            lines = direction_lines(problem, range(memory.size), way)
-            return scheme.differentiate(lines, scheme.steps(lines, n), n)
-
-        slopes = _scaled(completed(problem, along) if both else along(0), length**n)
+        lines = direction_lines(problem, range(memory.size), direction)
+        slopes = _scaled(scheme.differentiate(lines, scheme.steps(lines, n), n), length**n)
         parts = of_outputs(problem, slopes)
         step = memory.assemble([slopes.step], ()) if options.full_output else None
         if memory.lazy or bool(length[0, 0] != 0):  # along no direction nothing changes
