@@ -196,7 +196,7 @@ class HostMemory(Memory):
         dtype = self.codec.working
         if self.complex or self._returns_complex:
             dtype = np.result_type(dtype, *set(map(type, results)))
-        return np.array(results, dtype)
+        return np.fromiter(results, dtype, len(results))
 
     def read(self, value: Any) -> Any:
         if type(value) in self.plain:

@@ -202,8 +202,9 @@ def _symmetric(memory: Memory, numbers: Array, elements: Elements) -> Array:
     free = places = np.diag(line)
     free[above] = free.T[above] = np.arange(count, numbers.shape[0])
     if count < size:
+        own = np.asarray(elements, dtype=np.intp)
         places = np.full((size, size), numbers.shape[0])
-        places[np.ix_(elements, elements)] = free
+        places[own[:, None], own] = free
         zero = xp.zeros((1, numbers.shape[1]), dtype=numbers.dtype, device=device(numbers))
         numbers = xp.concat([numbers, zero])
     taken = xp.take(numbers, memory.index_array(places.reshape(-1)), axis=0)
