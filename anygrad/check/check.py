@@ -186,7 +186,7 @@ def _run(
 ) -> CheckReport:
     task.parameters.require_some()
     if task.parameters.size and not np.any(task.free):
-        raise ValueError("fixed= holds every element of x, but at least one was expected to be checked")
+        raise ValueError("fixed= fixes every element of x: leave at least one free, to be checked")
     ncalls = 0
     if task.name in {"vjp", "jvp"}:
         task, ncalls = with_vjp(task, task.claim, rng) if task.name == "vjp" else with_jvp(task, task.claim)

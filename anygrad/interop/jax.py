@@ -189,9 +189,13 @@ class Value:
         value = value[0] if restriction.leading else value
         shape, dtype = self.result.shape, self.result.dtype
         if value.shape != shape and not (value.size == math.prod(shape) == 1):
-            raise ValueError(f"f returned an array of shape {value.shape}: write jax_function(f, shape={value.shape})")
+            raise ValueError(
+                f"f returned an array of shape {value.shape}, but shape is {shape}: write shape={value.shape}"
+            )
         if value.dtype.kind == "c" and dtype.kind != "c":
-            raise TypeError("f returned complex numbers: write jax_function(f, dtype=complex), or return a real one")
+            raise TypeError(
+                "f returned complex numbers, but real ones were expected: write jax_function(f, dtype=complex)"
+            )
         return value.reshape(shape).astype(dtype)
 
 
@@ -231,8 +235,8 @@ def _checked_dtype(dtype: Any) -> Any:
         known = False
     if not known:
         raise TypeError(
-            f"dtype is {dtype!r:.60}, through which JAX has no derivative: give a floating or complex one, or None for"
-            " that of the arguments"
+            f"dtype is {dtype!r:.60}, but JAX differentiates only floating and complex numbers: write dtype=float or"
+            " dtype=complex, or None for the dtype of the arguments"
         )
     return dtype
 
@@ -251,8 +255,8 @@ def _array(leaf: Any) -> jax.Array:
 
     if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, numbers.Number)):
         raise TypeError(
-            f"an argument is or holds {leaf!r:.60}, but JAX passes arrays and numbers only: bind it before, as in"
-            " jax_function(functools.partial(f, option=value))"
+            f"an argument is or holds {leaf!r:.60}, but JAX passes only arrays and numbers: bind the argument before,"
+            " as in jax_function(functools.partial(f, option=value))"
         )
     return jax.numpy.asarray(leaf)
 
