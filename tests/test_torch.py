@@ -125,7 +125,7 @@ def test_tensors_without_dense_memory(lib, torch):
     for x, message in ((sparse, r"sparse_coo tensor.*to_dense"), (meta, "without values")):
         with pytest.raises(TypeError, match=message):
             anygrad.numerical_gradient(lambda x: 0.0, x)
-    with pytest.raises(TypeError, match=r"inside a transform of torch\.func"):
+    with pytest.raises(TypeError, match=r"inside torch\.func"):
         torch.func.grad(lambda x: anygrad.numerical_gradient(lambda x: x.sum(), x).sum())(torch.ones(2))
 
 

@@ -190,7 +190,8 @@ class Value:
         shape, dtype = self.result.shape, self.result.dtype
         if value.shape != shape and not (value.size == math.prod(shape) == 1):
             raise ValueError(
-                f"f returned an array of shape {value.shape}, but shape is {shape}: write shape={value.shape}"
+                f"f returned an array of shape {value.shape}, but shape is {shape}: write jax_function(f,"
+                f" shape={value.shape})"
             )
         if value.dtype.kind == "c" and dtype.kind != "c":
             raise TypeError(
