@@ -60,17 +60,18 @@ class TwoLayerNet:
 
 
 def draw(losses: list[float], gradient: np.ndarray) -> None:
-    """Draw the loss, and the gradient by the weights of each hidden unit as the 8 x 8 image that it belongs to."""
+    """Draw the loss, and the gradient with respect to the weights of each hidden unit, as an image of 8 x 8 pixels."""
     mosaic = [["loss", *range(4)], ["loss", *range(4, 8)]]
     figure, axes = plt.subplot_mosaic(mosaic, figsize=(11, 4), width_ratios=[2.4, 1, 1, 1, 1], layout="constrained")
     axes["loss"].plot(losses)
-    axes["loss"].set(title="loss, by numerical gradients alone", xlabel="step", ylabel="cross-entropy")
+    axes["loss"].set(title="training with numerical gradients alone", xlabel="step", ylabel="loss (cross-entropy)")
     largest = np.abs(gradient).max()
     for unit in range(HIDDEN):
-        image = axes[unit].imshow(gradient[:, unit].reshape(8, 8), cmap="RdBu", vmin=-largest, vmax=largest)
-        axes[unit].set(title=f"dL/dW1, unit {unit}", xticks=[], yticks=[])
+        image = axes[unit].imshow(gradient[:, unit].reshape(8, 8), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        axes[unit].set(title=f"hidden unit {unit}", xticks=[], yticks=[])
         axes[unit].title.set_fontsize(9)
-    figure.colorbar(image, ax=[axes[unit] for unit in range(HIDDEN)], shrink=0.8)
+    bar = figure.colorbar(image, ax=[axes[unit] for unit in range(HIDDEN)], shrink=0.8)
+    bar.set_label("gradient of the loss, before training")
     figure.savefig(PICTURE, dpi=120)
 
 

@@ -1,4 +1,4 @@
-"""Draw the negative gradient of x0**2 + x1**2 on a grid, as in *Deep Learning from Scratch*, to gradient_field.png."""
+"""Draw the negative gradient of x[0]**2 + x[1]**2 as in *Deep Learning from Scratch*, to gradient_field.png."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def f(x: np.ndarray) -> float:
 
 def main() -> None:
     axes = anygrad.plot.gradient_field(f, (-2, 2), (-2, 2), points=17)
-    axes.set_title("negative gradient of x0**2 + x1**2")
+    axes.set_title("negative gradient of x[0]**2 + x[1]**2")
     axes.figure.savefig(PICTURE, dpi=120)
     print(f"The picture is in {PICTURE}")
 

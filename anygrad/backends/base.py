@@ -452,15 +452,15 @@ def _visit_groups(memory: Memory, f: Function, argument: Array, points: Points, 
         group = keys[start : start + width]
         held = [memory.hold(cells[key]) for key in group]
         for column in columns:
-            numbers = [next(column) for _ in group]
-            for key, number in zip(group, numbers, strict=True):
+            point = list(zip(group, column, strict=False))  # the column goes on where this group ends
+            for key, number in point:
                 cells[key] = number
             value = f(argument)
             if not memory.looked_at:  # before the elements are put back: f may have written to those
                 memory.looked_at = True
-                require_unchanged(memory, [*points.elements[start : start + width]], numbers)
+                require_unchanged(memory, [*points.elements[start : start + width]], [number for _, number in point])
             results.append(read(value))
-            for key, number in zip(group, numbers, strict=True):
+            for key, number in point:
                 memory.look(cells[key], number)
         for key, number in zip(group, held, strict=True):
             cells[key] = number
@@ -481,9 +481,7 @@ def _visit_replaced(memory: Memory, f: Function, points: Points, read: Read, res
 def _visit_all(memory: Memory, f: Function, points: Points, read: Read, results: Any) -> None:
     for i in range(len(points)):
         numbers = points.numbers[i, ...]
-        with np.errstate(all="ignore"):  # only f runs under the caller's settings
-            argument = memory.write_all(points.part, numbers)
-        value = f(argument)
+        value = f(memory.write_all(points.part, numbers))
         if not memory.holds(points.part, numbers):
             raise modified()
         results.append(read(value))

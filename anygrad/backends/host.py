@@ -193,9 +193,10 @@ class HostMemory(Memory):
     def gathered(self, results: list[Any]) -> Raw:
         if results and isinstance(results[0], np.ndarray):
             return np.array(results)  # for few short arrays in a fifth of the time of np.stack
+        dtype = self.codec.working
         if self.complex or self._returns_complex:
-            return np.asarray(results, dtype=np.result_type(self.codec.working, *set(map(type, results))))
-        return np.fromiter(results, dtype=self.codec.working, count=len(results))
+            dtype = np.result_type(dtype, *set(map(type, results)))
+        return np.array(results, dtype)
 
     def read(self, value: Any) -> Any:
         if type(value) in self.plain:
@@ -205,6 +206,8 @@ class HostMemory(Memory):
         return number
 
     def read_arrays(self, values: Sequence[Any]) -> Raw:
+        if len(values) == 1 and isinstance(values[0], float):
+            return np.array(values, self.codec.working)
         return self.joined([self.backend.numbers(value, self).reshape(-1) for value in values], (0,))
 
     def numbers(self, value: Any) -> Raw:

@@ -268,7 +268,7 @@ class JointMemory(Memory):
     def _taken(self, numbers: Array, positions: slice | Indices) -> Array:
         if isinstance(positions, slice):
             return numbers[positions, ...]
-        return self.xp.take(numbers, self.index_array(positions.tolist()), axis=0)
+        return self.xp.take(numbers, self.index_array(positions), axis=0)
 
 
 def _of_several_libraries() -> TypeError:

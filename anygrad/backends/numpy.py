@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import warnings
 from typing import Any
 
@@ -14,7 +13,6 @@ from anygrad.backends.codec import Raw, narrowed, numpy_codec
 from anygrad.backends.host import HostBackend, HostMemory
 from anygrad.backends.returned import (
     host_number,
-    no_complex_counterpart,
     require_numbers,
     require_one_element,
 )
@@ -37,12 +35,7 @@ class NumpyBackend(HostBackend):
     def memory(self, x: NDArray[Any], *, in_place: bool, rows: bool = False) -> HostMemory:
         in_place = in_place and self.writable(x)
         array = x if in_place else x.copy(order="K")
-        codec = numpy_codec(x.dtype)
-        # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
-        stored = np.asarray(array)
-        if codec.storage is not stored.dtype:
-            stored = stored.view(codec.storage)
-        return NumpyMemory(self, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
+        return NumpyMemory(self, array, in_place=in_place, rows=rows)
 
     def writable(self, x: NDArray[Any]) -> bool:
         flags = x.flags
@@ -59,11 +52,6 @@ class NumpyBackend(HostBackend):
 
     def interleaved(self, x: NDArray[Any], y: NDArray[Any]) -> bool:
         return not np.shares_memory(x, y)
-
-    def complexified(self, x: NDArray[Any]) -> NDArray[Any]:
-        if x.dtype.kind == "c" or x.dtype.itemsize < 4:
-            raise no_complex_counterpart(x.dtype)
-        return x.astype(np.result_type(x.dtype, np.complex64))
 
     def forkable(self, x: NDArray[Any]) -> bool:
         return True
@@ -82,7 +70,7 @@ class NumpyBackend(HostBackend):
         return host_number(value, library=self.name)
 
     def numbers(self, value: Any, memory: HostMemory) -> Raw:
-        if type(value) is np.ndarray and value.dtype == np.float64:  # as nearly always
+        if type(value) is np.ndarray and value.dtype == memory.codec.working:  # as nearly always
             return value
         return super().numbers(value, memory)
 
@@ -105,9 +93,14 @@ class NumpyBackend(HostBackend):
 class NumpyMemory(HostMemory):
     """A `HostMemory` that gives an array its shape, strides and dtype again, should f have assigned to them."""
 
-    def __init__(self, backend: HostBackend, array: NDArray[Any], stored: Raw, codec: Any, **options: Any) -> None:
-        super().__init__(backend, array, stored, codec, **options)
+    def __init__(self, backend: NumpyBackend, array: NDArray[Any], *, in_place: bool, rows: bool) -> None:
         self._layout = array.shape, array.strides, array.dtype
+        codec = numpy_codec(array.dtype)
+        # np.asarray: subclasses may redefine indexing (np.matrix) or hide elements (np.ma).
+        stored = np.asarray(array)
+        if codec.storage is not stored.dtype:
+            stored = stored.view(codec.storage)
+        super().__init__(backend, array, stored, codec, in_place=in_place, chunk_bytes=_CHUNK_BYTES, rows=rows)
 
     def reattach(self) -> bool:
         array, (shape, strides, dtype) = self.array, self._layout
@@ -117,20 +110,8 @@ class NumpyMemory(HostMemory):
             warnings.simplefilter("ignore")  # NumPy deprecates these assignments
             array.dtype = dtype
             array.shape = shape
-            try:
-                array.strides = strides
-            except ValueError:
-                _write_strides(array, strides)
-                array.strides = strides  # flags follow
+            array.strides = strides
         return True
-
-
-def _write_strides(array: NDArray[Any], strides: tuple[int, ...]) -> None:
-    """Write strides where NumPy keeps them: once f has set shorter ones, NumPy refuses longer ones as out of bounds."""
-    pointers = (ctypes.c_void_p * 4).from_address(id(array) + object.__basicsize__)  # data, ndim, shape, strides
-    lengths, kept = ((ctypes.c_ssize_t * array.ndim).from_address(pointers[i] or 0) for i in (2, 3))
-    if (*lengths,) == array.shape and (*kept,) == array.strides:  # the layout is as in all versions so far
-        kept[:] = list(strides)
 
 
 def _require_plain_numbers(x: Any) -> None:

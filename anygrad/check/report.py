@@ -42,6 +42,38 @@ class Element:
 class CheckReport:
     """Whether a derivative is right, and if not, why not. True if it agrees; printed, a paragraph and a table.
 
+    Attributes
+    ----------
+    findings
+        What was found, the gravest verdict first. Each has a ``sentence``, and the ``verdict`` that it gives: empty if
+        it says nothing of the claim.
+    worst
+        Up to eight elements, or directions, with the gravest verdicts, the worst first. Each has a ``name`` as in
+        ``x['W'][0, 3]``, a ``verdict``, the ``claimed`` and the ``numerical`` derivative, the tolerance ``error``, and
+        ``ratio``: the difference as a multiple of the tolerance.
+    counts
+        How many elements, or directions, have each verdict: ``{"wrong": 2, "agrees": 7}``.
+    arrays
+        The same for each array of x by its name; empty along directions.
+    hints
+        What the mistake may be, if it looks like a common one.
+    taylor
+        The Taylor test along a random direction; None for a Hessian, or where f is not finite. Its ``slope`` is the
+        power of the step with which the remainder shrinks: 2 for a correct gradient, 1 for a wrong one, None if
+        the remainder is all rounding.
+    comparisons
+        All derivatives that were compared, for each array or direction: NumPy arrays ``claimed``, ``numerical``,
+        ``difference`` and ``tolerance``, and the ``name`` of the array.
+    states
+        The verdict on each of these, as int arrays: 0 for wrong, 1 for nonfinite, 2 for kink, 3 for nondeterministic,
+        4 for noisy, 5 for inconclusive, 6 for agrees.
+    directional
+        Whether it was checked along directions.
+    ncalls, claim_ncalls
+        How often f and the claim were called.
+    seconds
+        How long the check took.
+
     Examples
     --------
     >>> import numpy as np
@@ -51,20 +83,16 @@ class CheckReport:
     (False, 'kink', {'kink': 1, 'agrees': 1})
     """
 
-    # What was found, a sentence each: first what it means for the claim, the gravest verdict first.
     findings: Sequence[Finding]
-    worst: Sequence[Element]  # those with the gravest verdicts, the worst first
-    counts: Mapping[str, int]  # how many elements, or directions, have each verdict
-    arrays: Mapping[str, Mapping[str, int]]  # the same for each array by its name; empty along directions
-    hints: Sequence[str]  # what the mistake may be, if it looks like a common one
-    # The Taylor test along a random direction; None for a Hessian, or where f is not finite.
+    worst: Sequence[Element]
+    counts: Mapping[str, int]
+    arrays: Mapping[str, Mapping[str, int]]
+    hints: Sequence[str]
     taylor: Taylor | None
-    comparisons: Sequence[Comparison]  # all derivatives that were compared, for each array or direction
-    # The verdict on each of these: 0 for wrong, 1 for nonfinite, 2 for kink, 3 for nondeterministic, 4 for noisy, 5 for
-    # inconclusive, 6 for agrees.
+    comparisons: Sequence[Comparison]
     states: Sequence[HostArray]
-    directional: bool  # whether it was checked along directions
-    ncalls: int  # how often f was called
+    directional: bool
+    ncalls: int
     claim_ncalls: int
     seconds: float
 

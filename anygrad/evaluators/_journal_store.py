@@ -165,7 +165,7 @@ class Store:
 def digest(value: Any) -> bytes:
     """Return a hash that is the same in every process, of arrays' bits."""
     if (backend := resolve(value)) is not None:
-        value = backend.pattern(value)
+        value = backend.host(value)
     if isinstance(value, dict):
         value = sorted(value.items(), key=repr)
     if isinstance(value, np.ndarray):

@@ -102,7 +102,7 @@ def derivative(
         memory, scheme = problem.memory, problem.scheme
         elements = problem.elements
         if len(elements):
-            chosen = None if isinstance(elements, range) else memory.index_array(elements.tolist())
+            chosen = None if isinstance(elements, range) else memory.index_array(elements)
             lines = pointwise_lines(problem, chosen) if shape else element_lines(problem, elements)
             slopes = scheme.differentiate(lines, scheme.steps(lines, n), n)
         else:

@@ -201,7 +201,7 @@ def _normalised(problem: Problem, v: PyTree) -> tuple[Array, Array]:
     numbers = memory.spread(leaves[0] if parameters.alone else leaves, "v")
     if not isinstance(problem.elements, range):  # fixed elements do not move
         free = np.isin(np.arange(memory.size), problem.elements)
-        numbers = xp.where(memory.index_array(free.tolist()) == 1, numbers, 0.0)
+        numbers = xp.where(memory.index_array(free) == 1, numbers, 0.0)
     length = xp.reshape(xp.max(xp.abs(numbers)) if memory.size else xp.sum(numbers), (1, 1))
     return xp.reshape(numbers, (1, -1)) / xp.where(length > 0, length, 1.0), length
 

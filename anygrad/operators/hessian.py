@@ -175,13 +175,12 @@ def _matrices(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[
     """
     memory, parameters = problem.memory, problem.parameters
     everything = diagonal if mixed is None else joined(memory.xp, [diagonal, mixed])
+    whole = everything.each_value(lambda table: _symmetric(memory, table, problem.elements))
     parts = spans(parameters.shapes)
 
     def of_output(own: slice, shape: tuple[int, ...]) -> Slopes:
-        whole = everything.each_value(lambda table: _symmetric(memory, table[:, own], problem.elements))
-
         def block(rows: slice, columns: slice, of_x: tuple[int, ...]) -> Slopes:
-            return arrays_of(memory, whole.each_value(lambda table: table[:, rows, columns]), shape + of_x)
+            return arrays_of(memory, whole.each_value(lambda table: table[own, rows, columns]), shape + of_x)
 
         rows = [
             mapped([block(rows, columns, above + below) for columns, below in parts], parameters.rebuild)
@@ -193,20 +192,21 @@ def _matrices(problem: Problem, diagonal: Slopes, mixed: Slopes | None) -> list[
 
 
 def _symmetric(memory: Memory, numbers: Array, elements: Elements) -> Array:
-    """Return q symmetric matrices (q, n, n) from columns (m, q) that hold the diagonal and then the part above it.
+    """Return p symmetric matrices (p, n, n) from columns (m, p) that hold the diagonal and then the part above it.
 
     They are 0 but for some elements. Each number is looked up, as immutable arrays cannot be assigned to.
     """
     xp, count, size = memory.xp, len(elements), memory.size
-    places = np.full((size, size), numbers.shape[0])
-    free = np.asarray(elements, dtype=np.intp)
-    places[free, free] = np.arange(count)
-    rows, columns = (free[indices] for indices in np.triu_indices(count, k=1))
-    places[rows, columns] = places[columns, rows] = count + np.arange(len(rows))
+    line = np.arange(count)
+    above = line[:, None] < line
+    free = places = np.diag(line)
+    free[above] = free.T[above] = np.arange(count, numbers.shape[0])
     if count < size:
+        places = np.full((size, size), numbers.shape[0])
+        places[np.ix_(elements, elements)] = free
         zero = xp.zeros((1, numbers.shape[1]), dtype=numbers.dtype, device=device(numbers))
         numbers = xp.concat([numbers, zero])
-    taken = xp.take(numbers, memory.index_array(places.reshape(-1).tolist()), axis=0)
+    taken = xp.take(numbers, memory.index_array(places.reshape(-1)), axis=0)
     return xp.reshape(xp.permute_dims(taken, (1, 0)), (numbers.shape[1], size, size))
 
 

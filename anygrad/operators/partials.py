@@ -55,8 +55,6 @@ class Partials:
 
 def partials(function: Function, parameters: Parameters, options: Options) -> Partials:
     """Differentiate f with respect to each element of x."""
-    if options.f0 is not None:
-        function.know(options.f0)
     runs = [parameters] if parameters.alone else parameters.runs()
     found, seen = Partials(), False
     with options.meter(0 if options.progress is False else _expected_calls(runs, options)) as meter:
@@ -116,7 +114,7 @@ def scattered(memory: Memory, elements: Indices, table: Array) -> Array:
     places = np.full(memory.size, len(elements))
     places[elements] = np.arange(len(elements))
     zero = xp.zeros((1, *table.shape[1:]), dtype=table.dtype, device=device(table))
-    return xp.take(xp.concat([table, zero]), memory.index_array(places.tolist()), axis=0)
+    return xp.take(xp.concat([table, zero]), memory.index_array(places), axis=0)
 
 
 def nothing(problem: Problem, width: int = 1) -> Slopes:

@@ -79,7 +79,7 @@ def along_pairs(problem: Problem, diagonal: Curvatures) -> Slopes | None:
     length = max(1, memory.block // max(1, problem.function.size))
     for pairs in _batches(combinations(range(len(elements)), 2), length):
         table = np.asarray(pairs, dtype=np.intp)
-        first, second = (diagonal.at(xp, memory.index_array(table[:, side].tolist())) for side in (0, 1))
+        first, second = (diagonal.at(xp, memory.index_array(table[:, side])) for side in (0, 1))
         directions = xp.concat([first.steps, second.steps], axis=1)
         both = direction_lines(problem, elements[table.reshape(-1)], directions)
         parts.append(_mixed(both, problem.scheme, first, second))
@@ -100,7 +100,7 @@ def along_elements_and(problem: Problem, diagonal: Curvatures, direction: Array,
     # Each line changes all elements.
     for own in _batches(range(elements.size), max(problem.calls.together, memory.block // memory.size)):
         first = diagonal.at(xp, memory.index_array(own))
-        chosen = memory.index_array(elements[own].tolist())
+        chosen = memory.index_array(elements[own])
         directions = xp.where(every == chosen[:, None], first.steps, 0.0) + along.steps * direction
         both = direction_lines(problem, np.tile(np.arange(memory.size), len(own)), directions)
         parts.append(_mixed(both, problem.scheme, first, along))

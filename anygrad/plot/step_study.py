@@ -30,15 +30,30 @@ _AT_MOST = 4  # curves that can still be told apart
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """How the error of one derivative depends on the step."""
+    """How the error of one derivative depends on the step, as `anygrad.plot.study` returns it.
 
-    element: tuple[int, ...]  # the multi-index of the element of x
-    steps: Sequence[float]  # in units of x
-    errors: Sequence[float]  # the distance of the derivative with each of the steps from ``value``
-    value: float  # the reference derivative,
-    certainty: float  # and its own estimated error: below that a curve means nothing
-    chosen_step: float  # the step that the scheme takes by itself,
-    chosen_error: float  # and its error
+    Attributes
+    ----------
+    element
+        The multi-index of the element of x.
+    steps
+        The steps, in units of x.
+    errors
+        With each of the steps, the distance of the derivative from ``value``.
+    value, certainty
+        The derivative by `anygrad.Adaptive`, and its estimated error: where ``errors`` are below that, they mean
+        nothing.
+    chosen_step, chosen_error
+        The step that the scheme chooses without having seen f, and its error.
+    """
+
+    element: tuple[int, ...]
+    steps: Sequence[float]
+    errors: Sequence[float]
+    value: float
+    certainty: float
+    chosen_step: float
+    chosen_error: float
 
 
 def step_study(
@@ -113,8 +128,10 @@ def step_study(
     ax.set_xlabel("step")
     ax.set_ylabel("error of the derivative")
     name = type(scheme).__name__ + (f", order {scheme.order}" if hasattr(scheme, "order") else "")
-    ax.set_title(f"{name}\ncircle: the step that it chooses; dotted line: error of the reference", fontsize="medium")
+    ax.set_title(f"{name}: error against step")
     if studies:
+        ax.plot([], [], "o", color="none", markeredgecolor="black", markersize=8, label="the step that it chooses")
+        ax.plot([], [], color="black", linestyle=":", linewidth=1, label="smaller errors cannot be seen")
         ax.legend()
     return ax
 

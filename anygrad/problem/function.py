@@ -54,6 +54,7 @@ class Function:
         self._shape = shape
         self._tree: Tree | None = None
         self._names: list[str] = []
+        self.alone = False  # whether f returned one array, and not a tree of them
         self.aux_known = False
         self._f0_given = False
 
@@ -110,11 +111,6 @@ class Function:
         return self._tree.rebuild(list(leaves))
 
     @property
-    def alone(self) -> bool:
-        """Whether f returned one array, and not a tree of them."""
-        return self._names == ["f(x)"]
-
-    @property
     def size(self) -> int:
         """How many elements f returns in all."""
         return sum(map(math.prod, self.shapes or ()))
@@ -135,8 +131,8 @@ class Function:
         return value
 
     def _leaves(self, value: PyTree, leading: int = 0) -> list[Any]:
-        if self.alone and (hasattr(value, "dtype") or type(value) is float):
-            shape = () if type(value) is float else tuple(value.shape)[leading:]
+        if self.alone and (isinstance(value, float) or hasattr(value, "dtype")):
+            shape = () if isinstance(value, float) else value.shape[leading:]
             if [shape] == self.shapes:  # as nearly always
                 return [value]
         if value is None:  # no empty tree
@@ -155,6 +151,7 @@ class Function:
                     f"{self._called} returned a tuple, but arrays and numbers were expected: {UNDECLARED_AUX}"
                 )
             self.shapes, self._tree, self._names = shapes, tree, names
+            self.alone = names == ["f(x)"]
         elif shapes != self.shapes:
             raise self._mismatch("arrays of shape", _listed(shapes), _listed(self.shapes))
         elif names != self._names:

@@ -100,8 +100,9 @@ def direction_lines(problem: Problem, elements: Elements, directions: Array) -> 
         return direction_lines(problem, groups.reshape(-1), xp.take(directions, indices, axis=0))
 
     lower, upper = _reach(xp, bounds, start, directions)
-    fastest = _largest(xp, directions)
-    scale = _largest(xp, xp.where(directions == 0, 0.0, start)) / xp.where(fastest > 0, fastest, 1.0)
+    largest = _largest(xp, xp.concat([xp.where(directions == 0, 0.0, start), directions]))
+    fastest = largest[count:, ...]
+    scale = largest[:count, ...] / xp.where(fastest > 0, fastest, 1.0)
     return _lines(
         problem,
         sample=sample,
@@ -159,7 +160,7 @@ def chosen(problem: Problem, of_all: Array, elements: Elements) -> Array:
     """Return what belongs to some elements of what belongs to all."""
     if isinstance(elements, range):
         return of_all[span_of(elements)]
-    return problem.memory.xp.take(of_all, problem.memory.index_array(elements.tolist()), axis=0)
+    return problem.memory.xp.take(of_all, problem.memory.index_array(elements), axis=0)
 
 
 def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
@@ -182,7 +183,7 @@ def _lines(problem: Problem, *, bounds: Bounds, **own: Any) -> Lines:
 def _split(values: Array, count: int) -> list[Array]:
     """Return the values at each level, (m, p), of those at all points."""
     if values.ndim == 1:
-        return [values[i::count][:, None] for i in range(count)]
+        return [values[i::count, None] for i in range(count)]
     return [values] if count == 1 else [values[i::count, ...] for i in range(count)]
 
 

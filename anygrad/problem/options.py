@@ -76,7 +76,10 @@ class Options:
         require_callable(f)
         if self.args or self.kwargs:
             f = WithArguments(f, self.args, self.kwargs or {}, self.argnums)
-        return Function(f, has_aux=self.has_aux, **own)
+        function = Function(f, has_aux=self.has_aux, **own)
+        if self.f0 is not None:
+            function.know(self.f0)
+        return function
 
     def meter(self, total: int) -> AbstractContextManager[Any]:
         """Open what ``progress=`` asks for: nothing, a bar on stderr, or calls of the user's function."""

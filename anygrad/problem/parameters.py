@@ -91,8 +91,8 @@ class Parameters:
 
     def __post_init__(self) -> None:
         leaves = self.leaves
-        self.arrays = leaves.arrays if self.alone else leaves.arrays[self.start : self.stop]
-        self.backends = leaves.backends if self.alone else leaves.backends[self.start : self.stop]
+        self.arrays = leaves.arrays[self.start : self.stop]
+        self.backends = leaves.backends[self.start : self.stop]
         self.converted = not leaves.converted.isdisjoint(range(self.start, self.stop))
         self.takes_scalars = bool(leaves.scalars)
 

@@ -102,8 +102,6 @@ class Problem:
     def joint(cls, function: Function, parameters: Parameters, options: Options, calls: int | None = None) -> Self:
         """Return f as a function of all arrays of x together, of which about so many calls are expected."""
         parameters.require_some()
-        if options.f0 is not None:
-            function.know(options.f0)
         problem = cls(function, parameters, options)
         problem._metering = options.meter(calls or 0)
         return problem

@@ -252,7 +252,7 @@ def mapped(parts: Sequence[Slopes], assemble: Callable[[Sequence[Array]], Any]) 
 
 def _with_all_fields(part: Slopes, names: Sequence[str], *, estimated: bool) -> Slopes:
     """Return derivatives with respect to no elements, at which no scheme has looked, with empty errors and flags."""
-    if not is_array_api_obj(part.value) or math.prod(part.value.shape) or not (names or estimated):
+    if not (names or estimated) or not is_array_api_obj(part.value) or math.prod(part.value.shape):
         return part
     xp = array_namespace(part.value)
     error = part.error if part.error is not None or not estimated else xp.abs(part.value)

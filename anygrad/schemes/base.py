@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from array_api_compat import device
@@ -87,20 +87,6 @@ class Lines:
     def numbers(self) -> Array:
         """Return 0, 1, ..., m - 1, an integer array where the lines are."""
         return self.xp.arange(self.at.shape[0], device=device(self.at))
-
-    def of_values(self, numbers: Array) -> Lines:
-        """Return the same lines of some of the p values, an integer array of shape (q,), alone."""
-
-        def alone(values: Array) -> Array:
-            return self.xp.take(values, numbers, axis=1)
-
-        return replace(
-            self,
-            sample=lambda levels: [alone(values) for values in self.sample(levels)],
-            base=lambda: alone(self.base()),
-            together=None,
-            take=lambda indices: self.take(indices).of_values(numbers),
-        )
 
 
 @dataclass(eq=False)

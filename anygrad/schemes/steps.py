@@ -91,7 +91,7 @@ class ReferenceStep:
             taken = lines.nearest(above)
             return xp.where(xp.isfinite(taken) & (taken != above), taken - lines.at, h)
         relative = lines.eps ** (1 / 3)
-        if relative <= 1e-4 and lines.all(relative * lines.scale <= 1e-4):  # nearly always, and much faster
+        if relative <= 1e-4 and lines.all(lines.scale <= 1e-4 / relative):  # nearly always, and much faster
             return xp.full_like(lines.at, 1e-4)
         needed = relative * scale_of(lines)
         return xp.where(needed > 1e-4, representable(needed, lines), 1e-4)
@@ -158,8 +158,7 @@ def as_float(number: Any) -> float:
 def representable(step: Array, lines: Lines) -> Array:
     """Round each step so that x + step is a number of x's dtype: the step taken is then the step divided by."""
     xp = lines.xp
-    at = xp.where(xp.isfinite(lines.at), lines.at, 0.0)
-    rounded = lines.nearest(at + step) - at
+    rounded = lines.nearest(lines.at + step) - lines.at
     return xp.where(xp.isfinite(rounded), rounded, step)
 
 

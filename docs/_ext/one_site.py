@@ -17,6 +17,8 @@ PAGES = {
     "../CHANGELOG.md": "changelog.md",
     "../CONTRIBUTING.md": "how-it-works.md",
 }
+# Classes whose attributes are read, but which only anygrad makes.
+RETURNED = ("anygrad.Result", "anygrad.CheckReport", "anygrad.plot.Study")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -60,11 +62,13 @@ def _group_the_reference(app: Sphinx, page: str, _template: str, context: dict[s
 
 
 def _shorten_defaults(
-    _app: Sphinx, _what: str, _name: str, documented: Any, _options: Any, signature: str | None, returns: str | None
+    _app: Sphinx, _what: str, name: str, documented: Any, _options: Any, signature: str | None, returns: str | None
 ) -> tuple[str, str | None] | None:
-    """Write ``evaluator=Loop()`` for a default with all of its own defaults."""
+    """Write ``evaluator=Loop()`` for a default with all of its own defaults, and nothing for what users do not make."""
     if signature is None or not callable(documented):
         return None
+    if name in RETURNED:
+        return "", None
     for parameter in inspect.signature(documented).parameters.values():
         default = parameter.default
         if dataclasses.is_dataclass(default) and not isinstance(default, type) and default == type(default)():

@@ -103,11 +103,11 @@ class _Compressed:
         if not parts:
             self._require_shape(problem.base().shape[-1])
             return nothing(problem), 0 * steps
-        back = memory.index_array(np.argsort(self.order).tolist())
+        back = memory.index_array(np.argsort(self.order))
         slopes = joined(xp, parts).each(lambda table: xp.take(table, back, axis=0))
         # Columns without a group take the last step, which is 0.
         groups = np.where(self.groups < 0, count_groups(self.groups), self.groups)
-        taken = memory.index_array(groups.tolist())
+        taken = memory.index_array(groups)
         return slopes, xp.abs(steps) * xp.take(xp.concat([*units, xp.zeros_like(steps[:1])]), taken, axis=0)
 
     def contributions(self, length: float) -> _Contributions:
@@ -141,8 +141,8 @@ class _Compressed:
 
     def _entries(self, table: Slopes, places: Indices, columns: Indices) -> Slopes:
         memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
-        steps = xp.take(self.columns.steps, memory.index_array(columns.tolist()), axis=0)
-        chosen = memory.index_array(places.tolist())
+        steps = xp.take(self.columns.steps, memory.index_array(columns), axis=0)
+        chosen = memory.index_array(places)
 
         def taken(array: Array) -> Array:
             return xp.take(xp.reshape(array, (-1,)), chosen, axis=0)
@@ -212,7 +212,7 @@ class _Contributions:
         shape = table.value.shape
         column_at = np.full(shape[0] * shape[1], memory.size)
         column_at[places] = columns
-        index = memory.index_array(column_at.tolist())
+        index = memory.index_array(column_at)
         weights, magnitudes = (xp.reshape(xp.take(part, index, axis=0), shape) for part in self._padded)
 
         def total(numbers: Array, factors: Array) -> Array:

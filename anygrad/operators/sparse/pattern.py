@@ -244,7 +244,7 @@ class Columns:
         """Yield some groups at a time, and for each of these which elements are in it, (k, n)."""
         memory = self.problem.memory
         count = count_groups(groups)
-        own = memory.index_array(groups.tolist())
+        own = memory.index_array(groups)
         length = max(self.problem.calls.together, memory.block // max(1, memory.size, height))
         for start in range(0, count, length):
             block = range(start, min(start + length, count))

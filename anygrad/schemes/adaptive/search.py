@@ -67,12 +67,6 @@ _MOST_EXCESS, _ROWS, _NO_NOISE = 64.0, 3, 1e9
 # The number of latest levels in which a kink is looked for; three, if there are not more.
 BENDS = 4
 
-# f is steady on the first step if it bends by less than 1/_STEADY of its change, and changes by less than 1/_STEADY of
-# its value. The search then restarts with this step plus half the first one: it converges soon, and rounding does not
-# show. Half the first step makes it differ between elements, so that not all of them see a small fast wave, or none.
-# Only a first step of more than _PART |x| is lengthened, and only if _RESTART is _LEAST to _MOST times as long.
-_STEADY, _RESTART, _PART, _LEAST, _MOST = 16.0, 0.04, 0.2, 1.2, 20.0
-
 
 @dataclass(frozen=True, eq=False)
 class Search:
@@ -289,13 +283,10 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
         while active:  # emptied as it goes, so that what has ended is freed
             state = active.pop(0)
             last = number == search.levels
-            move = NO_MOVE
-            if number >= search.soonest or last:
-                move = _judge(search, lines, state, last=last)
-            elif number == 1:
-                move = Move(_wider_first_step(search, lines, state))
+            judged = last or number >= search.soonest
+            move = _judge(search, lines, state, last=last) if judged else NO_MOVE
             done = all_values(xp, state.ended)[:, 0]
-            if (number >= search.soonest or last) and lines.any(done):
+            if judged and lines.any(done):
                 left = xp.nonzero(~done)[0]
                 if not left.shape[0]:
                     yield found_of(lines, search.series, state)
@@ -655,33 +646,4 @@ def _wider_where_straight(search: Search, lines: Lines, state: State) -> Array |
     wider = xp.minimum(wider, xp.maximum(_GROWTH * state.step, xp.full_like(state.step, 0.25)))
     wider = wider if state.longest is None else xp.minimum(wider, state.longest)
     straight = straight & (wider > 16.0 * state.step)
-    return xp.where(straight & ~_slopes_differ(xp, state), wider, 0.0)
-
-
-def _slopes_differ(xp: Namespace, state: State) -> Array:
-    """Return where the one-sided slopes keep differing. A derivative of 0 is then their mean, as at a kink."""
-    level = state.level
-    if level.below is None:
-        return state.ended & ~state.ended
-    bend, before = (xp.abs(state.heights[back] / state.steps[back]) for back in (-1, -2))
-    noise = _CLEAR * state.noise * (level.size + xp.abs(state.base)) / level.step
-    return (bend > noise) & (bend * (state.steps[-2] / level.step) ** 0.5 > before)
-
-
-def _wider_first_step(search: Search, lines: Lines, state: State) -> Array | None:
-    """Return the step to restart with where f is nearly straight and hardly changes on the first step; else 0.
-
-    It is the step at which f will have changed, or bent, by a quarter, but no longer than necessary.
-    """
-    xp, level, step = lines.xp, state.level, state.level.step
-    if level.below is None or search.series.n != 1 or not search.widens or search.tolerant or lines.eps > FINE:
-        return None
-    own = (step > _PART * state.scale) & (step > _RESTART / _MOST) & (step < _RESTART / _LEAST)
-    if not lines.any(own):
-        return None
-    change, bend = xp.abs(level.above - level.below), 2.0 * xp.abs(level.height)
-    steady = own & (_STEADY * bend < change) & (_STEADY * change < level.size)
-    wider = step * xp.minimum(0.5 * level.size / change, 0.25 * change / (bend + lines.tiny))
-    wider = xp.where(steady, xp.minimum(wider, _RESTART + 0.5 * step), 0.0)
-    wider = wider if wider.shape[1] == 1 else xp.min(wider, axis=1, keepdims=True)
-    return wider if state.longest is None else xp.minimum(wider, state.longest)
+    return xp.where(straight, wider, 0.0)
