@@ -202,6 +202,8 @@ def test_jacobian_vector_products():
     )
     with pytest.raises(TypeError, match=r"jvp\(x, v\)"):
         check_gradient(layer, None, X, jvp=X)
+    with pytest.raises(ValueError, match=r"jvp\(x, v\) returned f\(x\) of shape \(1,\) instead of"):
+        check_gradient(layer, None, X, jvp=lambda x, v: right(x, v)[:1])
 
 
 @pytest.mark.parametrize(

@@ -106,12 +106,16 @@ def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
     parameters = task.parameters
     probe = task.probe(np.zeros(parameters.size), (), repeats=1)
     layout, width = Layout.of(task, probe.function), len(parameters.arrays)
+    names = flatten(probe.function.rebuilt(map(np.empty, probe.function.shapes or ())), "f(x)").names
 
     def column(x: Any, unit: HostArray) -> HostArray:
         parts = flatten(task.like_x(unit)).leaves
         v = [array_namespace(a).asarray(part, dtype=a.dtype) for part, a in zip(parts, parameters.arrays, strict=True)]
-        returned = flatten(jvp(x, parameters.rebuild(v)), "jvp(x, v)")
-        return flat([on_host(leaf, name) for name, leaf in zip(returned.names, returned.leaves, strict=True)])
+        returned = flatten(jvp(x, parameters.rebuild(v)), "f(x)", none_is_leaf=True)
+        parts = [on_host(leaf, "jvp(x, v)") for leaf in returned.leaves]
+        if cause := describe_mismatch(returned.names, names, [part.shape for part in parts], probe.function.shapes):
+            raise ValueError(f"jvp(x, v) returned {cause}: let it return arrays with the structure and shapes of f(x)")
+        return flat(parts)
 
     def jacobian(x: Any) -> PyTree:
         table = np.zeros((probe.function.size, parameters.size))
