@@ -171,7 +171,7 @@ def test_f_may_return_its_gradient_as_well():
 
 def test_f_may_return_something_besides():
     assert check_gradient(lambda x: ((x**3).sum(), {"n": 3}), lambda x: 3 * x**2, X, has_aux=True)
-    with pytest.raises(TypeError, match="a pair .* was expected"):
+    with pytest.raises(TypeError, match=r"a pair .* was expected"):
         check_gradient(lambda x: (x**3).sum(), lambda x: 3 * x**2, X, has_aux=True)
 
 
