@@ -115,11 +115,16 @@ def check_gradient(
         of ``grad``, ``jac``, ``hess``, ``vjp`` and ``jvp`` is given, or if f returns complex numbers and is not
         holomorphic.
 
+    See Also
+    --------
+    anygrad.testing.assert_gradient : the same for a test suite.
+    numerical_gradient : the numerical gradient alone.
+
     Notes
     -----
-    f is called four times for each element of x: a difference at two steps, with an error that their change and
-    rounding give, settles what agrees with the claim. All else is left to `Adaptive`: about 13 calls an element.
-    Besides, f is called 6 times at x and along a random direction; the claim five times: three times
+    f is called four times for each element of x: a difference at two steps, with an error estimated from their change
+    and from rounding, settles the elements that agree with the claim. All others are left to `Adaptive`: about 13 calls
+    for each element. Besides, f is called 6 times at x and along a random direction; the claim five times: three times
     at x, to see whether it is deterministic, and at x changed by a few roundings, to see how much these matter. Points
     at which f raises count as NaN, except x itself.
 

@@ -65,11 +65,16 @@ class Pool:
     RuntimeError
         If workers have died at a point more than ``retries`` times, or the executor cannot be made again.
 
+    See Also
+    --------
+    Loop : one call after the other.
+    Journal : keeps the values, should a run be killed.
+
     Notes
     -----
     Threads are given private copies of x. Processes are sent f and x once each, in one pickle, and after that only
     numbers: an f that reads x through a closure (``lambda W: net.loss(images, labels)``) is differentiated, as the
-    worker perturbs the copy of x that its f reads. It is not if f finds x in a module that the worker imports anew.
+    worker perturbs the copy of x that its f reads. This fails if f reads x from a module that the worker imports anew.
 
     f runs under NumPy's error settings, PyTorch's ``no_grad``, ``inference_mode`` and ``autocast``, and JAX's
     ``enable_x64`` of the caller. An exception that f raises is raised here, with a note of the point, and the other

@@ -39,24 +39,29 @@ class Vmap:
         as much. None chooses what is usually fastest, as in `Batch`.
 
     fallback
-        The evaluator, such as ``Loop()``, that takes over where f cannot be called with a batched array; a
+        The evaluator, such as ``Loop()``, that takes over if f cannot be called with a batched array; a
         ``RuntimeWarning`` says so. None raises the error.
 
     Raises
     ------
     TypeError, ValueError
         If ``max_bytes`` is not a positive integer; when used, if one point takes more.
-        If f does what cannot be done for many points at a time, or what its library's vmap cannot trace. With a batched
-        array, the message names the operation and the line of f, and says what to write instead.
+        If f does something that cannot be done for many points at once, or that its library's vmap cannot trace. With a
+        batched array, the message names the operation and the line of f, and says what to write instead.
+
+    See Also
+    --------
+    Batch : for an f that is written for many points.
+    vmap : the same as a function.
 
     Notes
     -----
-    With a batched array, f may branch on values: where they differ between points, the points are parted, and f is
-    called for each part, up to eight. Every call counts in `Result`. For one point of each part of the first chunk, f
-    is called alone as well, and the values are compared.
+    With a batched array, f may branch on values: if they differ between points, f is called for each group of points
+    that take the same branches, up to eight groups. For one point of each group of the first chunk, f is also called
+    alone, and the values are compared. Every call counts in `Result`.
 
     PyTorch and JAX call f with tracers, which have no values: it may not branch on them or convert them to Python
-    numbers. One call with many points counts as one in `Result`; f itself may run more seldom, or not at all.
+    numbers. One call with many points counts as one in `Result`; f itself may run less often, or not at all.
 
     JAX compiles f anew for each derivative, since f may be a closure over what has changed. What it compiles of an f
     that is a ``jax.jit`` already is kept, for the last 32 of them, and used again.

@@ -43,7 +43,7 @@ def jax_function(
         Function of NumPy arrays that returns a number, a list of numbers or an array. Floating arguments arrive in
         float64 (complex128), whatever they are in JAX, so that the step can be small. f must use its arguments, return
         the same for the same ones, and leave them alone. It must not call JAX, which can deadlock there. Arguments are
-        arrays, numbers or pytrees of these; bind everything else that f needs before, for example with
+        arrays, numbers or pytrees of these; bind all other arguments of f beforehand, for example with
         ``functools.partial``.
     shape
         The shape of what f returns, which JAX must know before f is called: by default, f returns one number.

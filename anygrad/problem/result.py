@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A derivative and how it came about.
+    """A derivative with its error, steps, flags and the number of calls, as ``full_output=True`` returns it.
 
     All arrays are of x's library, on x's device; where x, or what f returns, is a pytree, each of them is one as well.
 
@@ -38,11 +38,11 @@ class Result:
     step
         The step taken for each element, in units of x, like x; along a direction, one number.
     nlevels
-        At how many steps `Adaptive` sampled f for each element, an int array of x's shape, of gradients and
-        derivatives; else None.
+        The number of steps at which `Adaptive` sampled f for each element: an int array of x's shape, for gradients and
+        derivatives; otherwise None.
     flags
-        From a flag's name to booleans like ``value``: ``nonfinite``, ``one_sided``; of `Adaptive` also ``kink``,
-        ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN for an exception of f.
+        Booleans like ``value``, by the name of the flag: ``nonfinite``, ``one_sided``; with `Adaptive` also ``kink``,
+        ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN because f raised an exception.
     ncalls
         How often f was called.
     npoints

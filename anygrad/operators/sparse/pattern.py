@@ -59,15 +59,19 @@ def sparsity(pattern: Any) -> Pattern:
     Returns
     -------
     Pattern
-        An object to be passed to `jacobian` as its ``sparsity``. What takes time, finding groups of columns that have
-        no row in common, is done once: a tenth of a second for a tridiagonal pattern of 100,000 columns.
+        An object to be passed to `jacobian` as its ``sparsity``. Finding groups of columns without a common row
+        is done only once: it takes a tenth of a second for a tridiagonal pattern of 100,000 columns.
 
     Raises
     ------
     TypeError, ValueError
-        If the pattern is no such array, or has other than two dimensions.
+        If the pattern is not such an array, or does not have two dimensions.
     ImportError
         If SciPy is not installed.
+
+    See Also
+    --------
+    jacobian : takes the pattern as ``sparsity``.
 
     Examples
     --------
