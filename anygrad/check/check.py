@@ -198,7 +198,7 @@ def _run(
     if not task.scheme_given:
         task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
     direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)
-    # What a gradient claims is read before f is called; other derivatives have the shapes of f.
+    # A claimed gradient is read before f is called; other derivatives need the shapes of f(x).
     early = call_claim(task, Layout.of(task, Function(task.f)), direction) if task.kind == "grad" else None
     probe = task.probe(direction, LENGTHS)
     layout = Layout.of(task, probe.function)
@@ -257,7 +257,7 @@ def _propose_directions(size: int, seconds: float, calls: int) -> None:
 
 
 def _tolerant(evaluator: Any) -> Evaluator:
-    """Return the evaluator that counts points at which f raises as NaN; a journal keeps what it is told to keep."""
+    """Return the evaluator with ``on_error="nan"``; a journal is left as it is."""
     own = dataclasses.is_dataclass(evaluator) and hasattr(evaluator, "on_error") and not hasattr(evaluator, "inner")
     tolerant: Evaluator = replace(evaluator, on_error="nan") if own and not isinstance(evaluator, type) else evaluator
     return tolerant

@@ -72,7 +72,7 @@ class WeightedSum:
 
 
 def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]:
-    """Return the check of a vector-Jacobian product as that of the gradient of a randomly weighted sum."""
+    """Turn the check of a vector-Jacobian product into the check of the gradient of a randomly weighted sum."""
     task.parameters.require_real("a vector-Jacobian product")
     if not callable(vjp):
         raise TypeError(f"vjp is {vjp!r:.60}, but a function vjp(x, g) was expected, where g is like f(x)")
@@ -98,7 +98,7 @@ def _random_weights(function: Function, rng: np.random.Generator) -> PyTree:
 
 
 def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
-    """Return the check of a Jacobian-vector product as that of the Jacobian, a column for each element of x."""
+    """Turn the check of a Jacobian-vector product into the check of the Jacobian, a column for each element of x."""
     task.parameters.require_real("a Jacobian-vector product")
     if not callable(jvp):
         raise TypeError(f"jvp is {jvp!r:.60}, but a function jvp(x, v) was expected, where v is like x")
@@ -253,7 +253,7 @@ class Claim:
         coarse = first and calls.coarsest > _COARSE
         hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
         deterministic = not np.any(calls.spread)
-        # The roundings of a mean are those of all elements, though few calls may not show it in each.
+        # A mean has the roundings of all elements, though few calls may not show this in each element.
         lost = _LOST * layout.largest(error)
         return cls(calls.table, error, calls.coarsest, deterministic, hidden, lost, wide if first and narrow else None)
 

@@ -110,7 +110,7 @@ def _is_known(f: object) -> bool:
 
 
 def _separation(f: object, memory: Memory) -> Callable[[Array, Callable[[], Array]], None]:
-    """Return the check that f's values are those of the points on their own."""
+    """Return the check that each value is the one that f returns for the point alone."""
 
     def check(values: Array, alone: Callable[[], Array]) -> None:
         single = alone()

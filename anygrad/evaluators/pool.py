@@ -327,7 +327,7 @@ def _packed(problem: Problem, worker: Worker) -> bytes:
     """Pickle f and x together, so that an x which f reads through a closure is the worker's own x there, too."""
     dumps = imported("cloudpickle").dumps
     try:
-        # What makes the context is apart from the rest, which may need it to arrive as it is.
+        # The maker of the context is pickled apart from the rest, which may need the context to be unpickled unchanged.
         make = partial(arrived, problem.parameters.arrival(), dumps(worker.make))
         return bytes(dumps(replace(worker, make=make)))
     except Exception as error:

@@ -20,7 +20,7 @@ from anygrad.evaluators.chunking import ChunkCalls, reader, require_room, valida
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
 
-# What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
+# Exceptions of tracing: errors of the library, and those that it makes of errors of f. All others are those of f.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -159,7 +159,7 @@ class Vmap:
 
 
 class _FallingBack:
-    """The calls of an evaluator, until f cannot be batched; then those of another one."""
+    """The calls of one evaluator, and if f cannot be batched, of another one."""
 
     in_place = False
     together = 1
@@ -188,7 +188,7 @@ class _FallingBack:
 
 
 def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory) -> Callable[[Points], Any]:
-    """Return f of many points, with errors that say what is wrong about that of one."""
+    """Return f of many points, with errors that speak of f of one point."""
     one, plain = problem.of_point(), problem.function.returns_number
 
     def called(points: Points) -> Any:
@@ -198,7 +198,7 @@ def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory) ->
             point = memory.array[0, ...] if problem.rows else memory.array
             _require_traced(one, point, error, memory.read if plain else None)
             raise
-        if plain:  # f is given one point, and what is said is of its value there
+        if plain:  # f is written for one point: the message is about its value there
             if not hasattr(value, "shape"):
                 memory.read(value)
             elif math.prod(value.shape[1:]) != 1:

@@ -178,7 +178,7 @@ class Parameters:
         return JointMemory.of(arrays, self.backends, in_place=in_place)
 
     def argument(self, arrays: Any) -> PyTree:
-        """Return x with other arrays in the place of these; what was a number is a NumPy scalar."""
+        """Return x with other arrays in the place of these; numbers become NumPy scalars."""
         if self.alone:
             return arrays[()] if self.leaves.scalars else arrays
         leaves: list[Any] = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
@@ -272,7 +272,7 @@ class Parameters:
             raise ValueError("x contains no array and no number: give at least one to differentiate with respect to")
 
     def leaves_of(self, tree: PyTree, name: str) -> list[Any]:
-        """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of these arrays."""
+        """Return the leaf of ``tree``, a tree like x or one object for all arrays, for each of these arrays."""
         if self.alone or tree is None or is_number(tree) or is_number_list(tree) or hasattr(tree, "shape"):
             return [tree] * len(self.arrays)
         flat = flatten(tree, none_is_leaf=True)
@@ -287,7 +287,7 @@ class Parameters:
         return [leaf for _, leaf in leaves[self.start : self.stop]]
 
     def require_like(self, tree: PyTree, name: str) -> None:
-        """Raise unless what a function has returned is a tree of arrays like those of x."""
+        """Raise unless a function has returned a tree of arrays like x."""
         flat = flatten(tree)
         shapes = [tuple(leaf.shape) for leaf in flat.leaves]
         if cause := describe_mismatch(flat.names, self.names, shapes, self.shapes):

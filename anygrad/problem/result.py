@@ -88,7 +88,7 @@ class ConstantFunctionWarning(UserWarning):
 
 @dataclass(eq=False)
 class Counts:
-    """How often f was called, at how many points it was evaluated, and what it raised, by the name of the element.
+    """How often f was called, at how many points it was evaluated, and its exceptions by the name of the element.
 
     With ``tolerant``, an exception of f is not an error.
     """
@@ -99,7 +99,7 @@ class Counts:
     tolerant: bool = False
 
     def add(self, problem: Problem, table: Array | None = None) -> None:
-        """Add those of a problem; of failures only those that left NaN in a table with a row for each element."""
+        """Add the counts of a problem, and the failures that left NaN in a table with a row for each element."""
         self.ncalls += problem.ncalls
         self.npoints += problem.npoints
         self.tolerant = self.tolerant or problem.tolerant
@@ -187,7 +187,7 @@ def value_at_x(function: Function, options: Options) -> PyTree | None:
 
 
 def _table(result: Result) -> str:
-    """Return a result as a table with a row for each element, of which as many are left out as NumPy leaves out."""
+    """Return a result as a table with a row for each element; NumPy's print options say which are left out."""
     flat = flatten(result.value, "")
     values = [_on_host(leaf) for leaf in flat.leaves]
     size = sum(value.size for value in values)

@@ -168,7 +168,7 @@ def _require_kept(lines: Lines) -> None:
     claimed = xp.imag(turned) / unit
 
     def lost(part: float) -> tuple[Array, Array]:
-        """Return by how much f changes beside what is claimed, and what of that is rounding or truncation."""
+        """Return the change of f that the claim lacks, and how much of it may be rounding or truncation."""
         points = [compose(lines.at + t, xp.zeros_like(t)) for t in (part * steps, -part * steps)]
         above, below = sample(points)
         change = (xp.real(above) - xp.real(below)) / 2
@@ -178,7 +178,7 @@ def _require_kept(lines: Lines) -> None:
     dropped = xp.abs(most) > tolerance
     if not lines.any(dropped):
         return
-    # What is lost is in proportion to the distance; truncation is so to its third power, rounding inside of f to none.
+    # The lost change is proportional to the distance; truncation to its third power, rounding inside of f to none.
     # Where f varies on a much smaller scale than these steps, all of its change may be missing, but not so close to x.
     for part, rounded in ((0.75, 0.0), (0.5, 0.0), (0.25, 0.0), (2**-6, 1.0), (2**-12, 1.0)):
         less, tolerance = lost(part)
