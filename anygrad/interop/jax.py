@@ -77,6 +77,10 @@ def jax_function(
     ConstantFunctionWarning
         As `numerical_gradient`, when the gradient is computed.
 
+    See Also
+    --------
+    torch_function : the same for PyTorch.
+
     Notes
     -----
     The value calls f once. The gradient calls it as often as the scheme does for a gradient with respect to the

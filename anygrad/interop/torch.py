@@ -66,6 +66,10 @@ def torch_function(
     ConstantFunctionWarning
         As `numerical_gradient`, in the backward pass.
 
+    See Also
+    --------
+    jax_function : the same for JAX.
+
     Notes
     -----
     The forward pass calls f once. The backward pass calls it as often as the scheme does for a gradient with respect

@@ -217,12 +217,17 @@ def numerical_gradient_2d(
     X
         Array of shape (m, ...): m samples, each differentiated on its own.
     h, args, kwargs, scheme, evaluator, bounds, fixed, progress, full_output
-        As in `numerical_gradient`, whose errors and warnings it shares.
+        As in `numerical_gradient`, with the same warnings.
 
     Returns
     -------
     array or Result
         The gradients, one a row: an array like X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `numerical_gradient`; TypeError also if X is a tree.
 
     See Also
     --------
@@ -451,6 +456,10 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
         If x is anything else.
     ValueError
         If the shape of x is not known (a Dask array before ``compute_chunk_sizes()``).
+
+    See Also
+    --------
+    numerical_gradient : the gradient with respect to all elements.
 
     Examples
     --------

@@ -78,6 +78,10 @@ def gradient_field(
     TypeError, ValueError
         If the limits, ``points``, ``contours`` or ``direction`` are not as above; as `anygrad.numerical_gradient`.
 
+    See Also
+    --------
+    step_study : the error of a derivative against the step.
+
     Notes
     -----
     All arrows have one scale: the longest is about as long as the distance between neighbouring arrows. Arrows longer

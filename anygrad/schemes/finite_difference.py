@@ -135,6 +135,10 @@ class Forward(_Difference):
     ValueError, TypeError
         As `Central`.
 
+    See Also
+    --------
+    Central : more accurate at equal cost.
+
     Notes
     -----
     The weights are those of Fornberg (1988), table 3. At equal cost `Central` is more accurate; this one serves
@@ -167,6 +171,10 @@ class Backward(_Difference):
     ------
     ValueError, TypeError
         As `Central`.
+
+    See Also
+    --------
+    Central : more accurate at equal cost.
 
     Notes
     -----

@@ -314,7 +314,7 @@ class Diagnosis:
         return at_some(replace(doubt, found=replace(found, noise=level)), flagged, noisy, self._tell_waves_from_noise)
 
     def _tell_waves_from_noise(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
-        """Search closer to x where f is smooth there: a wave shorter than the steps, the flank of a pole. Else wider."""
+        """Search closer to x where f is smooth there: a wave shorter than steps, the flank of a pole. Else wider."""
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         beside = Beside(lines, self.search.series.side, found.longest)
         unit = smooth_spacing(beside, spacing(xp, lines, found.first), found.noise, found.condition)
