@@ -34,7 +34,7 @@ Tree: TypeAlias = Any  # an array, or a dict of arrays by their names
 
 _TROUBLE, _INTERRUPTED, _NO_READER = 2, 130, 141  # the last two: 128 and the number of the signal, as shells have it
 _SUFFIXES = {".npy", ".npz"}
-# Modules of these names are taken for the libraries, if they are loaded.
+# If modules with these names are loaded, they are taken for the libraries.
 _LIBRARIES = {*libraries.names(), "jaxlib", "ndonnx", "sparse"}
 
 

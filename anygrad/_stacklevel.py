@@ -15,7 +15,7 @@ _LOOPS = ("_visit", "<lambda>", "__call__", "call", "reporting")
 
 
 def stacklevel() -> int:
-    """Return the ``stacklevel`` with which the function that asks warns whoever called anygrad, however deep it is."""
+    """Return the ``stacklevel`` that makes a warning point to the line of the user that called anygrad."""
     frame = inspect.currentframe()
     level = 0
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _OURS:
@@ -25,7 +25,7 @@ def stacklevel() -> int:
 
 
 def raised_in(error: BaseException) -> FrameType | None:
-    """Return the frame in which an exception was raised; None without a traceback, as of one that was pickled."""
+    """Return the frame in which an exception was raised; None if it has no traceback, as after pickling."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -35,7 +35,7 @@ def raised_in(error: BaseException) -> FrameType | None:
 def raised_here(error: BaseException) -> bool:
     """Return whether an exception was raised by anygrad itself, and not by f.
 
-    An f that is written in C has no frame: what it raises comes from the loop, which raises nothing itself.
+    An f that is written in C has no frame: its exceptions come from the loop, which raises none itself.
     """
     frame = raised_in(error)
     name = "" if frame is None else str(frame.f_globals.get("__name__"))
@@ -43,14 +43,14 @@ def raised_here(error: BaseException) -> bool:
 
 
 def stopped(error: BaseException | None) -> StopIteration | None:
-    """Return the StopIteration that f has raised, of which a generator of ours has made a RuntimeError."""
+    """Return the StopIteration of f that a generator of ours has turned into a RuntimeError."""
     if type(error) is RuntimeError and isinstance(error.__cause__, StopIteration) and raised_here(error):
         return error.__cause__
     return None
 
 
 def users_line() -> tuple[str, str]:
-    """Return the innermost line of the user's that is being executed, and the name of the instruction there."""
+    """Return the innermost line of the user's code that is being executed, and the name of its instruction."""
     frame = _users_frame()
     if frame is None:
         return "in a library", ""
@@ -59,7 +59,7 @@ def users_line() -> tuple[str, str]:
 
 
 def users_line_of(error: BaseException) -> tuple[str, str]:
-    """Return the innermost line of the user's in which an exception arose, and the library's function called there."""
+    """Return the innermost line of the user's code that raised an exception, and the library function called there."""
     line, called, trace = "in a library", "", error.__traceback__
     while trace is not None:
         if _package(trace.tb_frame) not in _LIBRARIES:
@@ -70,9 +70,9 @@ def users_line_of(error: BaseException) -> tuple[str, str]:
 
 
 def is_returned(name: str, held: object) -> bool:
-    """Return whether what a function of the user's is computing is what it returns at once, as in ``return float(y)``.
+    """Return whether the user's function returns the value that it computes now, as in ``return float(y)``.
 
-    It must have been called by a function of ours in which the variable ``name`` holds a certain object.
+    The function of ours that called it must have a variable ``name`` that holds a certain object.
     """
     frame = _users_frame()
     if frame is None:

@@ -24,6 +24,10 @@ def assert_gradient(f: Callable[[Any], Any], grad: Any, x: PyTree, **options: An
     TypeError, ValueError
         As `anygrad.check_gradient`.
 
+    See Also
+    --------
+    anygrad.check_gradient : returns the report.
+
     Notes
     -----
     f is called as often as by `anygrad.check_gradient`.

@@ -244,7 +244,7 @@ class TestRefusals:
             ("nosuch.py:f", "there is no file 'nosuch.py'"),
             ("net:los", "there is no 'los' in net: did you mean 'loss'?"),
             ("net:net.lost", "there is no 'lost' in net: did you mean 'loss'?"),
-            ("net:number", "net:number is of the type int, but a function of x was expected"),
+            ("net:number", "net:number has the type int, but a function of x was expected"),
             ("net:same", "f returned an array of shape"),
         ],
     )
@@ -314,7 +314,7 @@ class TestErrorsOfTheUsers:
         assert lines[0] == "Traceback (most recent call last):"
         assert re.fullmatch(r'  File ".*net.py", line \d+, in fails', lines[1])
         assert lines[-2] == "KeyError: 'layer 3'"
-        assert lines[-1].startswith("f was evaluated with x[0] = 1.0001")
+        assert lines[-1].startswith("f was called with x[0] = 1.0001")
 
     @pytest.mark.parametrize("name", ["zero:f", "zero.py:f"])
     def test_of_its_module(self, name, folder, capsys):

@@ -131,7 +131,7 @@ def test_exceptions_that_cannot_be_pickled_say_what_they_said(forked, error, tex
     with pytest.raises(RuntimeError) as raised:
         anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(forked))
     assert text in str(raised.value)
-    assert "f was evaluated with x[3]" in raised.value.__notes__[0]
+    assert "f was called with x[3]" in raised.value.__notes__[0]
     assert "in f\n" in raised.value.__notes__[1]
     result = anygrad.numerical_gradient(f, X, evaluator=anygrad.Pool(forked, on_error="nan"), full_output=True)
     assert np.array_equal(np.isnan(result.value), np.arange(6) == 3)

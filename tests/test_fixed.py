@@ -138,13 +138,13 @@ def test_a_gradient_function_holds_them():
     ("x", "fixed", "error", "words"),
     [
         (X, [0, 1, 0, 1], TypeError, r"fixed is \[0, 1, 0, 1\], but True, False or a boolean array like x"),
-        (X, [True], ValueError, r"fixed has the shape \(1,\) where x has \(4,\)"),
+        (X, [True], ValueError, r"fixed has the shape \(1,\), but x has the shape \(4,\)"),
         ({"a": X, "b": X}, {"a": True}, ValueError, r"there is nothing for x\['b'\]"),
         ({"a": X}, {"a": True, "c": True}, ValueError, r"x has no x\['c'\]"),
-        ({"a": X, "n": 3}, None, TypeError, r"x\['n'\] is the integer 3.*hold it with fixed="),
-        ({"a": X, "n": np.arange(3)}, None, TypeError, r"x\['n'\] has the dtype int64.*hold it with fixed="),
-        ({"a": X, "n": "s"}, {"a": False, "n": False}, TypeError, r"x\['n'\] is a str.*hold it with fixed="),
-        ({"a": X, "n": True}, None, TypeError, r"x\['n'\] is a bool.*hold it with fixed="),
+        ({"a": X, "n": 3}, None, TypeError, r"x\['n'\] is the integer 3.*keep it fixed with fixed="),
+        ({"a": X, "n": np.arange(3)}, None, TypeError, r"x\['n'\] has the dtype int64.*keep it fixed with fixed="),
+        ({"a": X, "n": "s"}, {"a": False, "n": False}, TypeError, r"x\['n'\] is a str.*keep it fixed with fixed="),
+        ({"a": X, "n": True}, None, TypeError, r"x\['n'\] is a bool.*keep it fixed with fixed="),
     ],
     ids=["integers", "shape", "a part missing", "a part too many", "an integer", "an int array", "a string", "a bool"],
 )
@@ -237,5 +237,5 @@ def test_what_is_claimed_of_fixed_elements_does_not_count(case, scheme):
 
 
 def test_a_check_of_nothing_is_told():
-    with pytest.raises(ValueError, match="fixed= holds every element of x"):
+    with pytest.raises(ValueError, match="fixed= fixes every element of x"):
         anygrad.check_gradient(number, np.zeros(4), X, fixed=True)

@@ -135,10 +135,10 @@ def test_integers_cannot_be_perturbed(lib, integers):
         (
             {"n": np.array([1]), "a": np.ones(2)},
             TypeError,
-            r"^x\['n'\] .* such as x\['n'\]\.astype\(float\)(; or hold .*fixed=.*)?$",
+            r"^x\['n'\] .* such as x\['n'\]\.astype\(float\)(; or keep .*fixed=.*)?$",
         ),
-        ({"w": np.ones(2), "n": 2}, TypeError, r"x\['n'\] is the integer 2, which has no small"),
-        ({"w": np.ones(2), "n": [[1], [2]]}, TypeError, r"x\['n'\] is a list of integers, which have no small"),
+        ({"w": np.ones(2), "n": 2}, TypeError, r"x\['n'\] is the integer 2, to which no small"),
+        ({"w": np.ones(2), "n": [[1], [2]]}, TypeError, r"x\['n'\] is a list of integers, to which no small"),
         # Tables and models are known by their methods.
         (TABLE, TypeError, r"x is a DataFrame, but an array was expected: write x\.to_numpy\(\)"),
         ({"w": TABLE}, TypeError, r"x\['w'\] is a DataFrame, .*write x\['w'\]\.to_numpy\(\)"),

@@ -273,13 +273,13 @@ class TestSecondDerivativesAreRefused:
     def test_by_x(self, torch, x, a):
         value = anygrad.torch_function(Counted(waves))(x, a)
         (slope,) = torch.autograd.grad(value, x, create_graph=True)
-        with pytest.raises(NotImplementedError, match=r"differentiated twice.*anygrad\.hvp"):
+        with pytest.raises(NotImplementedError, match=r"differentiated only once.*anygrad\.hvp"):
             (slope.sum() + x.sum()).backward()  # and not left out in silence
 
     def test_in_forward_mode(self, torch, x, a):
         f = anygrad.torch_function(Counted(waves))
         for transform in (torch.func.hessian, lambda f: torch.func.jacfwd(torch.func.jacfwd(f))):
-            with pytest.raises(NotImplementedError, match="differentiated twice"):
+            with pytest.raises(NotImplementedError, match="differentiated only once"):
                 transform(f)(x.detach(), a.detach())
 
 
@@ -315,7 +315,7 @@ class TestBounds:
 
     def test_one_too_few(self, x, a):
         value = anygrad.torch_function(Counted(waves), bounds=((0.0,), None))(x, a)
-        with pytest.raises(ValueError, match="there are 2 arrays among the arguments"):
+        with pytest.raises(ValueError, match="the number of arrays among the arguments is 2"):
             value.backward()
 
 

@@ -53,7 +53,7 @@ def test_a_traced_closure_of_numbers(jax):
         return anygrad.numerical_gradient(lambda x: (x * y).sum(), x)
 
     if anygrad.backends.resolve(x).on_host(x):
-        with pytest.raises(TypeError, match=r"traced value.*an argument of the function that is transformed"):
+        with pytest.raises(TypeError, match=r"traced value.*an argument of the function that JAX transforms"):
             jax.jit(outer)(jax.numpy.ones(2))
     else:  # JAX traces what is done to x there, too
         assert np.allclose(jax.jit(outer)(jax.numpy.ones(2)), 1.0, rtol=1e-2)

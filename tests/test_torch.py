@@ -122,10 +122,10 @@ def test_the_memory_of_a_read_only_array(lib, torch):
 def test_tensors_without_dense_memory(lib, torch):
     sparse = lib.asarray(np.eye(2), "float32").to_sparse()
     meta = torch.ones(2, device="meta")
-    for x, message in ((sparse, r"sparse_coo tensor.*to_dense"), (meta, "without numbers in memory")):
+    for x, message in ((sparse, r"sparse_coo tensor.*to_dense"), (meta, "without values")):
         with pytest.raises(TypeError, match=message):
             anygrad.numerical_gradient(lambda x: 0.0, x)
-    with pytest.raises(TypeError, match=r"inside a transform of torch\.func"):
+    with pytest.raises(TypeError, match=r"inside torch\.func"):
         torch.func.grad(lambda x: anygrad.numerical_gradient(lambda x: x.sum(), x).sum())(torch.ones(2))
 
 
@@ -157,7 +157,7 @@ def test_another_default_device_changes_nothing(lib, torch):
 @pytest.mark.libraries(lambda lib: lib.name == "torch")  # a device computes with it itself
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 def test_a_dtype_that_numpy_has_nothing_like(lib, torch):
-    with pytest.raises(TypeError, match=r"complex32, of which NumPy has none: pass x\.to\(torch\.complex64\)"):
+    with pytest.raises(TypeError, match=r"complex32, which NumPy does not have: pass x\.to\(torch\.complex64\)"):
         anygrad.numerical_gradient(lambda x: x[0], lib.asarray(np.ones(2), "float32").to(torch.complex32))
 
 

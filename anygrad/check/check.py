@@ -115,11 +115,16 @@ def check_gradient(
         of ``grad``, ``jac``, ``hess``, ``vjp`` and ``jvp`` is given, or if f returns complex numbers and is not
         holomorphic.
 
+    See Also
+    --------
+    anygrad.testing.assert_gradient : the same for a test suite.
+    numerical_gradient : the numerical gradient alone.
+
     Notes
     -----
-    f is called four times for each element of x: a difference at two steps, with an error that their change and
-    rounding give, settles what agrees with the claim. All else is left to `Adaptive`: about 13 calls an element.
-    Besides, f is called 6 times at x and along a random direction; the claim five times: three times
+    f is called four times for each element of x: a difference at two steps, with an error estimated from their change
+    and from rounding, settles the elements that agree with the claim. All others are left to `Adaptive`: about 13 calls
+    for each element. Besides, f is called 6 times at x and along a random direction; the claim five times: three times
     at x, to see whether it is deterministic, and at x changed by a few roundings, to see how much these matter. Points
     at which f raises count as NaN, except x itself.
 
@@ -186,14 +191,14 @@ def _run(
 ) -> CheckReport:
     task.parameters.require_some()
     if task.parameters.size and not np.any(task.free):
-        raise ValueError("fixed= holds every element of x, but at least one was expected to be checked")
+        raise ValueError("fixed= fixes every element of x: leave at least one free, to be checked")
     ncalls = 0
     if task.name in {"vjp", "jvp"}:
         task, ncalls = with_vjp(task, task.claim, rng) if task.name == "vjp" else with_jvp(task, task.claim)
     if not task.scheme_given:
         task = replace(task, options=replace(task.options, scheme=default_scheme(task)))
     direction = task.magnitudes * rng.choice([-1.0, 1.0], task.magnitudes.size)
-    # What a gradient claims is read before f is called; other derivatives have the shapes of f.
+    # A claimed gradient is read before f is called; other derivatives need the shapes of f(x).
     early = call_claim(task, Layout.of(task, Function(task.f)), direction) if task.kind == "grad" else None
     probe = task.probe(direction, LENGTHS)
     layout = Layout.of(task, probe.function)
@@ -252,7 +257,7 @@ def _propose_directions(size: int, seconds: float, calls: int) -> None:
 
 
 def _tolerant(evaluator: Any) -> Evaluator:
-    """Return the evaluator that counts points at which f raises as NaN; a journal keeps what it is told to keep."""
+    """Return the evaluator with ``on_error="nan"``; a journal is left as it is."""
     own = dataclasses.is_dataclass(evaluator) and hasattr(evaluator, "on_error") and not hasattr(evaluator, "inner")
     tolerant: Evaluator = replace(evaluator, on_error="nan") if own and not isinstance(evaluator, type) else evaluator
     return tolerant

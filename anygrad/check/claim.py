@@ -46,7 +46,7 @@ class Item:
         returned = self.f(x)
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise TypeError(
-                f"f returned {returned!r:.60}, but a pair was expected: (value, {('aux', 'gradient')[self.index]})"
+                f"f returned {returned!r:.60}, but a pair (value, {('aux', 'gradient')[self.index]}) was expected"
             )
         return returned[self.index]
 
@@ -72,10 +72,10 @@ class WeightedSum:
 
 
 def with_vjp(task: Task, vjp: Any, rng: np.random.Generator) -> tuple[Task, int]:
-    """Return the check of a vector-Jacobian product as that of the gradient of a randomly weighted sum."""
+    """Turn the check of a vector-Jacobian product into the check of the gradient of a randomly weighted sum."""
     task.parameters.require_real("a vector-Jacobian product")
     if not callable(vjp):
-        raise TypeError(f"vjp is {vjp!r:.60}, but a function was expected: vjp(x, g), with g like what f returns")
+        raise TypeError(f"vjp is {vjp!r:.60}, but a function vjp(x, g) was expected, where g is like f(x)")
     probe = replace(task, kind="jac").probe(np.zeros(task.parameters.size), (), repeats=1)
     weights = _random_weights(probe.function, rng)
     leaves = flatten(weights, "f(x)")
@@ -98,20 +98,24 @@ def _random_weights(function: Function, rng: np.random.Generator) -> PyTree:
 
 
 def with_jvp(task: Task, jvp: Any) -> tuple[Task, int]:
-    """Return the check of a Jacobian-vector product as that of the Jacobian, a column for each element of x."""
+    """Turn the check of a Jacobian-vector product into the check of the Jacobian, a column for each element of x."""
     task.parameters.require_real("a Jacobian-vector product")
     if not callable(jvp):
-        raise TypeError(f"jvp is {jvp!r:.60}, but a function was expected: jvp(x, v), with v like x")
+        raise TypeError(f"jvp is {jvp!r:.60}, but a function jvp(x, v) was expected, where v is like x")
     task = replace(task, kind="jac", name="jvp")
     parameters = task.parameters
     probe = task.probe(np.zeros(parameters.size), (), repeats=1)
     layout, width = Layout.of(task, probe.function), len(parameters.arrays)
+    names = flatten(probe.function.rebuilt(map(np.empty, probe.function.shapes or ())), "f(x)").names
 
     def column(x: Any, unit: HostArray) -> HostArray:
         parts = flatten(task.like_x(unit)).leaves
         v = [array_namespace(a).asarray(part, dtype=a.dtype) for part, a in zip(parts, parameters.arrays, strict=True)]
-        returned = flatten(jvp(x, parameters.rebuild(v)), "jvp(x, v)")
-        return flat([on_host(leaf, name) for name, leaf in zip(returned.names, returned.leaves, strict=True)])
+        returned = flatten(jvp(x, parameters.rebuild(v)), "f(x)", none_is_leaf=True)
+        parts = [on_host(leaf, "jvp(x, v)") for leaf in returned.leaves]
+        if cause := describe_mismatch(returned.names, names, [part.shape for part in parts], probe.function.shapes):
+            raise ValueError(f"jvp(x, v) returned {cause}: let it return arrays with the structure and shapes of f(x)")
+        return flat(parts)
 
     def jacobian(x: Any) -> PyTree:
         table = np.zeros((probe.function.size, parameters.size))
@@ -135,7 +139,7 @@ def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, Hos
     """
     name = f"{task.name}(x)" if callable(task.claim) else task.name
     if tree is None:
-        raise TypeError(f"{name} is None, but derivatives were expected: is a return statement missing?")
+        raise TypeError(f"{name} is None, but derivatives were expected: does it lack a return statement?")
     parts = flatten(tree, name, none_is_leaf=True)
     names = ["x" + n.removeprefix(name) if task.kind == "grad" else n.replace("(x)", "", 1) for n in parts.names]
     shapes, held = dict(zip(layout.names, layout.shapes, strict=True)), task.parameters.leaves.held or ()
@@ -191,7 +195,7 @@ def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
         if _bytes(task, x) != before:
             raise ValueError(
                 f"{task.name} modifies its argument: let it work on a copy, as in lambda x: {task.name}(x.copy()); x"
-                " has been put back to what it was"
+                " has been restored"
             )
         seen.append(read_claim(task, layout, returned))
         return 0.0
@@ -249,7 +253,7 @@ class Claim:
         coarse = first and calls.coarsest > _COARSE
         hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
         deterministic = not np.any(calls.spread)
-        # The roundings of a mean are those of all elements, though few calls may not show it in each.
+        # A mean has the roundings of all elements, though few calls may not show this in each element.
         lost = _LOST * layout.largest(error)
         return cls(calls.table, error, calls.coarsest, deterministic, hidden, lost, wide if first and narrow else None)
 

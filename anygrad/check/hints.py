@@ -114,7 +114,7 @@ def _listed(places: list[str], every: list[str]) -> str:
 
 
 def _comparable(one: Comparison, point: HostArray | None) -> Comparison:
-    """Return a comparison of one dimension or more, in which what is not finite fits every pattern."""
+    """Return a comparison of one dimension or more, whose elements fit every pattern if they are not finite."""
     claimed, numerical, tolerance = map(np.atleast_1d, (one.claimed, one.numerical, one.tolerance))
     finite = np.isfinite(claimed) & np.isfinite(numerical) & np.isfinite(tolerance)
     return Comparison(
@@ -138,7 +138,7 @@ def _joined(arrays: Sequence[Comparison]) -> Comparison:
 
 
 def _unit(array: Comparison) -> float:
-    """Return a number of which all wrong derivatives and the numerical ones there are multiples, or 0."""
+    """Return a common divisor of all wrong derivatives and the numerical ones beside them, or 0."""
     values = np.concatenate([array.claimed[array.wrong], array.numerical[array.wrong]])
     values = np.concatenate([values.real, values.imag])
     tolerance = np.tile(array.tolerance[array.wrong], 4)
@@ -215,7 +215,7 @@ _COMMON = (  # the first ones are the most common
 
 
 def factor(array: Comparison, arrays: Sequence[Comparison]) -> Iterator[Prediction]:
-    """Predict one factor for all wrong elements: common ones, those of means and sums, and any other."""
+    """Predict one factor for all wrong elements: a common one, one of means and sums, or any other."""
     value, error = _quotient(array.claimed, array.numerical, array)
     error = error * max(1.0, abs(value)) + _ROUNDING * abs(value)
     common = list(enumerate((*_COMMON, *_of_means(arrays)), 1))

@@ -74,6 +74,10 @@ class CheckReport:
     seconds
         How long the check took.
 
+    See Also
+    --------
+    check_gradient : makes the report.
+
     Examples
     --------
     >>> import numpy as np

@@ -133,7 +133,7 @@ class Estimate:
         ncalls: int,
         failures: Mapping[str, Exception],
     ) -> Estimate:
-        """Return an estimate of tables, of which the first has the derivatives, and the others have these names."""
+        """Return an estimate from tables: the first has the derivatives, the others have these names."""
         known = dict(zip(names, tables[1:], strict=True))
         error = np.abs(known.pop("error")) if "error" in known else None
         flags = {name: np.real(table) != 0 for name, table in known.items()}
@@ -316,7 +316,7 @@ class Task:
             found = partials(self._function(), parameters, options)
         arrays = [_to_host(memory, slopes) for memory, slopes, _ in found.parts]
         names = max((names for _, _, names in arrays), key=len) or ["error"]
-        # An array of which no element was differentiated has neither errors nor flags.
+        # If no element of an array was differentiated, the array has neither errors nor flags.
         rows = [((0, 1 + len(names) - len(table)), (0, 0), (0, 0)) for table, _, _ in arrays]
         table = np.concatenate([np.pad(one, more) for (one, _, _), more in zip(arrays, rows, strict=True)], axis=2)
         step = np.concatenate([step for _, step, _ in arrays])

@@ -32,7 +32,7 @@ class Taylor:
 
     @property
     def right(self) -> bool | None:
-        """Whether the slope is that of a gradient; None if there is none."""
+        """Whether the slope is the slope of a correct gradient; None if there is no slope."""
         return None if self.slope is None else self.slope > 1.5
 
 
@@ -41,11 +41,11 @@ def taylor_of(
 ) -> tuple[Taylor | None, int]:
     """Return the Taylor test, and how often f was called for it.
 
-    It is made again at other lengths where f has noise, of which `Adaptive` has told how much, and where it fails
+    It is made again at other lengths where f has noise, as measured by `Adaptive`, and where it fails
     though nothing is wrong.
     """
     tangent = claimed @ direction
-    # Of a real function of complex numbers, the real part of its gradient is the derivative along the real axes.
+    # For a real function of complex numbers, the real part of the gradient is the derivative along the real axes.
     tangent = tangent if np.iscomplexobj(probe.values) else np.real(tangent)
     # Points are rounded to x's dtype, which f magnifies.
     rounding = noise + task.eps * float(np.max(root_of_squares(claimed, direction), initial=0.0))

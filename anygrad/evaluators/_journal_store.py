@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Store:
-    """An open file. What a method has written is on the disk when it returns."""
+    """An open file. When a method returns, everything that it has written is on the disk."""
 
     def __init__(self, path: Path, *, trust: bool = False) -> None:
         self.path, self._trust, self._warned = str(path), trust, False

@@ -27,7 +27,7 @@ class Batch:
 
     f is given an array of shape ``(k, *x.shape)`` and returns one of shape ``(k,)``, or ``(k, *shape)`` where it is to
     return arrays. Where x is a tree, each of its arrays has the leading axis; in `numerical_gradient_2d`, f is given
-    ``(k, *X.shape[1:])``. k is what it happens to be, 1 included.
+    ``(k, *X.shape[1:])``. k varies from call to call, and may be 1.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Batch:
         8 MiB on JAX), or keep a GPU busy (a 128th of its memory, 1 GiB at most; 256 MiB on other devices).
 
     on_error
-        As in `Loop`: with ``"nan"``, f is called for each point of a chunk alone where it raises for the whole.
+        As in `Loop`. With ``"nan"``, if f raises for a chunk of points, it is called for each of them alone.
 
     Raises
     ------
@@ -45,13 +45,17 @@ class Batch:
         If ``max_bytes`` is not a positive integer; when used, if one point takes more.
         If f does not return one value for each point, or if the value of a point depends on the others.
 
+    See Also
+    --------
+    Vmap : the same for an f that is written for one point.
+
     Notes
     -----
     x itself is left alone: f must use its argument, which is a new array for each chunk.
 
     The first time that a function is given several points, the first of them is evaluated once more on its own, as one
     call that is counted like the others, and the values are compared: an f that forgets ``axis=-1`` in
-    ``x / x.max()`` returns the right shape all the same. That is not noticed of arrays that are lazy or traced, nor
+    ``x / x.max()`` returns the right shape all the same. This is not noticed for lazy or traced arrays, nor
     where the difference is below rounding (1000 times the spacing of x's dtype) or a tenth of what points differ by.
 
     ``f0`` is f(x) without a leading axis; the extra output of ``has_aux`` is that of an x with one, of length 1.
@@ -102,7 +106,7 @@ def _is_known(f: object) -> bool:
 
 
 def _separation(f: object, memory: Memory) -> Callable[[Array, Callable[[], Array]], None]:
-    """Return the check that f's values are those of the points on their own."""
+    """Return the check that each value is the one that f returns for the point alone."""
 
     def check(values: Array, alone: Callable[[], Array]) -> None:
         single = alone()

@@ -24,14 +24,20 @@ class ChunkCalls:
     Parameters
     ----------
     call
+<<<<<<< HEAD
         Takes points to what f returned for them, with a leading axis; and what it was given, if it may have written
         there.
     evaluator
         What an error calls the evaluator.
+=======
+        Calls f with points: returns its values, with a leading axis, and its argument, if f may have written to it.
+    read
+        Takes that to an array with a row, or a number, for each of so many points.
+>>>>>>> w-words
     at_x
         Evaluates f at x itself; None if that is a chunk of one point.
     check
-        Looks at the values of the first chunk of several points; it may ask for those of the first one alone.
+        Checks the values of the first chunk of several points; it may ask for the value of the first point alone.
     """
 
     in_place = False

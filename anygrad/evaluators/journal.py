@@ -39,10 +39,10 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Journal:
-    """Store every value of f in a file, and read from it those that it already has.
+    """Store every value of f in a file, and take from the file the values that it has.
 
-    For functions that take minutes. A run that is killed, at any moment, goes on where it was when the same call is
-    made again, and gives the same bits: only the evaluations in flight are repeated.
+    For functions that take minutes. If a run is killed at any moment, the same call goes on where it was, and gives the
+    same bits: only the evaluations in flight are repeated.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Journal:
     on_error
         As in `Loop`. With ``"nan"``, f is not called again where it has failed, until `forget_failures`.
     key
-        What else identifies f, such as the version of a simulator.
+        Anything else that identifies f, such as the version of a simulator.
     verify
         Whether a resumed run compares stored values with f's. Pass False for an f that is random.
     trust
@@ -62,11 +62,23 @@ class Journal:
         code: trust no file that others can write. Without it, f's extra output is asked of f anew, and a stored failure
         is a RuntimeError with its text.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``inner`` or ``on_error`` is wrong. When used: if x is lazy or traced, or if the file is of another
+        derivative or of another f, or is not a journal.
+    OSError
+        If the file cannot be read or written.
+
+    See Also
+    --------
+    Pool : as ``inner``, for calls side by side.
+
     Notes
     -----
     A journal is known by the operator, the scheme, the bounds, the bits of x, f's qualified name and ``key``; another
     derivative is refused (ValueError). f's code is not read: a resumed run evaluates f at up to three of the stored
-    points, and refuses other values, compared bit for bit (of `Batch` and `Vmap`, half the digits: the others may
+    points, and refuses other values, compared bit for bit (with `Batch` and `Vmap`, to half the digits: the others may
     depend on the size of a chunk). f is called at x once more if the structure of what it returns is needed. Where a
     stored value does not match its checksum, f is evaluated again, and a RuntimeWarning says so. A `Result` counts the
     calls of this run; progress counts stored values too.

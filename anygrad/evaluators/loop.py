@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loop:
-    """Call f at one point after the other, as the book's loop does.
+    """Call f at one point after the other, as a loop does.
 
     Parameters
     ----------
@@ -30,29 +30,34 @@ class Loop:
         immutable array), f is given private copies, and a `ConstantFunctionWarning` is issued if its values
         never change.
     graph
-        Whether f is to be recorded as a CUDA graph, for arrays of CuPy and tensors of PyTorch on a CUDA device. f is
-        called at the first points; then what it has the device do is recorded, and done again at the others without
-        f being called, which for small arrays takes a tenth of the time. The numbers are the same. Points that differ
-        from x by one element are evaluated like this, as those of gradients and Jacobians do, and of others all by
-        calls. Where f cannot be recorded, it is called at every point, and a `RuntimeWarning` says why.
+        Whether to record f as a CUDA graph, for arrays of CuPy and PyTorch on a CUDA device. f is called at the first
+        points; then its work on the device is recorded, and repeated at the others without calling f, which takes a
+        tenth of the time for small arrays. The numbers are the same. This serves points that differ from x in one
+        element, as in gradients and Jacobians; at all others f is called. If f cannot be recorded, it is called at
+        every point, and a `RuntimeWarning` says why.
     on_error
-        What happens where f raises an exception (not KeyboardInterrupt and the like). With ``"raise"``, it is raised,
-        with a note of the point, and x put back. With ``"nan"``, the value there is NaN, and f is called at the other
-        points; derivatives that are NaN for it have the flag ``"failed"``, and the `Result` keeps the
-        exceptions as its ``failures``.
+        What to do if f raises an exception (not KeyboardInterrupt and the like). ``"raise"`` raises it, with a note of
+        the point, and x restored. ``"nan"`` counts the point as NaN and goes on with the others: derivatives that are
+        NaN for this reason have the flag ``"failed"``, and the `Result` keeps the exceptions as its ``failures``.
 
     Raises
     ------
     TypeError, ValueError
         If ``in_place`` or ``graph`` is not True or False, or ``on_error`` not ``"raise"`` or ``"nan"``.
 
+    See Also
+    --------
+    Batch, Vmap : many points in one call of f.
+    Pool : calls side by side, in threads or processes.
+    Journal : stores the values in a file.
+
     Notes
     -----
     While x is perturbed in place, no other thread may use it: give each of several threads that differentiate at one x
     a copy of its own, or let all of them use ``Loop(in_place=False)``, which makes one.
 
-    What is recorded is the work of f on the device. What f does besides, such as counting its calls, it does at the
-    few points only at which it is called; ``ncalls`` counts the others as well. f must not wait for the device
+    Only the work of f on the device is recorded. All else that f does, such as counting its calls, happens only at the
+    few points at which f is called; ``ncalls`` counts all points. f must not wait for the device
     (``float(y)``, ``if y > 0``, ``x[x > 0]``), nor copy anything to it or from it. CuPy records no calls of cuBLAS,
     cuSOLVER and cuRAND. Recording takes about as long as 20 calls of f.
 

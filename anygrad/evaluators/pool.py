@@ -65,11 +65,16 @@ class Pool:
     RuntimeError
         If workers have died at a point more than ``retries`` times, or the executor cannot be made again.
 
+    See Also
+    --------
+    Loop : one call after the other.
+    Journal : keeps the values, should a run be killed.
+
     Notes
     -----
     Threads are given private copies of x. Processes are sent f and x once each, in one pickle, and after that only
     numbers: an f that reads x through a closure (``lambda W: net.loss(images, labels)``) is differentiated, as the
-    worker perturbs the copy of x that its f reads. It is not if f finds x in a module that the worker imports anew.
+    worker perturbs the copy of x that its f reads. This fails if f reads x from a module that the worker imports anew.
 
     f runs under NumPy's error settings, PyTorch's ``no_grad``, ``inference_mode`` and ``autocast``, and JAX's
     ``enable_x64`` of the caller. An exception that f raises is raised here, with a note of the point, and the other
@@ -319,7 +324,7 @@ def _packed(problem: Problem, worker: Worker) -> bytes:
     """Pickle f and x together, so that an x which f reads through a closure is the worker's own x there, too."""
     dumps = imported("cloudpickle").dumps
     try:
-        # What makes the context is apart from the rest, which may need it to arrive as it is.
+        # The maker of the context is pickled apart from the rest, which may need the context to be unpickled unchanged.
         make = partial(arrived, problem.parameters.arrival(), dumps(worker.make))
         return bytes(dumps(replace(worker, make=make)))
     except Exception as error:

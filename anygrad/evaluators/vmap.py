@@ -20,7 +20,7 @@ from anygrad.evaluators.chunking import Call, ChunkCalls, require_room, validate
 if TYPE_CHECKING:
     from anygrad.problem.problem import Problem
 
-# What tracing raises: errors of the library, and what it makes of f's own doings. All else is f's own.
+# Exceptions of tracing: errors of the library, and those that it makes of errors of f. All others are those of f.
 _OF_TRACING = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -39,24 +39,29 @@ class Vmap:
         as much. None chooses what is usually fastest, as in `Batch`.
 
     fallback
-        The evaluator, such as ``Loop()``, that takes over where f cannot be called with a batched array; a
+        The evaluator, such as ``Loop()``, that takes over if f cannot be called with a batched array; a
         ``RuntimeWarning`` says so. None raises the error.
 
     Raises
     ------
     TypeError, ValueError
         If ``max_bytes`` is not a positive integer; when used, if one point takes more.
-        If f does what cannot be done for many points at a time, or what its library's vmap cannot trace. With a batched
-        array, the message names the operation and the line of f, and says what to write instead.
+        If f does something that cannot be done for many points at once, or that its library's vmap cannot trace. With a
+        batched array, the message names the operation and the line of f, and says what to write instead.
+
+    See Also
+    --------
+    Batch : for an f that is written for many points.
+    vmap : the same as a function.
 
     Notes
     -----
-    With a batched array, f may branch on values: where they differ between points, the points are parted, and f is
-    called for each part, up to eight. Every call counts in `Result`. For one point of each part of the first chunk, f
-    is called alone as well, and the values are compared.
+    With a batched array, f may branch on values: if they differ between points, f is called for each group of points
+    that take the same branches, up to eight groups. For one point of each group of the first chunk, f is also called
+    alone, and the values are compared. Every call counts in `Result`.
 
     PyTorch and JAX call f with tracers, which have no values: it may not branch on them or convert them to Python
-    numbers. One call with many points counts as one in `Result`; f itself may run more seldom, or not at all.
+    numbers. One call with many points counts as one in `Result`; f itself may run less often, or not at all.
 
     JAX compiles f anew for each derivative, since f may be a closure over what has changed. What it compiles of an f
     that is a ``jax.jit`` already is kept, for the last 32 of them, and used again.
@@ -138,7 +143,7 @@ def _batched(problem: Problem, memory: Memory) -> Call:
 
 
 class _FallingBack:
-    """The calls of an evaluator, until f cannot be batched; then those of another one."""
+    """The calls of one evaluator, and if f cannot be batched, of another one."""
 
     in_place = False
     together = 1
@@ -167,7 +172,7 @@ class _FallingBack:
 
 
 def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory, *, unpacks: bool) -> Call:
-    """Return f of many points, with errors that say what is wrong about that of one."""
+    """Return f of many points, with errors that speak of f of one point."""
     one, plain = problem.of_point(), problem.function.returns_number
 
     def called(points: Points) -> tuple[Any, None]:
@@ -177,7 +182,7 @@ def _guarded(many: Callable[[Points], Any], problem: Problem, memory: Memory, *,
             point = memory.array[0, ...] if problem.rows else memory.array
             _require_traced(one, point, error, memory.read if plain else None)
             raise
-        if plain:  # f is given one point, and what is said is of its value there
+        if plain:  # f is written for one point: the message is about its value there
             if not hasattr(value, "shape"):
                 memory.read(value)
             elif math.prod(value.shape[1:]) != 1:

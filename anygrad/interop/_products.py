@@ -85,7 +85,7 @@ class WeightedSum:
         if tuple(value.shape) != expected:
             raise ValueError(
                 f"f returned an array of shape {tuple(value.shape)} at one point and of shape {expected} at another:"
-                " the derivative needs the same at all points"
+                " let it return the same shape at all points"
             )
         total = (value * self.weights).reshape((*points, math.prod(self.weights.shape))).sum(-1)
         # With real weights the total is complex for the complex step, which needs the imaginary part.
@@ -123,8 +123,8 @@ def _options_for(operator: str, restriction: Restriction, options: Options, **al
             return (bound,) * len(restriction.places)
         if len(bound) != len(restriction.arrays):
             raise ValueError(
-                f"a bound is the tuple {bound!r:.60}, but there are {len(restriction.arrays)} arrays among the"
-                " arguments: give one bound for each of these, None for those without one, or one number for all"
+                f"a bound is {bound!r:.60}, but the number of arrays among the arguments is {len(restriction.arrays)}:"
+                " give a bound for each of them, None for those without one, or one number for all"
             )
         return tuple(bound[place] for place in restriction.places)
 
@@ -147,13 +147,13 @@ def numbers_of(returned: object) -> NDArray[Any]:
             return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, order="C")
     except (TypeError, ValueError):  # an array on a device, a list whose parts differ in length, records
         pass
-    hint = ": does it lack a return statement?" if returned is None else f" ({returned!r:.60})."
-    kind = "None" if returned is None else f"a {type(returned).__qualname__}"
+    hint = ": does it lack a return statement?" if returned is None else ""
+    kind = "None" if returned is None else f"a {type(returned).__qualname__} ({returned!r:.60})"
     raise TypeError(f"f returned {kind}, but a number or one array of numbers was expected{hint}")
 
 
 def no_second_derivative(function: str) -> NotImplementedError:
     return NotImplementedError(
-        f"a function made by {function} was differentiated twice, but only its first derivative is there: use"
+        f"a function made by {function} can be differentiated only once: for second derivatives, use"
         " anygrad.hessian(f, x) or anygrad.hvp(f, x, v)"
     )

@@ -43,7 +43,7 @@ def jax_function(
         Function of NumPy arrays that returns a number, a list of numbers or an array. Floating arguments arrive in
         float64 (complex128), whatever they are in JAX, so that the step can be small. f must use its arguments, return
         the same for the same ones, and leave them alone. It must not call JAX, which can deadlock there. Arguments are
-        arrays, numbers or pytrees of these; bind everything else that f needs before, for example with
+        arrays, numbers or pytrees of these; bind all other arguments of f beforehand, for example with
         ``functools.partial``.
     shape
         The shape of what f returns, which JAX must know before f is called: by default, f returns one number.
@@ -76,6 +76,10 @@ def jax_function(
     -----
     ConstantFunctionWarning
         As `numerical_gradient`, when the gradient is computed.
+
+    See Also
+    --------
+    torch_function : the same for PyTorch.
 
     Notes
     -----
@@ -189,9 +193,14 @@ class Value:
         value = value[0] if restriction.leading else value
         shape, dtype = self.result.shape, self.result.dtype
         if value.shape != shape and not (value.size == math.prod(shape) == 1):
-            raise ValueError(f"f returned an array of shape {value.shape}: write jax_function(f, shape={value.shape})")
+            raise ValueError(
+                f"f returned an array of shape {value.shape}, but shape is {shape}: write jax_function(f,"
+                f" shape={value.shape})"
+            )
         if value.dtype.kind == "c" and dtype.kind != "c":
-            raise TypeError("f returned complex numbers: write jax_function(f, dtype=complex), or return a real one")
+            raise TypeError(
+                "f returned complex numbers, but real ones were expected: write jax_function(f, dtype=complex)"
+            )
         return value.reshape(shape).astype(dtype)
 
 
@@ -231,8 +240,8 @@ def _checked_dtype(dtype: Any) -> Any:
         known = False
     if not known:
         raise TypeError(
-            f"dtype is {dtype!r:.60}, through which JAX has no derivative: give a floating or complex one, or None for"
-            " that of the arguments"
+            f"dtype is {dtype!r:.60}, but JAX differentiates only floating and complex numbers: write dtype=float or"
+            " dtype=complex, or None for the dtype of the arguments"
         )
     return dtype
 
@@ -251,8 +260,8 @@ def _array(leaf: Any) -> jax.Array:
 
     if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, numbers.Number)):
         raise TypeError(
-            f"an argument is or holds {leaf!r:.60}, but JAX passes arrays and numbers only: bind it before, as in"
-            " jax_function(functools.partial(f, option=value))"
+            f"an argument is or holds {leaf!r:.60}, but JAX passes only arrays and numbers: bind the argument before,"
+            " as in jax_function(functools.partial(f, option=value))"
         )
     return jax.numpy.asarray(leaf)
 

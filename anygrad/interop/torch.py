@@ -66,6 +66,10 @@ def torch_function(
     ConstantFunctionWarning
         As `numerical_gradient`, in the backward pass.
 
+    See Also
+    --------
+    jax_function : the same for JAX.
+
     Notes
     -----
     The forward pass calls f once. The backward pass calls it as often as the scheme does for a gradient with respect
@@ -266,8 +270,8 @@ def _tensor_of(returned: object) -> torch.Tensor:
         return torch.from_numpy(numbers_of(returned))
     if not (returned.is_floating_point() or returned.is_complex()):
         raise TypeError(
-            f"f returned a tensor of dtype {returned.dtype}, through which autograd has no derivative: return a"
-            " floating one, as in y.to(x.dtype)"
+            f"f returned a tensor of dtype {returned.dtype}, but autograd differentiates only floating and complex"
+            " ones: return y.to(x.dtype), for example"
         )
     return returned.detach()
 

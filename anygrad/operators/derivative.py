@@ -71,6 +71,11 @@ def derivative(
         As `numerical_gradient`, whose warning is given as well; ValueError also if f returns an array of another shape
         than x's, if n is below 1, or if n is so large that `Adaptive` has no digit left of the derivative.
 
+    See Also
+    --------
+    partial_derivative : mixed and higher partial derivatives of a function of several variables.
+    numerical_gradient : for an f that returns one number.
+
     Notes
     -----
     The number of calls of f does not depend on the size of x; with `Adaptive`, the hardest element decides it. The
@@ -152,8 +157,13 @@ def partial_derivative(
     Raises
     ------
     TypeError, ValueError
-        As `jacobian`; also if ``orders`` are no integers of 0 or more with x's shape, or all 0, or if ``fixed`` holds
-        an element that they count.
+        As `jacobian`; also if ``orders`` are not integers of 0 or more in the shape of x, or are all 0, or if an order
+        of a fixed element is not 0.
+
+    See Also
+    --------
+    derivative : derivatives of a function of one variable.
+    hessian : all second derivatives.
 
     Notes
     -----

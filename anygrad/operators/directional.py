@@ -54,13 +54,19 @@ def jvp(
     Returns
     -------
     array, pytree of arrays, or Result
-        As f returns it, of x's library and dtype. The ``step`` of a `Result` is one number: the largest change of an
-        element of x.
+        The derivative, with the structure and shapes of f(x), of x's library and dtype. The ``step`` of a `Result` is
+        one number: the largest change of an element of x.
 
     Raises
     ------
     TypeError, ValueError
         As `jacobian`, whose warning is given as well; ValueError also if v has other shapes than x.
+
+    See Also
+    --------
+    jacobian : the derivatives with respect to all elements.
+    hvp : the product of the Hessian with a vector.
+    derivative : higher derivatives along a direction, with ``along``.
 
     Notes
     -----
@@ -138,11 +144,15 @@ def hvp(
     TypeError, ValueError
         As `hessian` and `jvp`, whose warning is given as well.
 
+    See Also
+    --------
+    hessian : all second derivatives.
+    jvp : the product of the Jacobian with a vector.
+
     Notes
     -----
-    With ``grad``, this is the derivative of that along v: two calls of it with the default scheme, however large x
-    is. Without, the n numbers of the product must come from as many values of f: 4n + 3 calls of f with the default
-    scheme, where a Hessian would take n**2 + n + 1.
+    With ``grad``, this is the derivative of grad along v: two calls of grad with the default scheme, whatever the size
+    of x. Without it, f is called 4n + 3 times for x of n elements, where a Hessian takes n**2 + n + 1 calls.
 
     Examples
     --------

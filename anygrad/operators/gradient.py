@@ -51,8 +51,8 @@ def numerical_gradient(
         A real or complex floating array of any array API library, of any shape and memory layout. Or a number or a
         (nested) list of numbers: f gets it as a NumPy float64 or an array of them; beside arrays of another library,
         as an array of that library, in the widest of their dtypes. Or a dict, list, tuple, namedtuple or dataclass
-        of these, or a type registered with optree (``namespace="anygrad"``). An integer beside others is refused:
-        write 2.0, or leave it out of x. x is the same afterwards, to the last bit, whatever f does.
+        of these, or a type registered with optree (``namespace="anygrad"``). An integer in a tree is refused:
+        write 2.0, or fix it. x is the same afterwards, to the last bit, whatever f does.
     h
         The step of the central difference ``(f(x + h) - f(x - h)) / (2h)``, in units of x. By default 1e-4, and
         ``eps**(1/3) * max(1, |x|)`` where that is more, with eps the spacing of x's dtype at 1: float32 and
@@ -69,9 +69,9 @@ def numerical_gradient(
         points go to one side, at the same order; the flag ``"one_sided"`` says where. An element outside of its
         bounds is an error; if x is lazy or traced, its gradient is NaN.
     fixed
-        Which elements of x are held: booleans like x, or a tree of booleans and boolean arrays like x or like its upper
-        part. They cost no calls, and their derivatives are 0. Parts of a tree that are no floating arrays (integers,
-        strings, masks) must be fixed: f is given them as they are, and the result has None in their place.
+        Which elements of x are fixed: booleans like x, or a tree of booleans and boolean arrays like x or like its
+        upper part. Fixed elements cost no calls, and their derivatives are 0. Leaves that are not floating arrays
+        (integers, strings, masks) must be fixed: f is given them as they are, and the result has None in their place.
     f0
         f(x), if that is known already: it is then not evaluated for schemes that need it. With ``has_aux``, the
         pair that f returns.
@@ -87,9 +87,9 @@ def numerical_gradient(
     Returns
     -------
     array, pytree of arrays, or Result
-        The gradient, of x's structure, and of the library, shape, dtype and device of each array in it; of NumPy's
-        also of its memory layout. If f returns complex numbers for a real x, complex of the same precision. Complex x:
-        for holomorphic f returning complex, the complex derivative; for real-valued f, df/d(Re x) + i·df/d(Im x).
+        The gradient, with the structure of x, and the library, shape, dtype and device of each array in it (for NumPy
+        also the memory layout). It is complex, of the same precision, if f returns complex numbers for a real x. For a
+        complex x: the complex derivative if f is holomorphic; df/d(Re x) + i·df/d(Im x) if f returns real numbers.
 
     Raises
     ------
@@ -103,8 +103,15 @@ def numerical_gradient(
     -----
     ConstantFunctionWarning
         If f was given copies of x (JAX arrays, read-only and broadcast arrays, ``Loop(in_place=False)``) and every
-        value that it returned is the same: it may read x through a closure. Lazy or traced arrays (Dask, inside
-        ``jax.jit``) cannot be looked at: there neither this nor a step that is too small is noticed.
+        value that it returned is the same: it may read x through a closure. The values of lazy or
+        traced arrays (Dask, inside ``jax.jit``) are not known: for them, neither this nor a step that is too small is
+        noticed.
+
+    See Also
+    --------
+    grad, value_and_grad : the gradient as a function of x, for optimisers.
+    jacobian : for an f that returns an array.
+    check_gradient : compare a gradient written by hand with this one.
 
     Notes
     -----
@@ -112,8 +119,8 @@ def numerical_gradient(
     not called at all if x is empty. The loop is that of ``common/gradient.py`` in K. Saito, *Deep Learning from
     Scratch* (O'Reilly Japan, 2016), section 4.4: on NumPy float64 it gives the same numbers to the last bit.
 
-    On a GPU f is called on the current stream, with x's device the current one. What f puts on another stream must
-    be done when it returns.
+    On a GPU, f is called on the current stream of the device of x. Work that f puts on another stream must be done when
+    f returns.
 
     Examples
     --------
@@ -150,13 +157,18 @@ def numerical_gradient_1d(
 ) -> Array:
     """Return the gradient of f at one sample x of shape (d,).
 
-    The same as `numerical_gradient`, whose parameters, results and errors it shares, for those who want another
-    shape to be an error.
+    The same as `numerical_gradient`, with the same parameters, results, errors and cost, except that an x of any other
+    number of dimensions is an error.
 
     Raises
     ------
     ValueError
-        If x has other than one dimension.
+        If x does not have exactly one dimension.
+
+    See Also
+    --------
+    numerical_gradient : for x of any shape.
+    numerical_gradient_2d : for a batch of samples.
 
     Examples
     --------
@@ -205,12 +217,25 @@ def numerical_gradient_2d(
     X
         Array of shape (m, ...): m samples, each differentiated on its own.
     h, args, kwargs, scheme, evaluator, bounds, fixed, progress, full_output
-        As in `numerical_gradient`, whose errors and warnings it shares.
+        As in `numerical_gradient`, with the same warnings.
 
     Returns
     -------
     array or Result
         The gradients, one a row: an array like X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `numerical_gradient`; TypeError also if X is a tree.
+
+    See Also
+    --------
+    numerical_gradient : for one function of the whole array.
+
+    Notes
+    -----
+    With the default scheme, f is called twice for each element of X.
 
     Examples
     --------
@@ -256,12 +281,12 @@ def grad(
     f
         Function of x, and of further arguments if there are any, that returns one number.
     argnums
-        Which positional argument x is, or a tuple of several: the gradient is then a tuple, too.
+        The position of x among the arguments of f, or a tuple of positions: then the gradient is a tuple too.
     scheme
         By default `Central`, whose step is nearer to the best one than that of `numerical_gradient`: an optimiser
         stops where the error of the gradient begins.
     h, evaluator, bounds, fixed, has_aux, progress, full_output
-        As in `numerical_gradient`. They are checked now, not when the gradient is asked for.
+        As in `numerical_gradient`. They are checked here, not when the gradient is called.
 
     Returns
     -------
@@ -274,6 +299,11 @@ def grad(
     ------
     TypeError, ValueError
         If f is not a function, or an option is wrong. A wrong x is an error when the gradient is called.
+
+    See Also
+    --------
+    value_and_grad : f(x) and the gradient in one call.
+    numerical_gradient : the gradient at one x.
 
     Notes
     -----
@@ -325,6 +355,10 @@ def value_and_grad(
     ------
     TypeError, ValueError
         As `grad`.
+
+    See Also
+    --------
+    grad : the gradient alone.
 
     Notes
     -----
@@ -422,6 +456,10 @@ def multi_indices(x: Any) -> Iterator[tuple[int, ...]]:
         If x is anything else.
     ValueError
         If the shape of x is not known (a Dask array before ``compute_chunk_sizes()``).
+
+    See Also
+    --------
+    numerical_gradient : the gradient with respect to all elements.
 
     Examples
     --------

@@ -60,21 +60,25 @@ def hessian(
     -------
     array, pytree of arrays, or Result
         An array of shape ``f(x).shape + x.shape + x.shape``, of x's library, dtype and device, symmetric to the last
-        bit. If x is a tree, a tree like it of trees like it, and if f(x) is one, a tree like that of these, as with
-        ``jax.hessian``. The ``error`` and ``flags`` of a `Result`
-        are like ``value``; its ``step`` is like x.
+        bit. If x is a tree, a tree like x of trees like x; if f returns a tree, a tree like f(x) of those, as with
+        ``jax.hessian``. The ``error`` and ``flags`` of a `Result` are like ``value``; its ``step`` is like x.
 
     Raises
     ------
     TypeError, ValueError
         As `numerical_gradient`, whose warning is given as well; TypeError also if x is complex.
 
+    See Also
+    --------
+    hvp : the product with a vector, without the Hessian.
+    laplacian : the sum of its diagonal.
+
     Notes
     -----
     With central differences of order 2, as by default, f is called 1 + 2n + n(n-1) times for n elements; with ``grad``,
-    that is called 2n times instead. The mixed derivatives come of the second derivatives along the sum of two steps,
-    by any scheme; for `Central` that is M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions* (1964),
-    equation 25.3.27. For `Complex` see there.
+    grad is called 2n times instead. Mixed derivatives are computed from second derivatives along the sum of two steps,
+    with any scheme; for `Central` that is M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions* (1964),
+    equation 25.3.27. For `Complex`, see its notes.
 
     Examples
     --------
@@ -134,6 +138,10 @@ def laplacian(
     ------
     TypeError, ValueError
         As `hessian`.
+
+    See Also
+    --------
+    hessian : all second derivatives.
 
     Notes
     -----

@@ -44,10 +44,10 @@ def jacobian(
         As in `numerical_gradient`.
     sparsity
         Where the Jacobian may have other entries than 0, with a row for each element of f(x) and a column for each of
-        x (in C order, where these have several dimensions): a SciPy sparse array, of which all stored entries count; a
-        boolean array of NumPy or of x's library; a sparse Jacobian that was computed before; or what `sparsity` made of
-        one of these, for many calls. With ``"detect"``
-        it is found from values of f. None takes all entries. x and f(x) must then be one array each.
+        x (in the order of ``ravel()``): a SciPy sparse array, of which all stored entries count; a boolean array of
+        NumPy or of x's library; a sparse Jacobian that was computed before; or what `sparsity` made of one of these,
+        for many calls. ``"detect"`` finds it from values of f. None stands for all entries. With a sparsity, x and f(x)
+        must be one array each.
     args, kwargs, scheme, evaluator, bounds, fixed, f0, has_aux, progress, full_output
         As in `numerical_gradient`.
 
@@ -55,8 +55,8 @@ def jacobian(
     -------
     array, pytree of arrays, or Result
         An array of shape ``f(x).shape + x.shape``, in C order, of x's library, dtype and device. If f returns a tree, a
-        tree like that, in which each array is replaced by the derivatives of it; if x is a tree, these are trees like
-        x, as with ``jax.jacobian``. A `Result` has ``error`` and ``flags`` like ``value``, and ``step`` like x.
+        tree like f(x), with the derivatives of each array in its place; if x is a tree, these derivatives are trees
+        like x, as with ``jax.jacobian``. A `Result` has ``error`` and ``flags`` like ``value``, and ``step`` like x.
 
         With ``sparsity``, a sparse array of shape ``(f(x).size, x.size)`` with all entries of the pattern: of SciPy, in
         the pattern's format (CSR for an array), ``cupyx.scipy.sparse.csr_matrix`` on CuPy, a COO tensor on PyTorch,
@@ -72,6 +72,12 @@ def jacobian(
     ImportError
         If ``sparsity`` is given, and SciPy is not installed.
 
+    See Also
+    --------
+    sparsity : prepare a pattern that is used many times.
+    jvp : the product with a vector, without the Jacobian.
+    hessian : second derivatives.
+
     Notes
     -----
     f is called as often as for a gradient: with the default scheme twice for each element of x, however many values it
@@ -79,17 +85,16 @@ def jacobian(
 
     With ``sparsity``, columns that have no row in common are perturbed together, after A. R. Curtis, M. J. D. Powell
     and J. K. Reid, *On the estimation of sparse Jacobian matrices*, IMA J. Appl. Math. 13 (1974), 117-119: f is called
-    as often as for a gradient of as many elements as there are groups of columns, and of one more, to verify the
-    pattern by the derivative along one random direction. A tridiagonal Jacobian makes 3 groups, a banded one as many as
-    the band is wide, a block diagonal one as many as the widest block is; but n columns with a row in common (an arrow)
-    make n groups, and nothing is saved. Columns near ``bounds`` make groups of their own. A missing entry
-    is not seen if it contributes less than a thousandth of its row, or drowns in rounding; in lazy and traced arrays
-    none is.
+    as often as for a gradient with one element for each group of columns, plus one: the derivative along a random
+    direction verifies the pattern. A tridiagonal Jacobian has 3 groups, a banded one as many as the band is wide, a
+    block diagonal one as many as the widest block; but n columns with a row in common (an arrow) are n groups, and
+    nothing is saved. Columns near ``bounds`` form groups of their own. A missing entry is not noticed if it contributes
+    less than a thousandth of its row or less than rounding, nor if x is lazy or traced.
 
-    ``"detect"`` changes blocks of elements of x at random by less than a step, and halves those with which f changes.
-    That takes about twice as many calls for each halving as there are groups: some 45 for a tridiagonal Jacobian of
-    1,000 columns, 2n for an arrow. It is a heuristic: it knows f next to x alone, where it looks at two points, and a
-    branch that f does not take there, or a change that drowns in rounding, is not seen. A known pattern is better.
+    ``"detect"`` changes blocks of elements of x at random by less than a step, and halves the blocks with which f
+    changes. Each halving takes about two calls for each group: some 45 calls for a tridiagonal Jacobian of 1,000
+    columns, 2n for an arrow. It is a heuristic: it looks at f at two points next to x, and misses a branch that f does
+    not take there and a change below rounding. A known pattern is better.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from anygrad.schemes.base import Lines, Slopes
 
 
 def product_of_stencils(problem: Problem, elements: Indices, orders: Sequence[int]) -> Slopes:
-    """Return the derivative by the scheme's stencil along each element of what it finds along the elements after it.
+    """Return the derivative by the scheme's stencils: along each element, of the derivative along those after it.
 
     The steps are those for as high a derivative as all orders together make, for which the rounding error grows as
     much. Value and error are of shape (1, p), the steps (elements, 1).
@@ -72,7 +72,7 @@ def _same_lines(lines: Lines, indices: Array) -> Lines:
 
 
 def polarized(problem: Problem, elements: Indices, orders: Sequence[int]) -> Slopes:
-    """Return the derivative as a combination of those of the same order along directions.
+    """Return the derivative as a combination of derivatives of the same order along directions.
 
     Value and error are of shape (1, p), the steps (elements, 1).
     """
@@ -107,7 +107,7 @@ def polarized(problem: Problem, elements: Indices, orders: Sequence[int]) -> Slo
 def _polarization(orders: Sequence[int], *, centred: bool) -> tuple[Array, list[float]]:
     """Return directions, whose largest part is 1, and the weight of the derivative along each.
 
-    Centred ones come in pairs of opposite directions, of which one is taken; the others have no negative part.
+    Centred ones come in pairs of opposite directions, and one of each pair is taken; the others have no negative part.
     """
     n = sum(orders)
     found: dict[tuple[float, ...], float] = {}

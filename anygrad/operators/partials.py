@@ -97,7 +97,7 @@ def completed(problem: Problem, along: Callable[[int], Slopes]) -> Slopes:
 
 
 def filled(problem: Problem, slopes: Slopes) -> Slopes:
-    """Return the slopes of all elements, with 0 for those that are fixed, given those of the others."""
+    """Return the slopes of all elements, 0 for the fixed ones, from the slopes of the others."""
     elements = problem.elements
     if isinstance(elements, range):
         return slopes

@@ -29,7 +29,7 @@ class Curvatures:
     steps: Array
 
     def at(self, xp: Namespace, indices: Array) -> Curvatures:
-        """Return those of some of the lines."""
+        """Return the second derivatives of some of the lines."""
         return Curvatures(
             self.slopes.each(lambda table: xp.take(table, indices, axis=0)), xp.take(self.steps, indices, axis=0)
         )

@@ -33,15 +33,19 @@ def vmap(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     Raises
     ------
     TypeError
-        If f does what cannot be done for many points at a time; the message names the operation and the line of f, and
-        says what to write instead.
+        If f is not a function; or if it does something that cannot be done for many points at once: the message names
+        the operation and the line of f, and says what to write instead.
     ValueError
-        If the arrays have no leading axis, or axes of different lengths.
+        If the arrays have no leading axis, or leading axes of different lengths.
+
+    See Also
+    --------
+    Vmap : the same, for the points of a derivative.
 
     Notes
     -----
-    Where f branches on values that differ between points, the points are parted, and f is called for each part, up to
-    eight. For one point of each part, f is called alone as well, and the values are compared.
+    f is called once, and once more for one point alone, to compare the values. Where f branches on values that differ
+    between points, it is called like this for each group of points that take the same branches, up to eight groups.
 
     Examples
     --------

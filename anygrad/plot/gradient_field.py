@@ -78,10 +78,14 @@ def gradient_field(
     TypeError, ValueError
         If the limits, ``points``, ``contours`` or ``direction`` are not as above; as `anygrad.numerical_gradient`.
 
+    See Also
+    --------
+    step_study : the error of a derivative against the step.
+
     Notes
     -----
-    All arrows have one scale, with which the longest is about as long as the distance of neighbouring arrows; those of
-    more than twice the length that nine of ten do not exceed are cut to that. ``lengths="equal"`` shows directions
+    All arrows have one scale: the longest is about as long as the distance between neighbouring arrows. Arrows longer
+    than twice the length that nine of ten do not exceed are cut to it. ``lengths="equal"`` shows directions
     alone, for functions whose gradient varies a lot in size. Contours are at quantiles of f, so that each band covers
     the same area of the picture.
 
@@ -162,7 +166,7 @@ def _draw_contours(ax: Axes, grid: _Grid, values: HostArray) -> None:
 
 
 def _draw_arrows(ax: Axes, grid: _Grid, arrows: HostArray, *, equal: bool) -> None:
-    """Draw arrows, none of which is much longer than the distance of two points."""
+    """Draw arrows that are not much longer than the distance between two points."""
     cell = np.array([grid.across[1] - grid.across[0], grid.upwards[1] - grid.upwards[0]])
     lengths = np.hypot(*(arrows / cell).T)[:, None]  # np.hypot squares nothing, so it does not overflow
     finite = lengths[np.isfinite(lengths)]

@@ -103,6 +103,10 @@ def step_study(
     IndexError
         If x has no such element.
 
+    See Also
+    --------
+    study : the numbers without the picture.
+
     Notes
     -----
     For each element f is called as often as the scheme calls it for ``points`` elements, plus the calls of
@@ -156,6 +160,10 @@ def study(
     ------
     TypeError, ValueError, IndexError
         As `anygrad.plot.step_study`, which calls f as often.
+
+    See Also
+    --------
+    step_study : draws these numbers.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The user's f: what it returns taken apart, and put together again."""
+"""The user's f: its values are taken apart into arrays, and put together again."""
 
 from __future__ import annotations
 

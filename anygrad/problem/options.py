@@ -169,7 +169,7 @@ def require_argnums(argnums: object) -> None:
 def chosen_arguments(
     args: tuple[Any, ...], argnums: int | tuple[int, ...]
 ) -> tuple[PyTree, tuple[Any, ...], int | tuple[int, ...] | None]:
-    """Return x, the other arguments, and in the place of which of these x is, where it is not before all of them."""
+    """Return x, the other arguments, and the place of x among them (None: before all of them)."""
     places = argnums if isinstance(argnums, tuple) else (argnums,)
     if not all(-len(args) <= place < len(args) for place in places):
         plural = "s" * (len(args) != 1)

@@ -178,7 +178,7 @@ class Parameters:
         return JointMemory.of(arrays, self.backends, in_place=in_place)
 
     def argument(self, arrays: Any) -> PyTree:
-        """Return x with other arrays in the place of these; what was a number is a NumPy scalar."""
+        """Return x with other arrays in the place of these; numbers become NumPy scalars."""
         if self.alone:
             return arrays[()] if self.leaves.scalars else arrays
         leaves: list[Any] = [*self.leaves.arrays[: self.start], *arrays, *self.leaves.arrays[self.stop :]]
@@ -272,7 +272,7 @@ class Parameters:
             raise ValueError("x contains no array and no number: give at least one to differentiate with respect to")
 
     def leaves_of(self, tree: PyTree, name: str) -> list[Any]:
-        """Return what ``tree``, a tree like x or one thing for all of its arrays, has for each of these arrays."""
+        """Return the leaf of ``tree``, a tree like x or one object for all arrays, for each of these arrays."""
         if self.alone or tree is None or is_number(tree) or is_number_list(tree) or hasattr(tree, "shape"):
             return [tree] * len(self.arrays)
         flat = flatten(tree, none_is_leaf=True)
@@ -287,7 +287,7 @@ class Parameters:
         return [leaf for _, leaf in leaves[self.start : self.stop]]
 
     def require_like(self, tree: PyTree, name: str) -> None:
-        """Raise unless what a function has returned is a tree of arrays like those of x."""
+        """Raise unless a function has returned a tree of arrays like x."""
         flat = flatten(tree)
         shapes = [tuple(leaf.shape) for leaf in flat.leaves]
         if cause := describe_mismatch(flat.names, self.names, shapes, self.shapes):
@@ -342,7 +342,7 @@ def _leaves_of(whole: Tree, fixed: PyTree) -> Leaves:
         try:
             array, backend = _as_parameter(leaf, tree, i)
         except TypeError as error:
-            raise TypeError(f"{error}; or hold it with fixed=, a tree like x with True in its place") from None
+            raise TypeError(f"{error}; or keep it fixed with fixed=, a tree like x with True in its place") from None
         if array is not leaf:
             converted.append(i)
         arrays.append(array)
@@ -370,7 +370,7 @@ def _masks(tree: Tree, fixed: PyTree) -> list[Any]:
         masks.append(flat.leaves[flat.names.index(own[0])])
         used.update(own)
     if more := [name for name in flat.names if name not in used]:
-        raise ValueError(f"fixed is {fixed!r:.60}, but x has no {more[0]}: give it the structure of x")
+        raise ValueError(f"fixed is {fixed!r:.60}, but x has no {more[0]}: give fixed the structure of x")
     return masks
 
 
@@ -392,19 +392,22 @@ def _free(fixed: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     if mask.dtype != bool:
         raise TypeError(
             f"fixed is {fixed!r:.60}, but True, False or a boolean array like {name} was expected: True where an"
-            " element is held"
+            " element is fixed"
         )
     if mask.shape not in ((), shape):
-        raise ValueError(f"fixed has the shape {mask.shape} where {name} has {shape}: give it the same shape")
+        raise ValueError(f"fixed has the shape {mask.shape}, but {name} has the shape {shape}: give it the same shape")
     return np.broadcast_to(~mask, shape)
 
 
 def _as_parameter(leaf: object, tree: Tree, i: int) -> tuple[Array, Backend]:
     # An array of integers is refused as well: one that counts or names something has no derivative.
     if _is_integer(leaf):
-        what = "a list of integers, which have" if isinstance(leaf, list) else f"the integer {leaf}, which has"
+        what = "a list of integers" if isinstance(leaf, list) else f"the integer {leaf}"
         instead = "floats" if isinstance(leaf, list) else f"{leaf}.0"
-        raise TypeError(f"{tree.names[i]} is {what} no small step: write {instead} to differentiate with respect to it")
+        raise TypeError(
+            f"{tree.names[i]} is {what}, to which no small step can be added: write {instead} to differentiate with"
+            " respect to it"
+        )
     return as_array(leaf, tree.names[i])
 
 

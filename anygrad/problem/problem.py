@@ -100,7 +100,7 @@ class Problem:
 
     @classmethod
     def joint(cls, function: Function, parameters: Parameters, options: Options, calls: int | None = None) -> Self:
-        """Return f as a function of all arrays of x together, of which about so many calls are expected."""
+        """Return f as a function of all arrays of x together; about ``calls`` calls are expected."""
         parameters.require_some()
         problem = cls(function, parameters, options)
         problem._metering = options.meter(calls or 0)
@@ -262,7 +262,7 @@ class Problem:
         if missing.size:
             first = missing * memory.row
             own = memory.elements(first)
-            # A row of which one element is set to what it is.
+            # A row with one element set to the number that it already is.
             numbers = memory.xp.reshape(memory.xp.real(own) if memory.complex else own, (-1, 1))
             values = self.values(Points(first, numbers, 0))
             self._rows = np.concatenate([self._rows, missing])

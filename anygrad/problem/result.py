@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A derivative and how it came about.
+    """A derivative with its error, steps, flags and the number of calls, as ``full_output=True`` returns it.
 
     All arrays are of x's library, on x's device; where x, or what f returns, is a pytree, each of them is one as well.
 
@@ -38,11 +38,11 @@ class Result:
     step
         The step taken for each element, in units of x, like x; along a direction, one number.
     nlevels
-        At how many steps `Adaptive` sampled f for each element, an int array of x's shape, of gradients and
-        derivatives; else None.
+        The number of steps at which `Adaptive` sampled f for each element: an int array of x's shape, for gradients and
+        derivatives; otherwise None.
     flags
-        From a flag's name to booleans like ``value``: ``nonfinite``, ``one_sided``; of `Adaptive` also ``kink``,
-        ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN for an exception of f.
+        Booleans like ``value``, by the name of the flag: ``nonfinite``, ``one_sided``; with `Adaptive` also ``kink``,
+        ``noisy`` and ``unconverged``; with ``on_error="nan"`` also ``failed``: NaN because f raised an exception.
     ncalls
         How often f was called.
     npoints
@@ -88,7 +88,7 @@ class ConstantFunctionWarning(UserWarning):
 
 @dataclass(eq=False)
 class Counts:
-    """How often f was called, at how many points it was evaluated, and what it raised, by the name of the element.
+    """How often f was called, at how many points it was evaluated, and its exceptions by the name of the element.
 
     With ``tolerant``, an exception of f is not an error.
     """
@@ -99,7 +99,7 @@ class Counts:
     tolerant: bool = False
 
     def add(self, problem: Problem, table: Array | None = None) -> None:
-        """Add those of a problem; of failures only those that left NaN in a table with a row for each element."""
+        """Add the counts of a problem, and the failures that left NaN in a table with a row for each element."""
         self.ncalls += problem.ncalls
         self.npoints += problem.npoints
         self.tolerant = self.tolerant or problem.tolerant
@@ -187,7 +187,7 @@ def value_at_x(function: Function, options: Options) -> PyTree | None:
 
 
 def _table(result: Result) -> str:
-    """Return a result as a table with a row for each element, of which as many are left out as NumPy leaves out."""
+    """Return a result as a table with a row for each element; NumPy's print options say which are left out."""
     flat = flatten(result.value, "")
     values = [_on_host(leaf) for leaf in flat.leaves]
     size = sum(value.size for value in values)

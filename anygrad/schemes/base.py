@@ -115,7 +115,7 @@ class Slopes:
 
     @classmethod
     def of(cls, change: Callable[..., Array], *parts: Slopes) -> Slopes:
-        """Return the slopes each of whose arrays is made of those of the parts."""
+        """Return slopes whose arrays are joined from the arrays of the parts."""
         errors = [part.error for part in parts if part.error is not None]
         levels = [part.levels for part in parts if part.levels is not None]
         return cls(

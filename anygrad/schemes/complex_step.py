@@ -27,7 +27,7 @@ class Complex:
 
     f must take a complex array and be analytic: made of arithmetic, powers, exp, log, sin, …, without ``abs``, ``max``,
     comparisons or conversions to a real dtype. It is given a complex copy of x, so that it cannot read x through
-    a closure. An f that drops the imaginary part is an error, even if that is but a millionth of the derivative (in
+    a closure. It is an error if f drops the imaginary part, even if only a millionth of the derivative is lost (in
     float32 a hundredth).
 
     A gradient of n elements costs n calls of f, and 3 more that compare with a real difference along one direction
@@ -37,8 +37,9 @@ class Complex:
     Parameters
     ----------
     step, rel_step
-        As in `Central`: along the imaginary axis for first derivatives, along the real one for second derivatives. By
-        default so small that its square is nothing beside ``|x|``, and that of `Central`.
+        As in `Central`: along the imaginary axis for first derivatives, along the real one for second derivatives. The
+        default is so small along the imaginary axis that its square is negligible beside ``|x|``; along the real axis,
+        it is that of `Central`.
 
     Raises
     ------
@@ -46,6 +47,10 @@ class Complex:
         If x is complex already, or of a dtype without a complex counterpart; if f drops the imaginary part.
     ValueError
         If more than the second derivative is asked for, or a step is not positive and finite.
+
+    See Also
+    --------
+    Adaptive, Central : for functions that are not analytic.
 
     Notes
     -----
@@ -163,7 +168,7 @@ def _require_kept(lines: Lines) -> None:
     claimed = xp.imag(turned) / unit
 
     def lost(part: float) -> tuple[Array, Array]:
-        """Return by how much f changes beside what is claimed, and what of that is rounding or truncation."""
+        """Return the change of f that the claim lacks, and how much of it may be rounding or truncation."""
         points = [compose(lines.at + t, xp.zeros_like(t)) for t in (part * steps, -part * steps)]
         above, below = sample(points)
         change = (xp.real(above) - xp.real(below)) / 2
@@ -173,7 +178,7 @@ def _require_kept(lines: Lines) -> None:
     dropped = xp.abs(most) > tolerance
     if not lines.any(dropped):
         return
-    # What is lost is in proportion to the distance; truncation is so to its third power, rounding inside of f to none.
+    # The lost change is proportional to the distance; truncation to its third power, rounding inside of f to none.
     # Where f varies on a much smaller scale than these steps, all of its change may be missing, but not so close to x.
     for part, rounded in ((0.75, 0.0), (0.5, 0.0), (0.25, 0.0), (2**-6, 1.0), (2**-12, 1.0)):
         less, tolerance = lost(part)

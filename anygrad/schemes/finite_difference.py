@@ -70,16 +70,15 @@ class Central(_Difference):
         Order of accuracy, an even number: the truncation error shrinks like ``step**order``. A first derivative
         costs ``order`` calls of f for each element.
     step
-        Distance between neighbouring points, in units of x. None chooses it for each element: near-optimal for the
-        order p, the derivative n and the dtype, growing as ``|x|**(n/(p+n))`` where ``|x|`` is above 1 and as ``|x|``
-        where it is large (of high derivatives, from 1 on); shrinking as ``|x|**(p/(p+n))`` where ``|x|`` is below 1,
-        but not below ``eps**(1/(2n))``: an f that varies on a smaller scale than that needs ``rel_step`` or `Adaptive`.
-        It is rounded so that x + step is representable. A number, an
-        array of x's shape (or one that can be broadcast to it), or a pytree like x, is used as near as x + step comes
-        to it, and differences are divided by the step as taken.
+        Distance between neighbouring points, in units of x: a number, an array of x's shape (or one that can be
+        broadcast to it), or a tree like x. None chooses a step for each element that is near-optimal for the order p,
+        the derivative n and the dtype. It grows as ``|x|**(n/(p+n))`` where ``|x|`` is above 1, and as ``|x|`` where
+        ``|x|`` is large (for high derivatives, from 1 on). It shrinks as ``|x|**(p/(p+n))`` where ``|x|`` is below 1,
+        but not below ``eps**(1/(2n))``: an f that varies on a smaller scale needs ``rel_step`` or `Adaptive`. Every
+        step is rounded so that x + step is a number of x's dtype, and the difference is divided by the rounded step.
     noise
-        Relative error of f's values, where that is known and more than rounding: a simulation that stops at a
-        tolerance of 1e-6 has about that. The default step is then chosen for it.
+        Relative error of the values of f, if it is known and larger than rounding: about 1e-6 for a simulation that
+        stops at a tolerance of 1e-6. The default step is then chosen for it.
     rel_step
         The step relative to each element: it is ``rel_step * |x|``, and no less than ``step``, if both are given; the
         default step where x is 0 and ``step`` is not given. A number, an array or a tree, as ``step``.
@@ -91,6 +90,11 @@ class Central(_Difference):
         finite, or (when used) too small to change an element of x.
     TypeError
         If ``order`` is not an integer, ``step`` or ``noise`` not a number.
+
+    See Also
+    --------
+    Adaptive : chooses the step from values of f, and estimates the error.
+    Forward, Backward : evaluate f on one side of x only.
 
     Notes
     -----
@@ -131,6 +135,10 @@ class Forward(_Difference):
     ValueError, TypeError
         As `Central`.
 
+    See Also
+    --------
+    Central : more accurate at equal cost.
+
     Notes
     -----
     The weights are those of Fornberg (1988), table 3. At equal cost `Central` is more accurate; this one serves
@@ -163,6 +171,10 @@ class Backward(_Difference):
     ------
     ValueError, TypeError
         As `Central`.
+
+    See Also
+    --------
+    Central : more accurate at equal cost.
 
     Notes
     -----

@@ -10,7 +10,7 @@ from math import factorial, lcm
 
 from anygrad._typing import Array
 
-# On one side the weights of as many points sum up to 1e16, and those of high derivatives do so sooner.
+# The weights of so many points on one side sum up to 1e16; those of high derivatives do so sooner.
 _MOST = 60
 
 
@@ -36,8 +36,8 @@ class Stencil:
         """Return the near-optimal step for numbers of magnitude 1 with spacing ``eps``.
 
         It minimises ``C h^p + W eps / h^n``, where C is the truncation constant and W the sum of the weights'
-        magnitudes, for an f of magnitude 1 whose n-th derivative has Taylor coefficients of magnitude 1, as that of
-        log has at 1. Those of sin and exp shrink, but few objectives are as smooth, and for these a step that is too
+        magnitudes, for an f of magnitude 1 whose n-th derivative has Taylor coefficients of magnitude 1, as log
+        has at 1. Those of sin and exp shrink, but few objectives are as smooth, and for these a step that is too
         long costs more than one that is too short.
         """
         balance = self.n * self.rounding / (self.order * self.truncation)
@@ -63,7 +63,7 @@ class Stencil:
         return max(self.offsets)
 
     def points(self, at: Array, step: Array) -> list[Array]:
-        """Return where to sample, but for ``at`` itself."""
+        """Return the points to sample, without ``at`` itself."""
         return [
             at + step if offset == 1 else at - step if offset == -1 else at + offset * step
             for offset in self.offsets

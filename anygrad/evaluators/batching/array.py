@@ -19,7 +19,7 @@ _BASIC = (int, slice, type(None))
 UFUNCS = {name: ufunc for name, ufunc in vars(np).items() if isinstance(ufunc, np.ufunc) and ufunc.signature is None}
 # Indices that put so many axes behind the batch axis.
 PADDED = [(slice(None), *(None,) * missing, ...) for missing in range(64)]
-# What a batched value may be besides an array of its shape, or a NumPy scalar where it has none.
+# A batched value is an array of its shape, or a NumPy scalar if it has none; or one of these:
 ZERO_D = "0-d array"  # not a scalar: it can be written in place
 CELL = "cell"  # an element of an object array, with which NumPy's loops for objects compute
 # Methods of nearly every f: they have a short way.
@@ -77,7 +77,7 @@ class Batched:
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute that has no rule: that of a point, or a method that is called for each."""
-        if name.startswith("__"):  # protocols, by which others would take a point for all
+        if name.startswith("__"):  # protocols: others would take one point for all
             raise AttributeError(name)
         if name in {"data", "ctypes", "base"}:
             raise self._run.refuse(f"x.{name}", "work on the array itself")
@@ -96,7 +96,7 @@ class Batched:
         return self._run.each(round, (self, *digits))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """Return what is the same at all points; else an object array of batched numbers, with which NumPy computes."""
+        """Return the array if it is the same at all points, else an object array of batched numbers for NumPy."""
         run, dtype = self._run, None if dtype is None else np.dtype(dtype)
         if dtype is not None and not dtype.hasobject:
             return np.array(run.leave(self, np.asarray, "np.asarray(x, dtype=...)"), dtype=dtype)

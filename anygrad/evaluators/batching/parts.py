@@ -16,7 +16,7 @@ from anygrad.evaluators.batching.array import ZERO_D, Batched
 from anygrad.evaluators.batching.rules import RULES
 from anygrad.evaluators.batching.run import MOST_PARTS, BatchingError, Parting, Run
 
-# What an operation with a batched array may raise where one with an array would not. All else is f's own.
+# Exceptions that an operation with a batched array may raise where a plain array would not. All others are those of f.
 _OF_BATCHING = (AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -113,7 +113,7 @@ class Many:
         ) from error
 
     def _check(self, arrays: list[Array], values: list[Array], i: int) -> None:
-        """Raise unless f returns for one point alone what it returned for it among others."""
+        """Raise unless f returns the same value for one point alone as among others."""
         alone = [np.asarray(self._host(leaf))[0] for leaf in self._alone(arrays, i)]
         among = [np.asarray(self._host(leaf)) for leaf in values]
         if len(alone) != len(among) or not all(_close(a, b, i) for a, b in zip(alone, among, strict=True)):
@@ -135,7 +135,7 @@ def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 
 def _close(alone: NDArray[Any], among: NDArray[Any], i: int) -> bool:
-    """Return whether the value at one point is that among others, but for rounding."""
+    """Return whether the value at one point is the same as among others, up to rounding."""
     if alone.shape != among.shape[1:] or _same(alone, among[i]):
         return alone.shape == among.shape[1:]
     with np.errstate(all="ignore"):

@@ -17,7 +17,7 @@ from anygrad._stacklevel import is_returned, users_line
 from anygrad._typing import Array, Namespace
 from anygrad.evaluators.batching.array import PADDED, ZERO_D, Batched
 
-# At most so many groups of points, for each of which f is called, where it branches on values.
+# Where f branches on values, it is called for at most so many groups of points.
 MOST_PARTS = 8
 SIMPLE = frozenset({int, float, complex, bool, str, type(None)})
 # Functions that write to their first argument, and return nothing.
@@ -47,7 +47,7 @@ class Parting(BaseException):
 class Run:
     """One call of f with the values at ``count`` points, ``array`` being one of its arguments.
 
-    ``rules`` lead from the name of a function to the rule by which it is called once for all points. A function without
+    ``rules`` map the name of a function to the rule that calls it once for all points. A function without
     a rule is called for `each` point, and so is one whose rule answers NotImplemented.
     """
 
@@ -89,7 +89,7 @@ class Run:
         return self.each(function, args, kwargs) if result is NotImplemented else result
 
     def each(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call a function for each point, and stack what it returns: this defines what a rule must return."""
+        """Call a function for each point, and stack the results: a rule must return the same."""
         args, kwargs = tuple(args), dict(kwargs or {})
         results: list[Any] = []
         for i in range(self.count):

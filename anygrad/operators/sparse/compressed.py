@@ -67,7 +67,7 @@ def sparse_jacobian(parameters: Parameters, function: Function, options: Options
     return assembled([arrays], function.rebuilt, options, function, counts, steps=step)
 
 
-# Derivatives along the steps of some groups, the places of entries in them, and the columns of these.
+# Derivatives along the steps of some groups, the places of the entries in them, and the columns of the entries.
 _Part: TypeAlias = tuple[Slopes, Indices, Indices]
 
 
@@ -205,7 +205,7 @@ class _Contributions:
         self.direction = xp.reshape(self.columns.steps * spread, (1, -1))
 
     def add(self, table: Slopes, places: Indices, columns: Indices) -> None:
-        """Add derivatives along the steps of groups, (k, p), in which entries of these columns are in these places."""
+        """Add derivatives along the steps of groups, (k, p), with the places of entries in them and their columns."""
         memory, xp = self.columns.problem.memory, self.columns.problem.memory.xp
         if memory.lazy:  # nothing will be verified
             return
@@ -239,7 +239,7 @@ def _verify(made: _Contributions, again: Callable[[float], _Contributions], *, n
         return
     along, largest = _along(scheme, made, 1.0)
     allowed = _RELATIVE * made.size + made.error + (0.0 if along.error is None else along.error)
-    if not scheme.samples_complex:  # where there is no difference in which rounding would show
+    if not scheme.samples_complex:  # a complex step takes no difference, so rounding does not show
         noise = max(memory.eps, getattr(scheme, "noise", None) or 0.0)
         allowed = allowed + _ROUNDING * noise * (1 + made.entries) * (largest + made.magnitude)
     off = xp.abs(along.value - _expected(xp, made, along))

@@ -59,15 +59,19 @@ def sparsity(pattern: Any) -> Pattern:
     Returns
     -------
     Pattern
-        An object to be passed to `jacobian` as its ``sparsity``. What takes time, finding groups of columns that have
-        no row in common, is done once: a tenth of a second for a tridiagonal pattern of 100,000 columns.
+        An object to be passed to `jacobian` as its ``sparsity``. Finding groups of columns without a common row
+        is done only once: it takes a tenth of a second for a tridiagonal pattern of 100,000 columns.
 
     Raises
     ------
     TypeError, ValueError
-        If the pattern is no such array, or has other than two dimensions.
+        If the pattern is not such an array, or does not have two dimensions.
     ImportError
         If SciPy is not installed.
+
+    See Also
+    --------
+    jacobian : takes the pattern as ``sparsity``.
 
     Examples
     --------
@@ -137,8 +141,8 @@ def grouped(pattern: Pattern) -> Indices:
     """Return the number of a group for each column, so that no two of a group have an entry in the same row.
 
     One column after the other gets the first group that none of its rows has yet. That is tried in the order of the
-    columns; and, unless the longest row says that there are no fewer groups, in the order in which a search reaches
-    them from neighbour to neighbour (E. Cuthill and J. McKee, *Reducing the bandwidth of sparse symmetric matrices*,
+    columns; and, if the longest row allows fewer groups, in the order in which a search reaches them from neighbour to
+    neighbour (E. Cuthill and J. McKee, *Reducing the bandwidth of sparse symmetric matrices*,
     Proc. 24th ACM National Conference (1969), 157-172), in which banded patterns that were shuffled are banded again.
     """
     rows, columns, (height, width) = pattern.rows, pattern.columns, pattern.shape
@@ -241,7 +245,7 @@ class Columns:
         return whole
 
     def blocks(self, groups: Indices, height: int) -> Iterator[tuple[range, Array]]:
-        """Yield some groups at a time, and for each of these which elements are in it, (k, n)."""
+        """Yield some groups at a time, and which elements each of them has, (k, n)."""
         memory = self.problem.memory
         count = count_groups(groups)
         own = memory.index_array(groups)

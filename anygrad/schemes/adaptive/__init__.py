@@ -35,8 +35,8 @@ class Adaptive:
     levels
         The maximal number of steps for the first derivative of an element; a higher derivative may take more. With 1,
         the derivative is a central difference, and its error half the difference of the slopes on both sides. With 1
-        or 2, nothing is looked into: an element takes as many calls as it has points, and a large error is flagged
-        ``unconverged``.
+        or 2, doubtful elements are not examined further: an element takes as many calls as it has points, and a large
+        error is flagged ``unconverged``.
     rtol, atol
         An element ends as soon as its error is at most ``atol + rtol * abs(value)``. With ``rtol=1e-6`` most smooth
         functions take 7 calls an element, and two more at 0. With 0 for both, the search goes on until the error stops
@@ -48,6 +48,11 @@ class Adaptive:
         If ``step`` is not positive, ``noise``, ``rtol`` or ``atol`` is negative, or ``levels`` is less than 1.
     TypeError
         If ``noise``, ``rtol`` or ``atol`` is not a number, or ``levels`` not an integer.
+
+    See Also
+    --------
+    Central : cheaper, without an estimate of the error.
+    Result : where the error and the flags are found, with ``full_output=True``.
 
     Notes
     -----
@@ -61,9 +66,9 @@ class Adaptive:
     other values. The next step is much shorter where f is not finite, or varies too fast; it is wider where f is
     straight.
 
-    An element that does not converge is looked into. Noise is told from fast variation by seven values close to x, of
-    which a cubic is subtracted (compare J. J. More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci.
-    Comput. 33 (2011), 1292-1314): from nearer and nearer, noise stays what it is, and a wave vanishes. Then the
+    An element that does not converge is examined further. Seven values close to x, minus a cubic, tell noise from fast
+    variation (compare J. J. More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011),
+    1292-1314): closer to x, noise stays as large as it is, and a wave vanishes. Then the
     search is repeated: at wider steps under noise, at shorter ones within a wave or beside a kink. x = 0 does not say
     on which scale f varies: there the slope is compared with that very close to x.
 

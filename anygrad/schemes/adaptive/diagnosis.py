@@ -17,7 +17,7 @@ from anygrad.schemes.adaptive.search import LEAPS, Found, Search, choose, found_
 from anygrad.schemes.adaptive.start import MAXIMUM, WIDER, assumed_noise, sides
 from anygrad.schemes.base import Lines, Slopes
 
-# What is so many errors away is another value.
+# A value that is so many errors away is another value.
 _FAR = 3.0
 # An error above this part of the value, which nothing explains, is worth a flag.
 _INACCURATE = 1e-2
@@ -241,7 +241,7 @@ class Diagnosis:
         return weighted_sum(series.weights, terms) / step ** (series.n - series.start), _CLEAR * noise
 
     def _search_down_to_zero(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
-        """Search again from nearer and nearer, until what is found agrees with the slope very close to x."""
+        """Search again closer and closer to x, until the result agrees with the slope very close to x."""
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         step = lines.eps**0.5 * found.first
         value, noise = self._slope_at(doubt, step)
@@ -314,7 +314,7 @@ class Diagnosis:
         return at_some(replace(doubt, found=replace(found, noise=level)), flagged, noisy, self._tell_waves_from_noise)
 
     def _tell_waves_from_noise(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
-        """Search nearer what is smooth from near: a wave shorter than the steps, the flank of a pole. Else wider."""
+        """Search closer to x where f is smooth there: a wave shorter than steps, the flank of a pole. Else wider."""
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         beside = Beside(lines, self.search.series.side, found.longest)
         unit = smooth_spacing(beside, spacing(xp, lines, found.first), found.noise, found.condition)
@@ -329,7 +329,7 @@ class Diagnosis:
         return at_some(nearer, derivatives, smooth & (noise > 0.0), self._search_from_first)
 
     def _search_wider(self, doubt: Doubt, derivatives: Derivatives) -> Derivatives:
-        """Search again from farther out, and take what is found unless it belongs to another wave."""
+        """Search again from farther out, and take the result unless it belongs to another wave."""
         xp, lines, found = doubt.lines.xp, doubt.lines, doubt.found
         again = run(self.search, lines, WIDER * found.first, found.noise)
         second = self._derivatives(lines, again)
@@ -339,7 +339,7 @@ class Diagnosis:
         derivatives = replace(derivatives, error=xp.where(noisy & away, reached, derivatives.error))
         chosen = noisy & ~away
         derivatives = derivatives.replaced(xp, chosen, second)
-        # The short steps of the first search drown in noise: what it suspects, and how near to x, says little.
+        # The short steps of the first search drown in noise: its suspicions, and their distances from x, say little.
         # Where the step has grown, the slopes on both sides did not differ closer to x.
         if self.search.series.side:
             return derivatives

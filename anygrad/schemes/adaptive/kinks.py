@@ -53,7 +53,7 @@ def look_close(lines: Lines, found: Found, size: Array, slope: Array | None) -> 
     endless = jump | (xp.abs(close) > 1.25 * xp.abs(wide))
     rounded = 2.0 * found.noise * (inner.size + xp.abs(base)) / inner.step
     half = rounded + (limit if slope is None else xp.maximum(limit, _farthest_slope(xp, outer, inner, slope)))
-    # Where a derivative is known, a kink has to be closer to x than what it was found from.
+    # Where a derivative is known, a kink must be closer to x than the points that gave the derivative.
     near = (outer.step <= found.best.step) | ~found.best.resolved(xp)
     return Kinks((kink | jump) & near, xp.where(endless, float("inf"), half))
 
@@ -86,7 +86,7 @@ def _farthest_slope(xp: Namespace, outer: Level, inner: Level, slope: Array) -> 
 
 
 def _size_limit(xp: Namespace, last: Array, outer: Level, inner: Level) -> Array:
-    """Return by which factor a kink may exceed its size at the last level, given how it grows close to x.
+    """Return the factor by which a kink may exceed its size at the last level, given how it grows close to x.
 
     The bend of a cusp grows like a power of the step, that of a jump like the inverse of the step.
     """

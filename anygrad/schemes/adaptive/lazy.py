@@ -38,7 +38,7 @@ def differentiate_lazily(lines: Lines, search: Search, steps: Array, noise: floa
 
 
 def _fixed_levels(search: Search, lines: Lines, steps: Array, noise: Array) -> Derivatives:
-    """Take all levels. Lines with a step of 0 are sampled at x alone: what is found there means nothing."""
+    """Take all levels. Lines with a step of 0 are sampled only at x: their results mean nothing."""
     xp, series = lines.xp, search.series
     state = State.start(search, lines, lines.numbers(), lines.base(), (steps, noise))
     stacked = _sample_levels(lines, series, steps, state.base)

@@ -1,6 +1,6 @@
 """Noise in f above its rounding: whether there is any, and how much.
 
-What looks like noise at the steps of a search may be a wave that is smooth from near. So f is sampled at 7 points close
+Apparent noise at the steps of a search may be a wave that is smooth close to x. So f is sampled at 7 points close
 to x for each line, and a cubic is subtracted from the values. The rest is noise, as are the high differences of
 J. J. More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011), 1292-1314. But here all
 parts of the rest have the same weight, so that it is seldom far below the noise by chance. Noise stays what it is when
