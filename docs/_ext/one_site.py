@@ -70,7 +70,18 @@ def _shorten_defaults(
     if name in RETURNED:
         return "", None
     for parameter in inspect.signature(documented).parameters.values():
-        default = parameter.default
-        if dataclasses.is_dataclass(default) and not isinstance(default, type) and default == type(default)():
-            signature = signature.replace(repr(default), f"{type(default).__name__}()")
+        if dataclasses.is_dataclass(parameter.default) and not isinstance(parameter.default, type):
+            signature = signature.replace(repr(parameter.default), _without_defaults(parameter.default))
+    if dataclasses.is_dataclass(documented):
+        for field in dataclasses.fields(documented):
+            if field.default_factory is not dataclasses.MISSING:
+                made = _without_defaults(field.default_factory())
+                signature = signature.replace(f"{field.name}=<factory>", f"{field.name}={made}")
     return signature, returns
+
+
+def _without_defaults(option: Any) -> str:
+    plain = type(option)()
+    names = [field.name for field in dataclasses.fields(option)]
+    given = [f"{name}={getattr(option, name)!r}" for name in names if getattr(option, name) != getattr(plain, name)]
+    return f"{type(option).__name__}({', '.join(given)})"
