@@ -24,16 +24,9 @@ class ChunkCalls:
     Parameters
     ----------
     call
-<<<<<<< HEAD
-        Takes points to what f returned for them, with a leading axis; and what it was given, if it may have written
-        there.
-    evaluator
-        What an error calls the evaluator.
-=======
         Calls f with points: returns its values, with a leading axis, and its argument, if f may have written to it.
-    read
-        Takes that to an array with a row, or a number, for each of so many points.
->>>>>>> w-words
+    evaluator
+        How an error names the evaluator.
     at_x
         Evaluates f at x itself; None if that is a chunk of one point.
     check
