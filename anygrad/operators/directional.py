@@ -171,7 +171,7 @@ def hvp(
         require_gradient(grad, f0, has_aux=has_aux)
         function = options.function(grad, vector=True, called="grad")
         product = derivative_along(function, parameters, v, replace(options, operator="jvp"))
-        parameters.require_like(product.value if full_output else product, "grad")
+        parameters.require_like(function)
         if not full_output:
             return _like_x(parameters, product)
         error = None if product.error is None else _like_x(parameters, product.error)

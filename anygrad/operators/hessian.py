@@ -21,7 +21,7 @@ from anygrad.problem.options import Options, require_gradient
 from anygrad.problem.parameters import Parameters
 from anygrad.problem.problem import Problem
 from anygrad.problem.result import Result, arrays_of, mapped
-from anygrad.problem.tree import describe_mismatch, flatten, only
+from anygrad.problem.tree import flatten, only
 from anygrad.schemes import Central, Scheme
 from anygrad.schemes.base import Slopes, joined
 
@@ -95,7 +95,9 @@ def hessian(
         require_gradient(grad, f0, has_aux=has_aux)
         options = replace(options, operator="jacobian", also={"sparsity": None})
         function = options.function(grad, vector=True, called="grad")
-        return _symmetrised(jacobian_of(function, parameters, options), parameters)
+        rows = jacobian_of(function, parameters, options)
+        parameters.require_like(function)
+        return _symmetrised(rows, parameters)
     free = len(parameters.elements)
     lines = free * (free + 1) // 2
     function = options.function(f, vector=True)
@@ -240,12 +242,8 @@ def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
 
 
 def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTree:
-    table = _table(rows, parameters)
-    for row, above in zip(table, parameters.shapes, strict=True):
-        for block, below in zip(row, parameters.shapes, strict=True):
-            if tuple(block.shape) != above + below:
-                given = tuple(block.shape)[: len(block.shape) - len(below)]
-                raise ValueError(f"grad returned an array of shape {given}, but {above} was expected, the shape of x")
+    blocks, places = flatten(rows).leaves, range(len(parameters.shapes))
+    table = [[blocks[len(places) * i + j] for j in places] for i in places]
 
     def combined(i: int, j: int) -> Array:
         mirrored = table[j][i]
@@ -255,16 +253,4 @@ def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTre
         # NumPy makes numbers of arrays without axes.
         return xp.asarray(combine(table[i][j], xp.permute_dims(mirrored, axes)))
 
-    places = range(len(table))
     return parameters.rebuild([parameters.rebuild([combined(i, j) for j in places]) for i in places])
-
-
-def _table(rows: PyTree, parameters: Parameters) -> list[list[Array]]:
-    """Return the blocks of a matrix; raise if grad has not returned a tree like x."""
-    tree = flatten(rows)
-    names = parameters.names
-    given = [place.removesuffix(names[0].removeprefix("x")) for place in tree.names[:: len(names)]]
-    if cause := describe_mismatch(given, names):
-        raise ValueError(f"grad returned {cause}: let it return arrays with the structure and shapes of x")
-    blocks = iter(tree.leaves)
-    return [[next(blocks) for _ in names] for _ in names]

@@ -42,8 +42,9 @@ class Function:
         self.f = f
         self.has_aux = has_aux
         self.vector = vector
-        # The shapes of the arrays that f returns, when it has been called.
+        # The shapes of the arrays that f returns, and their names, when it has been called.
         self.shapes: list[tuple[int, ...]] | None = None
+        self.names: list[str] = []
         # The extra output of the first call, which is that at x; ``aux_known`` says whether there was one.
         self.aux: Any = None
         # The value at x as the user gave it, unpacked: a number, or a list of arrays for a vector function.
@@ -53,7 +54,6 @@ class Function:
         self._called = called
         self._shape = shape
         self._tree: Tree | None = None
-        self._names: list[str] = []
         self.alone = False  # whether f returned one array, and not a tree of them
         self.aux_known = False
         self._f0_given = False
@@ -150,12 +150,12 @@ class Function:
                 raise TypeError(
                     f"{self._called} returned a tuple, but arrays and numbers were expected: {UNDECLARED_AUX}"
                 )
-            self.shapes, self._tree, self._names = shapes, tree, names
+            self.shapes, self._tree, self.names = shapes, tree, names
             self.alone = names == ["f(x)"]
         elif shapes != self.shapes:
             raise self._mismatch("arrays of shape", _listed(shapes), _listed(self.shapes))
-        elif names != self._names:
-            raise self._mismatch("the parts", ", ".join(names), ", ".join(self._names))
+        elif names != self.names:
+            raise self._mismatch("the parts", ", ".join(names), ", ".join(self.names))
         return leaves
 
     def _mismatch(self, kind: str, now: str, before: str) -> ValueError:

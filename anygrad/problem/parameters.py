@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from anygrad._typing import Array, PyTree
 from anygrad.backends.arrays import Elements
 from anygrad.backends.base import Backend, Memory, load, resolve
+from anygrad.problem.function import Function
 from anygrad.problem.options import as_array, require_floating
 from anygrad.problem.tree import ARRAY, Tree, describe_mismatch, flatten, is_number, is_number_list, only, without
 from anygrad.schemes.base import Scheme
@@ -286,12 +287,11 @@ class Parameters:
             raise ValueError(f"{name} is {tree!r:.60}, but a tree with the structure of x was expected: it has {cause}")
         return [leaf for _, leaf in leaves[self.start : self.stop]]
 
-    def require_like(self, tree: PyTree, name: str) -> None:
-        """Raise unless a function has returned a tree of arrays like x."""
-        flat = flatten(tree)
-        shapes = [tuple(leaf.shape) for leaf in flat.leaves]
-        if cause := describe_mismatch(flat.names, self.names, shapes, self.shapes):
-            raise ValueError(f"{name} returned {cause}: let it return arrays with the structure and shapes of x")
+    def require_like(self, function: Function) -> None:
+        """Raise unless a function, which has been called, returns a tree of arrays like x."""
+        names = [name.replace("f(x)", "x", 1) for name in function.names]
+        if cause := describe_mismatch(names, self.names, function.shapes, self.shapes):
+            raise ValueError(f"grad returned {cause}: let it return arrays with the structure and shapes of x")
 
     def scheme(self, scheme: Scheme) -> Scheme:
         """Return the scheme for these arrays: with a list of steps, if the user gave a tree of them."""
