@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 # No static type covers every array library: the standard defines behaviour, not a class.
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 PyTree: TypeAlias = Any
+HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # of NumPy, whatever library x is of
 
 ProgressCallback: TypeAlias = Callable[[int, int], object]
 

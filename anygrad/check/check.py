@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anygrad._stacklevel import stopped
-from anygrad._typing import Bounds, Kwargs, ProgressCallback, PyTree
+from anygrad._typing import Bounds, HostArray, Kwargs, ProgressCallback, PyTree
 from anygrad.check.claim import Calls, Claim, Item, call_claim, with_jvp, with_vjp
 from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
 from anygrad.check.directions import compare_directions
@@ -27,7 +27,7 @@ from anygrad.check.precision import (
     widened,
 )
 from anygrad.check.report import LONG, MANY_CALLS, CheckReport, make_report
-from anygrad.check.task import HostArray, Layout, Probe, Task, on_host
+from anygrad.check.task import Layout, Probe, Task, on_host
 from anygrad.check.taylor import LENGTHS, taylor_of
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.problem.function import Function, WithArguments

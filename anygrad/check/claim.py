@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from anygrad._typing import PyTree
-from anygrad.check.task import HostArray, Layout, Probe, Task, flat, on_host, spacing
+from anygrad._typing import HostArray, PyTree
+from anygrad.check.task import Layout, Probe, Task, flat, on_host, spacing
 from anygrad.evaluators import Loop
 from anygrad.problem.function import Function
 from anygrad.problem.options import Options

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anygrad._typing import Array
+from anygrad._typing import Array, HostArray
 from anygrad.check.claim import Claim
-from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, on_host
+from anygrad.check.task import Estimate, Layout, Probe, Task, on_host
 from anygrad.operators.hessian import hessian
 from anygrad.problem.result import ConstantFunctionWarning, Result
 from anygrad.problem.tree import flatten, is_number

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from anygrad._typing import HostArray
 from anygrad.check.claim import root_of_squares
 from anygrad.check.compare import Comparison, Outcome, Setting, settle
-from anygrad.check.task import HostArray, Layout
+from anygrad.check.task import Layout
 from anygrad.problem.tree import flatten
 
 _LOCATED = 4  # elements that are looked for: others may be wrong as well

@@ -14,11 +14,11 @@ from itertools import combinations, zip_longest
 
 import numpy as np
 
+from anygrad._typing import HostArray
 from anygrad.check.compare import Comparison
-from anygrad.check.task import HostArray
+from anygrad.problem.tree import listed
 
 _MOST = 3  # sentences: more would not help
-_NAMED = 4  # arrays named for one mistake
 _CHANCE = 1e-4  # a pattern that appears by chance as often as this is not worth a hint
 _SHARPEST = 1e-6  # no element is better evidence than this
 _UNITS = (1.0, 0.5, 0.25, 0.1)  # of gradients of whole numbers, halves or tenths, as in many small examples
@@ -102,15 +102,10 @@ def hints(
     places: dict[str, list[str]] = {}
     for place, says in found:
         places.setdefault(says, []).append(place)
-    every = [array.name for array in arrays]
-    return tuple(f"{_listed(where, every)}: {says}" for says, where in places.items())[:_MOST]
-
-
-def _listed(places: list[str], every: list[str]) -> str:
-    if places == every and len(every) > 1:
-        return "all arrays"
-    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
-    return ", ".join(places[:_NAMED]) + more
+    every = [array.name for array in arrays] if len(arrays) > 1 else []
+    return tuple(f"{'all arrays' if where == every else listed(where)}: {says}" for says, where in places.items())[
+        :_MOST
+    ]
 
 
 def _comparable(one: Comparison, point: HostArray | None) -> Comparison:

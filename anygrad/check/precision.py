@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from anygrad._typing import HostArray
 from anygrad.check.claim import Calls, read_claim
 from anygrad.check.compare import Outcome, Setting, TwoSteps
-from anygrad.check.task import Estimate, HostArray, Layout, Probe, Task, magnitudes, root_mean_square
+from anygrad.check.task import Estimate, Layout, Probe, Task, magnitudes, root_mean_square
 from anygrad.check.taylor import LENGTHS
 from anygrad.problem.tree import flatten
 from anygrad.schemes import Adaptive, Central, Scheme

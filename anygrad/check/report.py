@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anygrad._typing import HostArray
 from anygrad.check.claim import Calls
 from anygrad.check.compare import VERDICTS, Comparison, Outcome, Setting, count_verdicts
-from anygrad.check.task import HostArray, Probe
+from anygrad.check.task import Probe
 from anygrad.check.taylor import Taylor
+from anygrad.problem.tree import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -275,11 +277,6 @@ def _agree(outcome: Outcome, total: int) -> str:
     return f"the only {noun} agrees" if total == 1 else f"all {total:,} {noun}s agree"
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
 def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> Iterator[str]:
     if own.spread:
         yield _SAYS["f varies"].format(spread=own.spread)
@@ -296,7 +293,7 @@ def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, se
     failures = {**own.failures, **outcome.failures}
     if failures:
         error = next(iter(failures.values()))
-        yield _SAYS["raises"].format(error=f"{type(error).__name__} ({error})", where=_listed(list(failures)))
+        yield _SAYS["raises"].format(error=f"{type(error).__name__} ({error})", where=listed(list(failures)))
     if outcome.noise:
         yield _SAYS["noise"].format(noise=outcome.noise)
     if setting.probe.is_constant:
@@ -347,7 +344,6 @@ def _element(comparison: Comparison, place: int, verdict: str) -> Element:
 
 # In words
 
-_NAMED = 4  # arrays with the same verdict
 _WIDTH = 88  # of a paragraph
 _HEADINGS = ("", "claimed", "numerical", "difference", "tolerance", "verdict")
 
@@ -382,7 +378,7 @@ def _arrays(report: CheckReport) -> list[str]:
         gravest, total = next(iter(counts)), sum(counts.values())
         share = "" if counts[gravest] == total else f" ({counts[gravest]:,} of {total:,})"
         by_verdict.setdefault(gravest, []).append(name + share)
-    parts = [f"{verdict}: {_listed(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
+    parts = [f"{verdict}: {listed(by_verdict[verdict])}" for verdict in VERDICTS if verdict in by_verdict]
     return [f"Array by array: {'; '.join(parts)}."]
 
 

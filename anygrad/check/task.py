@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from anygrad._typing import PyTree
+from anygrad._typing import HostArray, PyTree
 from anygrad.backends.base import Memory, resolve
 from anygrad.operators.partials import partials
 from anygrad.problem.function import Function, spans
@@ -22,8 +22,6 @@ from anygrad.problem.problem import Problem
 from anygrad.problem.tree import flatten
 from anygrad.schemes import Scheme
 from anygrad.schemes.base import Slopes
-
-HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # Points this many spacings away from x are told from it.
 _TOLD = 16.0
@@ -259,10 +257,10 @@ class Task:
         leaves = zip(self.parameters.leaves_of(tree, "the step"), self.parameters.shapes, strict=True)
         return flat([np.broadcast_to(on_host(leaf, "the step"), shape) for leaf, shape in leaves])
 
-    def problem(self, function: Function, parameters: Parameters, options: Options, meter: Any = None) -> Problem:
+    def problem(self, function: Function, parameters: Parameters, options: Options) -> Problem:
         """Return f and x, to be opened; f runs under the user's settings."""
         with np.errstate(**self.settings):
-            return Problem(function, parameters, options, meter=meter)
+            return Problem(function, parameters, options)
 
     def knowing(self, probe: Probe) -> Task:
         return replace(self, f0=probe.repeated[0, 0].item()) if self.kind == "grad" else self

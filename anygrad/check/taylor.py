@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anygrad._typing import HostArray
 from anygrad.check.claim import root_of_squares
-from anygrad.check.task import HostArray, Probe, Task
+from anygrad.check.task import Probe, Task
 
 # From a tenth of |x| down, each a 32nd of the one before.
 LENGTHS = tuple(0.1 * 32.0**-k for k in range(4))

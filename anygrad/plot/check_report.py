@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anygrad._typing import HostArray
 from anygrad.plot._pyplot import load_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _ROWS = 4  # arrays that still make a picture
 _STRIP = 64  # elements of an array of one dimension in a row of its map

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from anygrad._typing import HostArray
 from anygrad.backends.base import Points
 from anygrad.evaluators import Evaluator, Loop
 from anygrad.operators.gradient import numerical_gradient_2d
@@ -21,8 +22,6 @@ from anygrad.schemes import Scheme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-HostArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _DIRECTIONS = {"descent": (-1.0, "negative gradient"), "ascent": (1.0, "gradient")}
 _LEVELS = 14  # of contours

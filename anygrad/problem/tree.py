@@ -130,15 +130,15 @@ def describe_mismatch(
         return next((f"{name} of shape {a} instead of {b}" for name, a, b in differing), None)
     if sorted(given) == sorted(expected):
         return (
-            f"{_listed(given)} instead of {_listed(expected)} (a dict is sorted by its keys, an OrderedDict is not: use"
+            f"{listed(given)} instead of {listed(expected)} (a dict is sorted by its keys, an OrderedDict is not: use"
             " the same type)"
         )
     missing, others = _without(expected, given), _without(given, expected)
     if not others:
-        return f"nothing for {_listed(missing)}"
+        return f"nothing for {listed(missing)}"
     if not missing:
-        return f"{_listed(others)} in addition"
-    return f"{_listed(others)} instead of {_listed(missing)}"
+        return f"{listed(others)} in addition"
+    return f"{listed(others)} instead of {listed(missing)}"
 
 
 def _is_dataclass(node: object) -> bool:
@@ -169,6 +169,7 @@ def _without(names: Sequence[str], others: Sequence[str]) -> list[str]:
     return [name for name in names if name not in left_out]
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
     more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from anygrad._typing import Array
 from anygrad.schemes.base import Lines, Slopes
 from anygrad.schemes.finite_difference import validate_noise
-from anygrad.schemes.steps import as_float
+from anygrad.schemes.steps import as_float, validate_step
 
 # A high derivative needs so many more levels for each order to be seen at all.
 _LEVELS_PER_ORDER = 4
@@ -101,10 +101,7 @@ class Adaptive:
     inspects_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.step, (bool, str, bytes, complex)):
-            raise TypeError(f"Adaptive(step={self.step!r}): step must be a number or an array, such as 0.1")
-        if isinstance(self.step, numbers.Real) and not 0.0 < as_float(self.step) < math.inf:
-            raise ValueError(f"Adaptive(step={self.step!r}): step must be positive and finite, such as 0.1")
+        validate_step(self.step)
         validate_noise("Adaptive", self.noise)
         if isinstance(self.levels, bool) or not isinstance(self.levels, numbers.Integral):
             raise TypeError(f"Adaptive(levels={self.levels!r}): levels must be an integer, such as 24")
