@@ -103,9 +103,8 @@ def hints(
     for place, says in found:
         places.setdefault(says, []).append(place)
     every = [array.name for array in arrays] if len(arrays) > 1 else []
-    return tuple(f"{'all arrays' if where == every else listed(where)}: {says}" for says, where in places.items())[
-        :_MOST
-    ]
+    named = [(says, "all arrays" if where == every else listed(where)) for says, where in places.items()]
+    return tuple(f"{where}: {says}" for says, where in named[:_MOST])
 
 
 def _comparable(one: Comparison, point: HostArray | None) -> Comparison:
