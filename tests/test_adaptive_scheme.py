@@ -367,7 +367,7 @@ def test_the_first_step_may_be_given():
     ],
 )
 def test_bad_parameters_get_a_sentence(parameters, error):
-    with pytest.raises(error, match=r"Adaptive\(.*such as"):
+    with pytest.raises(error, match="such as"):
         Adaptive(**parameters)
 
 
