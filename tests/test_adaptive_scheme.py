@@ -273,6 +273,30 @@ def test_bounds_are_never_crossed(at, n, lazy):
     assert flags(slopes) == (set() if at == 0.3 else {"one_sided"})
 
 
+@pytest.mark.parametrize(
+    ("dtype", "n", "within"), [("float64", 1, 1e-13), ("float64", 2, 1e-9), ("float32", 1, 3e-5)], ids=str
+)
+def test_next_to_0_the_steps_are_not_a_part_of_x_where_f_hardly_changes(dtype, n, within):
+    """0.3 |x| costs two digits of exp there; only where f may vary with x is it as far as one can go."""
+    at = np.concatenate([sign * np.geomspace(0.001, 0.1, 200) for sign in (1, -1)]).astype(dtype)
+    slopes, sampled = derivative(np.exp, at, n, dtype=dtype)
+    exact = np.exp(at.astype(float))
+    assert np.abs(slopes.value[:, 0] / exact - 1).max() < within
+    assert np.all(np.abs(slopes.value[:, 0] - exact) <= slopes.error[:, 0])
+    assert sampled.highest > 0.14
+    for f in np.log, np.sqrt, lambda x: x**1.5, lambda x: x - x**3:
+        _, sampled = derivative(f, at[at > 0], n, dtype=dtype)
+        assert sampled.lowest > 0
+        assert sampled.highest <= 1.3001 * at.max()
+
+
+def test_longer_steps_stay_between_bounds():
+    slopes, sampled = derivative(np.exp, [0.02, 0.03, -0.04], lower=-0.05, upper=0.06)
+    assert sampled.lowest >= -0.05
+    assert 0.05 < sampled.highest <= 0.06
+    assert np.all(np.abs(slopes.value[:, 0] - np.exp([0.02, 0.03, -0.04])) <= slopes.error[:, 0])
+
+
 @pytest.mark.parametrize("at", [0.0, 0.5, 3.0])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 8])
 def test_derivatives_of_any_order(at, n):

@@ -64,6 +64,12 @@ _ALIKE = 0.1
 # is looked for in so many of the latest rows.
 # Beyond _NO_NOISE, that is a kink or a peak.
 _MOST_EXCESS, _ROWS, _NO_NOISE = 64.0, 3, 1e9
+# f is steady on the first step if it bends by less than 1/_STEADY of its change, and changes by less than 1/_STEADY of
+# its value. The search then restarts with a longer one, so that rounding does not show: at most _LONGER times as long,
+# as f may vary on a scale that rounding hides, and at most _FAR, or _FARTHER in a dtype of few digits, plus half the
+# first step. That half makes it differ between elements: not all of them see a small fast wave, or none. Only a step of
+# more than _PART |x|, as it is by default, is lengthened, and only if that makes it _LEAST times as long.
+_STEADY, _LONGER, _FAR, _FARTHER, _PART, _LEAST = 16.0, 64.0, 0.04, 0.3, 0.2, 1.2
 # The number of latest levels in which a kink is looked for; three, if there are not more.
 BENDS = 4
 
@@ -285,6 +291,8 @@ def found_in(search: Search, lines: Lines, steps: Array, noise: Array) -> Iterat
             last = number == search.levels
             judged = last or number >= search.soonest
             move = _judge(search, lines, state, last=last) if judged else NO_MOVE
+            if number == 1 and not judged:
+                move = Move(_wider_first_step(search, lines, state))
             done = all_values(xp, state.ended)[:, 0]
             if judged and lines.any(done):
                 left = xp.nonzero(~done)[0]
@@ -647,3 +655,25 @@ def _wider_where_straight(search: Search, lines: Lines, state: State) -> Array |
     wider = wider if state.longest is None else xp.minimum(wider, state.longest)
     straight = straight & (wider > 16.0 * state.step)
     return xp.where(straight, wider, 0.0)
+
+
+def _wider_first_step(search: Search, lines: Lines, state: State) -> Array | None:
+    """Return the step to restart with where f is nearly straight and hardly changes on the first step; else 0.
+
+    It is the step at which f will have changed, or bent, by a quarter, but no longer than necessary.
+    """
+    xp, level, step = lines.xp, state.level, state.level.step
+    if level.below is None or not search.widens or search.tolerant:
+        return None
+    far = _FAR if lines.eps < FINE else _FARTHER
+    short = (step > _PART * state.scale) & (step < far / _LEAST)
+    if not lines.any(short):
+        return None
+    rounding = _CLEAR * state.noise * level.size
+    change, bend = xp.abs(level.above - level.below), 2.0 * xp.abs(level.height) + rounding
+    steady = short & (_STEADY * bend < change) & (_STEADY * change < level.size)
+    longer = xp.minimum(0.5 * level.size / change, 0.25 * change / bend)
+    wider = xp.minimum(step * xp.minimum(longer, xp.full_like(longer, _LONGER)), far + 0.5 * step)
+    wider = xp.where(steady, wider, 0.0)
+    wider = wider if wider.shape[1] == 1 else xp.min(wider, axis=1, keepdims=True)
+    return wider if state.longest is None else xp.minimum(wider, state.longest)
