@@ -15,7 +15,7 @@ import numpy as np
 
 from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, HostArray, Kwargs, ProgressCallback, PyTree
-from anygrad.check.claim import Calls, Claim, Item, call_claim, with_jvp, with_vjp
+from anygrad.check.claim import ClaimCalls, Claim, Item, call_claim, with_jvp, with_vjp
 from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
 from anygrad.check.directions import compare_directions
 from anygrad.check.precision import (
@@ -274,7 +274,9 @@ def _agree(wide: Outcome, narrow: Outcome) -> bool:
     )
 
 
-def _hints(task: Task, claim: Calls, setting: Setting, outcome: Outcome, probe: Probe) -> tuple[tuple[str, ...], int]:
+def _hints(
+    task: Task, claim: ClaimCalls, setting: Setting, outcome: Outcome, probe: Probe
+) -> tuple[tuple[str, ...], int]:
     if claim.accumulates:
         return (_ACCUMULATES.format(name=task.name),), 0
     if not outcome.wrong:

@@ -164,7 +164,7 @@ def read_claim(task: Task, layout: Layout, tree: PyTree) -> tuple[HostArray, Hos
 
 
 @dataclass(frozen=True, eq=False)
-class Calls:
+class ClaimCalls:
     """The value of the claim at x, and the distance of other calls from it."""
 
     table: HostArray
@@ -180,12 +180,12 @@ class Calls:
         return float(np.max(self.eps, initial=0.0))
 
 
-def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
+def call_claim(task: Task, layout: Layout, direction: HostArray) -> ClaimCalls:
     """Call the claim three times at x, and twice at x changed by a few roundings along a direction."""
     of_x = layout.table([np.asarray(spacing(a)) for a in task.parameters.arrays]) if task.kind == "grad" else task.eps
     if not callable(task.claim):
         table, eps = read_claim(task, layout, task.claim)
-        return Calls(table, np.maximum(eps, of_x), np.zeros(table.shape), np.zeros(table.shape), 0)
+        return ClaimCalls(table, np.maximum(eps, of_x), np.zeros(table.shape), np.zeros(table.shape), 0)
     seen: list[tuple[HostArray, HostArray]] = []
 
     def record(x: Any) -> float:
@@ -208,7 +208,7 @@ def call_claim(task: Task, layout: Layout, direction: HostArray) -> Calls:
     table, *others = (table for table, _ in seen)
     repeated, beside = others[:2], others[2:4] + others[5:]
     accumulates = len(repeated) == 2 and _accumulates(table, repeated[0], repeated[1], coarsest)
-    return Calls(table, eps, _distance(table, repeated), _distance(table, beside), len(seen), accumulates)
+    return ClaimCalls(table, eps, _distance(table, repeated), _distance(table, beside), len(seen), accumulates)
 
 
 def _distance(table: HostArray, others: Sequence[HostArray]) -> HostArray:
@@ -235,13 +235,13 @@ class Claim:
     error: HostArray  # how far off it may be, as rounding and variation have shown
     eps: float  # the largest spacing at 1 of its dtypes
     deterministic: bool
-    hidden: HostArray  # how large rounding errors of its intermediate results may be
-    lost: HostArray  # what rounding explains where a wider claim is right
+    intermediate: HostArray  # how large rounding errors of its intermediate results may be
+    explained: HostArray  # how much rounding explains where a wider claim is right
     wide: HostArray | None = None  # the claim computed in the dtype of f, where that is wider
-    typical: HostArray | float = 0.0  # how large it would be if its terms did not cancel, if that is known
+    uncancelled: HostArray | float = 0.0  # how large it would be if its terms did not cancel, if that is known
 
     @classmethod
-    def of(cls, calls: Calls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:
+    def of(cls, calls: ClaimCalls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:
         """Return the claim for a task, in which x may have a wider dtype than the claim."""
         first, narrow = task.kind != "hess", calls.coarsest > task.eps
         size = np.where(np.isfinite(calls.table), np.abs(calls.table), 0.0)
@@ -251,22 +251,38 @@ class Claim:
         error = error + _SUMMED * np.where(calls.eps > task.eps, calls.eps, 0.0) * layout.largest(size)
         # It may be small because larger numbers cancel: these are taken to be as large as f divided by x.
         coarse = first and calls.coarsest > _COARSE
-        hidden = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
+        intermediate = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
         deterministic = not np.any(calls.spread)
         # A mean has the roundings of all elements, though few calls may not show this in each element.
-        lost = _LOST * layout.largest(error)
-        return cls(calls.table, error, calls.coarsest, deterministic, hidden, lost, wide if first and narrow else None)
+        explained = _LOST * layout.largest(error)
+        return cls(
+            calls.table,
+            error,
+            calls.coarsest,
+            deterministic,
+            intermediate,
+            explained,
+            wide if first and narrow else None,
+        )
 
     def along(self, v: HostArray, eps: float) -> Claim:
         """Return the claim along a direction: independent roundings add up as the root of the sum of their squares."""
         moved = v != 0  # a claim of NaN for other elements does not matter
         v, own = v[moved], self.table[:, moved]
         uncertain = np.hypot(self.error[:, moved], 4 * max(eps, self.eps) * np.abs(own))
-        parts = (uncertain, self.hidden[:, moved], self.lost[:, moved], own)
-        error, hidden, lost, typical = (root_of_squares(part, v)[:, None] for part in parts)
+        parts = (uncertain, self.intermediate[:, moved], self.explained[:, moved], own)
+        error, intermediate, explained, uncancelled = (root_of_squares(part, v)[:, None] for part in parts)
         wide = None if self.wide is None else (self.wide[:, moved] @ v)[:, None]
         table = (own @ v)[:, None]
-        return replace(self, table=table, error=error, hidden=hidden, lost=lost, wide=wide, typical=typical)
+        return replace(
+            self,
+            table=table,
+            error=error,
+            intermediate=intermediate,
+            explained=explained,
+            wide=wide,
+            uncancelled=uncancelled,
+        )
 
     def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
         """Return the error that rounding explains: none where the claim in a wider dtype is off as well.
@@ -274,10 +290,10 @@ class Claim:
         Where that is right, the narrower one may differ from it by a few times what a rounding of x makes of it.
         """
         if self.wide is None:
-            return self.hidden
+            return self.intermediate
         right = np.abs(self.wide - numerical) <= tolerance
-        lost = np.minimum(np.abs(self.table - self.wide), self.lost)
-        return np.where(right, np.maximum(self.hidden, lost), 0.0)
+        explained = np.minimum(np.abs(self.table - self.wide), self.explained)
+        return np.where(right, np.maximum(self.intermediate, explained), 0.0)
 
 
 def root_of_squares(table: HostArray, v: HostArray) -> HostArray:

@@ -429,7 +429,7 @@ def _unresolved(setting: Setting, comparison: Comparison) -> HostArray:
     # A derivative of 0 is small compared with what is typical of f.
     typical = setting.probe.typical_slope() / setting.sizes if setting.task.kind == "grad" else 0.0
     largest = float(np.max(numerical[np.isfinite(numerical)], initial=0.0))
-    size = np.maximum(np.maximum(claimed, setting.claim.typical), np.maximum(largest, typical))
+    size = np.maximum(np.maximum(claimed, setting.claim.uncancelled), np.maximum(largest, typical))
     flat = (claimed == 0) & (comparison.numerical == 0)
     unresolved: HostArray = (comparison.tolerance > _RESOLVED * size) & ~flat
     return unresolved
@@ -469,7 +469,7 @@ def _settle_rounding(setting: Setting, rounding: float, found: Estimate) -> Outc
     if claim.wide is not None:  # if that is 0, all of the narrower one is rounding
         rounds = np.abs(claim.wide) <= tolerance
     comparison = Comparison(
-        "", claim.table, zero, tolerance + claim.hidden + np.where(rounds, np.abs(claim.table), 0.0)
+        "", claim.table, zero, tolerance + claim.intermediate + np.where(rounds, np.abs(claim.table), 0.0)
     )
     itself = setting.probe.rounding(1.0) <= _STILL * rounding
     explained = rounds | (np.abs(claim.table) <= _ZERO * uncertain) | itself

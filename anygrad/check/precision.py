@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from anygrad._typing import HostArray
-from anygrad.check.claim import Calls, read_claim
+from anygrad.check.claim import ClaimCalls, read_claim
 from anygrad.check.compare import Outcome, Setting, TwoSteps
 from anygrad.check.task import Estimate, Layout, Probe, Task, magnitudes, root_mean_square
 from anygrad.check.taylor import LENGTHS
@@ -85,7 +85,9 @@ def wide_claim(task: Task, layout: Layout, coarsest: float) -> HostArray | None:
     return table if float(np.max(eps, initial=0.0)) < coarsest else None
 
 
-def rounded_array(claim: Calls, setting: Setting, outcome: Outcome, direction: HostArray) -> tuple[Calls, int]:
+def rounded_array(
+    claim: ClaimCalls, setting: Setting, outcome: Outcome, direction: HostArray
+) -> tuple[ClaimCalls, int]:
     """Return a claim that is an array with the effect of rounding, and the calls of f.
 
     An array cannot be called beside x. But f, in the wider dtype, shows what rounding x to the narrower one does to its

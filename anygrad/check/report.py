@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anygrad._typing import HostArray
-from anygrad.check.claim import Calls
+from anygrad.check.claim import ClaimCalls
 from anygrad.check.compare import VERDICTS, Comparison, Outcome, Setting, count_verdicts
 from anygrad.check.task import Probe
 from anygrad.check.taylor import Taylor
@@ -210,7 +210,7 @@ _SAYS = {
 def make_report(
     setting: Setting,
     outcome: Outcome,
-    claim: Calls,
+    claim: ClaimCalls,
     taylor: Taylor | None,
     hints: Sequence[str],
     *,
@@ -248,7 +248,7 @@ def make_report(
     )
 
 
-def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: Calls) -> list[Finding]:
+def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: ClaimCalls) -> list[Finding]:
     total, noun = sum(counts.values()), _noun(outcome)
     findings = []
     for verdict, count in counts.items() or {"agrees": 0}.items():
@@ -277,7 +277,7 @@ def _agree(outcome: Outcome, total: int) -> str:
     return f"the only {noun} agrees" if total == 1 else f"all {total:,} {noun}s agree"
 
 
-def _remarks(setting: Setting, outcome: Outcome, claim: Calls, own: Probe, *, settled: bool) -> Iterator[str]:
+def _remarks(setting: Setting, outcome: Outcome, claim: ClaimCalls, own: Probe, *, settled: bool) -> Iterator[str]:
     if own.spread:
         yield _SAYS["f varies"].format(spread=own.spread)
     spread = float(np.max(claim.spread, initial=0.0))
