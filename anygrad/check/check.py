@@ -15,7 +15,7 @@ import numpy as np
 
 from anygrad._stacklevel import stopped
 from anygrad._typing import Bounds, HostArray, Kwargs, ProgressCallback, PyTree
-from anygrad.check.claim import ClaimCalls, Claim, Item, call_claim, with_jvp, with_vjp
+from anygrad.check.claim import Claim, ClaimCalls, Item, call_claim, with_jvp, with_vjp
 from anygrad.check.compare import Comparison, Outcome, Setting, compare_elements
 from anygrad.check.directions import compare_directions
 from anygrad.check.precision import (
