@@ -125,8 +125,6 @@ class LoopCalls:
             raise modified()
 
     def _tolerantly(self, points: Points) -> list[tuple[slice, Array | Exception]]:
-        if self._vector and self._problem.function.shapes is None:
-            self._problem.base()  # NaN is to have the shapes of f's values
         f = Tolerant(self._f, self._problem)
         values = self.memory.evaluate(f, points, vector=self._vector)
         pieces: list[tuple[slice, Array | Exception]] = []

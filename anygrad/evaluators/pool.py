@@ -156,8 +156,6 @@ class PoolCalls:
 
     def _by_workers(self, points: Points) -> Iterator[tuple[slice, Array | Exception]]:
         problem = self._problem
-        if self.tolerant and problem.vector and problem.function.shapes is None:
-            problem.base()  # NaN is to have the shapes of f's values
         answers = self._answers if hasattr(self._executor, "submit") else self._mapped
         for task, answer in answers(self._tasks(points)):
             if answer.output is not None:

@@ -230,6 +230,8 @@ class Problem:
 
     def values(self, points: Points) -> Array:
         """Return f's values at points, (k,), or (k, p) of a vector function."""
+        if self.tolerant and points.width and self.vector and self.function.shapes is None:
+            self.base()  # NaN is to have the shapes of f's values
         with np.errstate(**self._settings):
             pieces = list(self.calls.evaluate(points))
         if len(pieces) == 1 and not isinstance(pieces[0][1], Exception):
