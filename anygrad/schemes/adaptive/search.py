@@ -69,7 +69,7 @@ _MOST_EXCESS, _ROWS, _NO_NOISE = 64.0, 3, 1e9
 # as f may vary on a scale that rounding hides, and at most _FAR, or _FARTHER in a dtype of few digits, plus half the
 # first step. That half makes it differ between elements: not all of them see a small fast wave, or none. Only a step of
 # more than _PART |x|, as it is by default, is lengthened, and only if that makes it _LEAST times as long.
-_STEADY, _LONGER, _FAR, _FARTHER, _PART, _LEAST = 16.0, 64.0, 0.04, 0.3, 0.2, 1.2
+_STEADY, _LONGER, _FAR, _FARTHER, _PART, _LEAST = 16.0, 2.0**10, 0.04, 0.3, 0.2, 1.2
 # The number of latest levels in which a kink is looked for; three, if there are not more.
 BENDS = 4
 
