@@ -69,7 +69,7 @@ SMOOTH = {
 }
 
 
-@pytest.mark.parametrize("size", [1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("size", [1e-10, 1e-6, 1e-2])
 @pytest.mark.parametrize("name", SMOOTH)
 def test_noise_alone_is_no_kink(name, size):
     f, place = SMOOTH[name]
@@ -109,14 +109,6 @@ def test_the_error_of_noise_of_a_few_roundings_is_covered(relative):
         lambda t: np.log1p(t) * (1 + relative * random.standard_normal(t.shape)), x, full_output=True
     )
     assert np.mean(np.abs(result.value - 1 / (1 + x)) <= result.error) > 0.95
-
-
-def test_values_rounded_to_four_digits_are_no_flat_ground():
-    x = np.random.default_rng(7).uniform(0.1, 10, 500)
-    exact = np.cos(x) * np.exp(np.sin(x))
-    result = anygrad.derivative(lambda x: np.round(np.exp(np.sin(x)), 4), x, full_output=True)
-    assert np.mean(np.abs(result.value - exact) <= result.error) > 0.97
-    assert np.mean(result.flags["noisy"]) > 0.9
 
 
 @pytest.mark.parametrize("name", ROUGH | CANCELLED)
