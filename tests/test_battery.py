@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -17,9 +18,9 @@ import anygrad
 # What is asked of the scheme, by battery. Errors are in units of what is within reach (an eighth-order difference
 # whose step is the best of all; see `battery.reach`): the median, that which 99 % are below, and the worst.
 COVERAGE = {"cases": 0.99, "unseen": 0.98, "higher": 0.97}
-# Where terms cancel, f is noisy.
-FLAGGED = {"cases": 0.01, "unseen": 0.02, "higher": 0.0}
 ERRORS = {"cases": (1, 100, 1e5), "unseen": (1, 1e5, 1e6), "higher": (30, 1e8, 1e10)}
+# The share that has flags: where terms cancel, f is noisy.
+FLAGGED = {"cases": 0.01, "unseen": 0.02, "higher": 0.0}
 # The median of first derivatives other than 0, relative to the derivative, by dtype.
 MEDIAN_RELATIVE = {"float64": 1e-13, "float32": 5e-6}
 # An estimate that is always right because it is always huge is of no use.
@@ -96,9 +97,14 @@ def worst(outcomes: Sequence[Outcome], limit: int = 20) -> str:
     return "\n".join(["", *map(str, ordered[:limit])])
 
 
-@pytest.fixture(scope="module", params=BATTERIES)
+@cache
+def outcomes_of(name: str) -> list[Outcome]:
+    return measure(anygrad.Adaptive(), BATTERIES[name])
+
+
+@pytest.fixture(params=BATTERIES)
 def measured(request):
-    return request.param, measure(anygrad.Adaptive(), BATTERIES[request.param])
+    return request.param, outcomes_of(request.param)
 
 
 def test_the_error_estimate_covers_the_error(measured):
@@ -135,14 +141,12 @@ def test_what_is_smooth_is_seldom_flagged(measured):
 
 
 def test_a_first_derivative_takes_fourteen_points_in_the_median():
-    outcomes = measure(anygrad.Adaptive(), CASES)
-    assert np.median([outcome.points for outcome in outcomes]) <= 14
+    assert np.median([outcome.points for outcome in outcomes_of("cases")]) <= 14
 
 
 @pytest.mark.parametrize("dtype", MEDIAN_RELATIVE)
 def test_the_median_relative_error(dtype):
-    cases = [case for case in CASES if case.dtype == dtype and case.exact]
-    outcomes = measure(anygrad.Adaptive(), cases)
+    outcomes = [outcome for outcome in outcomes_of("cases") if outcome.case.dtype == dtype and outcome.case.exact]
     relative = [outcome.error / abs(outcome.case.exact) for outcome in outcomes]
     assert np.median(relative) <= MEDIAN_RELATIVE[dtype], worst(outcomes)
 

@@ -182,7 +182,7 @@ SMALL = [(8,), (4, 4), (5, 4), (3, 4, 5), (40,)]
 
 @pytest.mark.parametrize("shape", TINY + SMALL, ids=str)
 def test_right_gradients_have_no_hints(shape):
-    for seed in range(20):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal(shape)
         for right in (x, np.round(3 * x), np.full(shape, 0.37), np.zeros(shape), np.where(x > 1, x, 0), x + 1j):
