@@ -8,7 +8,6 @@ import itertools
 import json
 import math
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -79,13 +78,6 @@ def test_every_evaluator(lib, called):
     assert check_gradient(f, xp.cos, x, evaluator=called.evaluator, directions=2)
     if not lib.slow:  # what is claimed is judged on the host, the same for all libraries; see the test before this
         assert check_gradient(f, xp.sin, x, evaluator=called.evaluator).counts == {"wrong": 3}
-
-
-def test_a_pool():
-    with ThreadPoolExecutor(2) as executor:
-        pool = anygrad.Pool(executor)
-        assert check_gradient(cubes, slope_of_cubes, X, evaluator=pool)
-        assert check_gradient(cubes, off_at(1, 1e-6), X, evaluator=pool).worst[0].name == "x[1]"
 
 
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=6), anygrad.Forward(), anygrad.Complex()])

@@ -69,7 +69,7 @@ def path(tmp_path):
 
 # Killed
 
-KILLS = 17  # of each case
+KILLS = 9  # of each case
 
 
 def start(path, record, case, *args, **environment):
