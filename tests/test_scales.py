@@ -136,8 +136,8 @@ def test_pieces_with_jumps_between_them_are_noise():
     x = between(1e-7, 1e-6)
     # Between the numbers that np.exp is rounded to, this falls like -x.
     result = anygrad.derivative(lambda x: np.exp(x) - 1 - x, x, full_output=True)
-    assert result.flags["noisy"].mean() > 0.95
-    assert (np.abs(result.value - np.expm1(x)) <= result.error).mean() >= 0.95
+    assert result.flags["noisy"].mean() > 0.98
+    assert (np.abs(result.value - np.expm1(x)) <= result.error).mean() > 0.98
 
 
 @pytest.mark.parametrize("other", [0.15, 0.7, 1.9])
