@@ -36,9 +36,13 @@ BATTERIES = (
     "tests/test_check_wrong.py",
     "tests/test_check_right.py",
     "tests/test_check_wider.py",
+    "tests/test_check_cases.py",
+    "tests/test_check_kinks.py",
     "tests/test_hints.py",
     "tests/test_battery.py",
+    "tests/test_kinds.py",
     "tests/test_rough.py",
+    "tests/test_scales.py",
 )
 OF_OURS_ALONE = ("tests/test_architecture.py", PAGES, "tests/test_journal.py", "tests/test_cli.py")
 BENCHMARKS = ("checks", "adaptive", "overhead", "hessians", "memory", "batch", "pool", "others", "sparse", "steps")

@@ -54,6 +54,7 @@ POLYNOMIALS = (
     Function("x**3", lambda xp, x: x**3, (0.0, 1.0, -1.0, 0.01, 100.0, 1e5, 1e-5), higher=(0.0, -2.0)),
     Function("(x - 1)**2", lambda xp, x: (x - 1) ** 2, (1.0, 1.5, 0.999, -20.0, 1e4)),
     Function("x**4 - 3x**2 + x", lambda xp, x: x**4 - 3 * x**2 + x, (0.0, 1.0, -1.3, 10.0, 0.17), higher=(1.3,)),
+    Function("x**4 + 3x**2 - 10x", lambda xp, x: x**4 + 3 * x**2 - 10 * x, (0.99999, 1.00001)),
     Function("x**7", lambda xp, x: x**7, (0.0, 1.0, 0.1, -2.0, 30.0), higher=(1.0,)),
     Function("x**20", lambda xp, x: x**20, (0.5, 1.0, 2.0, -1.1, 5.0)),
     Function("Chebyshev T10", lambda xp, x: _horner(x, *_T10), (0.0, 0.3, 0.95, 1.0, -0.7, 1.5)),

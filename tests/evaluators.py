@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,16 @@ def on_a_graph(lib: Library) -> bool:
     return lib.name in {"cupy", "torch-cuda"} or lib.name.startswith("strict")
 
 
+class Thread(ThreadPoolExecutor):
+    """A thread, in which calls of f are counted as they are in a loop."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def __repr__(self) -> str:
+        return "Thread()"
+
+
 EVALUATORS = [
     Called(anygrad.Loop(), in_place=True),
     Called(anygrad.Loop(in_place=False)),
@@ -87,4 +98,5 @@ EVALUATORS = [
     Called(anygrad.Batch(max_bytes=100), stacked),
     Called(anygrad.Vmap(), on=dispatches, exact=False),
     Called(anygrad.Vmap(max_bytes=100), on=dispatches, exact=False),
+    Called(anygrad.Pool(Thread(), chunk=1), on=lambda lib: not lib.lazy),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,6 @@ class Sampled:
         )
 
     def _taken(self, at: np.ndarray, base: Callable[[], np.ndarray] | None, indices: np.ndarray) -> Lines:
-        from dataclasses import replace
-
         taken = self.lines(at[indices])
         return replace(taken, base=lambda: base()[indices]) if base else taken
 

@@ -35,8 +35,6 @@ def is_left_out(lib: Library, params: Params) -> bool:
         # What is claimed is judged on the host, the same for all libraries.
         lib.slow and getattr(params.get("mistake"), "kind", ZEROS) != ZEROS,
         lib.slow and _unusual_axes(params) > 1,
-        # Evaluators see points, and no operators: those of one problem will do.
-        lib.slow and "called" in params and "case" in params and not _is_on_a_square(params["case"][1]),
         # What is lazy shows by operator and evaluator.
         lib.lazy and (scheme or problem),
         # Without float64, other arrays are made and read by JAX, but schemes compute in NumPy's float64 as ever.

@@ -37,31 +37,6 @@ def relu(x):
     return np.maximum(x, 0.0)
 
 
-# Problems of the PyPI package numericalderivative: f, x and f'(x), from its documentation.
-_G = 1 / math.sqrt(2)
-BENCHMARK = {
-    "polynomial": (lambda x: x**2, 1.0, 2.0),
-    "inverse": (lambda x: 1 / x, 1.0, -1.0),
-    "exp": (np.exp, 1.0, math.e),
-    "log": (np.log, 1.0, 1.0),
-    "sqrt": (np.sqrt, 1.0, 0.5),
-    "atan": (np.arctan, 0.5, 0.8),
-    "sin": (np.sin, 1.0, math.cos(1)),
-    "slow exp": (lambda x: np.exp(-1e-6 * x), 1.0, -1e-6 * math.exp(-1e-6)),
-    "Gill": (
-        lambda x: np.expm1(x) ** 2 + (1 / np.sqrt(1 + x * x) - 1) ** 2,
-        1.0,
-        2 * math.e * math.expm1(1) - 2 * (_G - 1) * _G**3,
-    ),
-    "Shi 1": (lambda x: np.expm1(x) ** 2, -8.0, 2 * math.exp(-8) * math.expm1(-8)),
-    "Shi 2": (lambda x: np.exp(100 * x), 0.01, 100 * math.e),
-    "Shi 3": (lambda x: x**4 + 3 * x**2 - 10 * x, 0.99999, 4 * 0.99999**3 + 6 * 0.99999 - 10),
-    "Shi 4": (lambda x: 1e4 * x**3 + 0.01 * x**2 + 5 * x, 1e-9, 3e-14 + 2e-11 + 5),
-    "Oliver 1": (lambda x: np.exp(4 * x), 1.0, 4 * math.exp(4)),
-    "Oliver 2": (lambda x: np.exp(x**2), 1.0, 2 * math.e),
-    "Oliver 3": (lambda x: x**2 * np.log(x), 1.0, 1.0),
-}
-
 KINKS = {
     "relu": (relu, 0.0, 0.5, 0.5),
     "abs": (np.abs, 0.0, 0.0, 1.0),
@@ -80,40 +55,20 @@ JUMPS = {
     "sign": (np.sign, 0.0),
     "heaviside": (lambda x: np.heaviside(x, 0.5), 0.0),
 }
+# Where the battery has nothing like it.
 SMOOTH = {
     "exp at -100": (np.exp, -100.0, math.exp(-100)),
-    "exp at 0": (np.exp, 0.0, 1.0),
     "exp at 13": (np.exp, 13.0, math.exp(13)),
     "exp at 709": (np.exp, 709.0, math.exp(709)),
-    "exp(100x)": (lambda x: np.exp(100 * x), 1.0, 100 * math.exp(100)),
-    "log": (np.log, 1e-3, 1e3),
-    "1/x at 1e-8": (lambda x: 1 / x, 1e-8, -1e16),
-    "square": (lambda x: x * x, 0.0, 0.0),
-    "cube": (lambda x: x**3, 0.0, 0.0),
-    "cos at 0": (np.cos, 0.0, 0.0),
-    "cos at 1e-8": (np.cos, 1e-8, -1e-8),
-    "sin at 1e5": (np.sin, 1e5, math.cos(1e5)),
-    "a constant": (lambda x: 0 * x + 3, 1.0, 0.0),
-    "tiny values": (lambda x: x * 1e-300, 1.0, 1e-300),
-    "tiny sin": (lambda x: 1e-200 * np.sin(x), 1.0, 1e-200 * math.cos(1)),
-    "huge sin": (lambda x: 1e200 * np.sin(x), 1.0, 1e200 * math.cos(1)),
     "abs far from its kink": (np.abs, 100.0, 1.0),
     "relu far from its kink": (relu, 1e-3, 1.0),
     "abs next to its kink": (lambda x: np.abs(x - 1), 1.001, 1.0),
     "a bend": (lambda x: np.sqrt(x * x + 1e-4), 1e-3, 1e-3 / math.sqrt(1e-6 + 1e-4)),
     "in a bend": (lambda x: np.sqrt(x * x + 1e-8), 0.0, 0.0),
     "a steep sigmoid": (lambda x: np.tanh(1e3 * x), 0.0, 1e3),
-    "two waves": (lambda x: np.sin(x) + np.sin(1024 * x) / 1024, 4.0, math.cos(4) + math.cos(4096)),
-    "next to a pole": (lambda x: 1 / (x - 1), 1.001, -1 / (1.001 - 1) ** 2),
     # The scale of f is seen of f(x) alone, or not before the step has shrunk by many powers of ten.
     "very close to a pole": (lambda x: 1 / (x - 1), 1 + 2.0**-26, -(2.0**52)),
     "a steep tangent": (np.tan, -1.5707963, 1.3928227166e15),
-    "a narrow peak on a line": (
-        lambda x: np.exp(-((x - 5) ** 2) * 2.0**26) + x,
-        5 + 2.0**-13,
-        1 - 2.0**14 * math.exp(-1),
-    ),
-    "a narrow peak alone": (lambda x: np.exp(-((x - 5) ** 2) * 2.0**26), 5 + 2.0**-13, -(2.0**14) * math.exp(-1)),
     "between two poles": (
         lambda x: 1 / ((x - 1) * (x - 1.0078125)),
         1.00390625 - 2.0**-20,
@@ -122,20 +77,6 @@ SMOOTH = {
     "a wave at 1e8": (np.sin, 1e8, math.cos(1e8)),
     "a step nearby": (lambda x: np.floor(x) + x, 1.999, 1.0),
 }
-
-
-def test_the_benchmark_of_numericalderivative():
-    relative, points = [], []
-    for name, (f, at, exact) in BENCHMARK.items():
-        slopes, sampled = derivative(f, at)
-        error = abs(slopes.value[0, 0] - exact)
-        assert error <= slopes.error[0, 0], name
-        assert not flags(slopes), name
-        relative.append(error / abs(exact))
-        points.append(sampled.points)
-    assert np.median(relative) < 1e-14
-    assert max(relative) < 5e-11
-    assert np.median(points) <= 13
 
 
 @pytest.mark.parametrize("name", KINKS)

@@ -6,8 +6,6 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import anygrad
 
@@ -50,8 +48,8 @@ def call(name, functions, **options):
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@given(a=st.floats(0.1, 10), b=st.floats(0.1, 10))
-def test_arguments_do_what_a_closure_does(name, a, b):
+def test_arguments_do_what_a_closure_does(name):
+    a, b = 2.5, 0.3
     functions = {"number": number, "slopes": slopes, "elementwise": elementwise}
     closures = {key: lambda x, f=f: f(x, a, b=b) for key, f in functions.items()}
     found = call(name, functions, args=(a,), kwargs={"b": b})

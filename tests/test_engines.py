@@ -22,7 +22,7 @@ import loky
 import numpy as np
 import pytest
 from pages import ROOT, scripts
-from pooled import require_equal
+from pooled import DERIVATIVES, require_equal
 from problems import TwoLayerNet
 
 import anygrad
@@ -71,7 +71,7 @@ def forked():
         yield executor
 
 
-@pytest.mark.parametrize("name", ["jacobian, f0 known", "a tree, with aux", "adaptive"])
+@pytest.mark.parametrize("name", DERIVATIVES)
 def test_every_engine_as_by_loop(lib, engine, name):
     require_equal(lib, name, anygrad.Pool(engine))
 

@@ -45,11 +45,12 @@ def one(claimed, numerical, tolerance=EXACT, **kwargs):
 # What is planted is named.
 
 
-@pytest.mark.parametrize(("dtype", "relative"), [("float64", EXACT), ("float32", 2e-6), ("complex128", EXACT)])
+@pytest.mark.parametrize(("dtype", "relative"), [("float32", 2e-6), ("complex128", EXACT)])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=repr)
 def test_a_planted_mistake_is_named(mistake, dtype, relative):
+    """In float64, test_check_wrong asks it of the check."""
     planted_any = False
-    for seed in range(10):
+    for seed in range(3):
         right, x = tree([seed, 1], dtype), tree([seed, 2], dtype)
         planted = mistake(right, np.random.default_rng([seed, 3]), x)
         if planted is None:
@@ -184,7 +185,7 @@ SMALL = [(8,), (4, 4), (5, 4), (3, 4, 5), (40,)]
 
 @pytest.mark.parametrize("shape", TINY + SMALL, ids=str)
 def test_right_gradients_have_no_hints(shape):
-    for seed in range(20):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal(shape)
         for right in (x, np.round(3 * x), np.full(shape, 0.37), np.zeros(shape), np.where(x > 1, x, 0), x + 1j):
@@ -224,7 +225,7 @@ def ternary(rng, shape):
 def test_noise_has_no_hints(noise, tolerance):
     """Thousands of wrong gradients, most of them tiny."""
     for shape in TINY + SMALL:
-        for seed in range(30):
+        for seed in range(10):
             rng = np.random.default_rng([seed, len(shape), *shape])
             claimed, right = noise(rng, shape)
             x = np.asarray(rng.standard_normal(shape))
@@ -238,7 +239,7 @@ def test_random_whole_numbers_have_no_hints(noise):
     """But for what is seen to be true: all is 0, or one or two numbers are minus the right ones, or twice those."""
     told = 0
     for shape in TINY + SMALL:
-        for seed in range(100):
+        for seed in range(30):
             rng = np.random.default_rng([seed, len(shape), *shape])
             claimed, right = noise(rng, shape)
             found = one(claimed, right, 1e-9)
@@ -246,7 +247,7 @@ def test_random_whole_numbers_have_no_hints(noise):
                 continue
             told += len(found)
             assert not found or claimed.size <= 3, (shape, seed, found)
-    assert told < 0.01 * 100 * len(TINY + SMALL)
+    assert told < 0.01 * 30 * len(TINY + SMALL)
 
 
 # What could be one thing or another, or chance.

@@ -69,7 +69,7 @@ def path(tmp_path):
 
 # Killed
 
-KILLS = 17  # of each case
+KILLS = 9  # of each case
 
 
 def start(path, record, case, *args, **environment):
@@ -153,8 +153,9 @@ def test_two_processes_at_once(path, tmp_path, monkeypatch):
 
 @pytest.mark.libraries(lambda lib: not lib.lazy)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
-@pytest.mark.parametrize("name", OPERATORS)
-def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
+@pytest.mark.parametrize("name", ["numerical_gradient", "jacobian", "hvp"])
+def test_operators_go_on_to_the_same_bits(lib, name, scheme, path):
+    """Evaluators see points, and no operators: of one element, for several values, and of all elements."""
     x, f = lib.asarray(X, "float32"), function(lib, name)
     operator = functools.partial(OPERATORS[name], x=x, scheme=scheme, full_output=True)
     plain = operator(f)
@@ -171,7 +172,7 @@ def test_every_operator_goes_on_to_the_same_bits(lib, name, scheme, path):
         assert lib.bits(result.step) == lib.bits(plain.step)
         assert result.value.dtype == plain.value.dtype
         assert result.flags.keys() == plain.flags.keys()
-    structure = int(name in {"jacobian", "jvp", "derivative", "hessian"})  # of what f returns: f(x) tells
+    structure = int(name == "jacobian")  # of what f returns: f(x) tells
     assert plain.ncalls - stored < again.ncalls <= plain.ncalls - stored + 3 + structure  # compared at three points
     assert 0 < complete.ncalls <= 3 + structure
     assert operator(f, evaluator=unverified(path)).ncalls == structure

@@ -6,6 +6,8 @@ The members are drawn with seeds to which nothing was tuned. Of each kind, 99 % 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -22,16 +24,24 @@ def magnitudes(seed: int, low: float, high: float, count: int = COUNT) -> np.nda
     return 10 ** draw(seed, low, high, count)
 
 
-def bell(place: np.ndarray, width: np.ndarray):
-    return lambda x: np.exp(-(((x - place) / width) ** 2) / 2)
+# With their slopes.
+BELLS = {
+    "normal": (lambda u: np.exp(-u * u / 2), lambda u: -u * np.exp(-u * u / 2)),
+    "1/cosh": (
+        lambda u: 2 * np.exp(-np.abs(u)) / (1 + np.exp(-2 * np.abs(u))),  # without overflow
+        lambda u: -np.tanh(u) / np.cosh(u),
+    ),
+    "Lorentz": (lambda u: 1 / (1 + u * u), lambda u: -2 * u / (1 + u * u) ** 2),
+    "quartic": (lambda u: np.exp(-(u**4)), lambda u: -4 * u**3 * np.exp(-(u**4))),
+}
 
 
-def narrow_peaks(seed):
-    center, part = magnitudes(seed, -3, 4), magnitudes(seed + 1, -4, -1.7)
+def narrow_peaks(seed, name, height=0.0, narrowest=-4.0):
+    bell, slope = BELLS[name]
+    center, part = magnitudes(seed, -3, 4), magnitudes(seed + 1, narrowest, -1.7)
     u, width = draw(seed + 2, -2, 2), center * part
     x = center + u * width
-    u = (x - center) / width
-    return bell(center, width), x, -u / width * np.exp(-u * u / 2), {}
+    return lambda x: height + bell((x - center) / width), x, slope((x - center) / width) / width, {}
 
 
 def exp_next_to_nothing(seed):
@@ -82,7 +92,11 @@ def far_out_sines(seed):
 
 
 KINDS = {
-    "narrow peaks": narrow_peaks,
+    **{f"narrow peaks, {name}": partial(narrow_peaks, name=name) for name in BELLS},
+    **{
+        f"narrower peaks on a plateau, {name}": partial(narrow_peaks, name=name, height=5.0, narrowest=-6.0)
+        for name in BELLS
+    },
     "exp next to nothing": exp_next_to_nothing,
     "exp next to nothing, bounded by 0": exp_next_to_a_bound_at_nothing,
     "log on its own scale": log_on_its_own_scale,

@@ -34,7 +34,7 @@ class IsAPool:
 
 @NOT_LAZY
 @pytest.mark.parametrize("name", DERIVATIVES)
-def test_every_operator_as_by_loop(lib, threads, name):
+def test_several_threads_as_by_loop(lib, threads, name):
     require_equal(lib, name, anygrad.Pool(threads))
 
 

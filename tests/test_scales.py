@@ -32,11 +32,6 @@ SMOOTH = {
     "sin(1/x) near 0": (lambda x: np.sin(1 / x), lambda x: -mpmath.cos(1 / x) / x**2, beside(0, 1e-5, 1e-2)),
     "1/(x - 1) near 1": (lambda x: 1 / (x - 1), lambda x: -1 / (x - 1) ** 2, beside(1, 1e-10, 1e-1)),
     "tan up to 1e4": (np.tan, lambda x: 1 + mpmath.tan(x) ** 2, between(-1e4, 1e4)),
-    "a narrow peak": (
-        lambda x: np.exp(-((1e5 * (x - 1)) ** 2)),
-        lambda x: -2e10 * (x - 1) * mpmath.exp(-((1e5 * (x - 1)) ** 2)),
-        between(1 - 3e-5, 1 + 3e-5),
-    ),
     "a small wave on a line": (
         lambda x: x + 1e-3 * np.sin(1e3 * x),
         lambda x: 1 + mpmath.mpf(1e-3) * 1e3 * mpmath.cos(1e3 * x),
@@ -111,43 +106,6 @@ def test_a_narrow_peak_is_seen_in_single_precision(width):
     assert (np.abs(result.value - exact) < 0.01 / width).all()
 
 
-BELLS = {
-    "normal": (lambda u: np.exp(-u * u / 2), lambda u: -u * np.exp(-u * u / 2)),
-    "1/cosh": (
-        lambda u: 2 * np.exp(-np.abs(u)) / (1 + np.exp(-2 * np.abs(u))),
-        lambda u: -np.tanh(u) / np.cosh(u),
-    ),
-    "Lorentz": (lambda u: 1 / (1 + u * u), lambda u: -2 * u / (1 + u * u) ** 2),
-    "quartic": (lambda u: np.exp(-(u**4)), lambda u: -4 * u**3 * np.exp(-(u**4))),
-}
-
-
-@pytest.mark.parametrize("name", BELLS)
-@pytest.mark.parametrize("center", [1000.0, 3.0, -7e-3])
-@pytest.mark.parametrize("height", [0.0, 5.0])
-def test_a_narrow_peak_is_seen_in_double_precision(name, center, height):
-    """Of which the first steps see f(x) alone."""
-    bell, slope = BELLS[name]
-    exact_ones = []
-    for width in np.geomspace(1e-6, 0.03, 40) * abs(center):
-        x = center + width * np.array([-1.2, -0.4, 1.0])
-        result = anygrad.derivative(lambda x, w=width: height + bell((x - center) / w), x, full_output=True)
-        errors = np.abs(result.value - slope((x - center) / width) / width)
-        assert (errors <= result.error).all()
-        exact_ones.append(errors < 1e-4 / width)
-    assert np.mean(exact_ones) > 0.97
-
-
-def test_the_slope_of_a_normal_density_is_seen_at_its_deviation():
-    result = anygrad.derivative(lambda x: np.exp(-((x - 1000) ** 2) / 2), np.array([1001.0]), full_output=True)
-    assert result.value == pytest.approx(-np.exp(-0.5), rel=1e-9)
-    assert result.error < 1e-9
-    gradient = anygrad.numerical_gradient(
-        lambda x: np.exp(-(((x - 3) / 0.02) ** 2) / 2).sum(), np.array([3.02, 3.0]), scheme=anygrad.Adaptive()
-    )
-    assert np.allclose(gradient, [-50 * np.exp(-0.5), 0.0], rtol=1e-9, atol=1e-6)
-
-
 def test_farther_out_than_f_is_straight_there_is_no_noise():
     """Of float32 and a small slope, that is soon: f is bent there, and no two levels agree."""
     x = np.linspace(-1.2, -0.8, 41, dtype="float32")
@@ -178,15 +136,8 @@ def test_pieces_with_jumps_between_them_are_noise():
     x = between(1e-7, 1e-6)
     # Between the numbers that np.exp is rounded to, this falls like -x.
     result = anygrad.derivative(lambda x: np.exp(x) - 1 - x, x, full_output=True)
-    assert result.flags["noisy"].mean() > 0.95
-    assert (np.abs(result.value - np.expm1(x)) <= result.error).mean() >= 0.95
-
-
-def test_what_f_is_rounded_to_is_no_flat_ground_beside_a_kink():
-    x = np.array([0.35, 0.8, 1.3])
-    result = anygrad.derivative(lambda x: np.round(np.exp(x), 3), x, full_output=True)
-    assert (np.abs(result.value - np.exp(x)) <= result.error).all()
-    assert (np.abs(result.value / np.exp(x) - 1) < 0.01).all()
+    assert result.flags["noisy"].mean() > 0.98
+    assert (np.abs(result.value - np.expm1(x)) <= result.error).mean() > 0.98
 
 
 @pytest.mark.parametrize("other", [0.15, 0.7, 1.9])
