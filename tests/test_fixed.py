@@ -178,7 +178,7 @@ def embedded_gradient(p):
 
 
 def test_the_integers_of_an_embedding_can_be_part_of_a_checked_x(lib):
-    x = {"rows": lib.asarray(TABLE["rows"], lib.real[-1]), "ids": lib.asarray(IDS, "int64")}
+    x = {"rows": lib.asarray(TABLE["rows"], lib.real[-1]), "ids": lib.asarray(IDS, "int32")}
 
     def f(p):
         return lib.xp.sum(lib.xp.sin(lib.xp.take(p["rows"], p["ids"], axis=0)))
