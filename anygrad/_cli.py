@@ -198,6 +198,8 @@ def _scheme(name: str, step: float | None) -> Scheme:
     if kind.lower() not in kinds:
         raise Refusal(f"--scheme is {name!r}, but one of {', '.join(kinds)} was expected, or central4 for the order 4")
     order, given = name.removeprefix(kind), {} if step is None else {"step": step}
+    if order and not hasattr(kinds[kind.lower()], "order"):
+        raise Refusal(f"--scheme is {name!r}, but {kind} has no order: write {kind}")
     return kinds[kind.lower()](**given, **({"order": int(order)} if order else {}))  # type: ignore[no-any-return]
 
 

@@ -43,6 +43,21 @@ def test_the_others_are_those_of_all_elements_bit_for_bit(lib, scheme, evaluator
     assert np.array_equal(lib.numpy(slopes), np.where(free, lib.numpy(whole), 0.0))
 
 
+def test_second_derivatives_of_a_gradient_are_those_of_f(lib):
+    x = lib.asarray(X, lib.real[-1])
+
+    def gradient(x):
+        square, product = x[1:2] ** 2, x[0:1] * x[1:2] ** 2 + x[2:3] ** 3
+        return lib.xp.concat([square * x[3:], 2 * x[0:1] * x[1:2] * x[3:], 3 * x[2:3] ** 2 * x[3:], product])
+
+    options = {"fixed": FIXED, "scheme": anygrad.Central(order=4)}
+    for operator in (lambda **own: anygrad.hessian(number, x, **own), lambda **own: anygrad.hvp(number, x, V, **own)):
+        expected = lib.numpy(operator(**options))
+        found = operator(grad=gradient, full_output=True, **options)
+        assert np.allclose(lib.numpy(found.value), expected, atol=1e-2 if lib.real[-1] == "float32" else 1e-4)
+        assert np.array_equal(lib.numpy(found.value)[FIXED], np.zeros_like(expected[FIXED]))
+
+
 def test_along_a_direction_they_do_not_move(lib):
     x = lib.asarray(X, lib.real[-1])
     moving = np.where(FIXED, 0.0, V)

@@ -233,5 +233,5 @@ def _scaled(slopes: Slopes, length: Array) -> Slopes:
 
 
 def _like_x(parameters: Parameters, tree: PyTree) -> PyTree:
-    leaves = flatten(tree).leaves
-    return parameters.rebuild([like(leaf, x) for leaf, x in zip(leaves, parameters.arrays, strict=True)])
+    pairs = zip(flatten(tree).leaves, parameters.arrays, strict=True)
+    return parameters.rebuild([parameters.without_fixed(like(leaf, x), i) for i, (leaf, x) in enumerate(pairs)])

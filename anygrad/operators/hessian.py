@@ -243,7 +243,7 @@ def _symmetrised(rows: PyTree, parameters: Parameters) -> PyTree:
 
 def _with_transpose(rows: PyTree, parameters: Parameters, combine: Any) -> PyTree:
     blocks, places = flatten(rows).leaves, range(len(parameters.shapes))
-    table = [[blocks[len(places) * i + j] for j in places] for i in places]
+    table = [[parameters.without_fixed(blocks[len(places) * i + j], i) for j in places] for i in places]
 
     def combined(i: int, j: int) -> Array:
         mirrored = table[j][i]

@@ -287,6 +287,15 @@ class Parameters:
             raise ValueError(f"{name} is {tree!r:.60}, but a tree with the structure of x was expected: it has {cause}")
         return [leaf for _, leaf in leaves[self.start : self.stop]]
 
+    def without_fixed(self, array: Array, i: int) -> Array:
+        """Return derivatives whose first axes are those of the i-th array of x, with 0 where that is fixed."""
+        if self.leaves.free is None:
+            return array
+        xp, free = array_namespace(array), self.leaves.free[self.start + i]
+        mask = xp.asarray(free.tolist(), dtype=xp.bool, device=device(array))
+        mask = xp.reshape(mask, free.shape + (1,) * (array.ndim - free.ndim))
+        return xp.where(mask, array, xp.zeros_like(array))
+
     def require_like(self, function: Function) -> None:
         """Raise unless a function, which has been called, returns a tree of arrays like x."""
         names = [name.replace("f(x)", "x", 1) for name in function.names]
