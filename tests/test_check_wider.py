@@ -208,3 +208,48 @@ def test_in_few_digits_a_right_gradient_of_waves_shorter_than_a_step_is_not_call
         ).counts
         assert counts.keys() <= {"agrees", "inconclusive", "noisy"}
         assert counts.get("inconclusive", 0) > 0 or waves == 30
+
+
+@pytest.mark.parametrize("at", [1.5, 3.3, 5.0, 8.0])
+@pytest.mark.parametrize(
+    ("f", "gradient"),
+    [
+        (lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2),
+        (lambda x: (1 / (1 + np.exp(-x))).sum(), lambda x: (y := 1 / (1 + np.exp(-x))) * (1 - y)),
+    ],
+    ids=["tanh", "sigmoid"],
+)
+def test_where_a_function_is_nearly_flat_its_gradient_cancels_and_is_no_mistake(f, gradient, at):
+    for x in np.float32(at) + np.linspace(0, 0.5, 9, dtype="float32"):
+        assert check_gradient(f, gradient, x[None]).verdict == "agrees"
+    assert check_gradient(f, lambda x: 1.01 * gradient(x), np.array([at / 4], "float32")).verdict == "wrong"
+
+
+def test_a_hessian_that_cancels_is_no_mistake():
+    def hessian(x):
+        return np.diag(1 - np.tanh(x) ** 2)
+
+    x = np.linspace(2, 6, 9, dtype="float32")
+    report = check_gradient(lambda x: np.log(np.cosh(x)).sum(), None, x, hess=hessian)
+    assert report.verdict == "agrees", report
+    assert check_gradient(lambda x: np.log(np.cosh(x)).sum(), None, x, hess=lambda x: 2 * hessian(x)).verdict == "wrong"
+
+
+def test_that_rounding_hides_a_change_makes_no_step_function():
+    mistakes = np.array([1.02, 1, 1], "float32")
+    x = np.array([2e-6, -2.6e-6, 4e-7], "float32")
+    report = check_gradient(lambda x: np.exp(x).sum(), lambda x: np.exp(x) * mistakes, x)
+    assert report.verdict == "wrong"
+    assert not any("step function" in hint for hint in report.hints)
+
+
+def test_elements_that_directions_do_not_show_are_counted():
+    def f(x):
+        return (x**2).sum() + 5 * x[2]
+
+    def wrong(x):
+        return 2 * x + np.array([0, 0, 50000], x.dtype)
+
+    x = np.array([1.0, 2.0, 1e-6], "float32")
+    assert any("such as x[2]" in remark for remark in check_gradient(f, wrong, x, directions=5).remarks)
+    assert check_gradient(f, wrong, x).verdict == "wrong"

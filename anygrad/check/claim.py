@@ -18,6 +18,7 @@ from anygrad.problem.tree import describe_mismatch, flatten
 from anygrad.schemes import Central
 
 _LOST = 4.0  # times the error that is seen in few calls
+_ROUNDINGS = 16.0  # of intermediate results, as of tanh(x)**2 in 1 - tanh(x)**2, which is small
 _COARSE = 1e-10  # with more digits than this, what cancels leaves enough of them
 _SUMMED = 8.0  # roundings of the largest element
 # A claim accumulates if each call adds the same to within so many roundings, and adds at least so large a share of the
@@ -243,15 +244,16 @@ class Claim:
     @classmethod
     def of(cls, calls: ClaimCalls, task: Task, layout: Layout, probe: Probe, wide: HostArray | None) -> Claim:
         """Return the claim for a task, in which x may have a wider dtype than the claim."""
-        first, narrow = task.kind != "hess", calls.coarsest > task.eps
         size = np.where(np.isfinite(calls.table), np.abs(calls.table), 0.0)
         # All of an array varies as much as its most variable element.
         error = 4 * calls.rounding + 2 * layout.largest(calls.spread) + 4 * calls.eps * size
         # An element may be the sum of larger, rounded numbers.
         error = error + _SUMMED * np.where(calls.eps > task.eps, calls.eps, 0.0) * layout.largest(size)
         # It may be small because larger numbers cancel: these are taken to be as large as f divided by x.
-        coarse = first and calls.coarsest > _COARSE
-        intermediate = np.zeros(size.shape) + (probe.rounding(calls.coarsest) / task.magnitudes if coarse else 0.0)
+        intermediate = np.zeros(size.shape)
+        if calls.coarsest > _COARSE:
+            steps = task.magnitudes if task.kind != "hess" else np.outer(task.magnitudes, task.magnitudes)
+            intermediate = intermediate + probe.rounding(calls.coarsest) / steps
         deterministic = not np.any(calls.spread)
         # A mean has the roundings of all elements, though few calls may not show this in each element.
         explained = _LOST * layout.largest(error)
@@ -262,7 +264,7 @@ class Claim:
             deterministic,
             intermediate,
             explained,
-            wide if first and narrow else None,
+            wide if calls.coarsest > task.eps else None,
         )
 
     def along(self, v: HostArray, eps: float) -> Claim:
@@ -287,13 +289,14 @@ class Claim:
     def allowed(self, numerical: HostArray, tolerance: HostArray) -> HostArray:
         """Return the error that rounding explains: none where the claim in a wider dtype is off as well.
 
-        Where that is right, the narrower one may differ from it by a few times what a rounding of x makes of it.
+        Where that is right, the narrower one may differ from it by some roundings of intermediate results, or by a few
+        times what a rounding of x makes of it.
         """
         if self.wide is None:
             return self.intermediate
         right = np.abs(self.wide - numerical) <= tolerance
-        explained = np.minimum(np.abs(self.table - self.wide), self.explained)
-        return np.where(right, np.maximum(self.intermediate, explained), 0.0)
+        explained = np.maximum(_ROUNDINGS * self.intermediate, self.explained)
+        return np.where(right, np.minimum(np.abs(self.table - self.wide), explained), 0.0)
 
 
 def root_of_squares(table: HostArray, v: HostArray) -> HostArray:

@@ -78,6 +78,7 @@ class Outcome:
     noise: float = 0.0  # of f, as the scheme has found it
     is_rounding: bool = False  # whether f changes by no more than its rounding
     located: Sequence[Comparison] | None = None  # wrong elements along a direction, if they were looked for
+    unseen: Sequence[int] = ()  # elements that count too little along all directions
     directional: bool = False
 
     @property

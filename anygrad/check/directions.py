@@ -38,7 +38,18 @@ def compare_directions(setting: Setting, count: int, rng: np.random.Generator) -
         located, calls = locate(setting, directions[worst], found[worst])
         ncalls += calls
     noise = max(one.noise for one in found)
-    return Outcome(comparisons, states, ncalls, failures, noise, located=located, directional=True)
+    unseen = _unseen(setting, directions, comparisons)
+    return Outcome(comparisons, states, ncalls, failures, noise, located=located, unseen=unseen, directional=True)
+
+
+def _unseen(setting: Setting, directions: Sequence[HostArray], comparisons: Sequence[Comparison]) -> list[int]:
+    """Return the elements whose derivative could be wrong by as much as it is, and no direction would show it."""
+    sizes = np.max(np.nan_to_num(np.abs(setting.claim.table), posinf=0.0), axis=0)
+    shown = np.full(sizes.shape, np.inf)  # the smallest mistake that some direction shows
+    for v, one in zip(directions, comparisons, strict=True):
+        shown = np.minimum(shown, np.min(one.tolerance, initial=np.inf) / np.abs(v))
+    found: list[int] = np.flatnonzero(setting.task.free & (sizes > 0) & (shown > sizes)).tolist()
+    return found
 
 
 def along(setting: Setting, v: HostArray) -> Setting:

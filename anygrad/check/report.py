@@ -193,6 +193,8 @@ _SAYS = {
     "claim varies": "The claim is not deterministic: it differs by {spread:.1e} from call to call at x.",
     "tolerant": "The tolerance is larger than the derivative for {count:,} {noun}: a mistake below {most:.1e} may not"
     " show.",
+    "unseen": "Along the directions, a mistake as large as the derivative itself would not show for {count:,} {noun} of"
+    " x, such as {name}. Without directions=, every element is checked.",
     "wider": "f was differentiated in {dtypes}, where it is the same function with more digits.",
     "raises": "f raised {error} at some points near x, which count as NaN. These points differ from x in {where}.",
     "noise": "The values of f have noise of about {noise:.0e}, which the tolerance allows for.",
@@ -288,6 +290,12 @@ def _remarks(setting: Setting, outcome: Outcome, claim: ClaimCalls, own: Probe, 
     if settled and tolerant.size and not outcome.is_rounding:
         noun = _noun(outcome) + "s" * (tolerant.size > 1)
         yield _SAYS["tolerant"].format(count=tolerant.size, noun=noun, most=float(np.max(tolerant)))
+    if settled and len(outcome.unseen) and not outcome.is_rounding:
+        name, noun = (
+            setting.task.parameters.element_name(outcome.unseen[0]),
+            "element" + "s" * (len(outcome.unseen) > 1),
+        )
+        yield _SAYS["unseen"].format(count=len(outcome.unseen), noun=noun, name=name)
     if setting.task.eps < claim.coarsest and setting.probe is not own:
         yield _SAYS["wider"].format(dtypes=" and ".join(setting.task.parameters.dtypes))
     failures = {**own.failures, **outcome.failures}
@@ -387,7 +395,7 @@ def _taylor(report: CheckReport) -> list[str]:
     if test is None:
         return []
     if test.slope is None:
-        return ["Taylor test: along a random direction, f is linear to within its rounding."]
+        return ["Taylor test: no verdict, as along a random direction the remainder is within the rounding of f."]
     shrinks = f"Taylor test: the remainder shrinks as step**{test.slope:.2f}"
     if test.right:
         return [f"{shrinks} (a correct gradient gives 2): passed; an error above {test.remainder:.0e} would show."]

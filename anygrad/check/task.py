@@ -183,8 +183,11 @@ class Probe:
     def flat_in_steps(self, eps: float) -> float:
         """Return the length within which f is constant, although it changes further away; 0 for other functions."""
         told = np.abs(self.t) >= _TOLD * eps  # where x can be told from its neighbours
-        flat = np.any(told) and np.any(self.changes) and not self.changes[told][-1]
-        return float(np.abs(self.t[told][-1])) if flat else 0.0
+        if not np.any(told) or self.changes[told][-1]:
+            return 0.0
+        length = float(np.abs(self.t[told][-1]))
+        # A smooth f would have changed by this much, which its rounding does not hide.
+        return length if self.typical_slope() * length > _TOLD * self.rounding(eps) else 0.0
 
     def typical_slope(self) -> float:
         """Return the typical size of a derivative along the line: how much f changes with t beyond its spread."""

@@ -343,7 +343,7 @@ def _leaves_of(whole: Tree, fixed: PyTree) -> Leaves:
     if fixed is not None:
         masks = _masks(whole, fixed)
         held = {
-            i: leaf for i, leaf in enumerate(whole.leaves) if leaf is None or (masks[i] is True and _is_setting(leaf))
+            i: leaf for i, leaf in enumerate(whole.leaves) if leaf is None or (_is_true(masks[i]) and _is_setting(leaf))
         }
         tree, given = without(whole, dict.fromkeys(held)), without(whole, held)
         masks = [mask for i, mask in enumerate(masks) if i not in held]
@@ -381,6 +381,10 @@ def _masks(tree: Tree, fixed: PyTree) -> list[Any]:
     if more := [name for name in flat.names if name not in used]:
         raise ValueError(f"fixed is {fixed!r:.60}, but x has no {more[0]}: give fixed the structure of x")
     return masks
+
+
+def _is_true(mask: object) -> bool:
+    return isinstance(mask, (bool, np.bool_)) and bool(mask)
 
 
 def _is_setting(leaf: object) -> bool:

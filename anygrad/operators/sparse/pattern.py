@@ -53,8 +53,8 @@ def sparsity(pattern: Any) -> Pattern:
     Parameters
     ----------
     pattern
-        As in `jacobian`: a sparse array of SciPy, CuPy, PyTorch or JAX, of which all stored entries count, or a boolean
-        array of any library.
+        As in `jacobian`: a sparse array of SciPy, CuPy, PyTorch or JAX (BCOO), of which all stored entries count, or a
+        boolean array of any library.
 
     Returns
     -------
