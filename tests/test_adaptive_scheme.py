@@ -231,6 +231,18 @@ def test_next_to_0_the_steps_are_not_a_part_of_x_where_f_hardly_changes(dtype, n
         assert sampled.highest <= 1.3001 * at.max()
 
 
+@pytest.mark.parametrize(
+    ("offset", "scale", "at", "dtype"),
+    [(100, 1.0, 1e-4, "float32"), (10, 8.0, 6e-4, "float32"), (1e6, 0.01, 1e-12, "float64")],
+)
+def test_an_even_function_with_an_offset_is_no_straight_line(offset, scale, at, dtype):
+    def f(x):
+        return (offset + np.sqrt(1 + (x / scale) ** 2)).astype(dtype)
+
+    slopes, _ = derivative(f, [at], dtype=dtype)
+    assert abs(slopes.value[0, 0] - at / scale**2) <= slopes.error[0, 0]
+
+
 def test_longer_steps_stay_between_bounds():
     slopes, sampled = derivative(np.exp, [0.02, 0.03, -0.04], lower=-0.05, upper=0.06)
     assert sampled.lowest >= -0.05

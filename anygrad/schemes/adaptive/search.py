@@ -54,8 +54,9 @@ _LEAP, _LONG_LEAP = 8.0, 64.0
 _COARSE = 4.0
 # The number of times that the step may grow where f is straight, and by how much at a time.
 _GROWTHS, _GROWTH = 3, 2.0**16
-# It grows where f changes by less than this part of its value.
-_HARDLY = 1e-4
+# It grows where f changes by less than this part of its value, and bends by no more than so many times its noise, or
+# than it rises.
+_HARDLY, _SEEN = 1e-4, 4.0
 # A difference of so many times its noise is not noise.
 _CLEAR = 32.0
 # Distances of f(x) from the values around it are the same if they differ by less than this part.
@@ -647,6 +648,9 @@ def _wider_where_straight(search: Search, lines: Lines, state: State) -> Array |
     straight = (state.age == float(search.soonest)) & (state.growths < _GROWTHS) & (latest.change <= latest.rounding)
     slope, rise = xp.abs(latest.value), state.level.rise(xp, state.base)
     straight = straight & (rise < _HARDLY * state.level.size) & (slope > 0.0)
+    if state.level.below is not None and search.series.n == 1:  # an even f bends, though its slope is noise
+        bend = xp.abs(state.level.height)
+        straight = straight & ((bend <= _SEEN * state.noise * state.level.size) | (bend <= slope * state.step))
     if not lines.any(straight):
         return None
     wider = state.level.size / xp.where(straight, slope, float("inf"))
