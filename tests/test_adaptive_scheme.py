@@ -231,15 +231,12 @@ def test_next_to_0_the_steps_are_not_a_part_of_x_where_f_hardly_changes(dtype, n
         assert sampled.highest <= 1.3001 * at.max()
 
 
-@pytest.mark.parametrize(
-    ("offset", "scale", "at", "dtype"),
-    [(100, 1.0, 1e-4, "float32"), (10, 8.0, 6e-4, "float32"), (1e6, 0.01, 1e-12, "float64")],
-)
-def test_an_even_function_with_an_offset_is_no_straight_line(offset, scale, at, dtype):
+@pytest.mark.parametrize(("offset", "scale", "at"), [(100, 1.0, 1e-4), (10, 8.0, 6e-4), (1000, 0.1, 1e-3)])
+def test_an_even_function_with_an_offset_is_no_straight_line(offset, scale, at):
     def f(x):
-        return (offset + np.sqrt(1 + (x / scale) ** 2)).astype(dtype)
+        return (offset + np.sqrt(1 + (x / scale) ** 2)).astype("float32")
 
-    slopes, _ = derivative(f, [at], dtype=dtype)
+    slopes, _ = derivative(f, [at], dtype="float32")
     assert abs(slopes.value[0, 0] - at / scale**2) <= slopes.error[0, 0]
 
 
