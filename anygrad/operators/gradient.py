@@ -89,7 +89,8 @@ def numerical_gradient(
     array, pytree of arrays, or Result
         The gradient, with the structure of x, and the library, shape, dtype and device of each array in it (for NumPy
         also the memory layout). It is complex, of the same precision, if f returns complex numbers for a real x. For a
-        complex x: the complex derivative if f is holomorphic; df/d(Re x) + i·df/d(Im x) if f returns real numbers.
+        complex x: df/d(Re x) + i·df/d(Im x) if f returns real numbers; otherwise the complex derivative of a
+        holomorphic f, which only `check_gradient` verifies that f is.
 
     Raises
     ------
