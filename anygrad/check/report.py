@@ -188,6 +188,8 @@ _SAYS = {
     " it changes by another amount than they predict. Check at another x.",
     "rounding": "Agrees: f does not change beyond its rounding, and the claim is zero within that rounding. This shows"
     " little: check a weighted output instead, with vjp=.",
+    "nothing seen": "Inconclusive: f was given copies of x, and returned the same value for all of them. It may read x"
+    " through a closure instead of its argument: write it as a function of its argument, or pass a writable array.",
     # Remarks
     "f varies": "f is not deterministic: its values at x differ by {spread:.1e}.",
     "claim varies": "The claim is not deterministic: it differs by {spread:.1e} from call to call at x.",
@@ -198,9 +200,8 @@ _SAYS = {
     "wider": "f was differentiated in {dtypes}, where it is the same function with more digits.",
     "raises": "f raised {error} at some points near x, which count as NaN. These points differ from x in {where}.",
     "noise": "The values of f have noise of about {noise:.0e}, which the tolerance allows for.",
-    "constant": "Every value of f is the same, and f was given copies of x. It may read x through a closure instead"
-    " of its argument: then there is nothing to compare. Write it as a function of its argument, or pass a writable"
-    " array.",
+    "constant": "f was given copies of x, and returned the same value for all of them: it is constant, or reads x"
+    " through a closure instead of its argument.",
     "located": "The wrong elements were found by halving a direction: others may be wrong as well. Without directions=,"
     " every element is checked.",
     "not located": "Halving a direction did not find the wrong elements: each is off by less than the error along a"
@@ -224,7 +225,7 @@ def make_report(
 ) -> CheckReport:
     """Return the report: the findings, and what they say of which elements."""
     counts = count_verdicts(outcome.states)
-    findings = _on_claim(outcome, counts, claim)
+    findings = _on_claim(setting, outcome, counts, claim)
     gravest = next(iter(counts), "agrees")
     smooth = taylor is None or taylor.right is not False or outcome.directional or gravest != "agrees"
     if not smooth and taylor is not None and taylor.remainder > _tangent_error(setting, outcome, direction):
@@ -250,7 +251,7 @@ def make_report(
     )
 
 
-def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: ClaimCalls) -> list[Finding]:
+def _on_claim(setting: Setting, outcome: Outcome, counts: Mapping[str, int], claim: ClaimCalls) -> list[Finding]:
     total, noun = sum(counts.values()), _noun(outcome)
     findings = []
     for verdict, count in counts.items() or {"agrees": 0}.items():
@@ -259,6 +260,8 @@ def _on_claim(outcome: Outcome, counts: Mapping[str, int], claim: ClaimCalls) ->
             key = "kink everywhere"
         elif verdict == "agrees" and outcome.is_rounding:
             key = "rounding"
+        elif verdict == "inconclusive" and setting.probe.is_constant:
+            key = "nothing seen"
         sentence = _SAYS[key].format(
             share=f"the only {noun}" if total == 1 else f"{count:,} of {total:,} {noun}s",
             differ="differs" if count == 1 else "differ",
@@ -304,7 +307,7 @@ def _remarks(setting: Setting, outcome: Outcome, claim: ClaimCalls, own: Probe, 
         yield _SAYS["raises"].format(error=f"{type(error).__name__} ({error})", where=listed(list(failures)))
     if outcome.noise:
         yield _SAYS["noise"].format(noise=outcome.noise)
-    if setting.probe.is_constant:
+    if settled and setting.probe.is_constant:
         yield _SAYS["constant"]
     if outcome.located is not None:
         yield _SAYS["located" if outcome.located else "not located"]
