@@ -1,4 +1,4 @@
-"""Numerical differentiation of Python functions of arrays, on whatever array library the array came from."""
+"""Numerical differentiation of Python functions of arrays, for the arrays of any library."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -145,7 +145,7 @@ class TwoSteps:
 
 
 _ROUNDINGS = 4.0  # of the largest value: the error of the extrapolated difference, times the step
-# What is even about x deviates from a parabola by so many roundings, and by a share of what the function changes.
+# The even part of f about x deviates from a parabola by so many roundings, and by a share of the change of f.
 _EVEN, _SHARE = 64.0, 0.02
 # A difference settles an element if it is known to this share of itself, and to so many times less in few digits.
 _PRECISE = 16.0
@@ -227,7 +227,7 @@ class Setting:
         return replace(found, error=error, ncalls=found.ncalls + other.ncalls)
 
     def compared(self, found: Estimate) -> Comparison:
-        """Return the claim beside what was found, with all that is known of the errors of both."""
+        """Return the claim beside the derivative that was found, with a tolerance for the errors of both."""
         task, claim, value = self.task, self.claim, found.value
         assert found.error is not None
         finite = np.isfinite(claim.table) & np.isfinite(value)

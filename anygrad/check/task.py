@@ -138,9 +138,9 @@ class Estimate:
         return cls(tables[0], error, step, flags, ncalls, failures)
 
     def noise(self) -> float:
-        """Return the noise of f where the scheme has found some, with respect to whatever elements; or 0.
+        """Return the noise of f if the scheme has found some with respect to any element; otherwise 0.
 
-        It is that of f itself, also where the scheme takes frozen values for flat ground.
+        It is the noise of f itself, also where the scheme takes frozen values for flat ground.
         """
         noisy = self.flag("noisy") & np.isfinite(self.value)
         if self.error is None or not np.any(noisy):

@@ -32,7 +32,7 @@ class Leaves:
     # The leaves as arrays, and the backend of each.
     arrays: list[Array]
     backends: list[Backend]
-    tree: Tree  # what takes x apart and puts derivatives together, with None in the place of what is held
+    tree: Tree  # takes x apart, and puts derivatives together with None in the place of held leaves
     # The positions of leaves that were numbers or lists of numbers: f cannot see their originals change.
     converted: frozenset[int] = frozenset()
     scalars: frozenset[int] = frozenset()  # the positions of those that f is given as NumPy scalars

@@ -609,7 +609,7 @@ def _choose_step(search: Search, lines: Lines, state: State, move: Move) -> None
             own = any_value(xp, reason & going) & ~grows
             step, state.leaps = xp.where(own, last / factor, step), xp.where(own, state.leaps + 1.0, state.leaps)
             leap = leap | own
-            if reason is move.isolated:  # what was found knows nothing of f at x
+            if reason is move.isolated:  # the estimates so far know nothing of f at x
                 state.best = choose(xp, reason & going, Estimate.unknown(xp, state.base), state.best)
     state.step, state.latest = step, None
     if lines.any(leap):
