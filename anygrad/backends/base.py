@@ -116,8 +116,8 @@ class Memory:
     complex: bool = False
     cells: Any = None  # ``cells[key] = number`` writes one element; None where arrays are immutable
     plain: frozenset[type] = frozenset()  # types of f's results that are kept as they are
-    # Whether the argument has been compared with the point after a first call of f, and the type of the first result, if
-    # it is a plain one.
+    # Whether the argument has been compared with the point after a first call of f, and the type of the first result,
+    # if it is a plain one.
     looked_at: bool = False
     kind: type | None = None
     # How many values had been read when the last evaluation was interrupted.

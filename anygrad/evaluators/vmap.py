@@ -89,8 +89,8 @@ class Vmap:
         memory = problem.open_memory(in_place=False)
         require_room(memory, self.max_bytes)
         f = problem.function.f
-        # A compiled f is kept, and must not depend on this problem: its result is unpacked outside. Any other f is unpacked
-        # inside, so that only the values are traced, and the extra output may be of any type.
+        # A compiled f is kept, and must not depend on this problem: its result is unpacked outside. The result of any
+        # other f is unpacked inside, so that only values are traced, and the extra output may be of any type.
         kept = problem.parameters.alone and memory.backend.compiles(f)
         one = problem.of_point()
         many = memory.vectorised(f if kept else one)

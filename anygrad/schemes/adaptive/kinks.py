@@ -17,8 +17,8 @@ _WITHIN = 1.0 / 64.0
 # A change of f is known to three digits if it is so many times the rounding of f. Measured noise needs fewer: it is
 # already an upper bound.
 _DISTINCT, _MEASURED = 1e3, 128.0
-# A kink is at most _MUCH times its apparent size. Where it grows by more than _GROWING from level to level, as at a cusp,
-# it is at most _CUSP times the size that this growth leads to. It grows at most like this power of the step.
+# A kink is at most _MUCH times its apparent size. Where it grows by more than _GROWING from level to level, as at a
+# cusp, it is at most _CUSP times the size that this growth leads to. It grows at most like this power of the step.
 _MUCH, _GROWING, _CUSP, _STEEPEST = 1.25, 1.02, 8.0, 1.1
 
 
