@@ -118,8 +118,10 @@ class JaxBackend(HostBackend):
         return _float64(bool(modes))
 
 
-class _Compiling(Memory):
-    """What both memories have compiled."""
+class JaxMemory(HostMemory):
+    def __init__(self, backend: JaxBackend, x: jax.Array, *, rows: bool) -> None:
+        stored, codec = np.asarray(x), _codec_of(x.dtype)
+        super().__init__(backend, x, stored, codec, in_place=False, writable=False, chunk_bytes=_CHUNK_BYTES, rows=rows)
 
     def replaced(self, array: jax.Array, element: Any, raw: object) -> jax.Array:
         replaced: jax.Array = _replaced(array, element, raw)
@@ -129,15 +131,16 @@ class _Compiling(Memory):
         return super().vectorised(f) if self.row is not None else _vectorised(self, f)
 
 
-class JaxMemory(_Compiling, HostMemory):
-    def __init__(self, backend: JaxBackend, x: jax.Array, *, rows: bool) -> None:
-        stored, codec = np.asarray(x), _codec_of(x.dtype)
-        super().__init__(backend, x, stored, codec, in_place=False, writable=False, chunk_bytes=_CHUNK_BYTES, rows=rows)
+class JaxFunctionalMemory(FunctionalMemory):
+    def replaced(self, array: jax.Array, element: Any, raw: object) -> jax.Array:
+        replaced: jax.Array = _replaced(array, element, raw)
+        return replaced
 
-
-class JaxFunctionalMemory(_Compiling, FunctionalMemory):
     def put(self, flat: jax.Array, where: jax.Array, numbers: jax.Array) -> jax.Array:
         return self.replaced(flat, where, numbers)
+
+    def vectorised(self, f: Function) -> Callable[[Points], Any] | None:
+        return super().vectorised(f) if self.row is not None else _vectorised(self, f)
 
 
 def _float64(enabled: bool = True) -> AbstractContextManager[object]:

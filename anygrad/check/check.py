@@ -7,7 +7,7 @@ import math
 import numbers
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -166,8 +166,7 @@ def check_gradient(
     if args or kwargs:
         f = WithArguments(f, args, kwargs or {})
         if callable(claim):
-            own = claim
-            claim = lambda x, *cotangent: own(x, *cotangent, *args, **(kwargs or {}))  # noqa: E731
+            claim = _with_arguments(claim, args, kwargs or {})
     _require_options(kind, directions=directions, rtol=rtol)
     started, rng = time.perf_counter(), _generator(seed)
     if grad is True:
@@ -312,6 +311,15 @@ _STEPS = (
     "f is a step function: it is constant next to x and changes only further away, so its derivative is 0. Differences"
     " cannot confirm a straight-through gradient: check f without the rounding"
 )
+
+
+def _with_arguments(claim: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return a claim with other arguments bound, which come after x and its cotangent or tangent."""
+
+    def bound(x: Any, *direction: Any) -> Any:
+        return claim(x, *direction, *args, **kwargs)
+
+    return bound
 
 
 def _only_claim(**claims: Any) -> tuple[str, Any]:

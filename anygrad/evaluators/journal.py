@@ -265,7 +265,7 @@ class JournalCalls:
 
 
 def _facts(problem: Problem, key: object) -> dict[str, str]:
-    """Return what a derivative is known by: texts, each with a hash."""
+    """Return the texts that identify a derivative, each with a hash."""
     options, leaves, f = problem.options, problem.parameters.leaves, problem.function.f
     while isinstance(f, functools.partial):
         f = f.func

@@ -48,7 +48,7 @@ class Restriction:
         return self.read(self.returned(varied))
 
     def value(self) -> object:
-        """Return what f returns for its arguments as they are; with a leading axis, for one point."""
+        """Call f with its own arguments, or with one point of them along a leading axis."""
         return self.returned([array[None] for array in self.varied] if self.leading else self.varied)
 
     def returned(self, varied: Sequence[Array]) -> object:

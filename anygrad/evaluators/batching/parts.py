@@ -125,7 +125,7 @@ class Many:
 
 
 def _lowered(run: Run, returned: Sequence[Any]) -> list[Array]:
-    """Return what f returned as arrays with a leading axis."""
+    """Convert f's results to arrays with a leading axis."""
     values = [run.spread(run.nested(leaf))._values for leaf in returned]
     return [np.array(leaf.tolist()) if leaf.dtype == object else leaf for leaf in values]
 

@@ -210,7 +210,7 @@ class Run:
         return self.require_own(operand)._values if type(operand) is Batched else self.own(operand)
 
     def spread(self, value: Any, *, writable: bool = False) -> Batched:
-        """Return what does not depend on x as a batched value."""
+        """Return a batched value, made of one that does not depend on x if it is none yet."""
         if type(value) is Batched:
             return self.require_own(value)
         own = self.own(value)
@@ -249,7 +249,7 @@ class Run:
     # Values that leave the batch
 
     def leave(self, value: Batched, convert: Callable[[Any], Any], operation: str) -> Any:
-        """Return what a value is converted to outside of the batch, if it is the same at all points; else part them."""
+        """Convert a value, as to a number, if the result is the same at all points; otherwise part the points."""
         nested = self.native_type is Batched
         points = [self.point(value, i) for i in range(self.count)] if nested else self._host(value._values)
         if not nested and self.is_same(self.require_own(value)):
